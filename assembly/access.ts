@@ -1,0 +1,223 @@
+/**
+ * Checked access by logical address (TR3): the whole range is examined first, so that a range that fails anywhere moves
+ * no byte. Transfers between a partition and JavaScript are done by JavaScript over what checkAccess() allowed;
+ * everything that stays inside the memory is done here.
+ */
+import {
+  ENTRY_FRAME,
+  H_NO_MEM,
+  H_PARAMETER,
+  H_RESCINDED,
+  H_RESOURCE,
+  H_SUCCESS,
+  NEED_READ,
+  NEED_WRITE,
+  PAGE_BYTES,
+  PAGE_SHIFT,
+  SPACE_MEMORY,
+} from "../src/layout";
+import { areJoined } from "./adapter";
+import { pageCountOf, pageOf, pinFits, structureAt } from "./control";
+import { decodeInteger } from "./decode";
+import { framePinFits } from "./frame";
+import { frameAt, setResult } from "./memory";
+import { backOf, entryOf, spaceAt, spacePages } from "./page";
+import { decodePartition, isRunning, lpidOf } from "./partition";
+import { decodePin, pinNumberOf, pinsLeft, releasePin, takePin } from "./pin";
+import { examine } from "./translate";
+
+const OFFSET_MASK: u32 = PAGE_BYTES - 1;
+
+/** Whether [address, address + length) are integers inside the space; length 0 is allowed. */
+function isRange(at: usize, address: f64, length: f64): bool {
+  const size = f64(spacePages(at)) * PAGE_BYTES;
+  if (!(address >= 0 && length >= 0 && address < size)) return false;
+  return floor(address) == address && floor(length) == length;
+}
+
+function pageOfAddress(address: f64): u32 {
+  return u32(address * (1.0 / PAGE_BYTES));
+}
+
+function offsetOf(address: f64): u32 {
+  return u32(address - f64(pageOfAddress(address)) * PAGE_BYTES);
+}
+
+/** Pages that a range touches; one more than the space has when it passes the end. */
+function pagesTouched(at: usize, address: f64, length: f64): u32 {
+  const size = f64(spacePages(at)) * PAGE_BYTES;
+  const end = address + length;
+  if (length == 0) return 0;
+  return end > size
+    ? spacePages(at) - pageOfAddress(address) + 1
+    : pageOfAddress(end - 1) - pageOfAddress(address) + 1;
+}
+
+/** Byte offset in the table's memory of a logical address that was examined. */
+function placeOf(at: usize, address: f64): usize {
+  return frameAt(entryOf(at, pageOfAddress(address)) & ENTRY_FRAME) + offsetOf(address);
+}
+
+/** Whether the pages stand on consecutive frames. */
+function isContiguous(at: usize, page: u32, count: u32): bool {
+  const first = entryOf(at, page) & ENTRY_FRAME;
+  for (let i: u32 = 1; i < count; i++) {
+    if ((entryOf(at, page + i) & ENTRY_FRAME) != first + i) return false;
+  }
+  return true;
+}
+
+/** Examines a range of memory. R4: its byte offset in the table's memory if it is physically contiguous, else -1. */
+export function checkAccess(lpid: f64, address: f64, length: f64, need: f64): i32 {
+  const partition = decodePartition(lpid);
+  const rights = decodeInteger(need);
+  if (partition == 0 || rights > u32(NEED_READ | NEED_WRITE)) return H_PARAMETER;
+  if (!isRunning(partition)) return H_RESCINDED;
+  const at = spaceAt(partition, SPACE_MEMORY);
+  if (!isRange(at, address, length)) return H_PARAMETER;
+  const page = pageOfAddress(address);
+  const count = pagesTouched(at, address, length);
+  const status = examine(at, page, count, rights);
+  if (status != H_SUCCESS) return status;
+  setResult(isContiguous(at, page, count) ? f64(placeOf(at, address)) : -1);
+  return H_SUCCESS;
+}
+
+/** Sets a range of memory to one byte value. */
+export function fillMemory(lpid: f64, address: f64, length: f64, byte: f64): i32 {
+  const value = decodeInteger(byte);
+  if (value > 0xff) return H_PARAMETER;
+  const status = checkAccess(lpid, address, length, NEED_WRITE);
+  if (status != H_SUCCESS) return status;
+  const at = spaceAt(decodePartition(lpid), SPACE_MEMORY);
+  let from = address;
+  let left = length;
+  while (left > 0) {
+    const run = min(f64(PAGE_BYTES) - f64(offsetOf(from)), left);
+    memory.fill(placeOf(at, from), <u8>value, <usize>run);
+    from += run;
+    left -= run;
+  }
+  return H_SUCCESS;
+}
+
+/**
+ * Copies from the caller's memory to a partner's (as H_COPY_RDMA): the caller needs read, the partner's range write. In
+ * the direction that keeps overlapping ranges of one partition right, as memmove does.
+ */
+export function copyMemory(lpid: f64, from: f64, partnerLpid: f64, to: f64, length: f64): i32 {
+  const partition = decodePartition(lpid);
+  const partner = decodePartition(partnerLpid);
+  if (partition == 0) return H_PARAMETER;
+  if (!isRunning(partition)) return H_RESCINDED;
+  if (partner == 0 || (partition != partner && !areJoined(partition, lpidOf(partner)))) return H_PARAMETER;
+  const read = checkAccess(lpid, from, length, NEED_READ);
+  if (read != H_SUCCESS) return read;
+  const write = checkAccess(partnerLpid, to, length, NEED_WRITE);
+  if (write != H_SUCCESS) return write;
+  const source = spaceAt(partition, SPACE_MEMORY);
+  const target = spaceAt(partner, SPACE_MEMORY);
+  if (source == target && from < to) copyDown(source, from, target, to, length);
+  else copyUp(source, from, target, to, length);
+  return H_SUCCESS;
+}
+
+function copyUp(source: usize, from: f64, target: usize, to: f64, length: f64): void {
+  let done: f64 = 0;
+  while (done < length) {
+    const sourceRun = f64(PAGE_BYTES) - f64(offsetOf(from + done));
+    const targetRun = f64(PAGE_BYTES) - f64(offsetOf(to + done));
+    const run = min(min(sourceRun, targetRun), length - done);
+    memory.copy(placeOf(target, to + done), placeOf(source, from + done), <usize>run);
+    done += run;
+  }
+}
+
+function copyDown(source: usize, from: f64, target: usize, to: f64, length: f64): void {
+  let left = length;
+  while (left > 0) {
+    // Bytes of the last page of each side that lie before the end of what is left.
+    const sourceRun = f64(offsetOf(from + left - 1)) + 1;
+    const targetRun = f64(offsetOf(to + left - 1)) + 1;
+    const run = min(min(sourceRun, targetRun), left);
+    left -= run;
+    memory.copy(placeOf(target, to + left), placeOf(source, from + left), <usize>run);
+  }
+}
+
+// ---------------------------------------------------------------- aligned 32-bit words
+
+/** Whether an aligned word allows `need`. */
+function wordStatus(lpid: f64, address: f64, need: f64): i32 {
+  const status = checkAccess(lpid, address, 4, need);
+  return status == H_SUCCESS && (offsetOf(address) & 3) != 0 ? H_PARAMETER : status;
+}
+
+function wordAt(lpid: f64, address: f64): usize {
+  return placeOf(spaceAt(decodePartition(lpid), SPACE_MEMORY), address);
+}
+
+/** R4: the word. */
+export function loadWord(lpid: f64, address: f64): i32 {
+  const status = wordStatus(lpid, address, NEED_READ);
+  if (status != H_SUCCESS) return status;
+  setResult(f64(atomic.load<u32>(wordAt(lpid, address))));
+  return H_SUCCESS;
+}
+
+export function storeWord(lpid: f64, address: f64, value: u32): i32 {
+  const status = wordStatus(lpid, address, NEED_WRITE);
+  if (status != H_SUCCESS) return status;
+  atomic.store<u32>(wordAt(lpid, address), value);
+  return H_SUCCESS;
+}
+
+/** R4: the word before; it was replaced if that equals `expected`. */
+export function compareExchangeWord(lpid: f64, address: f64, expected: u32, replacement: u32): i32 {
+  const status = wordStatus(lpid, address, NEED_READ | NEED_WRITE);
+  if (status != H_SUCCESS) return status;
+  setResult(f64(atomic.cmpxchg<u32>(wordAt(lpid, address), expected, replacement)));
+  return H_SUCCESS;
+}
+
+/** R4: the word before. */
+export function addWord(lpid: f64, address: f64, value: u32): i32 {
+  const status = wordStatus(lpid, address, NEED_READ | NEED_WRITE);
+  if (status != H_SUCCESS) return status;
+  setResult(f64(atomic.add<u32>(wordAt(lpid, address), value)));
+  return H_SUCCESS;
+}
+
+// ---------------------------------------------------------------- zero-copy views
+
+/**
+ * Pins a range for a view (TR4). A Uint8Array can be written, so both rights are needed; the range must lie in one
+ * resource and on consecutive frames (else H_RESOURCE). R4: the number of the pin; checkAccess() tells the place.
+ */
+export function pinMemory(lpid: f64, address: f64, length: f64): i32 {
+  const status = checkAccess(lpid, address, length, NEED_READ | NEED_WRITE);
+  if (status != H_SUCCESS) return status;
+  if (length == 0) return H_PARAMETER;
+  const partition = decodePartition(lpid);
+  const at = spaceAt(partition, SPACE_MEMORY);
+  const page = pageOfAddress(address);
+  const count = pagesTouched(at, address, length);
+  const structure = structureAt(backOf(at, page));
+  if (page - pageOf(structure) + count > pageCountOf(structure)) return H_RESOURCE;
+  if (!isContiguous(at, page, count)) return H_RESOURCE;
+  if (!pinsLeft() || !pinFits(structure)) return H_NO_MEM;
+  const frame = entryOf(at, page) & ENTRY_FRAME;
+  for (let i: u32 = 0; i < count; i++) if (!framePinFits(frame + i)) return H_NO_MEM;
+  setResult(pinNumberOf(takePin(partition, structure, frame, count)));
+  return H_SUCCESS;
+}
+
+/** Ends a view. A partition that does not run any more has none: H_PARAMETER. */
+export function unpinMemory(lpid: f64, pin: f64): i32 {
+  const partition = decodePartition(lpid);
+  if (partition == 0) return H_PARAMETER;
+  const record = decodePin(lpidOf(partition), pin);
+  if (record == 0) return H_PARAMETER;
+  releasePin(record);
+  return H_SUCCESS;
+}

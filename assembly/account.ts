@@ -1,0 +1,109 @@
+/**
+ * What a structure counts on, in one place: the grantor's adapter end and both partitions. Each change of state of a
+ * grant goes through one of these, so that no path can take without giving back.
+ */
+import {
+  END_UNRETURNED,
+  END_USED,
+  EVENT_RETURNED,
+  PARTITION_GRANTS_IN,
+  PARTITION_GRANTS_OUT,
+  PARTITION_PAGES_MAPPED,
+  PARTITION_RESCINDED,
+  SPACE_MEMORY,
+  STRUCTURE_GRANTED,
+  STRUCTURE_RESCINDED,
+} from "../src/layout";
+import { addEndWord, endAt, releaseEndIfIdle } from "./adapter";
+import {
+  cookieOf,
+  endOf,
+  holderOf,
+  pageCountOf,
+  pageOf,
+  parentOf,
+  releaseStructure,
+  setPage,
+  setState,
+  spaceOf,
+  structureAt,
+  unlinkChild,
+  unlinkHeld,
+} from "./control";
+import { pushEvent } from "./event";
+import { freePages, spaceAt, unmapPages } from "./page";
+import { addPartitionWord, partitionAt } from "./partition";
+
+/** A grant stands: one more of the end's quota, one more out and in. */
+export function countGrant(end: usize, grantor: usize, grantee: usize): void {
+  addEndWord(end, END_USED, 1);
+  addPartitionWord(grantor, PARTITION_GRANTS_OUT, 1);
+  addPartitionWord(grantee, PARTITION_GRANTS_IN, 1);
+}
+
+function uncountGrant(structure: usize, end: usize): void {
+  addEndWord(end, END_USED, -1);
+  addPartitionWord(partitionAt(holderOf(structureAt(parentOf(structure)))), PARTITION_GRANTS_OUT, -1);
+  addPartitionWord(partitionAt(holderOf(structure)), PARTITION_GRANTS_IN, -1);
+}
+
+/** Pages of others that the holder reaches: only memory is counted. */
+export function countMapped(structure: usize, sign: i32): void {
+  if (spaceOf(structure) != SPACE_MEMORY) return;
+  addPartitionWord(
+    partitionAt(holderOf(structure)),
+    PARTITION_PAGES_MAPPED,
+    sign * <i32>pageCountOf(structure),
+  );
+}
+
+/** Shared or Returning becomes Granted: the addresses, unmapped already, are free again. */
+export function becomeGranted(structure: usize): void {
+  freePages(
+    spaceAt(partitionAt(holderOf(structure)), spaceOf(structure)),
+    pageOf(structure),
+    pageCountOf(structure),
+  );
+  setPage(structure, 0);
+  setState(structure, STRUCTURE_GRANTED);
+}
+
+/** Tells the grantor that its grant is not used any more. */
+export function tellReturned(structure: usize): void {
+  const grantor = partitionAt(holderOf(structureAt(parentOf(structure))));
+  pushEvent(grantor, EVENT_RETURNED, holderOf(structure), cookieOf(structure));
+}
+
+/** A Granted structure without children ends: Unknown. */
+export function becomeUnknown(structure: usize): void {
+  const end = endAt(endOf(structure));
+  uncountGrant(structure, end);
+  unlinkChild(structure);
+  unlinkHeld(partitionAt(holderOf(structure)), structure);
+  releaseStructure(structure);
+  releaseEndIfIdle(end);
+}
+
+/** A Shared structure without children, its entries rescinded already, leaves the tree; its addresses stay taken. */
+export function becomeRescinded(structure: usize): void {
+  const end = endAt(endOf(structure));
+  uncountGrant(structure, end);
+  addEndWord(end, END_UNRETURNED, 1);
+  addPartitionWord(partitionAt(holderOf(structure)), PARTITION_RESCINDED, 1);
+  unlinkChild(structure);
+  setState(structure, STRUCTURE_RESCINDED);
+}
+
+/** A Rescinded structure is returned (RE5), or its holder failed. */
+export function endRescinded(structure: usize): void {
+  const end = endAt(endOf(structure));
+  const holder = partitionAt(holderOf(structure));
+  const space = spaceAt(holder, spaceOf(structure));
+  unmapPages(space, pageOf(structure), pageCountOf(structure));
+  freePages(space, pageOf(structure), pageCountOf(structure));
+  addEndWord(end, END_UNRETURNED, -1);
+  addPartitionWord(holder, PARTITION_RESCINDED, -1);
+  unlinkHeld(holder, structure);
+  releaseStructure(structure);
+  releaseEndIfIdle(end);
+}

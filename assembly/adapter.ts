@@ -1,0 +1,202 @@
+/**
+ * Virtual adapter ends: the authorised link from one partition to another, its quota, and the state of its queue.
+ *
+ *     0     4          8     12      16    20   24         28   32       36         40          44   48   52
+ *     state generation owner partner quota used unreturned next previous queue page queue pages head tail pending
+ *
+ * A unit address is (generation << 16 | slot), so that the adapter of an old incarnation has no power (G4). An end is
+ * `open` while both partitions run; a closed one stays until no structure counts on it and no queue is registered.
+ */
+import {
+  END_BYTES,
+  END_CLOSED,
+  END_FREE,
+  END_GENERATION,
+  END_GENERATION_LIMIT,
+  END_NEXT,
+  END_OPEN,
+  END_OWNER,
+  END_PARTNER,
+  END_PREVIOUS,
+  END_QUEUE_PAGES,
+  END_QUOTA,
+  END_RETIRED,
+  END_STATE,
+  END_UNRETURNED,
+  END_USED,
+  H_NOT_FOUND,
+  H_PARAMETER,
+  H_SUCCESS,
+  HEADER_END_FREE,
+  HEADER_END_FRESH,
+  HEADER_ENDS_AT,
+  HEADER_ENDS_MAX,
+  HEADER_ENDS_RETIRED,
+  HEADER_ENDS_USED,
+  PARTITION_ENDS,
+  UNIT_SLOTS,
+} from "../src/layout";
+import { decodeInteger } from "./decode";
+import { addHeader, header, NONE, setHeader, setResult } from "./memory";
+import { decodePartition, lpidOf, partitionAt, partitionWord, setPartitionWord } from "./partition";
+
+export function endAt(slot: u32): usize {
+  return <usize>header(HEADER_ENDS_AT) + ((<usize>slot) << 6);
+}
+
+export function endSlotOf(end: usize): u32 {
+  return <u32>((end - <usize>header(HEADER_ENDS_AT)) >> 6);
+}
+
+export function endWord(end: usize, offset: usize): u32 {
+  return load<u32>(end + offset);
+}
+
+export function setEndWord(end: usize, offset: usize, value: u32): void {
+  store<u32>(end + offset, value);
+}
+
+export function addEndWord(end: usize, offset: usize, delta: i32): void {
+  store<u32>(end + offset, load<u32>(end + offset) + delta);
+}
+
+export function partnerEnd(end: usize): usize {
+  return endAt(endWord(end, END_PARTNER));
+}
+
+export function isOpen(end: usize): bool {
+  return endWord(end, END_STATE) == END_OPEN;
+}
+
+/** The partition at the other side of an open end. */
+export function partnerPartition(end: usize): usize {
+  return partitionAt(endWord(partnerEnd(end), END_OWNER));
+}
+
+export function unitAddressOf(end: usize): u32 {
+  return (endWord(end, END_GENERATION) << 16) | endSlotOf(end);
+}
+
+/** The end that a unit address names if `lpid` owns it, open or closed; else 0. */
+export function decodeEnd(lpid: u32, unit: f64): usize {
+  const address = decodeInteger(unit);
+  const slot = address & (UNIT_SLOTS - 1);
+  if (address == NONE || slot == 0 || slot > header(HEADER_ENDS_MAX)) return 0;
+  const end = endAt(slot);
+  const state = endWord(end, END_STATE);
+  if (state != END_OPEN && state != END_CLOSED) return 0;
+  return endWord(end, END_GENERATION) == address >> 16 && endWord(end, END_OWNER) == lpid ? end : 0;
+}
+
+/** Ends an adapter: both ends close. */
+export function closeEnd(end: usize): void {
+  setEndWord(end, END_STATE, END_CLOSED);
+}
+
+/** Takes a closed end out of its owner's reach: the owner's old incarnation is gone (G4). */
+export function orphanEnd(end: usize): void {
+  unlinkEnd(end);
+  setEndWord(end, END_OWNER, 0);
+  releaseEndIfIdle(end);
+}
+
+function unlinkEnd(end: usize): void {
+  const next = endWord(end, END_NEXT);
+  const previous = endWord(end, END_PREVIOUS);
+  if (next != 0) setEndWord(endAt(next), END_PREVIOUS, previous);
+  if (previous != 0) setEndWord(endAt(previous), END_NEXT, next);
+  else setPartitionWord(partitionAt(endWord(end, END_OWNER)), PARTITION_ENDS, next);
+  setEndWord(end, END_NEXT, 0);
+  setEndWord(end, END_PREVIOUS, 0);
+}
+
+/** Whether one more grant fits the quota (GR7), counting what the partner has not returned against a second quota. */
+export function quotaFits(end: usize): bool {
+  const quota = endWord(end, END_QUOTA);
+  const used = endWord(end, END_USED);
+  return used < quota && <u64>used + endWord(end, END_UNRETURNED) < <u64>quota * 2;
+}
+
+export function endsFree(): u32 {
+  return header(HEADER_ENDS_MAX) - header(HEADER_ENDS_USED) - header(HEADER_ENDS_RETIRED);
+}
+
+/** Takes an end for `partition`; two must be free. */
+export function takeEnd(partition: usize, quota: u32): usize {
+  let slot = header(HEADER_END_FREE);
+  let end: usize;
+  if (slot != 0) {
+    end = endAt(slot);
+    setHeader(HEADER_END_FREE, endWord(end, END_NEXT));
+  } else {
+    slot = header(HEADER_END_FRESH);
+    setHeader(HEADER_END_FRESH, slot + 1);
+    end = endAt(slot);
+    setEndWord(end, END_GENERATION, 1);
+  }
+  addHeader(HEADER_ENDS_USED, 1);
+  setEndWord(end, END_STATE, END_OPEN);
+  setEndWord(end, END_OWNER, lpidOf(partition));
+  setEndWord(end, END_QUOTA, quota);
+  const first = partitionWord(partition, PARTITION_ENDS);
+  setEndWord(end, END_NEXT, first);
+  if (first != 0) setEndWord(endAt(first), END_PREVIOUS, slot);
+  setPartitionWord(partition, PARTITION_ENDS, slot);
+  return end;
+}
+
+/** Frees a closed end once nothing counts on it. */
+export function releaseEndIfIdle(end: usize): void {
+  if (endWord(end, END_STATE) != END_CLOSED || endWord(end, END_QUEUE_PAGES) != 0) return;
+  if (endWord(end, END_USED) != 0 || endWord(end, END_UNRETURNED) != 0) return;
+  if (endWord(end, END_OWNER) != 0) unlinkEnd(end);
+  const generation = endWord(end, END_GENERATION);
+  memory.fill(end, 0, END_BYTES);
+  addHeader(HEADER_ENDS_USED, -1);
+  if (generation == END_GENERATION_LIMIT) {
+    setEndWord(end, END_GENERATION, generation);
+    setEndWord(end, END_STATE, END_RETIRED);
+    addHeader(HEADER_ENDS_RETIRED, 1);
+    return;
+  }
+  setEndWord(end, END_GENERATION, generation + 1);
+  setEndWord(end, END_STATE, END_FREE);
+  setEndWord(end, END_NEXT, header(HEADER_END_FREE));
+  setHeader(HEADER_END_FREE, endSlotOf(end));
+}
+
+/** The slot of the first open end of `partition` whose partner is `partnerLpid`, or 0: linear in its adapters. */
+function endBetween(partition: usize, partnerLpid: u32): u32 {
+  let slot = partitionWord(partition, PARTITION_ENDS);
+  while (slot != 0) {
+    const end = endAt(slot);
+    if (isOpen(end) && endWord(partnerEnd(end), END_OWNER) == partnerLpid) return slot;
+    slot = endWord(end, END_NEXT);
+  }
+  return 0;
+}
+
+/** Whether an adapter joins two partitions. */
+export function areJoined(partition: usize, partnerLpid: u32): bool {
+  return endBetween(partition, partnerLpid) != 0;
+}
+
+/** R4: the unit address by which `lpid` reaches `partnerLpid`; H_NOT_FOUND without an adapter. */
+export function adapterBetween(lpid: f64, partnerLpid: f64): i32 {
+  const partition = decodePartition(lpid);
+  if (partition == 0) return H_PARAMETER;
+  const slot = endBetween(partition, decodeInteger(partnerLpid));
+  if (slot == 0) return H_NOT_FOUND;
+  setResult(f64(unitAddressOf(endAt(slot))));
+  return H_SUCCESS;
+}
+
+/** R4: the unit address of the other end of an open adapter. */
+export function adapterPeer(lpid: f64, unit: f64): i32 {
+  const partition = decodePartition(lpid);
+  if (partition == 0) return H_PARAMETER;
+  const end = decodeEnd(lpidOf(partition), unit);
+  if (end == 0 || !isOpen(end)) return H_PARAMETER;
+  setResult(f64(unitAddressOf(partnerEnd(end))));
+  return H_SUCCESS;
+}

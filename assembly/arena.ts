@@ -1,0 +1,89 @@
+/**
+ * Allocation of a partition's own memory, whole pages, lowest first, never across two LMBs.
+ *
+ * Two maps per partition: the free pages, and a flat one of the last page of each allocation, which is how free()
+ * knows the length. Allocation is a service to the partition: what it grants is not looked at.
+ */
+import {
+  H_NO_MEM,
+  H_PARAMETER,
+  H_RESCINDED,
+  H_SUCCESS,
+  HEADER_ARENA_BYTES,
+  HEADER_ARENAS_AT,
+  HEADER_FRAMES_MAX,
+  PAGE_BYTES,
+  PARTITION_ARENA_ENDS,
+  PARTITION_ARENA_MAP,
+  PARTITION_LMB_PAGES,
+  PARTITION_MEMORY_PAGES,
+} from "../src/layout";
+import { mapBytes, mapClear, mapFree, mapIsFree, mapNext, mapRunEnd, mapTake } from "./bitmap";
+import { decodePages } from "./decode";
+import { header, NONE, setResult } from "./memory";
+import { decodePartition, isRunning, lpidOf, partitionWord, setPartitionWord } from "./partition";
+
+function isLast(ends: usize, page: u32): bool {
+  return ((load<u8>(ends + <usize>(page >> 3)) >> <u8>(page & 7)) & 1) != 0;
+}
+
+function flipLast(ends: usize, page: u32): void {
+  const at = ends + <usize>(page >> 3);
+  store<u8>(at, load<u8>(at) ^ ((<u8>1) << (<u8>(page & 7))));
+}
+
+/** Everything free, for a partition that starts. */
+export function openArena(partition: usize): void {
+  const bits = header(HEADER_FRAMES_MAX);
+  const map = <usize>header(HEADER_ARENAS_AT) + <usize>(lpidOf(partition) - 1) * header(HEADER_ARENA_BYTES);
+  const ends = map + mapBytes(bits);
+  setPartitionWord(partition, PARTITION_ARENA_MAP, <u32>map);
+  setPartitionWord(partition, PARTITION_ARENA_ENDS, <u32>ends);
+  mapClear(map, bits);
+  memory.fill(ends, 0, map + header(HEADER_ARENA_BYTES) - ends);
+  mapFree(map, bits, 0, partitionWord(partition, PARTITION_MEMORY_PAGES));
+}
+
+/** Takes so many bytes, rounded up to pages. R4: the logical address. */
+export function allocate(lpid: f64, length: f64): i32 {
+  const partition = decodePartition(lpid);
+  if (partition == 0) return H_PARAMETER;
+  if (!isRunning(partition)) return H_RESCINDED;
+  const count = decodePages(ceil(length * (1.0 / PAGE_BYTES)) * PAGE_BYTES);
+  if (count == NONE || count == 0 || floor(length) != length) return H_PARAMETER;
+  const bits = header(HEADER_FRAMES_MAX);
+  const map = <usize>partitionWord(partition, PARTITION_ARENA_MAP);
+  const lmbPages = partitionWord(partition, PARTITION_LMB_PAGES);
+  if (count > lmbPages) return H_NO_MEM;
+  let page = mapNext(map, bits, 0);
+  while (page != NONE) {
+    const border = page - (page % lmbPages) + lmbPages;
+    const end = mapRunEnd(map, bits, page, min(count, border - page));
+    if (end - page == count) break;
+    page = mapNext(map, bits, end);
+  }
+  if (page == NONE) return H_NO_MEM;
+  mapTake(map, bits, page, count);
+  flipLast(<usize>partitionWord(partition, PARTITION_ARENA_ENDS), page + count - 1);
+  setResult(f64(page) * PAGE_BYTES);
+  return H_SUCCESS;
+}
+
+/** Gives back what `allocate` gave; only its start will do. */
+export function deallocate(lpid: f64, address: f64): i32 {
+  const partition = decodePartition(lpid);
+  if (partition == 0) return H_PARAMETER;
+  if (!isRunning(partition)) return H_RESCINDED;
+  const page = decodePages(address);
+  if (page >= partitionWord(partition, PARTITION_MEMORY_PAGES)) return H_PARAMETER;
+  const bits = header(HEADER_FRAMES_MAX);
+  const map = <usize>partitionWord(partition, PARTITION_ARENA_MAP);
+  const ends = <usize>partitionWord(partition, PARTITION_ARENA_ENDS);
+  const isStart = page == 0 || mapIsFree(map, bits, page - 1) || isLast(ends, page - 1);
+  if (!isStart || mapIsFree(map, bits, page)) return H_PARAMETER;
+  let last = page;
+  while (!isLast(ends, last)) last++;
+  flipLast(ends, last);
+  mapFree(map, bits, page, last - page + 1);
+  return H_SUCCESS;
+}

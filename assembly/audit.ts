@@ -1,0 +1,564 @@
+/**
+ * Every invariant, walked. Nothing here trusts a counter or a link: each is found again from the other side.
+ *
+ * Problems are (code, a, b) in the audit region; src/audit.ts words them. The scratch words of partitions and ends, and
+ * a bit per frame, are this file's alone.
+ */
+import {
+  END_AUDIT_UNRETURNED,
+  END_AUDIT_USED,
+  END_CLOSED,
+  END_FREE,
+  END_NEXT,
+  END_OPEN,
+  END_OWNER,
+  END_PREVIOUS,
+  END_QUEUE_PAGE,
+  END_QUEUE_PAGES,
+  END_RETIRED,
+  END_STATE,
+  END_UNRETURNED,
+  END_USED,
+  ENTRY_FRAME,
+  ENTRY_READ,
+  ENTRY_RESCINDED,
+  ENTRY_VALID,
+  ENTRY_WRITE,
+  FLAG_FREEING,
+  FLAG_REVOKING,
+  FLAG_ROOT,
+  HEADER_AUDIT_AT,
+  HEADER_AUDIT_CHECKED,
+  HEADER_AUDIT_PROBLEMS,
+  HEADER_END_FREE,
+  HEADER_END_FRESH,
+  HEADER_ENDS_USED,
+  HEADER_EVENTS_MAX,
+  HEADER_FRAMES_FREE,
+  HEADER_FRAMES_MAX,
+  HEADER_FRAMES_QUARANTINED,
+  HEADER_MARKING,
+  HEADER_PARTITIONS_MAX,
+  HEADER_PIN_FRESH,
+  HEADER_PINS_USED,
+  HEADER_REVOCATIONS,
+  HEADER_STRUCTURE_FREE,
+  HEADER_STRUCTURE_FRESH,
+  HEADER_STRUCTURES_RETIRED,
+  HEADER_STRUCTURES_USED,
+  INHIBIT_REGRANT,
+  PAGE_BYTES,
+  PARTITION_AUDIT,
+  PARTITION_ENDS,
+  PARTITION_EVENT_HEAD,
+  PARTITION_EVENT_TAIL,
+  PARTITION_FREE,
+  PARTITION_GRANTS_IN,
+  PARTITION_GRANTS_OUT,
+  PARTITION_HELD,
+  PARTITION_MEMORY_PAGES,
+  PARTITION_OWNED,
+  PARTITION_PAGES_MAPPED,
+  PARTITION_PAGES_OWNED,
+  PARTITION_PIN_LIST,
+  PARTITION_PINS,
+  PARTITION_QUARANTINED,
+  PARTITION_RESCINDED,
+  PARTITION_STATE,
+  PARTITION_STOPPED,
+  PIN_FRAME,
+  PIN_FRAME_COUNT,
+  PIN_LPID,
+  PIN_NEXT,
+  PIN_STRUCTURE,
+  PIN_STRUCTURE_GENERATION,
+  PROBLEM_BACK,
+  PROBLEM_BYTES,
+  PROBLEM_END_COUNT,
+  PROBLEM_END_COUNTER,
+  PROBLEM_END_LINK,
+  PROBLEM_END_QUEUE,
+  PROBLEM_ENTRY,
+  PROBLEM_EVENTS,
+  PROBLEM_FRAME_COUNT,
+  PROBLEM_FRAME_DIRTY,
+  PROBLEM_FRAME_FREE,
+  PROBLEM_FRAME_OWNER,
+  PROBLEM_FREE_LIST,
+  PROBLEM_FREE_MAP,
+  PROBLEM_HELD_LINK,
+  PROBLEM_LOST_FRAME,
+  PROBLEM_PARTITION_COUNTER,
+  PROBLEM_PARTITION_HOLDS,
+  PROBLEM_PARTITION_STATE,
+  PROBLEM_PIN,
+  PROBLEM_PIN_COUNT,
+  PROBLEM_REVOCATIONS,
+  PROBLEM_STRUCTURE_COUNT,
+  PROBLEM_STRUCTURE_END,
+  PROBLEM_STRUCTURE_FLAGS,
+  PROBLEM_STRUCTURE_RANGE,
+  PROBLEM_STRUCTURE_RIGHTS,
+  PROBLEM_STRUCTURE_STATE,
+  PROBLEM_TREE_LINK,
+  PROBLEMS_MAX,
+  SPACE_COUNT,
+  SPACE_MEMORY,
+  STRUCTURE_FREE,
+  STRUCTURE_GRANTED,
+  STRUCTURE_OWNED,
+  STRUCTURE_RESCINDED,
+  STRUCTURE_RETIRED,
+  STRUCTURE_RETURNING,
+  STRUCTURE_SHARED,
+} from "../src/layout";
+import { addEndWord, endAt, endWord, partnerEnd, setEndWord } from "./adapter";
+import {
+  childOf,
+  cursorOf,
+  endOf,
+  generationOf,
+  hasFlag,
+  holderOf,
+  inhibitsOf,
+  isRevoking,
+  nextHeldOf,
+  nextOf,
+  pageCountOf,
+  pageOf,
+  parentOf,
+  pinsOf,
+  previousHeldOf,
+  previousOf,
+  sourcePageOf,
+  spaceOf,
+  stateOf,
+  structureAt,
+} from "./control";
+import { frameCharged, frameIsFree, frameIsQuarantined, framePins } from "./frame";
+import { frameAt, header, setHeader } from "./memory";
+import { backOf, entryOf, entryRights, isFreePage, spaceAt, spacePages } from "./page";
+import { addPartitionWord, partitionAt, partitionWord } from "./partition";
+import { pinAt, pinWord } from "./pin";
+
+const ALL_BITS: u32 = ENTRY_FRAME | ENTRY_VALID | ENTRY_READ | ENTRY_WRITE | ENTRY_RESCINDED;
+
+/** Scratch words of a partition, in this order, against the counters beside them. */
+const SCRATCH_OWNED: usize = PARTITION_AUDIT;
+const SCRATCH_MAPPED: usize = PARTITION_AUDIT + 4;
+const SCRATCH_OUT: usize = PARTITION_AUDIT + 8;
+const SCRATCH_IN: usize = PARTITION_AUDIT + 12;
+const SCRATCH_RESCINDED: usize = PARTITION_AUDIT + 16;
+const SCRATCH_PINS: usize = PARTITION_AUDIT + 20;
+const SCRATCH_QUARANTINED: usize = PARTITION_AUDIT + 24;
+const SCRATCH_PAGES: usize = PARTITION_AUDIT + 28; // pages that structures take, over all spaces
+
+function report(code: u32, a: u32, b: u32): void {
+  const count = header(HEADER_AUDIT_PROBLEMS);
+  setHeader(HEADER_AUDIT_PROBLEMS, count + 1);
+  if (count >= u32(PROBLEMS_MAX)) return;
+  const at = <usize>header(HEADER_AUDIT_AT) + <usize>count * PROBLEM_BYTES;
+  store<u32>(at, code);
+  store<u32>(at, a, 4);
+  store<u32>(at, b, 8);
+}
+
+/** One fact looked at; a problem if it does not hold. */
+function check(holds: bool, code: u32, a: u32, b: u32): void {
+  setHeader(HEADER_AUDIT_CHECKED, header(HEADER_AUDIT_CHECKED) + 1);
+  if (!holds) report(code, a, b);
+}
+
+function frameBitAt(frame: u32): usize {
+  return <usize>header(HEADER_AUDIT_AT) + PROBLEMS_MAX * PROBLEM_BYTES + ((<usize>(frame >> 6)) << 3);
+}
+
+function isFrameSeen(frame: u32): bool {
+  return ((load<u64>(frameBitAt(frame)) >> (frame & 63)) & 1) != 0;
+}
+
+function seeFrame(frame: u32): void {
+  const at = frameBitAt(frame);
+  store<u64>(at, load<u64>(at) | ((<u64>1) << (frame & 63)));
+}
+
+function clearScratch(): void {
+  setHeader(HEADER_AUDIT_CHECKED, 0);
+  setHeader(HEADER_AUDIT_PROBLEMS, 0);
+  for (let lpid: u32 = 1; lpid <= header(HEADER_PARTITIONS_MAX); lpid++) {
+    memory.fill(partitionAt(lpid) + PARTITION_AUDIT, 0, 32);
+  }
+  for (let slot: u32 = 1; slot < header(HEADER_END_FRESH); slot++) {
+    setEndWord(endAt(slot), END_AUDIT_USED, 0);
+    setEndWord(endAt(slot), END_AUDIT_UNRETURNED, 0);
+  }
+  memory.fill(frameBitAt(0), 0, (<usize>((header(HEADER_FRAMES_MAX) + 63) >> 6)) << 3);
+}
+
+// ---------------------------------------------------------------- structures
+
+function isUsed(state: u32): bool {
+  return state != STRUCTURE_FREE && state != STRUCTURE_RETIRED;
+}
+
+function takesAddresses(state: u32): bool {
+  return state != STRUCTURE_GRANTED;
+}
+
+function auditLinks(slot: u32, structure: usize): void {
+  const isOwned = stateOf(structure) == STRUCTURE_OWNED;
+  const list = isOwned ? PARTITION_OWNED : PARTITION_HELD;
+  const next = nextHeldOf(structure);
+  const previous = previousHeldOf(structure);
+  check(next == 0 || previousHeldOf(structureAt(next)) == slot, PROBLEM_HELD_LINK, slot, next);
+  const before =
+    previous == 0 ? partitionWord(partitionAt(holderOf(structure)), list) : nextHeldOf(structureAt(previous));
+  check(before == slot, PROBLEM_HELD_LINK, slot, previous);
+  const parent = parentOf(structure);
+  const inTree = !isOwned && stateOf(structure) != STRUCTURE_RESCINDED;
+  check((parent != 0) == inTree, PROBLEM_TREE_LINK, slot, parent);
+  if (parent == 0) return;
+  const right = nextOf(structure);
+  const left = previousOf(structure);
+  check(right == 0 || previousOf(structureAt(right)) == slot, PROBLEM_TREE_LINK, slot, right);
+  check(
+    (left == 0 ? childOf(structureAt(parent)) : nextOf(structureAt(left))) == slot,
+    PROBLEM_TREE_LINK,
+    slot,
+    left,
+  );
+}
+
+/** The grant against what it was granted from. */
+function auditGrant(slot: u32, structure: usize): void {
+  const above = structureAt(parentOf(structure));
+  const source = sourcePageOf(structure);
+  const state = stateOf(above);
+  check(
+    state == STRUCTURE_OWNED || state == STRUCTURE_SHARED,
+    PROBLEM_STRUCTURE_STATE,
+    parentOf(structure),
+    state,
+  );
+  check(spaceOf(above) == spaceOf(structure), PROBLEM_STRUCTURE_RANGE, slot, 0);
+  check(
+    source - pageOf(above) + pageCountOf(structure) <= pageCountOf(above),
+    PROBLEM_STRUCTURE_RANGE,
+    slot,
+    parentOf(structure),
+  );
+  check(
+    (inhibitsOf(above) & ~inhibitsOf(structure)) == 0,
+    PROBLEM_STRUCTURE_RIGHTS,
+    slot,
+    parentOf(structure),
+  );
+  check((inhibitsOf(above) & INHIBIT_REGRANT) == 0, PROBLEM_STRUCTURE_RIGHTS, slot, parentOf(structure));
+  const end = endAt(endOf(structure));
+  check(endWord(end, END_OWNER) == holderOf(above), PROBLEM_STRUCTURE_END, slot, endOf(structure));
+  const isOpen = endWord(end, END_STATE) == END_OPEN;
+  const partner = isOpen ? endWord(partnerEnd(end), END_OWNER) : 0;
+  check(
+    partner == holderOf(structure) && partner != holderOf(above),
+    PROBLEM_STRUCTURE_END,
+    slot,
+    endOf(structure),
+  );
+  check(!hasFlag(above, FLAG_FREEING) || hasFlag(structure, FLAG_REVOKING), PROBLEM_STRUCTURE_FLAGS, slot, 0);
+  addPartitionWord(partitionAt(holderOf(above)), SCRATCH_OUT, 1);
+  addPartitionWord(partitionAt(holderOf(structure)), SCRATCH_IN, 1);
+  addEndWord(end, END_AUDIT_USED, 1);
+}
+
+/** The page table entries of a structure against its state, and against its source page by page. */
+function auditEntries(slot: u32, structure: usize): void {
+  const state = stateOf(structure);
+  const space = spaceOf(structure);
+  const at = spaceAt(partitionAt(holderOf(structure)), space);
+  const page = pageOf(structure);
+  const count = pageCountOf(structure);
+  const inSpace = <u64>page + count <= <u64>spacePages(at);
+  check(inSpace && count != 0, PROBLEM_STRUCTURE_RANGE, slot, 0);
+  if (!inSpace) return;
+  const isLive = state == STRUCTURE_SHARED && !hasFlag(structure, FLAG_REVOKING);
+  const above = structureAt(parentOf(structure));
+  const source = spaceAt(partitionAt(holderOf(above)), space);
+  const dead: u32 = state == STRUCTURE_RETURNING ? 0 : ENTRY_RESCINDED;
+  for (let i: u32 = 0; i < count; i++) {
+    const entry = entryOf(at, page + i);
+    check(backOf(at, page + i) == slot, PROBLEM_BACK, holderOf(structure) * 8 + space, page + i);
+    check(!isFreePage(at, page + i), PROBLEM_FREE_MAP, holderOf(structure) * 8 + space, page + i);
+    if (state == STRUCTURE_OWNED) auditOwnedEntry(slot, structure, page + i, entry);
+    else if (isLive) {
+      // While a marking runs, what is above may have lost its entries before what is below.
+      const above0 = entryOf(source, sourcePageOf(structure) + i);
+      const frame = (above0 & ENTRY_VALID) != 0 ? above0 & ENTRY_FRAME : entry & ENTRY_FRAME;
+      const isUnder = (above0 & ENTRY_VALID) != 0 || isRevoking(structure);
+      check(
+        isUnder && (entry & ALL_BITS) == (frame | entryRights(inhibitsOf(structure))),
+        PROBLEM_ENTRY,
+        slot,
+        page + i,
+      );
+    } else check((entry & ALL_BITS) == dead, PROBLEM_ENTRY, slot, page + i);
+  }
+  addPartitionWord(partitionAt(holderOf(structure)), SCRATCH_PAGES, count);
+  if (isLive && space == SPACE_MEMORY)
+    addPartitionWord(partitionAt(holderOf(structure)), SCRATCH_MAPPED, count);
+}
+
+function auditOwnedEntry(slot: u32, structure: usize, page: u32, entry: u32): void {
+  const bits = entry & ~ENTRY_FRAME & ALL_BITS;
+  const isReleased = bits == 0 && pageIsReleased(structure, page);
+  check(bits == (ENTRY_VALID | ENTRY_READ | ENTRY_WRITE) || isReleased, PROBLEM_ENTRY, slot, page);
+  if (spaceOf(structure) != SPACE_MEMORY || isReleased) return;
+  const frame = entry & ENTRY_FRAME;
+  check(frame < header(HEADER_FRAMES_MAX) && !isFrameSeen(frame), PROBLEM_FRAME_OWNER, frame, slot);
+  if (frame >= header(HEADER_FRAMES_MAX)) return;
+  seeFrame(frame);
+  check(!frameIsFree(frame) && !frameIsQuarantined(frame), PROBLEM_FRAME_OWNER, frame, slot);
+  addPartitionWord(partitionAt(holderOf(structure)), SCRATCH_OWNED, 1);
+}
+
+/** Whether the recovery that stands in this structure has freed the page already. */
+function pageIsReleased(structure: usize, page: u32): bool {
+  return page - pageOf(structure) < cursorOf(structure) && !hasFlag(structure, FLAG_ROOT);
+}
+
+function auditStructures(): void {
+  let used: u32 = 0;
+  let retired: u32 = 0;
+  let free: u32 = 0;
+  let roots: u32 = 0;
+  let marking: u32 = 0;
+  for (let slot: u32 = 1; slot < header(HEADER_STRUCTURE_FRESH); slot++) {
+    const structure = structureAt(slot);
+    const state = stateOf(structure);
+    check(state <= u32(STRUCTURE_RETIRED), PROBLEM_STRUCTURE_STATE, slot, state);
+    if (!isUsed(state)) {
+      if (state == STRUCTURE_FREE) free++;
+      else retired++;
+      continue;
+    }
+    used++;
+    auditLinks(slot, structure);
+    if (state == STRUCTURE_RESCINDED) {
+      addPartitionWord(partitionAt(holderOf(structure)), SCRATCH_RESCINDED, 1);
+      addEndWord(endAt(endOf(structure)), END_AUDIT_UNRETURNED, 1);
+    } else if (state != STRUCTURE_OWNED) auditGrant(slot, structure);
+    if (takesAddresses(state)) auditEntries(slot, structure);
+    const isBare = state == STRUCTURE_GRANTED || state == STRUCTURE_RESCINDED || state == STRUCTURE_RETURNING;
+    check(!isBare || childOf(structure) == 0, PROBLEM_STRUCTURE_STATE, slot, state);
+    if (hasFlag(structure, FLAG_ROOT)) {
+      roots++;
+      if (!hasFlag(structure, FLAG_FREEING)) marking++;
+      check(hasFlag(structure, FLAG_REVOKING), PROBLEM_STRUCTURE_FLAGS, slot, 0);
+    } else {
+      check(!hasFlag(structure, FLAG_FREEING), PROBLEM_STRUCTURE_FLAGS, slot, 0);
+      check(!hasFlag(structure, FLAG_REVOKING) || isBelowRoot(structure), PROBLEM_STRUCTURE_FLAGS, slot, 0);
+    }
+  }
+  check(
+    used == header(HEADER_STRUCTURES_USED),
+    PROBLEM_STRUCTURE_COUNT,
+    used,
+    header(HEADER_STRUCTURES_USED),
+  );
+  check(
+    retired == header(HEADER_STRUCTURES_RETIRED),
+    PROBLEM_STRUCTURE_COUNT,
+    retired,
+    header(HEADER_STRUCTURES_RETIRED),
+  );
+  check(roots == header(HEADER_REVOCATIONS), PROBLEM_REVOCATIONS, roots, header(HEADER_REVOCATIONS));
+  check(marking == header(HEADER_MARKING), PROBLEM_REVOCATIONS, marking, header(HEADER_MARKING));
+  auditFreeList(free);
+}
+
+/** Whether some structure above is the root of a revocation. A mark without one would never be torn down. */
+function isBelowRoot(structure: usize): bool {
+  let parent = parentOf(structure);
+  while (parent != 0) {
+    if (hasFlag(structureAt(parent), FLAG_ROOT)) return true;
+    parent = parentOf(structureAt(parent));
+  }
+  return false;
+}
+
+function auditFreeList(free: u32): void {
+  let slot = header(HEADER_STRUCTURE_FREE);
+  let count: u32 = 0;
+  while (slot != 0 && count <= free) {
+    check(stateOf(structureAt(slot)) == STRUCTURE_FREE, PROBLEM_FREE_LIST, slot, 0);
+    count++;
+    slot = nextHeldOf(structureAt(slot));
+  }
+  check(count == free, PROBLEM_FREE_LIST, count, free);
+}
+
+// ---------------------------------------------------------------- partitions and their tables
+
+/** Pages that no structure takes are free and unmapped; with the sum of what structures take, all pages are known. */
+function auditTables(lpid: u32, partition: usize): void {
+  let taken: u32 = 0;
+  for (let space: u32 = 0; space < u32(SPACE_COUNT); space++) {
+    const at = spaceAt(partition, space);
+    const pages = spacePages(at);
+    for (let page: u32 = 0; page < pages; page++) {
+      if (backOf(at, page) != 0) {
+        taken++;
+        continue;
+      }
+      const isUnmapped = (entryOf(at, page) & ALL_BITS) == 0;
+      if (!isUnmapped || !isFreePage(at, page)) report(PROBLEM_FREE_MAP, lpid * 8 + space, page);
+    }
+  }
+  check(taken == partitionWord(partition, SCRATCH_PAGES), PROBLEM_BACK, lpid * 8, taken);
+}
+
+function auditCounter(lpid: u32, partition: usize, counter: usize, scratch: usize): void {
+  const holds = partitionWord(partition, counter) == partitionWord(partition, scratch);
+  check(holds, PROBLEM_PARTITION_COUNTER, lpid, <u32>counter);
+}
+
+function auditPartitions(): void {
+  for (let lpid: u32 = 1; lpid <= header(HEADER_PARTITIONS_MAX); lpid++) {
+    const partition = partitionAt(lpid);
+    const state = partitionWord(partition, PARTITION_STATE);
+    check(state <= u32(PARTITION_STOPPED), PROBLEM_PARTITION_STATE, lpid, state);
+    auditCounter(lpid, partition, PARTITION_PAGES_OWNED, SCRATCH_OWNED);
+    auditCounter(lpid, partition, PARTITION_PAGES_MAPPED, SCRATCH_MAPPED);
+    auditCounter(lpid, partition, PARTITION_GRANTS_OUT, SCRATCH_OUT);
+    auditCounter(lpid, partition, PARTITION_GRANTS_IN, SCRATCH_IN);
+    auditCounter(lpid, partition, PARTITION_RESCINDED, SCRATCH_RESCINDED);
+    auditCounter(lpid, partition, PARTITION_PINS, SCRATCH_PINS);
+    auditCounter(lpid, partition, PARTITION_QUARANTINED, SCRATCH_QUARANTINED);
+    auditTables(lpid, partition);
+    const waiting =
+      partitionWord(partition, PARTITION_EVENT_TAIL) - partitionWord(partition, PARTITION_EVENT_HEAD);
+    check(waiting <= header(HEADER_EVENTS_MAX), PROBLEM_EVENTS, lpid, waiting);
+    if (state != PARTITION_FREE && state != PARTITION_STOPPED) continue;
+    const holds =
+      partitionWord(partition, PARTITION_HELD) |
+      partitionWord(partition, PARTITION_OWNED) |
+      partitionWord(partition, PARTITION_PIN_LIST) |
+      partitionWord(partition, PARTITION_ENDS);
+    check(holds == 0, PROBLEM_PARTITION_HOLDS, lpid, 0);
+  }
+}
+
+// ---------------------------------------------------------------- adapter ends, pins, frames
+
+function auditEnds(): void {
+  let used: u32 = 0;
+  for (let slot: u32 = 1; slot < header(HEADER_END_FRESH); slot++) {
+    const end = endAt(slot);
+    const state = endWord(end, END_STATE);
+    if (state != END_OPEN && state != END_CLOSED) {
+      check(state == END_FREE || state == END_RETIRED, PROBLEM_END_LINK, slot, state);
+      continue;
+    }
+    used++;
+    check(endWord(end, END_USED) == endWord(end, END_AUDIT_USED), PROBLEM_END_COUNTER, slot, END_USED);
+    check(
+      endWord(end, END_UNRETURNED) == endWord(end, END_AUDIT_UNRETURNED),
+      PROBLEM_END_COUNTER,
+      slot,
+      END_UNRETURNED,
+    );
+    const owner = endWord(end, END_OWNER);
+    check(owner != 0 || state == END_CLOSED, PROBLEM_END_LINK, slot, state);
+    if (owner == 0) continue;
+    const next = endWord(end, END_NEXT);
+    const previous = endWord(end, END_PREVIOUS);
+    const before =
+      previous == 0 ? partitionWord(partitionAt(owner), PARTITION_ENDS) : endWord(endAt(previous), END_NEXT);
+    check(
+      before == slot && (next == 0 || endWord(endAt(next), END_PREVIOUS) == slot),
+      PROBLEM_END_LINK,
+      slot,
+      next,
+    );
+    check(state == END_CLOSED || partnerEnd(partnerEnd(end)) == end, PROBLEM_END_LINK, slot, 0);
+    const last = <u64>endWord(end, END_QUEUE_PAGE) + endWord(end, END_QUEUE_PAGES);
+    const memoryPages = partitionWord(partitionAt(owner), PARTITION_MEMORY_PAGES);
+    check(endWord(end, END_QUEUE_PAGES) == 0 || last <= <u64>memoryPages, PROBLEM_END_QUEUE, slot, 0);
+  }
+  check(used == header(HEADER_ENDS_USED), PROBLEM_END_COUNT, used, header(HEADER_ENDS_USED));
+  let slot = header(HEADER_END_FREE);
+  while (slot != 0) {
+    check(endWord(endAt(slot), END_STATE) == END_FREE, PROBLEM_END_LINK, slot, 0);
+    slot = endWord(endAt(slot), END_NEXT);
+  }
+}
+
+/** Answers how many frame pins the records account for. */
+function auditPins(): u64 {
+  let used: u32 = 0;
+  let pinned: u64 = 0;
+  for (let slot: u32 = 1; slot < header(HEADER_PIN_FRESH); slot++) {
+    const pin = pinAt(slot);
+    const lpid = pinWord(pin, PIN_LPID);
+    if (lpid == 0) continue;
+    used++;
+    const count = pinWord(pin, PIN_FRAME_COUNT);
+    pinned += count;
+    addPartitionWord(partitionAt(lpid), SCRATCH_PINS, 1);
+    for (let i: u32 = 0; i < count; i++)
+      check(framePins(pinWord(pin, PIN_FRAME) + i) != 0, PROBLEM_PIN, slot, i);
+    const structure = structureAt(pinWord(pin, PIN_STRUCTURE));
+    const isSame = generationOf(structure) == pinWord(pin, PIN_STRUCTURE_GENERATION);
+    check(!isSame || pinsOf(structure) != 0, PROBLEM_PIN, slot, pinWord(pin, PIN_STRUCTURE));
+    const next = pinWord(pin, PIN_NEXT);
+    check(next == 0 || pinWord(pinAt(next), PIN_LPID) == lpid, PROBLEM_PIN, slot, next);
+  }
+  check(used == header(HEADER_PINS_USED), PROBLEM_PIN_COUNT, used, header(HEADER_PINS_USED));
+  return pinned;
+}
+
+function isZero(frame: u32): bool {
+  const at = frameAt(frame);
+  let bits: u64 = 0;
+  for (let offset: usize = 0; offset < usize(PAGE_BYTES); offset += 32) {
+    bits |=
+      load<u64>(at + offset) |
+      load<u64>(at + offset, 8) |
+      load<u64>(at + offset, 16) |
+      load<u64>(at + offset, 24);
+  }
+  return bits == 0;
+}
+
+/** Every frame is free and zero, or owned by one LMB, or in quarantine. */
+function auditFrames(pinned: u64): void {
+  let free: u32 = 0;
+  let quarantined: u32 = 0;
+  let pins: u64 = 0;
+  const frames = header(HEADER_FRAMES_MAX);
+  for (let frame: u32 = 0; frame < frames; frame++) {
+    pins += framePins(frame);
+    if (frameIsFree(frame)) {
+      free++;
+      check(framePins(frame) == 0 && !frameIsQuarantined(frame), PROBLEM_FRAME_FREE, frame, 0);
+      check(isZero(frame), PROBLEM_FRAME_DIRTY, frame, 0);
+    } else if (frameIsQuarantined(frame)) {
+      quarantined++;
+      check(framePins(frame) != 0, PROBLEM_FRAME_FREE, frame, 0);
+      addPartitionWord(partitionAt(frameCharged(frame)), SCRATCH_QUARANTINED, 1);
+    } else check(isFrameSeen(frame), PROBLEM_LOST_FRAME, frame, 0);
+  }
+  check(free == header(HEADER_FRAMES_FREE), PROBLEM_FRAME_COUNT, free, header(HEADER_FRAMES_FREE));
+  const counted = header(HEADER_FRAMES_QUARANTINED);
+  check(quarantined == counted, PROBLEM_FRAME_COUNT, quarantined, counted);
+  check(pins == pinned, PROBLEM_PIN_COUNT, <u32>pins, <u32>pinned);
+}
+
+/** Walks every table. Answers how many problems there are; the first PROBLEMS_MAX are in the audit region. */
+export function audit(): i32 {
+  clearScratch();
+  auditStructures();
+  auditEnds();
+  auditFrames(auditPins());
+  auditPartitions();
+  return header(HEADER_AUDIT_PROBLEMS);
+}

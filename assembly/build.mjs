@@ -1,0 +1,51 @@
+/**
+ * Builds the core: assembly/index.ts -> dist/core.wasm, and for TypeScript src/generated/core.ts (the bytes, inlined) and
+ * abi.ts (its functions as asc types them). Refuses a module that would keep state of its own: data segments are written
+ * again at every instantiation over the shared memory, a mutable global would be one per thread.
+ */
+import { mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { fileURLToPath } from "node:url";
+import asc from "assemblyscript/asc";
+
+const root = fileURLToPath(new URL("..", import.meta.url));
+mkdirSync(`${root}dist`, { recursive: true });
+mkdirSync(`${root}src/generated`, { recursive: true });
+
+const { error, stderr } = await asc.main(
+  [
+    "assembly/index.ts",
+    ...["--outFile", "dist/core.wasm", "--textFile", "dist/core.wat"],
+    ...["--bindings", "raw"],
+    ...["--runtime", "stub", "--use", "abort="],
+    ...["--importMemory", "--sharedMemory", "--initialMemory", "1", "--maximumMemory", "65536"],
+    ...["--enable", "threads", "--enable", "simd"],
+    ...["-O3", "--converge", "--noExportMemory"],
+  ],
+  { stdout: process.stdout, baseDir: root },
+);
+if (error) {
+  process.stderr.write(`${stderr.toString()}${error.message}\n`);
+  process.exit(1);
+}
+
+const text = readFileSync(`${root}dist/core.wat`, "utf8");
+const state = /^ \((data|start|global \S+ \(mut)/m.exec(text);
+if (state) {
+  process.stderr.write(`assembly: the core keeps state of its own: ${state[0].trim()}\n`);
+  process.exit(1);
+}
+
+const bytes = readFileSync(`${root}dist/core.wasm`);
+writeBeside(
+  `${root}src/generated/core.ts`,
+  `/** The core, compiled from assembly/ by assembly/build.mjs. */\nexport const CORE_BASE64: string =\n  "${bytes.toString("base64")}";\n`,
+);
+// As a module of its own rather than a .d.ts, so that tsc carries it over to dist.
+writeBeside(`${root}src/generated/abi.ts`, readFileSync(`${root}dist/core.d.ts`, "utf8"));
+for (const file of ["core.js", "core.d.ts"]) rmSync(`${root}dist/${file}`);
+
+/** Two builds may run at once (a test run beside a start): nobody must read a half-written file. */
+function writeBeside(path, contents) {
+  writeFileSync(`${path}.${process.pid}`, contents);
+  renameSync(`${path}.${process.pid}`, path);
+}

@@ -1,0 +1,74 @@
+/**
+ * Numbers from callers, one function per kind (G2). They arrive as f64, so nothing was wrapped on the way; what is not
+ * the integer that it should be becomes NONE (or 0 for a cookie), which no table contains.
+ */
+import {
+  COOKIE_SLOTS,
+  PAGE_BYTES,
+  SPACE_DMA,
+  SPACE_INTERRUPT,
+  SPACE_IPI,
+  SPACE_MEMORY,
+  SPACE_MMIO,
+  TYPE_DMA,
+  TYPE_INTERRUPT,
+  TYPE_IPI,
+  TYPE_MEMORY,
+  TYPE_MMIO,
+} from "../src/layout";
+import { NONE } from "./memory";
+
+/** An integer below 2^32 - 1, else NONE. The conversion saturates, so that comparing back finds every other value. */
+export function decodeInteger(value: f64): u32 {
+  const integer = u32(value);
+  return f64(integer) == value ? integer : NONE;
+}
+
+/** Bytes, aligned to a page, as a number of pages; else NONE. */
+export function decodePages(bytes: f64): u32 {
+  const pages = u32(bytes * (1.0 / PAGE_BYTES));
+  return f64(pages) * PAGE_BYTES == bytes ? pages : NONE;
+}
+
+/** A cookie as (generation << 24 | slot), 0 if it cannot be one. */
+export function decodeCookie(cookie: f64): u64 {
+  const bits = u64(cookie);
+  return f64(bits) == cookie && bits < 1 << 53 ? bits : 0;
+}
+
+export function encodeCookie(generation: u32, slot: u32): f64 {
+  return f64(generation) * COOKIE_SLOTS + f64(slot);
+}
+
+/** The logical space of a resource type: a closed set, everything else is NONE. */
+export function decodeType(type: u32): u32 {
+  switch (type) {
+    case TYPE_MEMORY:
+      return SPACE_MEMORY;
+    case TYPE_MMIO:
+      return SPACE_MMIO;
+    case TYPE_INTERRUPT:
+      return SPACE_INTERRUPT;
+    case TYPE_DMA:
+      return SPACE_DMA;
+    case TYPE_IPI:
+      return SPACE_IPI;
+    default:
+      return NONE;
+  }
+}
+
+/** Whether addresses of the space are bytes in pages; interrupts and ports are plain numbers. */
+export function isPaged(space: u32): bool {
+  return space != SPACE_INTERRUPT && space != SPACE_IPI;
+}
+
+/** An address or length of the space in its unit (pages, or numbers), else NONE. */
+export function decodeUnits(space: u32, value: f64): u32 {
+  return isPaged(space) ? decodePages(value) : decodeInteger(value);
+}
+
+/** Back from units to what callers speak of. */
+export function encodeUnits(space: u32, units: u32): f64 {
+  return isPaged(space) ? f64(units) * PAGE_BYTES : f64(units);
+}

@@ -1,0 +1,77 @@
+/**
+ * Event ring of a partition: what it is told besides its queues.
+ *
+ *     0    4    8
+ *     type lpid value (f64) ... 16
+ *
+ * Notices of a partner's failure may fill the whole ring, everything else only half of it, so that a notice is not lost
+ * behind a flood; what does not fit is counted and the count is delivered as an event of its own.
+ */
+import {
+  EVENT_BYTES,
+  EVENT_LPID,
+  EVENT_PARTNER_FAILED,
+  EVENT_PARTNER_RECOVERED,
+  EVENT_TYPE,
+  EVENT_VALUE,
+  EVENTS_LOST,
+  H_NOT_FOUND,
+  H_SUCCESS,
+  HEADER_ENTRY,
+  HEADER_EVENTS_MAX,
+  PARTITION_EVENT_HEAD,
+  PARTITION_EVENT_RING,
+  PARTITION_EVENT_TAIL,
+  PARTITION_EVENTS_LOST,
+} from "../src/layout";
+import { header, signal } from "./memory";
+import { addPartitionWord, isRunning, partitionWord, setPartitionWord } from "./partition";
+
+function eventAt(partition: usize, index: u32): usize {
+  const slot = index & (header(HEADER_EVENTS_MAX) - 1);
+  return <usize>partitionWord(partition, PARTITION_EVENT_RING) + <usize>slot * EVENT_BYTES;
+}
+
+function putEvent(at: usize, type: u32, lpid: u32, value: f64): void {
+  store<u32>(at, type, EVENT_TYPE);
+  store<u32>(at, lpid, EVENT_LPID);
+  store<f64>(at, value, EVENT_VALUE);
+}
+
+/** Tells a partition; one that does not run hears nothing. */
+export function pushEvent(partition: usize, type: u32, lpid: u32, value: f64): void {
+  if (!isRunning(partition)) return;
+  const tail = partitionWord(partition, PARTITION_EVENT_TAIL);
+  const waiting = tail - partitionWord(partition, PARTITION_EVENT_HEAD);
+  const isNotice = type == EVENT_PARTNER_FAILED || type == EVENT_PARTNER_RECOVERED;
+  const places = isNotice ? header(HEADER_EVENTS_MAX) : header(HEADER_EVENTS_MAX) >> 1;
+  signal();
+  if (waiting >= places) {
+    const lost = partitionWord(partition, PARTITION_EVENTS_LOST);
+    if (lost != 0xffffffff) setPartitionWord(partition, PARTITION_EVENTS_LOST, lost + 1);
+    return;
+  }
+  putEvent(eventAt(partition, tail), type, lpid, value);
+  setPartitionWord(partition, PARTITION_EVENT_TAIL, tail + 1);
+}
+
+/** Moves the oldest event to the header; H_NOT_FOUND when there is none. A count of lost ones comes after the kept. */
+export function popEvent(partition: usize): i32 {
+  const head = partitionWord(partition, PARTITION_EVENT_HEAD);
+  if (head != partitionWord(partition, PARTITION_EVENT_TAIL)) {
+    memory.copy(HEADER_ENTRY, eventAt(partition, head), EVENT_BYTES);
+    addPartitionWord(partition, PARTITION_EVENT_HEAD, 1);
+    return H_SUCCESS;
+  }
+  const lost = partitionWord(partition, PARTITION_EVENTS_LOST);
+  if (lost == 0) return H_NOT_FOUND;
+  putEvent(HEADER_ENTRY, EVENTS_LOST, 0, f64(lost));
+  setPartitionWord(partition, PARTITION_EVENTS_LOST, 0);
+  return H_SUCCESS;
+}
+
+export function dropEvents(partition: usize): void {
+  setPartitionWord(partition, PARTITION_EVENT_HEAD, 0);
+  setPartitionWord(partition, PARTITION_EVENT_TAIL, 0);
+  setPartitionWord(partition, PARTITION_EVENTS_LOST, 0);
+}

@@ -1,0 +1,116 @@
+/**
+ * Physical frames: free map, pins and quarantine.
+ *
+ *     pin word: | charged lpid 16 | quarantined 1 | pins 15 |
+ *
+ * A free frame is always zero (TR5, FA4): it was zeroed when it was given back. A frame that is given back while a
+ * zero-copy view still stands on it goes to quarantine instead and is freed with its last pin (RS6).
+ */
+import {
+  FRAME_LPID_SHIFT,
+  FRAME_PINS,
+  FRAME_QUARANTINED,
+  HEADER_FRAME_MAP_AT,
+  HEADER_FRAME_PINS_AT,
+  HEADER_FRAMES_FREE,
+  HEADER_FRAMES_MAX,
+  HEADER_FRAMES_QUARANTINED,
+  PAGE_BYTES,
+  PINS_LIMIT,
+} from "../src/layout";
+import { mapFree, mapIsFree, mapLowestRun, mapNext, mapRunEnd, mapTake } from "./bitmap";
+import { addHeader, frameAt, header, NONE, setHeader } from "./memory";
+
+function pinWordAt(frame: u32): usize {
+  return <usize>header(HEADER_FRAME_PINS_AT) + ((<usize>frame) << 2);
+}
+
+export function framesFree(): u32 {
+  return header(HEADER_FRAMES_FREE);
+}
+
+export function frameIsFree(frame: u32): bool {
+  return mapIsFree(header(HEADER_FRAME_MAP_AT), header(HEADER_FRAMES_MAX), frame);
+}
+
+export function framePins(frame: u32): u32 {
+  return load<u32>(pinWordAt(frame)) & FRAME_PINS;
+}
+
+export function frameIsQuarantined(frame: u32): bool {
+  return (load<u32>(pinWordAt(frame)) & FRAME_QUARANTINED) != 0;
+}
+
+/** The lpid that is charged for a quarantined frame. */
+export function frameCharged(frame: u32): u32 {
+  return load<u32>(pinWordAt(frame)) >> FRAME_LPID_SHIFT;
+}
+
+/** All frames free, and zero as every new memory is. */
+export function openFrames(): void {
+  const frames = header(HEADER_FRAMES_MAX);
+  mapFree(header(HEADER_FRAME_MAP_AT), frames, 0, frames);
+  setHeader(HEADER_FRAMES_FREE, frames);
+}
+
+/** Takes the lowest run of exactly `count` zeroed frames; NONE when there is no such run. */
+export function takeFrames(count: u32): u32 {
+  const map = header(HEADER_FRAME_MAP_AT);
+  const bits = header(HEADER_FRAMES_MAX);
+  const first = mapLowestRun(map, bits, count);
+  if (first == NONE) return NONE;
+  mapTake(map, bits, first, count);
+  addHeader(HEADER_FRAMES_FREE, -(<i32>count));
+  return first;
+}
+
+/** How many frames the lowest free run has, at most `most`. */
+export function lowestRunLength(most: u32): u32 {
+  const map = header(HEADER_FRAME_MAP_AT);
+  const bits = header(HEADER_FRAMES_MAX);
+  const first = mapNext(map, bits, 0);
+  return first == NONE ? 0 : mapRunEnd(map, bits, first, most) - first;
+}
+
+function zeroAndFree(frame: u32): void {
+  memory.fill(frameAt(frame), 0, PAGE_BYTES);
+  mapFree(header(HEADER_FRAME_MAP_AT), header(HEADER_FRAMES_MAX), frame, 1);
+  addHeader(HEADER_FRAMES_FREE, 1);
+}
+
+/** Gives a frame back. Answers whether it went to quarantine, charged to `lpid`, because pins stand. */
+export function releaseFrame(frame: u32, lpid: u32): bool {
+  const at = pinWordAt(frame);
+  const pins = load<u32>(at) & FRAME_PINS;
+  if (pins == 0) {
+    zeroAndFree(frame);
+    return false;
+  }
+  store<u32>(at, (lpid << FRAME_LPID_SHIFT) | FRAME_QUARANTINED | pins);
+  addHeader(HEADER_FRAMES_QUARANTINED, 1);
+  return true;
+}
+
+/** Whether one more pin fits: pins saturate and refuse, they never wrap. */
+export function framePinFits(frame: u32): bool {
+  return framePins(frame) < u32(PINS_LIMIT);
+}
+
+export function pinFrame(frame: u32): void {
+  const at = pinWordAt(frame);
+  store<u32>(at, load<u32>(at) + 1);
+}
+
+/** Drops a pin. Answers the lpid that was charged if that ended the frame's quarantine, else 0. */
+export function unpinFrame(frame: u32): u32 {
+  const at = pinWordAt(frame);
+  const word = load<u32>(at) - 1;
+  if ((word & FRAME_PINS) != 0 || (word & FRAME_QUARANTINED) == 0) {
+    store<u32>(at, word);
+    return 0;
+  }
+  store<u32>(at, 0);
+  zeroAndFree(frame);
+  addHeader(HEADER_FRAMES_QUARANTINED, -1);
+  return word >> FRAME_LPID_SHIFT;
+}

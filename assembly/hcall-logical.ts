@@ -1,0 +1,210 @@
+/**
+ * The four hypercalls on logical resources (PAPR, Shared Logical Resources; rules GR, AC, RE, RS).
+ *
+ * Each decodes everything first, one check a line in the order of DESIGN.md 3, and then commits with writes that
+ * cannot fail.
+ */
+import {
+  H_BUSY,
+  H_NO_MEM,
+  H_PARAMETER,
+  H_PERMISSION,
+  H_RESCINDED,
+  H_RESOURCE,
+  H_SUCCESS,
+  HEADER_REVOCATIONS,
+  INHIBIT_READ,
+  INHIBIT_REGRANT,
+  INHIBIT_RESERVED,
+  INHIBIT_WRITE,
+  PARTITION_RESCINDED,
+  RESCIND_FORCED,
+  RETURN_PAGES,
+  SPACE_DMA,
+  SPACE_MEMORY,
+  SPACE_MMIO,
+  STRUCTURE_GRANTED,
+  STRUCTURE_OWNED,
+  STRUCTURE_RESCINDED,
+  STRUCTURE_RETURNING,
+  STRUCTURE_SHARED,
+  TYPE_MASK,
+} from "../src/layout";
+import { becomeGranted, becomeUnknown, countGrant, countMapped, endRescinded, tellReturned } from "./account";
+import { decodeEnd, endSlotOf, isOpen, partnerPartition, quotaFits } from "./adapter";
+import {
+  childOf,
+  cookieOf,
+  decodeStructure,
+  describeRange,
+  holderOf,
+  inhibitsOf,
+  isRevoking,
+  linkChild,
+  linkHeld,
+  liobnOf,
+  pageCountOf,
+  pageOf,
+  parentOf,
+  pinsOf,
+  setEnd,
+  setPage,
+  setState,
+  slotOf,
+  sourcePageOf,
+  spaceOf,
+  stateOf,
+  structureAt,
+  structuresFree,
+  takeStructure,
+} from "./control";
+import { decodeInteger, decodeType, decodeUnits, encodeUnits, isPaged } from "./decode";
+import { budget, header, NONE, setResult } from "./memory";
+import {
+  anyRescinded,
+  backOf,
+  entryRights,
+  lowestFreePages,
+  mapFrom,
+  spaceAt,
+  spacePages,
+  takePages,
+  unmapPages,
+} from "./page";
+import { decodePartition, isRunning, lpidOf, partitionAt, partitionWord } from "./partition";
+import { revoke } from "./revoke";
+
+/** Whether the structure covers the whole range with live access for its holder. */
+function covers(structure: usize, page: u32, count: u32, liobn: u32): bool {
+  const state = stateOf(structure);
+  if (state != STRUCTURE_OWNED && state != STRUCTURE_SHARED) return false;
+  return page - pageOf(structure) + count <= pageCountOf(structure) && liobnOf(structure) == liobn;
+}
+
+/** H_GRANT_LOGICAL. R4: the cookie. */
+export function grantLogical(lpid: f64, flags: f64, hi: f64, lo: f64, length: f64, unit: f64): i32 {
+  const grantor = decodePartition(lpid);
+  if (grantor == 0) return H_PARAMETER;
+  if (!isRunning(grantor)) return H_RESCINDED; // GR10
+  const bits = decodeInteger(flags);
+  if (bits > 0xff || (bits & INHIBIT_RESERVED) != 0) return H_PARAMETER; // GR1
+  const space = decodeType(bits & TYPE_MASK);
+  if (space == NONE) return H_PARAMETER; // GR1
+  const inhibits = bits & (INHIBIT_READ | INHIBIT_WRITE | INHIBIT_REGRANT);
+  const hasRights = space == SPACE_MEMORY || space == SPACE_MMIO;
+  if (!hasRights && (inhibits & (INHIBIT_READ | INHIBIT_WRITE)) != 0) return H_PARAMETER; // GR1
+  const page = decodeUnits(space, lo);
+  const count = decodeUnits(space, length);
+  if (page == NONE || count == NONE || count == 0) return H_PARAMETER; // GR2
+  if (!isPaged(space) && count != 1) return H_PARAMETER; // GR2
+  const liobn = decodeInteger(hi);
+  if (liobn == NONE || (space != SPACE_DMA && liobn != 0)) return H_PARAMETER; // GR2
+  const at = spaceAt(grantor, space);
+  if (<u64>page + count > <u64>spacePages(at)) return H_PARAMETER; // GR3
+  const back = backOf(at, page);
+  const source = structureAt(back);
+  if (back == 0 || !covers(source, page, count, liobn)) {
+    const mayHold = partitionWord(grantor, PARTITION_RESCINDED) != 0 || header(HEADER_REVOCATIONS) != 0;
+    return mayHold && anyRescinded(at, page, count) ? H_RESCINDED : H_PARAMETER; // GR4, GR3
+  }
+  if (isRevoking(source)) return H_RESCINDED; // GR10
+  const own = inhibitsOf(source);
+  if ((own & INHIBIT_REGRANT) != 0 || (own & ~inhibits) != 0) return H_PERMISSION; // GR5
+  const end = decodeEnd(lpidOf(grantor), unit);
+  if (end == 0 || !isOpen(end)) return H_PARAMETER; // GR6
+  const grantee = partnerPartition(end);
+  if (!isRunning(grantee)) return H_PARAMETER; // GR6
+  if (!quotaFits(end) || structuresFree() == 0) return H_NO_MEM; // GR7
+
+  const structure = takeStructure(STRUCTURE_GRANTED, space, inhibits, lpidOf(grantee));
+  describeRange(structure, page, 0, count, liobn);
+  setEnd(structure, endSlotOf(end));
+  linkChild(source, structure);
+  linkHeld(grantee, structure);
+  countGrant(end, grantor, grantee);
+  setResult(cookieOf(structure));
+  return H_SUCCESS;
+}
+
+/** H_ACCEPT_LOGICAL. R4: the logical address. */
+export function acceptLogical(lpid: f64, cookie: f64): i32 {
+  const holder = decodePartition(lpid);
+  if (holder == 0) return H_PARAMETER;
+  if (!isRunning(holder)) return H_RESCINDED;
+  const structure = decodeStructure(cookie);
+  if (structure == 0 || holderOf(structure) != lpidOf(holder)) return H_PARAMETER; // AC2
+  const state = stateOf(structure);
+  if (state == STRUCTURE_RESCINDED || isRevoking(structure)) return H_RESCINDED; // AC3
+  if (state != STRUCTURE_GRANTED) return H_PARAMETER; // AC2
+  const grantor = partitionAt(holderOf(structureAt(parentOf(structure))));
+  if (!isRunning(grantor)) return H_RESCINDED; // AC5
+  const space = spaceOf(structure);
+  const at = spaceAt(holder, space);
+  const count = pageCountOf(structure);
+  const page = lowestFreePages(at, count);
+  if (page == NONE) return H_NO_MEM; // AC4
+
+  takePages(at, page, count, slotOf(structure));
+  mapFrom(
+    at,
+    page,
+    count,
+    spaceAt(grantor, space),
+    sourcePageOf(structure),
+    entryRights(inhibitsOf(structure)),
+  );
+  setPage(structure, page);
+  setState(structure, STRUCTURE_SHARED);
+  countMapped(structure, 1);
+  setResult(encodeUnits(space, page));
+  return H_SUCCESS;
+}
+
+/** H_RETURN_LOGICAL. */
+export function returnLogical(lpid: f64, cookie: f64): i32 {
+  const holder = decodePartition(lpid);
+  if (holder == 0) return H_PARAMETER;
+  if (!isRunning(holder)) return H_RESCINDED;
+  const structure = decodeStructure(cookie);
+  if (structure == 0 || holderOf(structure) != lpidOf(holder)) return H_PARAMETER; // RE4
+  const state = stateOf(structure);
+  if (state == STRUCTURE_GRANTED) return H_PARAMETER; // RE4
+  if (state == STRUCTURE_RESCINDED) {
+    endRescinded(structure); // RE5
+    return H_SUCCESS;
+  }
+  if (isRevoking(structure)) return H_RESCINDED;
+  if (childOf(structure) != 0) return H_RESOURCE; // RE3
+  if (pinsOf(structure) != 0) return H_RESOURCE; // RE2
+
+  if (state == STRUCTURE_SHARED) {
+    const count = pageCountOf(structure);
+    unmapPages(spaceAt(holder, spaceOf(structure)), pageOf(structure), count);
+    countMapped(structure, -1);
+    if (count > u32(RETURN_PAGES)) {
+      setState(structure, STRUCTURE_RETURNING);
+      return H_BUSY; // RE6
+    }
+  }
+  becomeGranted(structure);
+  tellReturned(structure);
+  return H_SUCCESS;
+}
+
+/** H_RESCIND_LOGICAL. R4 of H_PARTIAL: a bound of the steps that remain. */
+export function rescindLogical(lpid: f64, flags: f64, cookie: f64): i32 {
+  const grantor = decodePartition(lpid);
+  if (grantor == 0) return H_PARAMETER;
+  if (!isRunning(grantor)) return H_RESCINDED;
+  const bits = decodeInteger(flags);
+  if (bits > u32(RESCIND_FORCED)) return H_PARAMETER; // RS1
+  const structure = decodeStructure(cookie);
+  if (structure == 0 || stateOf(structure) == STRUCTURE_RESCINDED) return H_PARAMETER; // RS1
+  if (holderOf(structureAt(parentOf(structure))) != lpidOf(grantor)) return H_PARAMETER; // RS1
+  if (bits == RESCIND_FORCED) return revoke(structure, budget());
+  if (isRevoking(structure)) return H_RESCINDED;
+  if (stateOf(structure) != STRUCTURE_GRANTED || childOf(structure) != 0) return H_RESOURCE; // RS2
+
+  becomeUnknown(structure); // RS3
+  return H_SUCCESS;
+}

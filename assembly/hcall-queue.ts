@@ -1,0 +1,80 @@
+/**
+ * The hypercalls on queues: H_REG_CRQ, H_FREE_CRQ, H_SEND_CRQ, and taking an entry (rules CQ); and taking an event.
+ */
+import {
+  H_CLOSED,
+  H_NOT_FOUND,
+  H_PARAMETER,
+  H_RESCINDED,
+  H_RESOURCE,
+  H_SUCCESS,
+  PARTITION_MEMORY_PAGES,
+  QUEUE_TRANSPORT,
+  QUEUE_VALID,
+  TRANSPORT_DEREGISTERED,
+} from "../src/layout";
+import { decodeEnd, isOpen, partnerEnd, releaseEndIfIdle } from "./adapter";
+import { decodePages } from "./decode";
+import { popEvent } from "./event";
+import { NONE } from "./memory";
+import { decodePartition, isRunning, lpidOf, partitionWord } from "./partition";
+import { closeQueue, isRegistered, openQueue, putEntry, putTransport, takeEntry } from "./queue";
+
+/** Registers a queue in the caller's own memory. H_CLOSED: done, but the partner has not registered (CQ4). */
+export function registerQueue(lpid: f64, unit: f64, address: f64, length: f64): i32 {
+  const partition = decodePartition(lpid);
+  if (partition == 0) return H_PARAMETER;
+  if (!isRunning(partition)) return H_RESCINDED;
+  const end = decodeEnd(lpidOf(partition), unit);
+  if (end == 0 || !isOpen(end)) return H_PARAMETER;
+  const page = decodePages(address);
+  const count = decodePages(length);
+  if (page == NONE || count == NONE || count == 0) return H_PARAMETER;
+  if (<u64>page + count > <u64>partitionWord(partition, PARTITION_MEMORY_PAGES)) return H_PARAMETER;
+  if (isRegistered(end)) return H_RESOURCE;
+  openQueue(end, page, count);
+  return isRegistered(partnerEnd(end)) ? H_SUCCESS : H_CLOSED;
+}
+
+/** Frees the queue; the partner gets the transport event "deregistered". */
+export function freeQueue(lpid: f64, unit: f64): i32 {
+  const partition = decodePartition(lpid);
+  if (partition == 0) return H_PARAMETER;
+  if (!isRunning(partition)) return H_RESCINDED;
+  const end = decodeEnd(lpidOf(partition), unit);
+  if (end == 0 || !isRegistered(end)) return H_PARAMETER;
+  closeQueue(end);
+  if (isOpen(end)) putTransport(partnerEnd(end), TRANSPORT_DEREGISTERED);
+  else releaseEndIfIdle(end);
+  return H_SUCCESS;
+}
+
+/** Sends one entry, given as four little-endian words; its header is the lowest byte of the first. */
+export function sendEntry(lpid: f64, unit: f64, word0: u32, word1: u32, word2: u32, word3: u32): i32 {
+  const partition = decodePartition(lpid);
+  if (partition == 0) return H_PARAMETER;
+  if (!isRunning(partition)) return H_RESCINDED;
+  const end = decodeEnd(lpidOf(partition), unit);
+  if (end == 0) return H_PARAMETER;
+  const code = word0 & 0xff;
+  if (code == QUEUE_TRANSPORT || (code & QUEUE_VALID) == 0) return H_PARAMETER;
+  if (!isOpen(end) || !isRegistered(partnerEnd(end))) return H_CLOSED;
+  return putEntry(partnerEnd(end), word0 | ((<u64>word1) << 32), word2 | ((<u64>word3) << 32));
+}
+
+/** Takes the oldest entry into the header. H_NOT_FOUND: none; H_CLOSED: no queue is registered. */
+export function receiveEntry(lpid: f64, unit: f64): i32 {
+  const partition = decodePartition(lpid);
+  if (partition == 0) return H_PARAMETER;
+  if (!isRunning(partition)) return H_RESCINDED;
+  const end = decodeEnd(lpidOf(partition), unit);
+  if (end == 0) return H_PARAMETER;
+  return isRegistered(end) ? takeEntry(end) : H_CLOSED;
+}
+
+/** Takes the caller's oldest event into the header. H_NOT_FOUND: none. */
+export function takeEvent(lpid: f64): i32 {
+  const partition = decodePartition(lpid);
+  if (partition == 0) return H_PARAMETER;
+  return isRunning(partition) ? popEvent(partition) : H_NOT_FOUND;
+}

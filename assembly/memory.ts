@@ -1,0 +1,89 @@
+/**
+ * The header: what was fixed at creation, and the table-wide counters.
+ *
+ *     0        64            128           208
+ *     | limits | region bases | counters    | received queue entry ... 512
+ *
+ * All state lives in the memory; the offsets of the regions are written once by whoever created it (src/regions.ts).
+ * Order of the regions: header, partitions, structures, ends, page tables, arenas, events, frame map, frame pins,
+ * audit scratch, staging map, staging, frames.
+ */
+import {
+  END_BYTES,
+  FRAMES_LIMIT,
+  HEADER_BUDGET,
+  HEADER_BYTES,
+  HEADER_ENTRY,
+  HEADER_FRAMES_AT,
+  HEADER_FRAMES_MAX,
+  HEADER_MAGIC,
+  HEADER_RESULT,
+  HEADER_SIGNAL,
+  HEADER_STAGING_AT,
+  HEADER_STAGING_PAGES,
+  HEADER_VERSION,
+  LAYOUT_MAGIC,
+  LAYOUT_VERSION,
+  PAGE_BYTES,
+  PARTITION_BYTES,
+  PARTITION_SPACES,
+  SPACE_BYTES,
+  SPACE_COUNT,
+  STRUCTURE_BYTES,
+} from "../src/layout";
+
+if (STRUCTURE_BYTES != 64 || END_BYTES != 64) ERROR("a record is one cache line");
+if (PARTITION_SPACES + SPACE_COUNT * SPACE_BYTES > PARTITION_BYTES)
+  ERROR("the spaces do not fit the partition record");
+if (HEADER_ENTRY + 16 > HEADER_BYTES) ERROR("the header overflows");
+if (FRAMES_LIMIT != 0x100000 || PAGE_BYTES != 0x1000)
+  ERROR("frames are numbered by what a 32-bit memory can hold");
+
+/** No such index, page or count. */
+export const NONE: u32 = 0xffffffff;
+
+export function header(offset: usize): u32 {
+  return load<u32>(offset);
+}
+
+export function setHeader(offset: usize, value: u32): void {
+  store<u32>(offset, value);
+}
+
+export function addHeader(offset: usize, delta: i32): void {
+  store<u32>(offset, load<u32>(offset) + delta);
+}
+
+/** Leaves the second result of a call (register R4) where JavaScript reads it. */
+export function setResult(value: f64): void {
+  store<f64>(HEADER_RESULT, value);
+}
+
+/** Somebody has an event or a queue entry to take. */
+export function signal(): void {
+  store<u32>(HEADER_SIGNAL, 1);
+}
+
+export function budget(): u32 {
+  return load<u32>(HEADER_BUDGET);
+}
+
+export function frameAt(frame: u32): usize {
+  return <usize>load<u32>(HEADER_FRAMES_AT) + <usize>frame * PAGE_BYTES;
+}
+
+/** Whether `bytes` bytes at `offset` lie in staging and are aligned to 8: batches live nowhere else. */
+export function inStaging(offset: u32, bytes: u64): bool {
+  const start = load<u32>(HEADER_STAGING_AT);
+  const end = <u64>start + <u64>load<u32>(HEADER_STAGING_PAGES) * PAGE_BYTES;
+  return (offset & 7) == 0 && offset >= start && <u64>offset + bytes <= end;
+}
+
+/** Whether this memory was laid out by a creator that agrees with this core. */
+export function recognised(): bool {
+  return (
+    load<u32>(HEADER_MAGIC) == LAYOUT_MAGIC &&
+    load<u32>(HEADER_VERSION) == LAYOUT_VERSION &&
+    load<u32>(HEADER_FRAMES_MAX) <= u32(FRAMES_LIMIT)
+  );
+}

@@ -1,0 +1,185 @@
+/**
+ * Logical page tables: per partition and space, a u32 entry per page, beside it the control structure of the page
+ * (its back), and a map of the free pages.
+ *
+ *     entry: | generation 8 | rescinded 1 | write 1 | read 1 | valid 1 | frame 20 |
+ *
+ * The generation changes with every mapping, so that an entry read before and after a use tells whether they are the
+ * same mapping. An entry that is neither valid nor rescinded is unmapped; its other bits but the generation are zero.
+ */
+import {
+  ENTRY_FRAME,
+  ENTRY_GENERATION_SHIFT,
+  ENTRY_READ,
+  ENTRY_RESCINDED,
+  ENTRY_VALID,
+  ENTRY_WRITE,
+  H_PARAMETER,
+  H_PERMISSION,
+  H_RESCINDED,
+  HEADER_SPACE_PAGES,
+  HEADER_TABLE_BYTES,
+  INHIBIT_READ,
+  INHIBIT_WRITE,
+  NEED_READ,
+  NEED_WRITE,
+  PARTITION_SPACES,
+  SPACE_BACKS,
+  SPACE_BYTES,
+  SPACE_COUNT,
+  SPACE_ENTRIES,
+  SPACE_MAP,
+  SPACE_PAGES,
+} from "../src/layout";
+import { mapBytes, mapFree, mapIsFree, mapLowestRun, mapRunEnd, mapTake } from "./bitmap";
+import { header } from "./memory";
+
+if (ENTRY_READ != ENTRY_VALID * (NEED_READ * 2) || ENTRY_WRITE != ENTRY_VALID * (NEED_WRITE * 2)) {
+  ERROR("entryNeed() shifts the need into place");
+}
+
+const GENERATION_ONE: u32 = 1 << ENTRY_GENERATION_SHIFT;
+const GENERATION_MASK: u32 = 0xff000000;
+
+/** The record of one space of a partition. */
+export function spaceAt(partition: usize, space: u32): usize {
+  return partition + PARTITION_SPACES + <usize>space * SPACE_BYTES;
+}
+
+export function spacePages(at: usize): u32 {
+  return load<u32>(at, SPACE_PAGES);
+}
+
+export function spaceEntries(at: usize): usize {
+  return <usize>load<u32>(at, SPACE_ENTRIES);
+}
+
+export function spaceBacks(at: usize): usize {
+  return <usize>load<u32>(at, SPACE_BACKS);
+}
+
+export function spaceMap(at: usize): usize {
+  return <usize>load<u32>(at, SPACE_MAP);
+}
+
+export function entryOf(at: usize, page: u32): u32 {
+  return load<u32>(spaceEntries(at) + ((<usize>page) << 2));
+}
+
+/** The control structure that a page belongs to, 0 for a free page. */
+export function backOf(at: usize, page: u32): u32 {
+  return load<u32>(spaceBacks(at) + ((<usize>page) << 2));
+}
+
+/** The bits that an entry must have for a use that needs `need`. */
+export function entryNeed(need: u32): u32 {
+  return ENTRY_VALID | (need * (ENTRY_VALID * 2));
+}
+
+/** The bits of an entry under a grant with these inhibits. */
+export function entryRights(inhibits: u32): u32 {
+  let bits: u32 = ENTRY_VALID;
+  if ((inhibits & INHIBIT_READ) == 0) bits |= ENTRY_READ;
+  if ((inhibits & INHIBIT_WRITE) == 0) bits |= ENTRY_WRITE;
+  return bits;
+}
+
+/** Why an entry does not serve a use (TR1). */
+export function entryFault(entry: u32): i32 {
+  if ((entry & ENTRY_RESCINDED) != 0) return H_RESCINDED;
+  return (entry & ENTRY_VALID) != 0 ? H_PERMISSION : H_PARAMETER;
+}
+
+export function isFreePage(at: usize, page: u32): bool {
+  return mapIsFree(spaceMap(at), spacePages(at), page);
+}
+
+export function isFreeRun(at: usize, page: u32, count: u32): bool {
+  return mapRunEnd(spaceMap(at), spacePages(at), page, count) == page + count;
+}
+
+/** The lowest free run of `count` pages, or NONE (AC1). */
+export function lowestFreePages(at: usize, count: u32): u32 {
+  return mapLowestRun(spaceMap(at), spacePages(at), count);
+}
+
+export function takePages(at: usize, page: u32, count: u32, back: u32): void {
+  mapTake(spaceMap(at), spacePages(at), page, count);
+  const backs = spaceBacks(at) + ((<usize>page) << 2);
+  for (let i: u32 = 0; i < count; i++) store<u32>(backs + ((<usize>i) << 2), back);
+}
+
+/** Gives addresses back; the entries must be unmapped. */
+export function freePages(at: usize, page: u32, count: u32): void {
+  memory.fill(spaceBacks(at) + ((<usize>page) << 2), 0, (<usize>count) << 2);
+  mapFree(spaceMap(at), spacePages(at), page, count);
+}
+
+/** Maps consecutive pages to consecutive frames. */
+export function mapFrames(at: usize, page: u32, count: u32, frame: u32, rights: u32): void {
+  const entries = spaceEntries(at) + ((<usize>page) << 2);
+  for (let i: u32 = 0; i < count; i++) setEntry(entries + ((<usize>i) << 2), (frame + i) | rights);
+}
+
+/** Maps pages to the frames of a range of another space: what accept does. */
+export function mapFrom(at: usize, page: u32, count: u32, source: usize, sourcePage: u32, rights: u32): void {
+  const entries = spaceEntries(at) + ((<usize>page) << 2);
+  const sources = spaceEntries(source) + ((<usize>sourcePage) << 2);
+  for (let i: u32 = 0; i < count; i++) {
+    setEntry(entries + ((<usize>i) << 2), (load<u32>(sources + ((<usize>i) << 2)) & ENTRY_FRAME) | rights);
+  }
+}
+
+function setEntry(entry: usize, bits: u32): void {
+  store<u32>(entry, ((load<u32>(entry) & GENERATION_MASK) + GENERATION_ONE) | bits);
+}
+
+/** Points one page at another frame, with the rights that it has (RS6). */
+export function moveEntry(at: usize, page: u32, frame: u32): void {
+  const entry = spaceEntries(at) + ((<usize>page) << 2);
+  setEntry(entry, (load<u32>(entry) & (ENTRY_VALID | ENTRY_READ | ENTRY_WRITE)) | frame);
+}
+
+function leaveOnly(at: usize, page: u32, count: u32, bits: u32): void {
+  const entries = spaceEntries(at) + ((<usize>page) << 2);
+  for (let i: u32 = 0; i < count; i++) {
+    const entry = entries + ((<usize>i) << 2);
+    store<u32>(entry, (load<u32>(entry) & GENERATION_MASK) | bits);
+  }
+}
+
+export function unmapPages(at: usize, page: u32, count: u32): void {
+  leaveOnly(at, page, count, 0);
+}
+
+/** The pages answer H_RESCINDED until they are unmapped (RS4). */
+export function rescindPages(at: usize, page: u32, count: u32): void {
+  leaveOnly(at, page, count, ENTRY_RESCINDED);
+}
+
+/** Whether any page of the range was rescinded (GR4). */
+export function anyRescinded(at: usize, page: u32, count: u32): bool {
+  const entries = spaceEntries(at) + ((<usize>page) << 2);
+  for (let i: u32 = 0; i < count; i++) {
+    if ((load<u32>(entries + ((<usize>i) << 2)) & ENTRY_RESCINDED) != 0) return true;
+  }
+  return false;
+}
+
+/** Lays out the five spaces of a partition that was never used; later its tables are left empty by recovery. */
+export function openSpaces(partition: usize, tables: usize): void {
+  if (spacePages(spaceAt(partition, SPACE_COUNT - 1)) != 0) return;
+  let at = tables;
+  for (let space: u32 = 0; space < u32(SPACE_COUNT); space++) {
+    const pages = header(<usize>HEADER_SPACE_PAGES + ((<usize>space) << 2));
+    const record = spaceAt(partition, space);
+    const map = at + ((<usize>pages) << 3);
+    store<u32>(record, <u32>at, SPACE_ENTRIES);
+    store<u32>(record, <u32>(at + ((<usize>pages) << 2)), SPACE_BACKS);
+    store<u32>(record, <u32>map, SPACE_MAP);
+    store<u32>(record, pages, SPACE_PAGES);
+    mapFree(map, pages, 0, pages);
+    at = map + mapBytes(pages);
+  }
+  assert(at - tables <= <usize>header(HEADER_TABLE_BYTES));
+}

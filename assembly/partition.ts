@@ -1,0 +1,51 @@
+/**
+ * Partition records.
+ *
+ *     0      8            24                    60         84       128
+ *     | state | list heads | counters and limits | events   | audit  | five spaces of 16 bytes ... 256
+ *
+ * The counters are written by whoever changes what they count; audit() recounts them.
+ */
+import {
+  HEADER_PARTITIONS_AT,
+  HEADER_PARTITIONS_MAX,
+  PARTITION_BYTES,
+  PARTITION_FREE,
+  PARTITION_RUNNING,
+  PARTITION_STATE,
+} from "../src/layout";
+import { decodeInteger } from "./decode";
+import { header } from "./memory";
+
+/** The record of an lpid that is in range. */
+export function partitionAt(lpid: u32): usize {
+  return <usize>header(HEADER_PARTITIONS_AT) + <usize>lpid * PARTITION_BYTES;
+}
+
+export function lpidOf(partition: usize): u32 {
+  return <u32>((partition - <usize>header(HEADER_PARTITIONS_AT)) / PARTITION_BYTES);
+}
+
+/** The record that a caller's number names, or 0: no such partition. */
+export function decodePartition(lpid: f64): usize {
+  const index = decodeInteger(lpid);
+  if (index == 0 || index > header(HEADER_PARTITIONS_MAX)) return 0;
+  const partition = partitionAt(index);
+  return partitionWord(partition, PARTITION_STATE) == PARTITION_FREE ? 0 : partition;
+}
+
+export function partitionWord(partition: usize, offset: usize): u32 {
+  return load<u32>(partition + offset);
+}
+
+export function setPartitionWord(partition: usize, offset: usize, value: u32): void {
+  store<u32>(partition + offset, value);
+}
+
+export function addPartitionWord(partition: usize, offset: usize, delta: i32): void {
+  store<u32>(partition + offset, load<u32>(partition + offset) + delta);
+}
+
+export function isRunning(partition: usize): bool {
+  return partitionWord(partition, PARTITION_STATE) == PARTITION_RUNNING;
+}

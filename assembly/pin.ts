@@ -1,0 +1,123 @@
+/**
+ * Pins: one record per zero-copy view, in a list of the partition that took it.
+ *
+ *     0          4    8         12                   16    20          24   28
+ *     generation lpid structure structure generation frame frame count next previous
+ *
+ * A view names frames, not logical addresses: it outlives the mapping that it was taken from (RS6), so the record keeps
+ * the frames, and the structure only as long as that is the same one.
+ */
+import {
+  HEADER_PIN_FREE,
+  HEADER_PIN_FRESH,
+  HEADER_PINS_AT,
+  HEADER_PINS_MAX,
+  HEADER_PINS_USED,
+  PARTITION_PIN_LIST,
+  PARTITION_PINS,
+  PARTITION_QUARANTINED,
+  PIN_BYTES,
+  PIN_FRAME,
+  PIN_FRAME_COUNT,
+  PIN_GENERATION,
+  PIN_GENERATION_LIMIT,
+  PIN_LPID,
+  PIN_NEXT,
+  PIN_PREVIOUS,
+  PIN_SLOTS,
+  PIN_STRUCTURE,
+  PIN_STRUCTURE_GENERATION,
+} from "../src/layout";
+import { addPin, generationOf, slotOf, structureAt } from "./control";
+import { decodeCookie } from "./decode";
+import { pinFrame, unpinFrame } from "./frame";
+import { addHeader, header, setHeader } from "./memory";
+import { addPartitionWord, lpidOf, partitionAt, partitionWord, setPartitionWord } from "./partition";
+
+export function pinAt(slot: u32): usize {
+  return <usize>header(HEADER_PINS_AT) + ((<usize>slot) << 5);
+}
+
+export function pinWord(pin: usize, offset: usize): u32 {
+  return load<u32>(pin + offset);
+}
+
+function setPinWord(pin: usize, offset: usize, value: u32): void {
+  store<u32>(pin + offset, value);
+}
+
+export function pinsLeft(): bool {
+  return header(HEADER_PIN_FREE) != 0 || header(HEADER_PIN_FRESH) <= header(HEADER_PINS_MAX);
+}
+
+/** The number by which the holder of the view names it. */
+export function pinNumberOf(pin: usize): f64 {
+  const slot = <u32>((pin - <usize>header(HEADER_PINS_AT)) >> 5);
+  return f64(pinWord(pin, PIN_GENERATION)) * PIN_SLOTS + f64(slot);
+}
+
+/** The record that a caller's number names if `lpid` holds it, else 0. */
+export function decodePin(lpid: u32, number: f64): usize {
+  const bits = decodeCookie(number);
+  const slot = <u32>(bits & (PIN_SLOTS - 1));
+  if (slot == 0 || slot > header(HEADER_PINS_MAX)) return 0;
+  const pin = pinAt(slot);
+  return pinWord(pin, PIN_LPID) == lpid && <u64>pinWord(pin, PIN_GENERATION) == bits / PIN_SLOTS ? pin : 0;
+}
+
+/** Pins consecutive frames for a view; that a record is left and that the counts fit was checked. */
+export function takePin(partition: usize, structure: usize, frame: u32, count: u32): usize {
+  let slot = header(HEADER_PIN_FREE);
+  let pin: usize;
+  if (slot != 0) {
+    pin = pinAt(slot);
+    setHeader(HEADER_PIN_FREE, pinWord(pin, PIN_NEXT));
+  } else {
+    slot = header(HEADER_PIN_FRESH);
+    setHeader(HEADER_PIN_FRESH, slot + 1);
+    pin = pinAt(slot);
+    setPinWord(pin, PIN_GENERATION, 1);
+  }
+  addHeader(HEADER_PINS_USED, 1);
+  setPinWord(pin, PIN_LPID, lpidOf(partition));
+  setPinWord(pin, PIN_STRUCTURE, slotOf(structure));
+  setPinWord(pin, PIN_STRUCTURE_GENERATION, generationOf(structure));
+  setPinWord(pin, PIN_FRAME, frame);
+  setPinWord(pin, PIN_FRAME_COUNT, count);
+  const first = partitionWord(partition, PARTITION_PIN_LIST);
+  setPinWord(pin, PIN_NEXT, first);
+  if (first != 0) setPinWord(pinAt(first), PIN_PREVIOUS, slot);
+  setPartitionWord(partition, PARTITION_PIN_LIST, slot);
+  addPartitionWord(partition, PARTITION_PINS, 1);
+  addPin(structure, 1);
+  for (let i: u32 = 0; i < count; i++) pinFrame(frame + i);
+  return pin;
+}
+
+/** Ends a view: its frames may leave quarantine. */
+export function releasePin(pin: usize): void {
+  const slot = <u32>((pin - <usize>header(HEADER_PINS_AT)) >> 5);
+  const partition = partitionAt(pinWord(pin, PIN_LPID));
+  const frame = pinWord(pin, PIN_FRAME);
+  const count = pinWord(pin, PIN_FRAME_COUNT);
+  for (let i: u32 = 0; i < count; i++) {
+    const charged = unpinFrame(frame + i);
+    if (charged != 0) addPartitionWord(partitionAt(charged), PARTITION_QUARANTINED, -1);
+  }
+  const structure = structureAt(pinWord(pin, PIN_STRUCTURE));
+  if (generationOf(structure) == pinWord(pin, PIN_STRUCTURE_GENERATION)) addPin(structure, -1);
+  const next = pinWord(pin, PIN_NEXT);
+  const previous = pinWord(pin, PIN_PREVIOUS);
+  if (next != 0) setPinWord(pinAt(next), PIN_PREVIOUS, previous);
+  if (previous != 0) setPinWord(pinAt(previous), PIN_NEXT, next);
+  else setPartitionWord(partition, PARTITION_PIN_LIST, next);
+  addPartitionWord(partition, PARTITION_PINS, -1);
+  addHeader(HEADER_PINS_USED, -1);
+  const generation = pinWord(pin, PIN_GENERATION);
+  memory.fill(pin, 0, PIN_BYTES);
+  // A record whose generations are used up is not handed out again; it stays taken by nobody.
+  if (generation == PIN_GENERATION_LIMIT) return;
+  setPinWord(pin, PIN_GENERATION, generation + 1);
+  setPinWord(pin, PIN_NEXT, header(HEADER_PIN_FREE));
+  setHeader(HEADER_PIN_FREE, slot);
+}

@@ -1,0 +1,123 @@
+/**
+ * Command/response queue (CRQ): a ring of 16-byte entries in the receiver's own memory (PAPR, Virtual I/O, CRQ).
+ *
+ *     0      1      2                8
+ *     header format payload          payload ... 16
+ *
+ * An entry is free while its header is 0. The sender fills the second half first and the half with the header last
+ * (CQ6). Only own memory can hold a queue, so that no rescind takes it away under the sender.
+ */
+import {
+  END_OWNER,
+  END_PENDING,
+  END_QUEUE_HEAD,
+  END_QUEUE_PAGE,
+  END_QUEUE_PAGES,
+  END_QUEUE_TAIL,
+  ENTRY_FRAME,
+  H_DROPPED,
+  H_NOT_FOUND,
+  H_SUCCESS,
+  HEADER_ENTRY,
+  PAGE_BYTES,
+  QUEUE_ENTRIES_PER_PAGE,
+  QUEUE_ENTRY_BYTES,
+  QUEUE_FREE,
+  QUEUE_TRANSPORT,
+  SPACE_MEMORY,
+} from "../src/layout";
+import { endWord, setEndWord } from "./adapter";
+import { frameAt, signal } from "./memory";
+import { entryOf, spaceAt } from "./page";
+import { partitionAt } from "./partition";
+
+if (QUEUE_ENTRIES_PER_PAGE * QUEUE_ENTRY_BYTES != PAGE_BYTES) ERROR("an entry never straddles a page");
+
+function entryAt(end: usize, index: u32): usize {
+  const space = spaceAt(partitionAt(endWord(end, END_OWNER)), SPACE_MEMORY);
+  const page = endWord(end, END_QUEUE_PAGE) + index / QUEUE_ENTRIES_PER_PAGE;
+  return (
+    frameAt(entryOf(space, page) & ENTRY_FRAME) + (index & (QUEUE_ENTRIES_PER_PAGE - 1)) * QUEUE_ENTRY_BYTES
+  );
+}
+
+function capacity(end: usize): u32 {
+  return endWord(end, END_QUEUE_PAGES) * QUEUE_ENTRIES_PER_PAGE;
+}
+
+function after(end: usize, index: u32): u32 {
+  return index + 1 == capacity(end) ? 0 : index + 1;
+}
+
+export function isRegistered(end: usize): bool {
+  return endWord(end, END_QUEUE_PAGES) != 0;
+}
+
+/** Opens an empty ring: what stood in the memory before is no message. */
+export function openQueue(end: usize, page: u32, pageCount: u32): void {
+  setEndWord(end, END_QUEUE_PAGE, page);
+  setEndWord(end, END_QUEUE_PAGES, pageCount);
+  setEndWord(end, END_QUEUE_HEAD, 0);
+  setEndWord(end, END_QUEUE_TAIL, 0);
+  setEndWord(end, END_PENDING, 0);
+  for (let i: u32 = 0; i < pageCount; i++) {
+    memory.fill(entryAt(end, i * QUEUE_ENTRIES_PER_PAGE), 0, PAGE_BYTES);
+  }
+}
+
+export function closeQueue(end: usize): void {
+  setEndWord(end, END_QUEUE_PAGES, 0);
+  setEndWord(end, END_PENDING, 0);
+}
+
+function fill(entry: usize, low: u64, high: u64): void {
+  atomic.store<u64>(entry + 8, high);
+  atomic.store<u64>(entry, low);
+}
+
+/** Puts one entry at the tail, H_DROPPED when that is not free. */
+export function putEntry(end: usize, low: u64, high: u64): i32 {
+  const tail = endWord(end, END_QUEUE_TAIL);
+  const entry = entryAt(end, tail);
+  if (load<u8>(entry) != QUEUE_FREE) return H_DROPPED;
+  fill(entry, low, high);
+  setEndWord(end, END_QUEUE_TAIL, after(end, tail));
+  signal();
+  return H_SUCCESS;
+}
+
+/** Puts a transport event; it is never lost (CQ5). */
+export function putTransport(end: usize, code: u32): void {
+  if (!isRegistered(end)) return;
+  const event: u64 = QUEUE_TRANSPORT | ((<u64>code) << 8);
+  if (putEntry(end, event, 0) == H_SUCCESS) return;
+  const tail = endWord(end, END_QUEUE_TAIL);
+  const last = entryAt(end, tail == 0 ? capacity(end) - 1 : tail - 1);
+  if (load<u8>(last) == QUEUE_TRANSPORT)
+    setEndWord(end, END_PENDING, endWord(end, END_PENDING) | (1 << code));
+  else fill(last, event, 0);
+  signal();
+}
+
+/** Delivers what found no place, lowest code first, as far as there is place. */
+function putPending(end: usize): void {
+  let pending = endWord(end, END_PENDING);
+  while (pending != 0) {
+    const code = <u32>ctz(pending);
+    if (putEntry(end, QUEUE_TRANSPORT | ((<u64>code) << 8), 0) != H_SUCCESS) return;
+    pending &= pending - 1;
+    setEndWord(end, END_PENDING, pending);
+  }
+}
+
+/** Moves the oldest entry to the header, H_NOT_FOUND when the ring is empty. */
+export function takeEntry(end: usize): i32 {
+  const head = endWord(end, END_QUEUE_HEAD);
+  const entry = entryAt(end, head);
+  if (load<u8>(entry) == QUEUE_FREE) return H_NOT_FOUND;
+  memory.copy(HEADER_ENTRY, entry, QUEUE_ENTRY_BYTES);
+  fill(entry, 0, 0);
+  setEndWord(end, END_QUEUE_HEAD, after(end, head));
+  putPending(end);
+  return H_SUCCESS;
+}

@@ -1,0 +1,22 @@
+/**
+ * A virtual adapter as one of its two partitions sees it (CQ1).
+ */
+import type { Partition } from "./partition.js";
+
+/** The authorised link between two partitions, from the side of `owner`. */
+export class VirtualAdapter {
+  /** Names the partner in grants of the owner. */
+  readonly unitAddress: number;
+  readonly owner: Partition;
+  readonly partner: Partition;
+  /** The same adapter from the partner's side. */
+  readonly peer: VirtualAdapter;
+
+  /** Made by ResourceTable.connect(). */
+  constructor(owner: Partition, unitAddress: number, partner: Partition, peer: number | VirtualAdapter) {
+    this.owner = owner;
+    this.unitAddress = unitAddress;
+    this.partner = partner;
+    this.peer = typeof peer === "number" ? new VirtualAdapter(partner, peer, owner, this) : peer;
+  }
+}

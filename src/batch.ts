@@ -1,0 +1,99 @@
+/**
+ * Batches: arrays in the table's own memory (staging), so that one crossing does the work of many.
+ */
+import { LparError } from "./errors.js";
+import type { Kernel } from "./kernel.js";
+import { NEED_READ, NEED_WRITE, PAGE_BYTES } from "./layout.js";
+import { type ResourceType, spaceOfType, typeCode } from "./records.js";
+
+/** Pages of staging, given back on dispose. */
+export class Staging {
+  /** Byte offset in the table's memory. */
+  readonly offset: number;
+  readonly #kernel: Kernel;
+  readonly #pages: number;
+  #freed = false;
+
+  /** @throws HcallError H_NO_MEM when the table's `staging` is used up. */
+  constructor(kernel: Kernel, bytes: number) {
+    this.#kernel = kernel;
+    this.#pages = Math.max(1, Math.ceil(bytes / PAGE_BYTES));
+    kernel.settle(
+      "H_BATCH",
+      kernel.core.takeStaging(this.#pages),
+      `${bytes} bytes; TableOptions.staging limits them`,
+    );
+    this.offset = kernel.memory.result;
+  }
+
+  /** @throws LparError LPAR_RELEASED after free(). */
+  check(): void {
+    if (this.#freed) throw new LparError("LPAR_RELEASED", "the batch was disposed");
+  }
+
+  free(): void {
+    if (this.#freed) return;
+    this.#freed = true;
+    this.#kernel.core.freeStaging(this.offset, this.#pages);
+  }
+}
+
+/** Options of TranslationBatch.run(). */
+export interface BatchOptions {
+  /** Translate for writing; default false, for reading. */
+  readonly write?: boolean;
+  readonly type?: ResourceType;
+  /** End at the first fault; what follows it is left as it was. */
+  readonly stopAtFault?: boolean;
+}
+
+/** Many translations in one call (TR1): fill `addresses`, run, read `physical` and `status`. */
+export class TranslationBatch implements Disposable {
+  /** Logical addresses, filled by the caller. */
+  readonly addresses: Float64Array;
+  /** Physical addresses; NaN where the status is not H_SUCCESS. */
+  readonly physical: Float64Array;
+  readonly status: Int32Array;
+  readonly #kernel: Kernel;
+  readonly #lpid: number;
+  readonly #staging: Staging;
+
+  /** Made by Partition.createBatch(). */
+  constructor(kernel: Kernel, lpid: number, capacity: number) {
+    this.#kernel = kernel;
+    this.#lpid = lpid;
+    this.#staging = new Staging(kernel, capacity * 20 + 4);
+    const { buffer } = kernel.memory.bytes;
+    this.addresses = new Float64Array(buffer, this.#staging.offset, capacity);
+    this.physical = new Float64Array(buffer, this.#staging.offset + capacity * 8, capacity);
+    this.status = new Int32Array(buffer, this.#staging.offset + capacity * 16, capacity);
+  }
+
+  /**
+   * Translates the first `count` addresses; element by element, or up to the first fault.
+   * @returns how many succeeded.
+   * @throws RangeError for a count beyond the capacity; HcallError H_RESCINDED if the partition does not run.
+   */
+  run(count: number, options: BatchOptions = {}): number {
+    this.#staging.check();
+    if (!(count >= 0 && count <= this.addresses.length && Number.isInteger(count))) {
+      throw new RangeError(`count is ${count}; it must be an integer from 0 to ${this.addresses.length}`);
+    }
+    const status = this.#kernel.core.translateBatch(
+      this.#lpid,
+      typeCode(spaceOfType(options.type ?? "memory")),
+      options.write === true ? NEED_WRITE : NEED_READ,
+      this.addresses.byteOffset,
+      this.physical.byteOffset,
+      this.status.byteOffset,
+      count,
+      options.stopAtFault === true ? 1 : 0,
+    );
+    this.#kernel.settle("H_TRANSLATE", status);
+    return this.#kernel.memory.result;
+  }
+
+  [Symbol.dispose](): void {
+    this.#staging.free();
+  }
+}

@@ -1,0 +1,29 @@
+/**
+ * Time as the table sees it (G7): monotonic milliseconds, and timers.
+ */
+
+/** Monotonic milliseconds and timers; replace it to test time. */
+export interface Clock {
+  now(): number;
+  setTimeout(callback: () => void, ms: number): { cancel(): void };
+}
+
+/** The process's monotonic clock. */
+export const systemClock: Clock = {
+  now: () => performance.now(),
+  setTimeout: (callback, ms) => {
+    const timer = setTimeout(callback, ms);
+    return { cancel: () => clearTimeout(timer) };
+  },
+};
+
+/**
+ * Lets the event loop turn before long work goes on. Not a matter of the clock: work goes on while time stands still.
+ * @param ms 0 for the next turn; more when there is nothing to do but wait for others.
+ */
+export function nextTurn(ms = 0): Promise<void> {
+  return new Promise((resolve) => {
+    if (ms === 0 && typeof setImmediate === "function") setImmediate(resolve);
+    else setTimeout(resolve, ms);
+  });
+}

@@ -1,0 +1,108 @@
+/**
+ * Statuses as errors. H_BUSY and H_PARTIAL are not errors: the API goes on until they are over.
+ */
+import {
+  H_AUTHORITY,
+  H_BUSY,
+  H_CLOSED,
+  H_CONSTRAINED,
+  H_DROPPED,
+  H_FUNCTION,
+  H_HARDWARE,
+  H_NO_MEM,
+  H_NOT_FOUND,
+  H_PARAMETER,
+  H_PARTIAL,
+  H_PERMISSION,
+  H_PRIVILEGE,
+  H_R_STATE,
+  H_RESCINDED,
+  H_RESOURCE,
+  H_SUCCESS,
+} from "./layout.js";
+
+const NAMES: ReadonlyMap<number, string> = new Map([
+  [H_SUCCESS, "H_SUCCESS"],
+  [H_BUSY, "H_BUSY"],
+  [H_CLOSED, "H_CLOSED"],
+  [H_CONSTRAINED, "H_CONSTRAINED"],
+  [H_PARTIAL, "H_PARTIAL"],
+  [H_HARDWARE, "H_HARDWARE"],
+  [H_FUNCTION, "H_FUNCTION"],
+  [H_PRIVILEGE, "H_PRIVILEGE"],
+  [H_PARAMETER, "H_PARAMETER"],
+  [H_NOT_FOUND, "H_NOT_FOUND"],
+  [H_NO_MEM, "H_NO_MEM"],
+  [H_AUTHORITY, "H_AUTHORITY"],
+  [H_PERMISSION, "H_PERMISSION"],
+  [H_DROPPED, "H_DROPPED"],
+  [H_RESOURCE, "H_RESOURCE"],
+  [H_R_STATE, "H_R_STATE"],
+  [H_RESCINDED, "H_RESCINDED"],
+]);
+
+/** The architecture's name of a status, for example "H_RESCINDED". */
+export function statusName(status: number): string {
+  return NAMES.get(status) ?? `status ${status}`;
+}
+
+/** A hypercall that was refused. It changed nothing (G1). */
+export class HcallError extends Error {
+  override readonly name = "HcallError";
+  /** The architecture's name of the status, for example "H_RESCINDED". */
+  readonly code: string;
+  /** The status, for example -46. */
+  readonly status: number;
+  /** The call, for example "H_ACCEPT_LOGICAL". */
+  readonly hcall: string;
+
+  constructor(hcall: string, status: number, detail?: string) {
+    const code = statusName(status);
+    super(detail === undefined ? `${hcall}: ${code}` : `${hcall}: ${code} (${detail})`);
+    this.hcall = hcall;
+    this.status = status;
+    this.code = code;
+  }
+}
+
+/** A use of the package that its present state does not allow. */
+export class LparError extends Error {
+  override readonly name = "LparError";
+  /** For example "LPAR_CLOSED", "LPAR_UNSUPPORTED", "LPAR_RELEASED". */
+  readonly code: string;
+
+  constructor(code: string, message: string) {
+    super(message);
+    this.code = code;
+  }
+}
+
+/**
+ * An integer option within its bounds.
+ * @throws RangeError naming the option, the value and the bounds.
+ */
+export function checkInteger(name: string, value: unknown, min: number, max: number): number {
+  if (typeof value !== "number" || !Number.isInteger(value) || value < min || value > max) {
+    throw new RangeError(`${name} is ${String(value)}; it must be an integer from ${min} to ${max}`);
+  }
+  return value;
+}
+
+/**
+ * An option in bytes: whole pages within bounds.
+ * @throws RangeError naming the option, the value and the bounds.
+ */
+export function checkBytes(name: string, value: unknown, min: number, max: number, unit: number): number {
+  if (
+    typeof value !== "number" ||
+    !Number.isInteger(value) ||
+    value % unit !== 0 ||
+    value < min ||
+    value > max
+  ) {
+    throw new RangeError(
+      `${name} is ${String(value)}; it must be a multiple of ${unit} from ${min} to ${max}`,
+    );
+  }
+  return value;
+}

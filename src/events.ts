@@ -1,0 +1,97 @@
+/**
+ * What a partition is told besides its queues: read from the event ring in the table's memory.
+ */
+import type { Kernel } from "./kernel.js";
+import {
+  EVENT_DOORBELL,
+  EVENT_INTERRUPT,
+  EVENT_LPID,
+  EVENT_PARTNER_FAILED,
+  EVENT_PARTNER_RECOVERED,
+  EVENT_RESCINDED,
+  EVENT_RETURNED,
+  EVENT_TYPE,
+  EVENT_VALUE,
+  EVENTS_LOST,
+  H_SUCCESS,
+  HEADER_ENTRY,
+  PARTITION_RUNNING,
+  PARTITION_STATE,
+} from "./layout.js";
+import { partitionWord } from "./records.js";
+import { Stream, type WaitOptions } from "./stream.js";
+
+/** One thing that a partition is told. */
+export interface PartitionEvent {
+  readonly type:
+    | "partner-failed"
+    | "partner-recovered"
+    | "rescinded"
+    | "returned"
+    | "interrupt"
+    | "doorbell"
+    | "events-lost";
+  /** Milliseconds of the table's clock, when this thread learnt of it. */
+  readonly at: number;
+  /** The other partition's lpid; 0 where there is none. */
+  readonly partner: number;
+  /** Of "rescinded" and "returned": the grant. */
+  readonly cookie?: number;
+  /** Of "events-lost": how many did not fit the ring. */
+  readonly count?: number;
+}
+
+const TYPES: ReadonlyMap<number, PartitionEvent["type"]> = new Map([
+  [EVENT_PARTNER_FAILED, "partner-failed"],
+  [EVENT_PARTNER_RECOVERED, "partner-recovered"],
+  [EVENT_RESCINDED, "rescinded"],
+  [EVENT_RETURNED, "returned"],
+  [EVENT_INTERRUPT, "interrupt"],
+  [EVENT_DOORBELL, "doorbell"],
+  [EVENTS_LOST, "events-lost"],
+]);
+
+/** The event streams of one partition. Until the first is opened, events wait in the ring. */
+export class Events {
+  readonly #kernel: Kernel;
+  readonly #lpid: number;
+  readonly #streams: Set<Stream<PartitionEvent>> = new Set();
+  readonly #listener = (): void => this.#drain();
+
+  constructor(kernel: Kernel, lpid: number) {
+    this.#kernel = kernel;
+    this.#lpid = lpid;
+  }
+
+  /** A stream of what comes from now on, and of what waits if it is the only one. */
+  subscribe(options: WaitOptions): Stream<PartitionEvent> {
+    this.#kernel.checkOpen();
+    const stream = new Stream<PartitionEvent>(options, () => {
+      this.#streams.delete(stream);
+      if (this.#streams.size === 0) this.#kernel.listeners.delete(this.#listener);
+    });
+    this.#streams.add(stream);
+    this.#kernel.listeners.add(this.#listener);
+    this.#drain();
+    return stream;
+  }
+
+  #drain(): void {
+    const { core, memory, clock } = this.#kernel;
+    while (core.takeEvent(this.#lpid) === H_SUCCESS) {
+      const type = TYPES.get(memory.header(HEADER_ENTRY + EVENT_TYPE));
+      if (type === undefined) continue;
+      const partner = memory.header(HEADER_ENTRY + EVENT_LPID);
+      const value = memory.floats[(HEADER_ENTRY + EVENT_VALUE) / 8] as number;
+      const event: PartitionEvent = { type, at: clock.now(), partner, ...detail(type, value) };
+      for (const stream of this.#streams) stream.push(event);
+    }
+    const runs = partitionWord(memory, this.#lpid, PARTITION_STATE) === PARTITION_RUNNING;
+    if (!runs || this.#kernel.isClosed) for (const stream of this.#streams) stream.end();
+  }
+}
+
+function detail(type: PartitionEvent["type"], value: number): { cookie?: number; count?: number } {
+  if (type === "rescinded" || type === "returned") return { cookie: value };
+  return type === "events-lost" ? { count: value } : {};
+}

@@ -1,0 +1,212 @@
+/**
+ * Entry `lpar/hcall`: the hypercalls as the reference numbers them. Integers in, status out, no allocation, no
+ * exceptions.
+ */
+import { Staging } from "./batch.js";
+import type { Core } from "./binding.js";
+import { checkInteger } from "./errors.js";
+import type { Kernel } from "./kernel.js";
+import {
+  HEADER_BUDGET,
+  HEADER_SIGNAL,
+  REQUEST_ARGUMENTS,
+  REQUEST_BYTES,
+  REQUEST_LPID,
+  REQUEST_RESULT,
+  REQUEST_STATUS,
+  REQUEST_TOKEN,
+  TOKEN_ACCEPT,
+  TOKEN_GRANT,
+  TOKEN_RESCIND,
+  TOKEN_RETURN,
+} from "./layout.js";
+import { kernelOf, type ResourceTable } from "./resource-table.js";
+
+export {
+  H_BUSY,
+  H_CLOSED,
+  H_DROPPED,
+  H_FUNCTION,
+  H_NO_MEM,
+  H_NOT_FOUND,
+  H_PARAMETER,
+  H_PARTIAL,
+  H_PERMISSION,
+  H_RESCINDED,
+  H_RESOURCE,
+  H_SUCCESS,
+} from "./layout.js";
+
+/** The raw hypercalls of one table. Whoever has them may speak for every partition. */
+export class Hcalls {
+  readonly #kernel: Kernel;
+  readonly #core: Core;
+  readonly #words: Uint32Array;
+
+  /** Made by hcalls(). */
+  constructor(kernel: Kernel) {
+    this.#kernel = kernel;
+    this.#core = kernel.core;
+    this.#words = kernel.memory.words;
+  }
+
+  /** Second result of the last call: a cookie, an address, a count (register R4). */
+  get r4(): number {
+    return this.#kernel.memory.result;
+  }
+
+  /** Steps of one slice of a forced rescind, 1 to 2^30. A structure costs about four, a page 1/64. */
+  get budget(): number {
+    return this.#kernel.memory.header(HEADER_BUDGET);
+  }
+
+  /** @throws RangeError */
+  set budget(steps: number) {
+    this.#words[HEADER_BUDGET / 4] = checkInteger("budget", steps, 1, 2 ** 30);
+  }
+
+  /** Those who wait for events are told of what raw calls cause, too. */
+  #tell(status: number): number {
+    if (this.#words[HEADER_SIGNAL / 4] !== 0) this.#kernel.wake();
+    return status;
+  }
+
+  /** H_GRANT_LOGICAL (0x1C4). R4: the cookie. */
+  grantLogical(
+    lpid: number,
+    flags: number,
+    logicalHi: number,
+    logicalLo: number,
+    length: number,
+    unitAddress: number,
+  ): number {
+    return this.#core.grantLogical(lpid, flags, logicalHi, logicalLo, length, unitAddress);
+  }
+
+  /** H_ACCEPT_LOGICAL (0x1CC). R4: the logical address. */
+  acceptLogical(lpid: number, cookie: number): number {
+    return this.#core.acceptLogical(lpid, cookie);
+  }
+
+  /** H_RETURN_LOGICAL (0x1D0). */
+  returnLogical(lpid: number, cookie: number): number {
+    return this.#tell(this.#core.returnLogical(lpid, cookie));
+  }
+
+  /** H_RESCIND_LOGICAL (0x1C8). R4 of H_PARTIAL: a bound of the steps that remain. */
+  rescindLogical(lpid: number, flags: number, cookie: number): number {
+    return this.#tell(this.#core.rescindLogical(lpid, flags, cookie));
+  }
+
+  /** Logical to physical (TR1). R4: the physical address. */
+  translate(lpid: number, type: number, address: number, length: number, need: number): number {
+    return this.#core.translate(lpid, type, address, length, need);
+  }
+
+  /** H_REG_CRQ. */
+  regCrq(lpid: number, unitAddress: number, address: number, length: number): number {
+    return this.#core.registerQueue(lpid, unitAddress, address, length);
+  }
+
+  /** H_FREE_CRQ. */
+  freeCrq(lpid: number, unitAddress: number): number {
+    return this.#tell(this.#core.freeQueue(lpid, unitAddress));
+  }
+
+  /** H_SEND_CRQ, the entry as four little-endian words; its header is the low byte of the first. */
+  sendCrq(lpid: number, unitAddress: number, w0: number, w1: number, w2: number, w3: number): number {
+    return this.#tell(this.#core.sendEntry(lpid, unitAddress, w0, w1, w2, w3));
+  }
+
+  /** An array of requests for the batch form. @throws RangeError, HcallError H_NO_MEM */
+  createRequests(capacity: number): RequestBatch {
+    return new RequestBatch(this.#kernel, checkInteger("capacity", capacity, 1, 2 ** 24));
+  }
+}
+
+/** The raw hypercalls of a table. */
+export function hcalls(table: ResourceTable): Hcalls {
+  return new Hcalls(kernelOf(table));
+}
+
+/** The batch form: requests in the table's own memory, carried out in order by one crossing. */
+export class RequestBatch implements Disposable {
+  readonly capacity: number;
+  readonly #kernel: Kernel;
+  readonly #staging: Staging;
+  readonly #words: Uint32Array;
+  readonly #statuses: Int32Array;
+  readonly #floats: Float64Array;
+
+  /** Made by Hcalls.createRequests(). */
+  constructor(kernel: Kernel, capacity: number) {
+    this.capacity = capacity;
+    this.#kernel = kernel;
+    this.#staging = new Staging(kernel, capacity * REQUEST_BYTES);
+    const { buffer } = kernel.memory.bytes;
+    this.#words = new Uint32Array(buffer, this.#staging.offset, (capacity * REQUEST_BYTES) / 4);
+    this.#statuses = new Int32Array(buffer, this.#staging.offset, (capacity * REQUEST_BYTES) / 4);
+    this.#floats = new Float64Array(buffer, this.#staging.offset, (capacity * REQUEST_BYTES) / 8);
+  }
+
+  #put(index: number, token: number, lpid: number, a: number, b = 0, c = 0, d = 0, e = 0): void {
+    const float = (index * REQUEST_BYTES) / 8;
+    this.#words[(index * REQUEST_BYTES + REQUEST_TOKEN) / 4] = token;
+    this.#floats[float + REQUEST_LPID / 8] = lpid;
+    const first = float + REQUEST_ARGUMENTS / 8;
+    this.#floats[first] = a;
+    this.#floats[first + 1] = b;
+    this.#floats[first + 2] = c;
+    this.#floats[first + 3] = d;
+    this.#floats[first + 4] = e;
+  }
+
+  /** Request `index` is a H_GRANT_LOGICAL. */
+  grant(
+    index: number,
+    lpid: number,
+    flags: number,
+    hi: number,
+    lo: number,
+    length: number,
+    unit: number,
+  ): void {
+    this.#put(index, TOKEN_GRANT, lpid, flags, hi, lo, length, unit);
+  }
+
+  /** Request `index` is a H_ACCEPT_LOGICAL. */
+  accept(index: number, lpid: number, cookie: number): void {
+    this.#put(index, TOKEN_ACCEPT, lpid, cookie);
+  }
+
+  /** Request `index` is a H_RETURN_LOGICAL. */
+  return(index: number, lpid: number, cookie: number): void {
+    this.#put(index, TOKEN_RETURN, lpid, cookie);
+  }
+
+  /** Request `index` is a H_RESCIND_LOGICAL. */
+  rescind(index: number, lpid: number, flags: number, cookie: number): void {
+    this.#put(index, TOKEN_RESCIND, lpid, flags, cookie);
+  }
+
+  /** Carries out the first `count` requests in order. A request that fails does not stop the others. @throws RangeError */
+  run(count: number): void {
+    this.#staging.check();
+    checkInteger("count", count, 0, this.capacity);
+    this.#kernel.settle("H_BATCH", this.#kernel.core.hcallBatch(this.#staging.offset, count));
+  }
+
+  /** The status of request `index`. */
+  status(index: number): number {
+    return this.#statuses[(index * REQUEST_BYTES + REQUEST_STATUS) / 4] as number;
+  }
+
+  /** The second result (R4) of request `index`; 0 if it has none. */
+  result(index: number): number {
+    return this.#floats[(index * REQUEST_BYTES + REQUEST_RESULT) / 8] as number;
+  }
+
+  [Symbol.dispose](): void {
+    this.#staging.free();
+  }
+}

@@ -1,0 +1,339 @@
+/**
+ * Every number that the core (compiled by asc) and TypeScript (compiled by tsc) must agree on: offsets, sizes, flags,
+ * states and statuses. Both compilers read this very file, so it imports nothing, annotates nothing, and keeps to
+ * integers below 2^31: beyond that the two languages mean different things (test/layout.test.ts compares every value).
+ */
+
+export const LAYOUT_MAGIC = 0x5241504c; // "LPAR", little-endian
+export const LAYOUT_VERSION = 1;
+
+export const PAGE_BYTES = 4096;
+export const PAGE_SHIFT = 12;
+
+// ---------------------------------------------------------------- statuses (PAPR, hcall return codes)
+
+export const H_SUCCESS = 0;
+export const H_BUSY = 1;
+export const H_CLOSED = 2;
+export const H_CONSTRAINED = 4;
+export const H_PARTIAL = 5;
+export const H_HARDWARE = -1;
+export const H_FUNCTION = -2;
+export const H_PRIVILEGE = -3;
+export const H_PARAMETER = -4;
+export const H_NOT_FOUND = -7;
+export const H_NO_MEM = -9;
+export const H_AUTHORITY = -10;
+export const H_PERMISSION = -11;
+export const H_DROPPED = -12;
+export const H_RESOURCE = -16;
+export const H_R_STATE = -45;
+export const H_RESCINDED = -46;
+
+// ---------------------------------------------------------------- function tokens of the batch form
+
+export const TOKEN_GRANT = 0x1c4;
+export const TOKEN_RESCIND = 0x1c8;
+export const TOKEN_ACCEPT = 0x1cc;
+export const TOKEN_RETURN = 0x1d0;
+
+// ---------------------------------------------------------------- flags of H_GRANT_LOGICAL and H_RESCIND_LOGICAL
+
+export const TYPE_MEMORY = 1;
+export const TYPE_MMIO = 2;
+export const TYPE_INTERRUPT = 4;
+export const TYPE_DMA = 5;
+export const TYPE_IPI = 6;
+export const TYPE_MASK = 0x0f;
+export const INHIBIT_READ = 0x80;
+export const INHIBIT_WRITE = 0x40;
+export const INHIBIT_REGRANT = 0x20;
+export const INHIBIT_RESERVED = 0x10;
+export const RESCIND_FORCED = 1;
+
+export const NEED_READ = 1;
+export const NEED_WRITE = 2;
+
+// ---------------------------------------------------------------- logical spaces, in this order everywhere
+
+export const SPACE_MEMORY = 0;
+export const SPACE_MMIO = 1;
+export const SPACE_INTERRUPT = 2;
+export const SPACE_DMA = 3;
+export const SPACE_IPI = 4;
+export const SPACE_COUNT = 5;
+
+// ---------------------------------------------------------------- limits
+
+export const FRAMES_LIMIT = 0x100000; // a page table entry has 20 bits of frame
+export const SPACE_PAGES_LIMIT = 0x1000000; // four levels of 64 in the free map
+export const PARTITIONS_LIMIT = 4096;
+export const STRUCTURES_LIMIT = 0xffffff; // a cookie has 24 bits of slot
+export const ENDS_LIMIT = 0xffff; // a unit address has 16 bits of slot
+export const GENERATION_LIMIT = 0x1fffffff; // a cookie has 29 bits of generation
+export const END_GENERATION_LIMIT = 0xffff;
+export const PINS_LIMIT = 0x7fff; // of one structure and of one frame
+export const COOKIE_SLOTS = 0x1000000;
+export const UNIT_SLOTS = 0x10000;
+
+// ---------------------------------------------------------------- work
+
+export const DEFAULT_BUDGET = 4096; // steps of one slice: about 0.1 ms in cache, 0.7 ms when every step misses
+export const ZERO_PAGE_STEPS = 8; // zeroing one page counts as so many steps
+export const CUT_PAGES_PER_STEP = 64; // changing so many page table entries counts as one step
+export const RETURN_PAGES = 65536; // pages that one return unmaps and frees at once
+
+// ---------------------------------------------------------------- header, at byte 0 of the memory
+
+export const HEADER_BYTES = 512;
+export const HEADER_MAGIC = 0;
+export const HEADER_VERSION = 4;
+export const HEADER_PARTITIONS_MAX = 8; // lpids are 1 .. max
+export const HEADER_STRUCTURES_MAX = 12; // slots are 1 .. max
+export const HEADER_ENDS_MAX = 16; // slots are 1 .. max
+export const HEADER_FRAMES_MAX = 20;
+export const HEADER_STAGING_PAGES = 24;
+export const HEADER_EVENTS_MAX = 28; // entries of one event ring, a power of two
+export const HEADER_SPACE_PAGES = 32; // 5 words, one per space
+export const HEADER_RESULT = 56; // f64: the second result of the last call (register R4)
+export const HEADER_PARTITIONS_AT = 64; // byte offsets of the regions
+export const HEADER_STRUCTURES_AT = 68;
+export const HEADER_ENDS_AT = 72;
+export const HEADER_TABLES_AT = 76;
+export const HEADER_ARENAS_AT = 80;
+export const HEADER_EVENTS_AT = 84;
+export const HEADER_FRAME_MAP_AT = 88;
+export const HEADER_FRAME_PINS_AT = 92;
+export const HEADER_AUDIT_AT = 96;
+export const HEADER_STAGING_MAP_AT = 100;
+export const HEADER_STAGING_AT = 104;
+export const HEADER_FRAMES_AT = 108;
+export const HEADER_TABLE_BYTES = 112; // page tables of one partition
+export const HEADER_ARENA_BYTES = 116; // arena maps of one partition
+export const HEADER_END_AT = 120; // end of the last region
+export const HEADER_STRUCTURE_FREE = 128; // head of the free list, then slots never used yet
+export const HEADER_STRUCTURE_FRESH = 132;
+export const HEADER_STRUCTURES_USED = 136;
+export const HEADER_STRUCTURES_RETIRED = 140;
+export const HEADER_END_FREE = 144;
+export const HEADER_END_FRESH = 148;
+export const HEADER_ENDS_USED = 152;
+export const HEADER_FRAMES_FREE = 156;
+export const HEADER_FRAMES_QUARANTINED = 160;
+export const HEADER_MARKING = 164; // revocations whose subtree is not marked to the end
+export const HEADER_REVOCATIONS = 168; // revocations not complete
+export const HEADER_FAILURES = 172; // serial number of the last failure
+export const HEADER_SIGNAL = 176; // non-zero: an event or a queue entry waits for somebody
+export const HEADER_BUDGET = 180; // steps of one slice of return and rescind
+export const HEADER_MOVES = 184; // pages moved so far, wraps
+export const HEADER_PARTITIONS_USED = 188;
+export const HEADER_ENDS_RETIRED = 192;
+export const HEADER_AUDIT_CHECKED = 196;
+export const HEADER_AUDIT_PROBLEMS = 200;
+export const HEADER_ENTRY = 208; // 16 bytes: the queue entry or event last taken
+export const HEADER_PINS_AT = 224;
+export const HEADER_PINS_MAX = 228; // slots are 1 .. max
+export const HEADER_PIN_FREE = 232;
+export const HEADER_PIN_FRESH = 236;
+export const HEADER_PINS_USED = 240;
+export const HEADER_BUDGET_LEFT = 244; // steps that the last slice of a revocation did not use
+export const HEADER_TORN_DOWN = 248; // structures torn down by revocations so far, wraps
+
+// ---------------------------------------------------------------- partition record
+
+export const PARTITION_BYTES = 256;
+export const PARTITION_STATE = 0;
+export const PARTITION_INCARNATION = 4;
+export const PARTITION_HELD = 8; // list of the grants that it received
+export const PARTITION_OWNED = 12; // list of its elemental resources
+export const PARTITION_ENDS = 16; // list of its adapter ends
+export const PARTITION_NOTICE = 20; // serial number of the last failure that it was told of
+export const PARTITION_PAGES_OWNED = 24;
+export const PARTITION_PAGES_MAPPED = 28; // pages of others, reachable now
+export const PARTITION_GRANTS_OUT = 32; // granted and shared, by it
+export const PARTITION_GRANTS_IN = 36; // granted and shared, to it
+export const PARTITION_RESCINDED = 40; // rescinded and not returned
+export const PARTITION_PINS = 44;
+export const PARTITION_QUARANTINED = 48;
+export const PARTITION_MEMORY_PAGES = 52;
+export const PARTITION_LMB_PAGES = 56;
+export const PARTITION_EVENT_HEAD = 60; // next to take
+export const PARTITION_EVENT_TAIL = 64; // next to put
+export const PARTITION_EVENTS_LOST = 68;
+export const PARTITION_ARENA_MAP = 72; // byte offset: free pages of its own memory
+export const PARTITION_ARENA_ENDS = 76; // byte offset: last pages of allocations
+export const PARTITION_EVENT_RING = 80; // byte offset
+export const PARTITION_PIN_LIST = 84;
+export const PARTITION_AUDIT = 88; // scratch words of audit, 8 of them
+export const PARTITION_SPACES = 128; // 5 records of 16 bytes
+export const SPACE_BYTES = 16;
+export const SPACE_ENTRIES = 0; // byte offset of the page table entries, u32 each
+export const SPACE_BACKS = 4; // byte offset of the control structure of each page, u32 each
+export const SPACE_MAP = 8; // byte offset of the map of free pages
+export const SPACE_PAGES = 12;
+
+export const PARTITION_FREE = 0;
+export const PARTITION_RUNNING = 1;
+export const PARTITION_FAILED = 2; // told to its partners; grace may run
+export const PARTITION_RECOVERING = 3; // grace is over
+export const PARTITION_STOPPED = 4; // holds nothing; may start again
+
+// ---------------------------------------------------------------- control structure
+
+export const STRUCTURE_BYTES = 64;
+export const STRUCTURE_STATE = 0; // u8
+export const STRUCTURE_SPACE = 1; // u8
+export const STRUCTURE_INHIBITS = 2; // u8, effective along the chain
+export const STRUCTURE_FLAGS = 3; // u8
+export const STRUCTURE_GENERATION = 4; // survives the release of the slot
+export const STRUCTURE_HOLDER = 8; // u16: owner or grantee
+export const STRUCTURE_PINS = 10; // u16
+export const STRUCTURE_END = 12; // the grantor's adapter end
+export const STRUCTURE_PARENT = 16;
+export const STRUCTURE_CHILD = 20;
+export const STRUCTURE_NEXT = 24;
+export const STRUCTURE_PREVIOUS = 28;
+export const STRUCTURE_NEXT_HELD = 32; // also links free slots
+export const STRUCTURE_PREVIOUS_HELD = 36;
+export const STRUCTURE_SOURCE_PAGE = 40; // first page in the grantor's space
+export const STRUCTURE_PAGE_COUNT = 44;
+export const STRUCTURE_PAGE = 48; // first page in the holder's space
+export const STRUCTURE_CURSOR = 52; // where a revocation or a release stands
+export const STRUCTURE_REMAINING = 56; // bound of its remaining steps
+export const STRUCTURE_LIOBN = 60;
+
+export const STRUCTURE_FREE = 0;
+export const STRUCTURE_OWNED = 1; // elemental resource
+export const STRUCTURE_GRANTED = 2;
+export const STRUCTURE_SHARED = 3;
+export const STRUCTURE_RESCINDED = 4;
+export const STRUCTURE_RETURNING = 5; // unmapped, addresses not free yet (H_BUSY)
+export const STRUCTURE_RETIRED = 6; // its generations are used up
+
+export const FLAG_REVOKING = 1; // no new use may start
+export const FLAG_ROOT = 2; // a revocation started here
+export const FLAG_FREEING = 4; // the revocation has marked all and frees
+export const FLAG_SEEN = 8; // audit's scratch
+
+// ---------------------------------------------------------------- page table entry: u32
+
+export const ENTRY_FRAME = 0xfffff;
+export const ENTRY_VALID = 0x100000;
+export const ENTRY_READ = 0x200000;
+export const ENTRY_WRITE = 0x400000;
+export const ENTRY_RESCINDED = 0x800000;
+export const ENTRY_GENERATION_SHIFT = 24; // the top 8 bits change with every mapping
+
+// ---------------------------------------------------------------- virtual adapter end
+
+export const END_BYTES = 64;
+export const END_STATE = 0;
+export const END_GENERATION = 4;
+export const END_OWNER = 8;
+export const END_PARTNER = 12; // slot of the other end
+export const END_QUOTA = 16;
+export const END_USED = 20; // granted and shared through this end
+export const END_UNRETURNED = 24; // rescinded, not returned by the partner
+export const END_NEXT = 28; // in the owner's list, or free
+export const END_PREVIOUS = 32;
+export const END_QUEUE_PAGE = 36;
+export const END_QUEUE_PAGES = 40; // 0: not registered
+export const END_QUEUE_HEAD = 44; // entry that the receiver takes next
+export const END_QUEUE_TAIL = 48; // entry that the sender puts next
+export const END_PENDING = 52; // transport events that found the ring full of events, bit per code
+export const END_AUDIT_USED = 56;
+export const END_AUDIT_UNRETURNED = 60;
+
+export const END_FREE = 0;
+export const END_OPEN = 1;
+export const END_CLOSED = 2; // one of the partitions failed; freed when nothing counts on it
+export const END_RETIRED = 3;
+
+// ---------------------------------------------------------------- queue (CRQ), in the receiver's memory
+
+export const QUEUE_ENTRY_BYTES = 16;
+export const QUEUE_ENTRIES_PER_PAGE = 256;
+export const QUEUE_FREE = 0;
+export const QUEUE_VALID = 0x80;
+export const QUEUE_INITIALISATION = 0xc0;
+export const QUEUE_TRANSPORT = 0xff;
+export const TRANSPORT_FAILED = 1;
+export const TRANSPORT_DEREGISTERED = 2;
+export const TRANSPORT_SUSPENDED = 6;
+
+// ---------------------------------------------------------------- event ring of a partition
+
+export const EVENT_BYTES = 16; // u32 type, u32 lpid of the partner, f64 value
+export const EVENT_TYPE = 0;
+export const EVENT_LPID = 4;
+export const EVENT_VALUE = 8;
+export const EVENT_PARTNER_FAILED = 1;
+export const EVENT_PARTNER_RECOVERED = 2;
+export const EVENT_RESCINDED = 3;
+export const EVENT_RETURNED = 4;
+export const EVENT_INTERRUPT = 5;
+export const EVENT_DOORBELL = 6;
+export const EVENTS_LOST = 7;
+
+// ---------------------------------------------------------------- pin record: one zero-copy view
+
+export const PIN_BYTES = 32;
+export const PIN_GENERATION = 0;
+export const PIN_LPID = 4; // 0: free
+export const PIN_STRUCTURE = 8; // slot, and its generation at that time
+export const PIN_STRUCTURE_GENERATION = 12;
+export const PIN_FRAME = 16;
+export const PIN_FRAME_COUNT = 20;
+export const PIN_NEXT = 24; // in the partition's list, or free
+export const PIN_PREVIOUS = 28;
+export const PIN_SLOTS = 0x1000000;
+export const PIN_GENERATION_LIMIT = 0xffffff;
+
+// ---------------------------------------------------------------- pin word of a frame: u32
+
+export const FRAME_PINS = 0x7fff;
+export const FRAME_QUARANTINED = 0x8000;
+export const FRAME_LPID_SHIFT = 16; // who is charged for the quarantine
+
+// ---------------------------------------------------------------- request of the batch form, in staging
+
+export const REQUEST_BYTES = 64;
+export const REQUEST_TOKEN = 0; // u32, one of the function tokens
+export const REQUEST_STATUS = 4; // i32, written by the core
+export const REQUEST_LPID = 8; // f64, as all that follow
+export const REQUEST_ARGUMENTS = 16; // five, in the order of the call
+export const REQUEST_RESULT = 56; // R4, written by the core
+
+// ---------------------------------------------------------------- audit reports: u32 code, u32 a, u32 b, u32 unused
+
+export const PROBLEM_BYTES = 16;
+export const PROBLEMS_MAX = 256;
+
+export const PROBLEM_PARTITION_COUNTER = 1; // a: lpid, b: byte offset of the counter
+export const PROBLEM_PARTITION_STATE = 2; // a: lpid, b: state
+export const PROBLEM_PARTITION_HOLDS = 3; // a: lpid that should hold nothing
+export const PROBLEM_HELD_LINK = 4; // a: structure, b: neighbour
+export const PROBLEM_TREE_LINK = 5; // a: structure, b: neighbour
+export const PROBLEM_STRUCTURE_STATE = 6; // a: structure, b: state
+export const PROBLEM_STRUCTURE_RANGE = 7; // a: structure
+export const PROBLEM_STRUCTURE_RIGHTS = 8; // a: structure, b: parent
+export const PROBLEM_STRUCTURE_END = 9; // a: structure, b: end
+export const PROBLEM_STRUCTURE_COUNT = 10; // a: counted, b: header
+export const PROBLEM_STRUCTURE_FLAGS = 11; // a: structure
+export const PROBLEM_ENTRY = 12; // a: structure, b: page
+export const PROBLEM_BACK = 13; // a: lpid * 8 + space, b: page
+export const PROBLEM_FREE_MAP = 14; // a: lpid * 8 + space, b: page
+export const PROBLEM_FRAME_OWNER = 15; // a: frame, b: structure
+export const PROBLEM_FRAME_FREE = 16; // a: frame
+export const PROBLEM_FRAME_COUNT = 17; // a: counted, b: header
+export const PROBLEM_FRAME_DIRTY = 18; // a: frame
+export const PROBLEM_END_COUNTER = 19; // a: end, b: byte offset of the counter
+export const PROBLEM_END_LINK = 20; // a: end
+export const PROBLEM_END_QUEUE = 21; // a: end
+export const PROBLEM_END_COUNT = 22; // a: counted, b: header
+export const PROBLEM_PIN = 23; // a: pin
+export const PROBLEM_PIN_COUNT = 24; // a: counted, b: header
+export const PROBLEM_REVOCATIONS = 25; // a: counted, b: header
+export const PROBLEM_FREE_LIST = 26; // a: slot
+export const PROBLEM_EVENTS = 27; // a: lpid
+export const PROBLEM_LOST_FRAME = 28; // a: frame that nobody owns and that is not free

@@ -1,0 +1,167 @@
+/**
+ * What a partition holds for a while: an accepted grant, a zero-copy view. Both are `using`-ready.
+ */
+import { HcallError, LparError } from "./errors.js";
+import type { Kernel, Movable } from "./kernel.js";
+import {
+  H_BUSY,
+  H_SUCCESS,
+  NEED_READ,
+  NEED_WRITE,
+  PARTITION_INCARNATION,
+  PARTITION_RUNNING,
+  PARTITION_STATE,
+} from "./layout.js";
+import { partitionWord, RESOURCE_TYPES, type ResourceType, structureOfCookie, unitOf } from "./records.js";
+
+declare const cookieBrand: unique symbol;
+/** Names one grant (G3). A plain safe integer at run time: it may travel through JSON and postMessage. */
+export type Cookie = number & { readonly [cookieBrand]: true };
+
+/** Whether the incarnation that took something still runs: what an older one held is gone already (G4). */
+export function isCurrent(kernel: Kernel, lpid: number, incarnation: number): boolean {
+  return (
+    partitionWord(kernel.memory, lpid, PARTITION_STATE) === PARTITION_RUNNING &&
+    partitionWord(kernel.memory, lpid, PARTITION_INCARNATION) === incarnation
+  );
+}
+
+/** H_RETURN_LOGICAL until it is complete. */
+export function returnToEnd(kernel: Kernel, lpid: number, cookie: number): void {
+  let status: number;
+  do {
+    status = kernel.core.returnLogical(lpid, cookie);
+  } while (status === H_BUSY);
+  kernel.settle("H_RETURN_LOGICAL", status, `cookie ${cookie}`);
+}
+
+/** An accepted grant in the client's logical address space. */
+export class Mapping implements Disposable {
+  readonly cookie: Cookie;
+  readonly type: ResourceType;
+  /** First logical address: bytes, or a number for interrupt sources and ports. */
+  readonly address: number;
+  /** In the unit of the address. */
+  readonly length: number;
+  readonly readable: boolean;
+  readonly writable: boolean;
+  readonly regrantable: boolean;
+  readonly #kernel: Kernel;
+  readonly #lpid: number;
+  readonly #incarnation: number;
+  #returned = false;
+
+  /** Made by Partition.accept(). */
+  constructor(kernel: Kernel, lpid: number, cookie: Cookie, address: number) {
+    const structure = structureOfCookie(kernel.memory, cookie);
+    this.cookie = cookie;
+    this.type = RESOURCE_TYPES[structure.space] as ResourceType;
+    this.address = address;
+    this.length = structure.pageCount * unitOf(structure.space);
+    this.readable = structure.readable;
+    this.writable = structure.writable;
+    this.regrantable = structure.regrantable;
+    this.#kernel = kernel;
+    this.#lpid = lpid;
+    this.#incarnation = partitionWord(kernel.memory, lpid, PARTITION_INCARNATION);
+  }
+
+  /**
+   * Returns the mapping (H_RETURN_LOGICAL); the cookie can be accepted again. A second call does nothing, nor does one
+   * after the partition failed: its mappings were returned on its behalf. Succeeds on a rescinded mapping (RE5).
+   * @throws HcallError H_RESOURCE while views or re-grants of it stand; H_RESCINDED while a forced rescind is under way.
+   */
+  return(): void {
+    if (this.#returned) return;
+    if (isCurrent(this.#kernel, this.#lpid, this.#incarnation)) {
+      returnToEnd(this.#kernel, this.#lpid, this.cookie);
+    }
+    this.#returned = true;
+  }
+
+  [Symbol.dispose](): void {
+    this.return();
+  }
+}
+
+/** A zero-copy window on a partition's memory. It pins the pages until it is released (TR4). */
+export class View implements Disposable, Movable {
+  readonly #kernel: Kernel;
+  readonly #lpid: number;
+  readonly #incarnation: number;
+  readonly #address: number;
+  readonly #length: number;
+  #pin: number;
+  #bytes: Uint8Array | undefined;
+
+  /** Made by Partition.view(), which has checked that the range may be pinned. */
+  constructor(kernel: Kernel, lpid: number, address: number, length: number) {
+    this.#kernel = kernel;
+    this.#lpid = lpid;
+    this.#incarnation = partitionWord(kernel.memory, lpid, PARTITION_INCARNATION);
+    this.#address = address;
+    this.#length = length;
+    kernel.settle(
+      "H_VIEW",
+      kernel.core.pinMemory(lpid, address, length),
+      `address ${address}, length ${length}`,
+    );
+    this.#pin = kernel.memory.result;
+    this.#bytes = this.#locate();
+    kernel.views.add(this);
+  }
+
+  /** The bytes where they are now, or undefined if the access has ended or they are not contiguous any more. */
+  #locate(): Uint8Array | undefined {
+    const { core, memory } = this.#kernel;
+    const status = core.checkAccess(this.#lpid, this.#address, this.#length, NEED_READ | NEED_WRITE);
+    const offset = memory.result;
+    return status === H_SUCCESS && offset >= 0
+      ? memory.bytes.subarray(offset, offset + this.#length)
+      : undefined;
+  }
+
+  /**
+   * The bytes. After a page was moved away from under a client that lost its access (RS6) this is another array than
+   * before: read it anew rather than keep it.
+   * @throws LparError LPAR_RELEASED after release(); HcallError H_RESOURCE if a move left the range in pieces.
+   */
+  get bytes(): Uint8Array {
+    if (this.#pin === 0) throw new LparError("LPAR_RELEASED", "the view was released");
+    if (this.#bytes === undefined)
+      throw new HcallError("H_VIEW", -16, "pages were moved apart; take a new view");
+    return this.#bytes;
+  }
+
+  follow(): void {
+    const { core, memory } = this.#kernel;
+    const bytes = this.#locate();
+    // Without access, or with the access of a later incarnation, the view stays where it is: in quarantine.
+    if (!isCurrent(this.#kernel, this.#lpid, this.#incarnation)) return;
+    if (bytes === undefined) {
+      if (core.checkAccess(this.#lpid, this.#address, this.#length, NEED_READ) === H_SUCCESS)
+        this.#bytes = undefined;
+      return;
+    }
+    if (bytes.byteOffset === this.#bytes?.byteOffset) return;
+    const old = this.#pin;
+    if (core.pinMemory(this.#lpid, this.#address, this.#length) !== H_SUCCESS) return;
+    this.#pin = memory.result;
+    this.#bytes = bytes;
+    core.unpinMemory(this.#lpid, old);
+  }
+
+  /** Ends the view. A second call does nothing. */
+  release(): void {
+    if (this.#pin === 0) return;
+    // A failed partition's views were ended by its recovery; the number is dead and refused.
+    this.#kernel.core.unpinMemory(this.#lpid, this.#pin);
+    this.#pin = 0;
+    this.#bytes = undefined;
+    this.#kernel.views.delete(this);
+  }
+
+  [Symbol.dispose](): void {
+    this.release();
+  }
+}

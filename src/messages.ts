@@ -1,0 +1,101 @@
+/**
+ * Taking entries from a queue (CRQ), one by one or as they come.
+ */
+import { HcallError } from "./errors.js";
+import type { Kernel } from "./kernel.js";
+import {
+  END_QUEUE_PAGES,
+  H_NOT_FOUND,
+  H_SUCCESS,
+  HEADER_ENTRY,
+  PAGE_BYTES,
+  QUEUE_ENTRY_BYTES,
+  QUEUE_TRANSPORT,
+  TRANSPORT_FAILED,
+  UNIT_SLOTS,
+} from "./layout.js";
+import { endWord } from "./records.js";
+import { Stream, type WaitOptions } from "./stream.js";
+
+/** One entry of a queue. */
+export interface CrqEntry {
+  /** 0x80 message, 0xC0 initialisation, 0xFF transport event. */
+  readonly header: number;
+  /** Of a transport event: 1 partner failed, 2 partner deregistered, 6 partner suspended. */
+  readonly format: number;
+  /** The 14 bytes after header and format. */
+  readonly payload: Uint8Array;
+}
+
+/** The oldest entry of a queue, undefined if there is none. @throws HcallError H_PARAMETER, H_CLOSED, H_RESCINDED */
+export function receiveEntry(kernel: Kernel, lpid: number, unit: number): CrqEntry | undefined {
+  const status = kernel.core.receiveEntry(lpid, unit);
+  if (status === H_NOT_FOUND) return undefined;
+  if (status !== H_SUCCESS) throw new HcallError("H_RECEIVE_CRQ", status, `unit address ${unit}`);
+  const entry = kernel.memory.bytes.slice(HEADER_ENTRY, HEADER_ENTRY + QUEUE_ENTRY_BYTES);
+  return { header: entry[0] as number, format: entry[1] as number, payload: entry.subarray(2) };
+}
+
+/** The entries of one queue as a stream: an entry stays in the ring until somebody waits for it. */
+export class Messages {
+  readonly stream: Stream<CrqEntry>;
+  readonly #kernel: Kernel;
+  readonly #lpid: number;
+  readonly #unit: number;
+  readonly #listener = (): void => this.#poll();
+  /** The page that was allocated for the queue, if it was registered here. */
+  #page: number | undefined;
+
+  constructor(kernel: Kernel, lpid: number, unit: number, options: WaitOptions) {
+    kernel.checkOpen();
+    this.#kernel = kernel;
+    this.#lpid = lpid;
+    this.#unit = unit;
+    this.#register();
+    this.stream = new Stream<CrqEntry>(
+      options,
+      () => this.#close(),
+      () => this.#take(),
+    );
+    kernel.listeners.add(this.#listener);
+  }
+
+  #register(): void {
+    const { core, memory } = this.#kernel;
+    if (endWord(memory, this.#unit % UNIT_SLOTS, END_QUEUE_PAGES) !== 0) return;
+    this.#kernel.settle("H_REG_CRQ", core.allocate(this.#lpid, PAGE_BYTES), "no page is free for the queue");
+    const page = memory.result;
+    const status = core.registerQueue(this.#lpid, this.#unit, page, PAGE_BYTES);
+    if (status < 0) core.deallocate(this.#lpid, page);
+    this.#kernel.settle("H_REG_CRQ", status);
+    this.#page = page;
+  }
+
+  #take(): CrqEntry | undefined {
+    try {
+      const entry = receiveEntry(this.#kernel, this.#lpid, this.#unit);
+      if (entry?.header === QUEUE_TRANSPORT && entry.format === TRANSPORT_FAILED)
+        queueMicrotask(() => this.stream.end());
+      return entry;
+    } catch (error) {
+      if (!(error instanceof HcallError)) throw error;
+      // The partition failed, the adapter is of an old incarnation, or the queue was freed: there is nothing to wait for.
+      this.stream.end();
+      return undefined;
+    }
+  }
+
+  #poll(): void {
+    if (this.#kernel.isClosed) this.stream.end();
+    else this.stream.poll();
+  }
+
+  #close(): void {
+    this.#kernel.listeners.delete(this.#listener);
+    if (this.#page === undefined) return;
+    // Both are refused, and need not be done, when the partition has failed meanwhile.
+    const status = this.#kernel.core.freeQueue(this.#lpid, this.#unit);
+    if (status === H_SUCCESS) this.#kernel.core.deallocate(this.#lpid, this.#page);
+    this.#page = undefined;
+  }
+}

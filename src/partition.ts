@@ -1,0 +1,505 @@
+/**
+ * One partition: the calls that it makes, as methods that throw what the architecture answers.
+ */
+import { VirtualAdapter } from "./adapter.js";
+import { TranslationBatch } from "./batch.js";
+import { nextTurn } from "./clock.js";
+import { checkInteger, HcallError } from "./errors.js";
+import { Events, type PartitionEvent } from "./events.js";
+import type { Kernel } from "./kernel.js";
+import {
+  ENTRY_FRAME,
+  ENTRY_READ,
+  ENTRY_VALID,
+  ENTRY_WRITE,
+  H_CLOSED,
+  H_PARAMETER,
+  H_PARTIAL,
+  HEADER_BUDGET_LEFT,
+  HEADER_MOVES,
+  HEADER_TORN_DOWN,
+  INHIBIT_READ,
+  INHIBIT_REGRANT,
+  INHIBIT_WRITE,
+  NEED_READ,
+  NEED_WRITE,
+  PAGE_BYTES,
+  PARTITION_GRANTS_IN,
+  PARTITION_GRANTS_OUT,
+  PARTITION_INCARNATION,
+  PARTITION_PAGES_MAPPED,
+  PARTITION_PAGES_OWNED,
+  PARTITION_PINS,
+  PARTITION_QUARANTINED,
+  PARTITION_RESCINDED,
+  PARTITION_RUNNING,
+  PARTITION_STATE,
+  RESCIND_FORCED,
+  SPACE_ENTRIES,
+  SPACE_MEMORY,
+  SPACE_PAGES,
+} from "./layout.js";
+import { type Cookie, Mapping, returnToEnd, View } from "./mapping.js";
+import { type CrqEntry, Messages, receiveEntry } from "./messages.js";
+import {
+  type PartitionState,
+  partitionOffset,
+  partitionWord,
+  type ResourceType,
+  spaceOfType,
+  spaceWord,
+  stateName,
+  typeCode,
+} from "./records.js";
+import { onAbort, type WaitOptions } from "./stream.js";
+
+/** What to grant, to whom, with which rights. */
+export interface GrantOptions {
+  /** Partition, adapter, or unit address. A partition is reached through its first adapter with the grantor. */
+  readonly to: Partition | VirtualAdapter | number;
+  /** Bytes, a multiple of 4096; for interrupt sources and ports a number. */
+  readonly address: number;
+  /** Bytes, a multiple of 4096; 1 for interrupt sources and ports. */
+  readonly length: number;
+  readonly type?: ResourceType;
+  /** Default true; false = read inhibited. */
+  readonly read?: boolean;
+  /** Default true; false = write inhibited. */
+  readonly write?: boolean;
+  /** Default true; false = re-grant inhibited. */
+  readonly regrant?: boolean;
+  /** LIOBN of a DMA window pane; default that of the resource at 0. */
+  readonly liobn?: number;
+  /** Only "share" is there yet. */
+  readonly mode?: "share" | "lend" | "donate";
+}
+
+/** What a forced rescind did. */
+export interface RescindReport {
+  /** Control structures torn down. */
+  readonly nodes: number;
+  /** Times that it answered H_PARTIAL. */
+  readonly slices: number;
+  /** Pages moved away from under views (RS6). */
+  readonly pagesMoved: number;
+}
+
+/** What a partition holds now. */
+export interface PartitionUsage {
+  readonly pagesOwned: number;
+  /** Pages of others that it has mapped. */
+  readonly pagesMapped: number;
+  /** Grants of its own that stand, accepted or not. */
+  readonly grantsOut: number;
+  /** Grants to it that stand, accepted or not. */
+  readonly grantsIn: number;
+  /** Mappings rescinded and not returned yet. */
+  readonly rescinded: number;
+  readonly pins: number;
+  /** Frames kept from reuse by its views. */
+  readonly quarantined: number;
+}
+
+/** Below this many bytes a loop is faster than making a view for one copy. */
+const SMALL_COPY = 48;
+
+export class Partition {
+  readonly lpid: number;
+  readonly name: string;
+  readonly #kernel: Kernel;
+  readonly #events: Events;
+  /** Indexes in the table's words, for single translations without a crossing. */
+  readonly #stateIndex: number;
+  readonly #entriesIndex: number;
+  readonly #pages: number;
+
+  /** Made by ResourceTable.createPartition(). */
+  constructor(kernel: Kernel, lpid: number, name: string) {
+    this.#kernel = kernel;
+    this.lpid = lpid;
+    this.name = name;
+    this.#events = new Events(kernel, lpid);
+    this.#stateIndex = (partitionOffset(kernel.memory, lpid) + PARTITION_STATE) / 4;
+    this.#entriesIndex = spaceWord(kernel.memory, lpid, SPACE_MEMORY, SPACE_ENTRIES) / 4;
+    this.#pages = spaceWord(kernel.memory, lpid, SPACE_MEMORY, SPACE_PAGES);
+  }
+
+  /** Counts the starts of this partition; a restart makes a new one (G4). */
+  get incarnation(): number {
+    return partitionWord(this.#kernel.memory, this.lpid, PARTITION_INCARNATION);
+  }
+
+  /** "stopped" is recovered, or destroyed: it holds nothing. */
+  get state(): PartitionState {
+    return stateName(partitionWord(this.#kernel.memory, this.lpid, PARTITION_STATE));
+  }
+
+  /** The kernel of the table that made it; throws for a partition of another table. */
+  #unitAddress(to: Partition | VirtualAdapter | number): number {
+    if (typeof to === "number") return to;
+    if (to instanceof VirtualAdapter) {
+      if (to.owner === this) return to.unitAddress;
+      if (to.partner === this) return to.peer.unitAddress;
+      throw new HcallError("adapter", H_PARAMETER, `neither end belongs to partition ${this.lpid}`);
+    }
+    const status = this.#kernel.core.adapterBetween(this.lpid, to.#kernel === this.#kernel ? to.lpid : 0);
+    this.#kernel.settle("adapter", status, `no adapter joins partitions ${this.lpid} and ${to.lpid}`);
+    return this.#kernel.memory.result;
+  }
+
+  #call(hcall: string, status: number, detail: string): number {
+    this.#kernel.settle(hcall, status, detail);
+    return this.#kernel.memory.result;
+  }
+
+  // -------------------------------------------------------------- own memory
+
+  /**
+   * Whole pages of its own memory, inside one LMB, the lowest that are free.
+   * @param length bytes, rounded up to pages.
+   * @returns the logical address.
+   * @throws HcallError H_NO_MEM when no LMB has such a run; H_PARAMETER for a length that is none.
+   */
+  allocate(length: number): number {
+    return this.#call("H_ALLOCATE", this.#kernel.core.allocate(this.lpid, length), `length ${length}`);
+  }
+
+  /** Gives back what allocate() gave. @throws HcallError H_PARAMETER if no allocation starts there. */
+  free(address: number): void {
+    this.#call("H_FREE", this.#kernel.core.deallocate(this.lpid, address), `address ${address}`);
+  }
+
+  // -------------------------------------------------------------- the four hypercalls
+
+  /**
+   * Grants a range to a partner (H_GRANT_LOGICAL).
+   * @returns the cookie by which the partner accepts and this partition rescinds.
+   * @throws HcallError H_PARAMETER, H_RESCINDED, H_PERMISSION, H_NO_MEM as GR1 to GR10 say; H_FUNCTION for a mode that
+   * is not there yet.
+   */
+  grant(options: GrantOptions): Cookie {
+    const { to, address, length, type = "memory", mode = "share" } = options;
+    if (mode !== "share") throw new HcallError("H_GRANT_LOGICAL", -2, `mode "${mode}" is not supported yet`);
+    const space = spaceOfType(type);
+    let flags = typeCode(space);
+    if (options.read === false) flags |= INHIBIT_READ;
+    if (options.write === false) flags |= INHIBIT_WRITE;
+    if (options.regrant === false) flags |= INHIBIT_REGRANT;
+    const unit = this.#unitAddress(to);
+    const status = this.#kernel.core.grantLogical(
+      this.lpid,
+      flags,
+      options.liobn ?? 0,
+      address,
+      length,
+      unit,
+    );
+    // Only an error pays for its text.
+    const detail = status < 0 ? `${type}, address ${address}, length ${length}, unit address ${unit}` : "";
+    return this.#call("H_GRANT_LOGICAL", status, detail) as Cookie;
+  }
+
+  /**
+   * Accepts a grant (H_ACCEPT_LOGICAL): maps it at the lowest free logical address.
+   * @throws HcallError H_PARAMETER, H_RESCINDED, H_NO_MEM as AC1 to AC5 say.
+   */
+  accept(cookie: Cookie): Mapping {
+    const status = this.#kernel.core.acceptLogical(this.lpid, cookie);
+    const address = this.#call("H_ACCEPT_LOGICAL", status, status < 0 ? `cookie ${cookie}` : "");
+    return new Mapping(this.#kernel, this.lpid, cookie, address);
+  }
+
+  /**
+   * Returns an accepted grant (H_RETURN_LOGICAL).
+   * @throws HcallError H_PARAMETER, H_RESOURCE, H_RESCINDED as RE1 to RE5 say.
+   */
+  return(cookie: Cookie): void {
+    returnToEnd(this.#kernel, this.lpid, cookie);
+  }
+
+  /**
+   * Rescinds a grant that is not accepted (H_RESCIND_LOGICAL, normal).
+   * @throws HcallError H_PARAMETER, H_RESOURCE, H_RESCINDED as RS1 and RS2 say.
+   */
+  rescind(cookie: Cookie): void {
+    const status = this.#kernel.core.rescindLogical(this.lpid, 0, cookie);
+    this.#call("H_RESCIND_LOGICAL", status, status < 0 ? `cookie ${cookie}` : "");
+  }
+
+  /**
+   * Rescinds a grant and everything granted on from it by force (H_RESCIND_LOGICAL, forced). The first slice runs before
+   * this returns; between slices the event loop turns. Settles when no access remains (RS4 to RS8).
+   *
+   * An aborted signal ends the wait, not the rescind: what has begun is carried through.
+   * @throws HcallError H_PARAMETER when the cookie is not a grant of this partition.
+   */
+  rescindForced(cookie: Cookie, options: WaitOptions = {}): Promise<RescindReport> {
+    return new Promise((resolve, reject) => {
+      options.signal?.throwIfAborted();
+      const stopListening = onAbort(options.signal, reject);
+      this.#rescindInSlices(cookie).then(resolve, reject).finally(stopListening);
+    });
+  }
+
+  async #rescindInSlices(cookie: Cookie): Promise<RescindReport> {
+    const { core, memory } = this.#kernel;
+    let nodes = 0;
+    let pagesMoved = 0;
+    for (let slices = 0; ; slices++) {
+      const tornDown = memory.header(HEADER_TORN_DOWN);
+      const moves = memory.header(HEADER_MOVES);
+      const status = core.rescindLogical(this.lpid, RESCIND_FORCED, cookie);
+      const moved = (memory.header(HEADER_MOVES) - moves) >>> 0;
+      const torn = (memory.header(HEADER_TORN_DOWN) - tornDown) >>> 0;
+      nodes += torn;
+      pagesMoved += moved;
+      if (moved > 0) this.#kernel.wake();
+      // Somebody else's rescind of a larger subtree may have finished this one between two slices (RS7).
+      if (status === H_PARAMETER && slices > 0) return { nodes, slices, pagesMoved };
+      this.#kernel.settle("H_RESCIND_LOGICAL", status, `cookie ${cookie}`);
+      if (status !== H_PARTIAL) return { nodes, slices, pagesMoved };
+      // Steps are left over only when a page that must move finds no frame: wait until some view is released.
+      const waitsForFrames = memory.header(HEADER_BUDGET_LEFT) > 0;
+      await nextTurn(waitsForFrames ? 1 : 0);
+    }
+  }
+
+  // -------------------------------------------------------------- translation
+
+  /**
+   * The physical address of a logical one (TR1).
+   * @throws HcallError H_PARAMETER unmapped or past the end, H_RESCINDED, H_PERMISSION.
+   */
+  translate(
+    address: number,
+    options?: { readonly type?: ResourceType; readonly write?: boolean; readonly length?: number },
+  ): number {
+    const { words } = this.#kernel.memory;
+    // The common case reads the page table entry itself: a crossing costs more than the look-up.
+    if (address >>> 0 === address && words[this.#stateIndex] === PARTITION_RUNNING) {
+      const page = address >>> 12;
+      if (options === undefined || (options.type === undefined && options.length === undefined)) {
+        const entry = page < this.#pages ? (words[this.#entriesIndex + page] as number) : 0;
+        const mask = options?.write === true ? ENTRY_VALID | ENTRY_WRITE : ENTRY_VALID | ENTRY_READ;
+        if ((entry & mask) === mask) return (entry & ENTRY_FRAME) * PAGE_BYTES + (address & (PAGE_BYTES - 1));
+      }
+    }
+    const space = spaceOfType(options?.type ?? "memory");
+    const need = options?.write === true ? NEED_WRITE : NEED_READ;
+    const status = this.#kernel.core.translate(
+      this.lpid,
+      typeCode(space),
+      address,
+      options?.length ?? 1,
+      need,
+    );
+    return this.#call("H_TRANSLATE", status, `address ${address}`);
+  }
+
+  /**
+   * A batch of up to `capacity` translations in the table's memory.
+   * @throws RangeError for a capacity that is none; HcallError H_NO_MEM when the table's staging is used up.
+   */
+  createBatch(capacity: number): TranslationBatch {
+    checkInteger("capacity", capacity, 1, 2 ** 26);
+    return new TranslationBatch(this.#kernel, this.lpid, capacity);
+  }
+
+  // -------------------------------------------------------------- checked access
+
+  /** Examines a range; a byte offset in the table's memory if it is in one piece, else -1. */
+  #examine(hcall: string, address: number, length: number, need: number): number {
+    const status = this.#kernel.core.checkAccess(this.lpid, address, length, need);
+    if (status < 0) throw new HcallError(hcall, status, `address ${address}, length ${length}`);
+    return this.#kernel.memory.result;
+  }
+
+  /** The pieces of an examined range that is not in one: offset in the table's memory, start and length. */
+  *#pieces(hcall: string, address: number, length: number, need: number): Iterable<[number, number, number]> {
+    for (let done = 0; done < length; ) {
+      const run = Math.min(PAGE_BYTES - ((address + done) % PAGE_BYTES), length - done);
+      yield [this.#examine(hcall, address + done, run, need), done, run];
+      done += run;
+    }
+  }
+
+  /**
+   * A private copy of a range of its memory.
+   * @throws HcallError H_PARAMETER, H_RESCINDED, H_PERMISSION (TR1, TR3); RangeError if JavaScript has no room for it.
+   */
+  read(address: number, length: number): Uint8Array {
+    this.#examine("H_READ", address, length, NEED_READ);
+    const target = new Uint8Array(length);
+    this.readInto(address, target);
+    return target;
+  }
+
+  /** Copies a range of its memory into `target`. @throws HcallError as read(). */
+  readInto(address: number, target: Uint8Array): void {
+    const { bytes } = this.#kernel.memory;
+    const { length } = target;
+    const offset = this.#examine("H_READ", address, length, NEED_READ);
+    if (offset < 0) {
+      for (const [at, start, run] of this.#pieces("H_READ", address, length, NEED_READ)) {
+        target.set(bytes.subarray(at, at + run), start);
+      }
+    } else if (length <= SMALL_COPY) for (let i = 0; i < length; i++) target[i] = bytes[offset + i] as number;
+    else target.set(bytes.subarray(offset, offset + length));
+  }
+
+  /** Copies `source` into its memory. @throws HcallError as read(), for the right to write. */
+  write(address: number, source: Uint8Array): void {
+    const { bytes } = this.#kernel.memory;
+    const { length } = source;
+    const offset = this.#examine("H_WRITE", address, length, NEED_WRITE);
+    if (offset < 0) {
+      for (const [at, start, run] of this.#pieces("H_WRITE", address, length, NEED_WRITE)) {
+        bytes.set(source.subarray(start, start + run), at);
+      }
+    } else if (length <= SMALL_COPY) for (let i = 0; i < length; i++) bytes[offset + i] = source[i] as number;
+    else bytes.set(source, offset);
+  }
+
+  /** Sets a range to one byte value, 0 to 255. @throws HcallError as write(). */
+  fill(address: number, length: number, byte: number): void {
+    this.#call(
+      "H_FILL",
+      this.#kernel.core.fillMemory(this.lpid, address, length, byte),
+      `address ${address}, length ${length}, byte ${byte}`,
+    );
+  }
+
+  /**
+   * Copies from its own logical address to a partner's, as H_COPY_RDMA does: this side needs read, the partner's range
+   * write. Overlapping ranges are copied as if through a buffer.
+   * @throws HcallError H_PARAMETER also when no adapter joins the two.
+   */
+  copy(from: number, partner: Partition, to: number, length: number): void {
+    const partnerLpid = partner.#kernel === this.#kernel ? partner.lpid : 0;
+    const status = this.#kernel.core.copyMemory(this.lpid, from, partnerLpid, to, length);
+    this.#call("H_COPY_RDMA", status, status < 0 ? `from ${from}, to ${to}, length ${length}` : "");
+  }
+
+  /** An aligned 32-bit word, unsigned. @throws HcallError as read(); H_PARAMETER if not aligned to 4. */
+  load32(address: number): number {
+    const status = this.#kernel.core.loadWord(this.lpid, address);
+    return this.#call("H_LOAD32", status, status < 0 ? `address ${address}` : "");
+  }
+
+  /** Stores an aligned 32-bit word, given as an integer from -2^31 to 2^32 - 1. @throws HcallError as write(). */
+  store32(address: number, value: number): void {
+    const status = this.#kernel.core.storeWord(this.lpid, address, checkWord("H_STORE32", value));
+    this.#call("H_STORE32", status, status < 0 ? `address ${address}` : "");
+  }
+
+  /** Replaces the word if it equals `expected`. @returns the word before. @throws HcallError as load32() and store32(). */
+  compareExchange32(address: number, expected: number, replacement: number): number {
+    const status = this.#kernel.core.compareExchangeWord(
+      this.lpid,
+      address,
+      checkWord("H_CAS32", expected),
+      checkWord("H_CAS32", replacement),
+    );
+    return this.#call("H_CAS32", status, status < 0 ? `address ${address}` : "");
+  }
+
+  /** Adds to the word, modulo 2^32. @returns the word before. @throws HcallError as load32() and store32(). */
+  add32(address: number, value: number): number {
+    const status = this.#kernel.core.addWord(this.lpid, address, checkWord("H_ADD32", value));
+    return this.#call("H_ADD32", status, status < 0 ? `address ${address}` : "");
+  }
+
+  /**
+   * A zero-copy window on a range (TR4). It pins: a mapping with a view cannot be returned.
+   * @throws HcallError as read() and write(): an Uint8Array can be written, so both rights are needed; H_RESOURCE if the
+   * range is not physically contiguous; H_NO_MEM when no pin is left.
+   */
+  view(address: number, length: number): View {
+    return new View(this.#kernel, this.lpid, address, length);
+  }
+
+  // -------------------------------------------------------------- queues and events
+
+  /** Rings the doorbell behind a port (KI5). Not there yet. @throws HcallError H_FUNCTION */
+  ring(address: number): void {
+    throw new HcallError("H_SEND_IPI", -2, `port ${address}: doorbells are not supported yet`);
+  }
+
+  /**
+   * Registers a ring of 16-byte entries in its own memory for messages from the adapter's partner (H_REG_CRQ).
+   * @param address bytes, a multiple of 4096, as is `length`.
+   * @returns H_SUCCESS, or H_CLOSED when the partner has not registered (CQ4).
+   * @throws HcallError H_PARAMETER; H_RESOURCE if a queue is registered already.
+   */
+  registerQueue(adapter: VirtualAdapter, address: number, length: number): number {
+    const unit = this.#unitAddress(adapter);
+    const status = this.#kernel.core.registerQueue(this.lpid, unit, address, length);
+    return this.#kernel.settle("H_REG_CRQ", status, `address ${address}, length ${length}`);
+  }
+
+  /** Frees the queue; the partner is told (H_FREE_CRQ). @throws HcallError H_PARAMETER if none is registered. */
+  freeQueue(adapter: VirtualAdapter): void {
+    this.#kernel.settle("H_FREE_CRQ", this.#kernel.core.freeQueue(this.lpid, this.#unitAddress(adapter)));
+  }
+
+  /**
+   * Sends one entry of 16 bytes to the adapter's partner (H_SEND_CRQ).
+   * @throws HcallError H_CLOSED, H_DROPPED, H_PARAMETER (CQ3); RangeError if it is not 16 bytes.
+   */
+  send(adapter: VirtualAdapter, entry: Uint8Array): void {
+    if (entry.length !== 16) throw new RangeError(`the entry has ${entry.length} bytes; it must have 16`);
+    const words = new DataView(entry.buffer, entry.byteOffset, 16);
+    const [a, b, c, d] = [0, 4, 8, 12].map((offset) => words.getUint32(offset, true)) as [
+      number,
+      number,
+      number,
+      number,
+    ];
+    const status = this.#kernel.core.sendEntry(this.lpid, this.#unitAddress(adapter), a, b, c, d);
+    if (status === H_CLOSED)
+      throw new HcallError("H_SEND_CRQ", status, "the partner has no queue registered");
+    this.#kernel.settle("H_SEND_CRQ", status);
+  }
+
+  /** The oldest entry of the adapter's queue, if there is one. @throws HcallError H_PARAMETER, H_CLOSED */
+  receive(adapter: VirtualAdapter): CrqEntry | undefined {
+    return receiveEntry(this.#kernel, this.lpid, this.#unitAddress(adapter));
+  }
+
+  /**
+   * The entries that the partner sends, as they come; ends after the event that the partner failed. Registers a queue of
+   * one page of its own memory if none is registered, and frees it at the end.
+   * @throws HcallError H_NO_MEM if a queue is needed and no page is free.
+   */
+  messages(adapter: VirtualAdapter, options: WaitOptions = {}): AsyncIterableIterator<CrqEntry> {
+    return new Messages(this.#kernel, this.lpid, this.#unitAddress(adapter), options).stream;
+  }
+
+  /** What this partition is told, oldest first; ends when it fails or the table closes. */
+  events(options: WaitOptions = {}): AsyncIterableIterator<PartitionEvent> {
+    return this.#events.subscribe(options);
+  }
+
+  /** What it holds now. */
+  usage(): PartitionUsage {
+    const { memory } = this.#kernel;
+    const word = (offset: number): number => partitionWord(memory, this.lpid, offset);
+    return {
+      pagesOwned: word(PARTITION_PAGES_OWNED),
+      pagesMapped: word(PARTITION_PAGES_MAPPED),
+      grantsOut: word(PARTITION_GRANTS_OUT),
+      grantsIn: word(PARTITION_GRANTS_IN),
+      rescinded: word(PARTITION_RESCINDED),
+      pins: word(PARTITION_PINS),
+      quarantined: word(PARTITION_QUARANTINED),
+    };
+  }
+}
+
+/** A 32-bit value. @throws HcallError H_PARAMETER for anything else (G2). */
+function checkWord(hcall: string, value: number): number {
+  if (value >>> 0 !== value && (value | 0) !== value) {
+    throw new HcallError(hcall, H_PARAMETER, `value ${value} is not a 32-bit integer`);
+  }
+  return value;
+}

@@ -1,0 +1,163 @@
+/**
+ * Reading the table's records from JavaScript: the same words that the core writes, by the same layout. Nothing here
+ * writes.
+ */
+import type { TableMemory } from "./binding.js";
+import {
+  COOKIE_SLOTS,
+  HEADER_ENDS_AT,
+  HEADER_PARTITIONS_AT,
+  HEADER_STRUCTURES_AT,
+  INHIBIT_READ,
+  INHIBIT_REGRANT,
+  INHIBIT_WRITE,
+  PAGE_BYTES,
+  PARTITION_BYTES,
+  PARTITION_FAILED,
+  PARTITION_RECOVERING,
+  PARTITION_RUNNING,
+  PARTITION_SPACES,
+  SPACE_BYTES,
+  SPACE_INTERRUPT,
+  SPACE_IPI,
+  STRUCTURE_BYTES,
+  STRUCTURE_CHILD,
+  STRUCTURE_END,
+  STRUCTURE_FLAGS,
+  STRUCTURE_GENERATION,
+  STRUCTURE_GRANTED,
+  STRUCTURE_HOLDER,
+  STRUCTURE_LIOBN,
+  STRUCTURE_NEXT_HELD,
+  STRUCTURE_OWNED,
+  STRUCTURE_PAGE,
+  STRUCTURE_PAGE_COUNT,
+  STRUCTURE_PARENT,
+  STRUCTURE_PINS,
+  STRUCTURE_RESCINDED,
+  STRUCTURE_RETURNING,
+  STRUCTURE_SHARED,
+  STRUCTURE_SOURCE_PAGE,
+  STRUCTURE_STATE,
+  TYPE_DMA,
+  TYPE_INTERRUPT,
+  TYPE_IPI,
+  TYPE_MEMORY,
+  TYPE_MMIO,
+} from "./layout.js";
+
+/** The kinds of resource, in the order of the logical spaces. */
+export type ResourceType = "memory" | "mmio" | "interrupt" | "dma" | "ipi";
+
+export const RESOURCE_TYPES: readonly ResourceType[] = ["memory", "mmio", "interrupt", "dma", "ipi"];
+const TYPE_CODES: readonly number[] = [TYPE_MEMORY, TYPE_MMIO, TYPE_INTERRUPT, TYPE_DMA, TYPE_IPI];
+
+/** The logical space of a resource type. @throws TypeError for a name that is none. */
+export function spaceOfType(type: ResourceType): number {
+  const space = RESOURCE_TYPES.indexOf(type);
+  if (space < 0)
+    throw new TypeError(`type is "${String(type)}"; it must be one of ${RESOURCE_TYPES.join(", ")}`);
+  return space;
+}
+
+/** The code of a logical space in the flags of a grant. */
+export function typeCode(space: number): number {
+  return TYPE_CODES[space] as number;
+}
+
+/** Bytes of one unit of a space; interrupt sources and ports are counted by number. */
+export function unitOf(space: number): number {
+  return space === SPACE_INTERRUPT || space === SPACE_IPI ? 1 : PAGE_BYTES;
+}
+
+/** Byte offset of a partition's record. */
+export function partitionOffset(memory: TableMemory, lpid: number): number {
+  return memory.header(HEADER_PARTITIONS_AT) + lpid * PARTITION_BYTES;
+}
+
+/** A word of a partition's record. */
+export function partitionWord(memory: TableMemory, lpid: number, offset: number): number {
+  return memory.words[(partitionOffset(memory, lpid) + offset) / 4] as number;
+}
+
+/** A word of one space of a partition. */
+export function spaceWord(memory: TableMemory, lpid: number, space: number, offset: number): number {
+  return partitionWord(memory, lpid, PARTITION_SPACES + space * SPACE_BYTES + offset);
+}
+
+/** A partition's state as the API names it. */
+export type PartitionState = "running" | "failed" | "recovering" | "stopped";
+
+export function stateName(state: number): PartitionState {
+  if (state === PARTITION_RUNNING) return "running";
+  if (state === PARTITION_FAILED) return "failed";
+  return state === PARTITION_RECOVERING ? "recovering" : "stopped";
+}
+
+/** A control structure, copied out. Pages are units of its space. */
+export interface Structure {
+  readonly slot: number;
+  readonly state: "owned" | "granted" | "shared" | "rescinded" | "returning" | "free";
+  readonly space: number;
+  readonly cookie: number;
+  readonly holder: number;
+  readonly end: number;
+  readonly parent: number;
+  readonly child: number;
+  readonly nextHeld: number;
+  readonly sourcePage: number;
+  readonly page: number;
+  readonly pageCount: number;
+  readonly pins: number;
+  readonly liobn: number;
+  readonly readable: boolean;
+  readonly writable: boolean;
+  readonly regrantable: boolean;
+  readonly revoking: boolean;
+}
+
+const STATES: ReadonlyMap<number, Structure["state"]> = new Map([
+  [STRUCTURE_OWNED, "owned"],
+  [STRUCTURE_GRANTED, "granted"],
+  [STRUCTURE_SHARED, "shared"],
+  [STRUCTURE_RESCINDED, "rescinded"],
+  [STRUCTURE_RETURNING, "returning"],
+]);
+
+/** Copies the structure in a slot. */
+export function readStructure(memory: TableMemory, slot: number): Structure {
+  const at = memory.header(HEADER_STRUCTURES_AT) + slot * STRUCTURE_BYTES;
+  const word = (offset: number): number => memory.words[(at + offset) / 4] as number;
+  const first = word(STRUCTURE_STATE);
+  const inhibits = (first >>> 16) & 0xff;
+  return {
+    slot,
+    state: STATES.get(first & 0xff) ?? "free",
+    space: (first >>> 8) & 0xff,
+    cookie: word(STRUCTURE_GENERATION) * COOKIE_SLOTS + slot,
+    holder: word(STRUCTURE_HOLDER) & 0xffff,
+    end: word(STRUCTURE_END),
+    parent: word(STRUCTURE_PARENT),
+    child: word(STRUCTURE_CHILD),
+    nextHeld: word(STRUCTURE_NEXT_HELD),
+    sourcePage: word(STRUCTURE_SOURCE_PAGE),
+    page: word(STRUCTURE_PAGE),
+    pageCount: word(STRUCTURE_PAGE_COUNT),
+    pins: word(STRUCTURE_HOLDER) >>> ((STRUCTURE_PINS - STRUCTURE_HOLDER) * 8),
+    liobn: word(STRUCTURE_LIOBN),
+    readable: (inhibits & INHIBIT_READ) === 0,
+    writable: (inhibits & INHIBIT_WRITE) === 0,
+    regrantable: (inhibits & INHIBIT_REGRANT) === 0,
+    revoking: first >>> ((STRUCTURE_FLAGS - STRUCTURE_STATE) * 8) !== 0,
+  };
+}
+
+/** The structure that a valid cookie names. */
+export function structureOfCookie(memory: TableMemory, cookie: number): Structure {
+  return readStructure(memory, cookie % COOKIE_SLOTS);
+}
+
+/** A word of an adapter end. */
+export function endWord(memory: TableMemory, slot: number, offset: number): number {
+  return memory.words[(memory.header(HEADER_ENDS_AT) + slot * 64 + offset) / 4] as number;
+}

@@ -1,0 +1,394 @@
+/**
+ * The partition manager: owns the physical memory and every table; creates, fails, recovers and restarts partitions.
+ */
+import { VirtualAdapter } from "./adapter.js";
+import { type AuditReport, auditTable } from "./audit.js";
+import { coreModule, createMemory } from "./binding.js";
+import { type Clock, systemClock } from "./clock.js";
+import { checkBytes, checkInteger, HcallError, LparError } from "./errors.js";
+import { Kernel } from "./kernel.js";
+import {
+  ENDS_LIMIT,
+  FRAMES_LIMIT,
+  HEADER_SPACE_PAGES,
+  HEADER_STRUCTURES_MAX,
+  PAGE_BYTES,
+  PARTITIONS_LIMIT,
+  SPACE_PAGES_LIMIT,
+  STRUCTURES_LIMIT,
+} from "./layout.js";
+import { Partition } from "./partition.js";
+import { type ResourceType, spaceOfType, typeCode, unitOf } from "./records.js";
+import { Recovery } from "./recovery.js";
+import { inspectTable, type TableSnapshot } from "./snapshot.js";
+import { Stream, type WaitOptions } from "./stream.js";
+
+/** What a table is sized for. Everything is allocated at creation; nothing grows later. */
+export interface TableOptions {
+  /** Physical memory in bytes, a multiple of 4096, up to 4 GiB less the tables. */
+  readonly memory: number;
+  /** Partitions that can exist at once, 1 to 4096. Default 64. */
+  readonly partitions?: number;
+  /** Control structures (LMBs and grants) that can exist at once, 1 to 2^24 - 1. Default 65536. */
+  readonly grants?: number;
+  /** Bytes of each partition's logical memory space, a multiple of 4096. Default: twice `memory`. */
+  readonly logicalSpace?: number;
+  /** Sizes of each partition's other logical spaces: MMIO and DMA in bytes, interrupts and ports in numbers.
+   *  Defaults: 16 MiB, 16 MiB, 1024, 256. */
+  readonly spaces?: {
+    readonly mmio?: number;
+    readonly dma?: number;
+    readonly interrupt?: number;
+    readonly ipi?: number;
+  };
+  /** Virtual adapters that can exist at once, 1 to 32767. Default: one for each pair, but at most 32 per partition. */
+  readonly adapters?: number;
+  /** Zero-copy views that can exist at once, 1 to 2^20. Default 4096. */
+  readonly views?: number;
+  /** Bytes in which batches live, a multiple of 4096. Default 4 MiB. */
+  readonly staging?: number;
+  /** Milliseconds between the notice of a server's failure and forced recovery. Default 2000 (FA2). */
+  readonly gracePeriodMs?: number;
+  /** Monotonic milliseconds and timers; replace it to test time (G7). */
+  readonly clock?: Clock;
+  /** A module compiled earlier, to skip compilation. */
+  readonly module?: WebAssembly.Module;
+}
+
+/** A partition's description: what it starts from, again and again (FA8). */
+export interface PartitionOptions {
+  readonly name: string;
+  /** Bytes of physical memory assigned as LMBs, mapped from logical address 0. Default 0. */
+  readonly memory?: number;
+  /** Bytes of one LMB, a power of two >= 4096: a grant never spans two (GR3). Default: all of `memory` in one. */
+  readonly lmb?: number;
+  /** What happens to its grants when it fails. Only "rescind" is there yet (FA7). */
+  readonly onFailure?: "rescind" | "defer";
+}
+
+/** A resource of another kind than memory, as the manager assigns it. */
+export interface ResourceOptions {
+  readonly type: Exclude<ResourceType, "memory">;
+  readonly address: number;
+  readonly length: number;
+  /** Physical address or number; default `address`. */
+  readonly physical?: number;
+  /** Logical I/O bus number of a DMA window pane; default 0. */
+  readonly liobn?: number;
+}
+
+/** Something that happened to the table, seen by its owner. */
+export interface TableEvent {
+  readonly type: "partition-failed" | "partition-recovered" | "partition-restarted" | "partition-destroyed";
+  readonly lpid: number;
+  /** Milliseconds of the table's clock. */
+  readonly at: number;
+  /** Of "partition-failed": what fail() was told. */
+  readonly reason?: string;
+}
+
+/** What one partition is made of, for its restart. */
+interface Description {
+  readonly partition: Partition;
+  readonly resources: ResourceOptions[];
+  recovery: Recovery | undefined;
+}
+
+/** Events kept for the first who asks for them. */
+const BACKLOG = 1024;
+
+const kernels: WeakMap<ResourceTable, Kernel> = new WeakMap();
+
+/** The kernel of a table, for the other entries of this package. */
+export function kernelOf(table: ResourceTable): Kernel {
+  const kernel = kernels.get(table);
+  if (kernel === undefined) throw new TypeError("not a ResourceTable");
+  return kernel;
+}
+
+function defaultAdapters(partitions: number): number {
+  const pairs = (partitions * (partitions - 1)) / 2;
+  return Math.max(1, Math.min(pairs, partitions * 32, (ENDS_LIMIT - 1) / 2));
+}
+
+function openKernel(options: TableOptions): Kernel {
+  const spaceBytes = SPACE_PAGES_LIMIT * PAGE_BYTES;
+  const memory = checkBytes(
+    "memory",
+    options.memory,
+    PAGE_BYTES,
+    (FRAMES_LIMIT - 1) * PAGE_BYTES,
+    PAGE_BYTES,
+  );
+  const partitions = checkInteger("partitions", options.partitions ?? 64, 1, PARTITIONS_LIMIT);
+  const structures = checkInteger("grants", options.grants ?? 65536, 1, STRUCTURES_LIMIT);
+  const most = Math.floor((ENDS_LIMIT - 1) / 2);
+  const adapters = checkInteger("adapters", options.adapters ?? defaultAdapters(partitions), 1, most);
+  const pins = checkInteger("views", options.views ?? 4096, 1, 2 ** 20);
+  const staging = checkBytes("staging", options.staging ?? 2 ** 22, PAGE_BYTES, 2 ** 31, PAGE_BYTES);
+  const space = options.logicalSpace ?? memory * 2;
+  const { mmio = 2 ** 24, dma = 2 ** 24, interrupt = 1024, ipi = 256 } = options.spaces ?? {};
+  const spacePages = [
+    checkBytes("logicalSpace", space, PAGE_BYTES, spaceBytes, PAGE_BYTES) / PAGE_BYTES,
+    checkBytes("spaces.mmio", mmio, PAGE_BYTES, spaceBytes, PAGE_BYTES) / PAGE_BYTES,
+    checkInteger("spaces.interrupt", interrupt, 1, SPACE_PAGES_LIMIT),
+    checkBytes("spaces.dma", dma, PAGE_BYTES, spaceBytes, PAGE_BYTES) / PAGE_BYTES,
+    checkInteger("spaces.ipi", ipi, 1, SPACE_PAGES_LIMIT),
+  ];
+  const capacities = {
+    frames: memory / PAGE_BYTES,
+    partitions,
+    structures,
+    ends: adapters * 2,
+    pins,
+    stagingPages: staging / PAGE_BYTES,
+    spacePages,
+  };
+  return new Kernel(createMemory(capacities, options.module ?? coreModule()), options.clock ?? systemClock);
+}
+
+export class ResourceTable implements AsyncDisposable {
+  readonly #kernel: Kernel;
+  readonly #gracePeriodMs: number;
+  readonly #descriptions: Map<number, Description> = new Map();
+  readonly #streams: Set<Stream<TableEvent>> = new Set();
+  #backlog: TableEvent[] = [];
+
+  private constructor(kernel: Kernel, gracePeriodMs: number) {
+    this.#kernel = kernel;
+    this.#gracePeriodMs = gracePeriodMs;
+    kernels.set(this, kernel);
+  }
+
+  /** @throws RangeError for options out of range, naming the option, the value and its bounds. */
+  static create(options: TableOptions): ResourceTable {
+    const grace = options.gracePeriodMs ?? 2000;
+    if (typeof grace !== "number" || !(grace >= 0 && grace <= 2 ** 31 - 1)) {
+      throw new RangeError(`gracePeriodMs is ${String(grace)}; it must be from 0 to ${2 ** 31 - 1}`);
+    }
+    return new ResourceTable(openKernel(options), grace);
+  }
+
+  #describe(partition: Partition): Description {
+    const description = this.#descriptions.get(partition.lpid);
+    if (description?.partition === partition) return description;
+    throw new LparError("LPAR_NOT_FOUND", `partition "${partition.name}" is not one of this table`);
+  }
+
+  /**
+   * Makes a partition with its memory in LMBs and starts it.
+   * @throws RangeError for a description out of range; HcallError H_NO_MEM when partitions, structures or frames are
+   * used up.
+   */
+  createPartition(options: PartitionOptions): Partition {
+    this.#kernel.checkOpen();
+    const { name, memory = 0, onFailure = "rescind" } = options;
+    if (typeof name !== "string" || name === "") {
+      throw new RangeError(`name is ${JSON.stringify(name)}; it must be a string that is not empty`);
+    }
+    if (onFailure !== "rescind") {
+      throw new RangeError(`onFailure is "${onFailure}"; only "rescind" is supported yet`);
+    }
+    const most = this.#kernel.memory.header(HEADER_SPACE_PAGES) * PAGE_BYTES;
+    checkBytes("memory", memory, 0, most, PAGE_BYTES);
+    const lmb = checkLmb(options.lmb ?? Math.max(memory, PAGE_BYTES), memory, options.lmb !== undefined);
+    const status = this.#kernel.core.createPartition(memory / PAGE_BYTES, lmb / PAGE_BYTES);
+    this.#kernel.settle("createPartition", status, `"${name}", ${memory} bytes in LMBs of ${lmb}`);
+    const partition = new Partition(this.#kernel, this.#kernel.memory.result, name);
+    this.#descriptions.set(partition.lpid, { partition, resources: [], recovery: undefined });
+    return partition;
+  }
+
+  /**
+   * A virtual adapter between two partitions, seen from `a` (CQ1).
+   * @param options grants: each end's quota of control structures; default all that the table has.
+   * @throws HcallError H_NO_MEM when the table's adapters are used up; H_RESCINDED when one of the two does not run.
+   */
+  connect(a: Partition, b: Partition, options: { readonly grants?: number } = {}): VirtualAdapter {
+    this.#kernel.checkOpen();
+    this.#describe(a);
+    this.#describe(b);
+    const capacity = this.#kernel.memory.header(HEADER_STRUCTURES_MAX);
+    const quota = checkInteger("grants", options.grants ?? capacity, 1, STRUCTURES_LIMIT);
+    const { core, memory } = this.#kernel;
+    this.#kernel.settle(
+      "connect",
+      core.connectPartitions(a.lpid, b.lpid, quota),
+      `"${a.name}" to "${b.name}"`,
+    );
+    const unit = memory.result;
+    this.#kernel.settle("connect", core.adapterPeer(a.lpid, unit));
+    return new VirtualAdapter(a, unit, b, memory.result);
+  }
+
+  /**
+   * Gives a partition an elemental resource of another kind than memory at an address of its own choice (KI2 to KI5).
+   * No RAM stands behind physical MMIO and DMA pages: they are numbers, and the manager may give one to several.
+   * @throws HcallError H_PARAMETER out of range; H_RESOURCE if the addresses are taken; H_NO_MEM.
+   */
+  assign(partition: Partition, resource: ResourceOptions): void {
+    this.#kernel.checkOpen();
+    const description = this.#describe(partition);
+    if ((resource.type as ResourceType) === "memory") {
+      throw new RangeError('type is "memory"; memory is assigned by createPartition()');
+    }
+    this.#assign(partition, resource);
+    description.resources.push({ ...resource });
+  }
+
+  #assign(partition: Partition, resource: ResourceOptions): void {
+    const { type, address, length, physical = address, liobn = 0 } = resource;
+    const code = typeCode(spaceOfType(type));
+    const status = this.#kernel.core.assignResource(partition.lpid, code, address, length, physical, liobn);
+    const unit = unitOf(spaceOfType(type)) === 1 ? "" : " bytes";
+    this.#kernel.settle("assign", status, `${type} at ${address}, ${length}${unit}, physical ${physical}`);
+  }
+
+  /** The interrupt source that `partition` owns at `address` fires (KI3). Not there yet. @throws HcallError H_FUNCTION */
+  raise(partition: Partition, address: number): void {
+    throw new HcallError(
+      "raise",
+      -2,
+      `interrupt ${address} of "${partition.name}": delivery is not supported yet`,
+    );
+  }
+
+  /** The partition with this number, unless it was destroyed. */
+  partition(lpid: number): Partition | undefined {
+    return this.#descriptions.get(lpid)?.partition;
+  }
+
+  /** All partitions, by creation. */
+  get partitions(): Iterable<Partition> {
+    return Array.from(this.#descriptions.values(), ({ partition }) => partition);
+  }
+
+  /** Starts a worker thread as a partition. Not there yet. */
+  spawn(): never {
+    throw new LparError("LPAR_UNSUPPORTED", "partitions in worker threads are not supported yet");
+  }
+
+  /** Makes a worker a partition's thread. Not there yet. */
+  attach(): never {
+    throw new LparError("LPAR_UNSUPPORTED", "partitions in worker threads are not supported yet");
+  }
+
+  /**
+   * Declares a partition failed now; what follows is FA1 to FA8. Does nothing if it does not run. The first slice of the
+   * recovery is done when this returns.
+   */
+  fail(partition: Partition, reason?: string): void {
+    this.#kernel.checkOpen();
+    this.#begin(this.#describe(partition), false, reason);
+  }
+
+  #begin(description: Description, orderly: boolean, reason?: string): void {
+    const { partition } = description;
+    if (partition.state !== "running") return;
+    const { core, memory } = this.#kernel;
+    this.#kernel.settle("fail", core.failPartition(partition.lpid, orderly ? 1 : 0));
+    const owesGrace = memory.result === 1 && !orderly;
+    const recovery = new Recovery(this.#kernel, partition.lpid, () => {
+      description.recovery = undefined;
+      this.#emit("partition-recovered", partition.lpid);
+    });
+    description.recovery = recovery;
+    this.#emit("partition-failed", partition.lpid, reason);
+    this.#kernel.wake();
+    recovery.start(owesGrace ? this.#gracePeriodMs : 0);
+  }
+
+  /** Resolves when the partition's resources are recovered; at once if it does not have to be. */
+  recovered(partition: Partition, options: WaitOptions = {}): Promise<void> {
+    const { recovery } = this.#describe(partition);
+    return recovery?.wait(options) ?? Promise.resolve();
+  }
+
+  /**
+   * Starts a recovered partition again from its description: a new incarnation, without adapters (FA8, G4).
+   * @throws HcallError H_RESOURCE until its recovery is complete; H_NO_MEM if its memory was given to others.
+   */
+  restart(partition: Partition): void {
+    this.#kernel.checkOpen();
+    const { resources } = this.#describe(partition);
+    const status = this.#kernel.core.restartPartition(partition.lpid);
+    this.#kernel.settle("restart", status, `"${partition.name}" is ${partition.state}`);
+    for (const resource of resources) this.#assign(partition, resource);
+    this.#emit("partition-restarted", partition.lpid);
+  }
+
+  /** Ends a partition for good; its partners are told, its grants are rescinded without a grace period. */
+  async destroyPartition(partition: Partition): Promise<void> {
+    this.#kernel.checkOpen();
+    const description = this.#describe(partition);
+    this.#begin(description, true);
+    const recovered = this.recovered(partition);
+    description.recovery?.endGrace();
+    await recovered;
+    // Somebody else may have waited for the same end.
+    if (this.#descriptions.get(partition.lpid) !== description) return;
+    this.#kernel.settle("destroyPartition", this.#kernel.core.removePartition(partition.lpid));
+    this.#descriptions.delete(partition.lpid);
+    this.#emit("partition-destroyed", partition.lpid);
+  }
+
+  #emit(type: TableEvent["type"], lpid: number, reason?: string): void {
+    const event: TableEvent = {
+      type,
+      lpid,
+      at: this.#kernel.clock.now(),
+      ...(reason === undefined ? {} : { reason }),
+    };
+    for (const stream of this.#streams) stream.push(event);
+    if (this.#streams.size > 0) return;
+    this.#backlog.push(event);
+    if (this.#backlog.length > BACKLOG) this.#backlog.shift();
+  }
+
+  /** Table-wide events, oldest first. The first stream begins with up to 1024 that nobody has seen. */
+  events(options: WaitOptions = {}): AsyncIterableIterator<TableEvent> {
+    this.#kernel.checkOpen();
+    const stream = new Stream<TableEvent>(options, () => this.#streams.delete(stream));
+    if (options.signal?.aborted === true) return stream;
+    this.#streams.add(stream);
+    for (const event of this.#backlog) stream.push(event);
+    this.#backlog = [];
+    return stream;
+  }
+
+  /** Walks every table; an empty list of problems means that every invariant holds. */
+  audit(): AuditReport {
+    return auditTable(this.#kernel.memory);
+  }
+
+  /** Versioned plain JSON of partitions, resources, grants, maps and counters. */
+  inspect(): TableSnapshot {
+    return inspectTable(this.#kernel.memory, (lpid) => this.#descriptions.get(lpid)?.partition.name ?? "");
+  }
+
+  /** Ends every stream and wait; recoveries that run are abandoned. The memory is freed with the last reference. */
+  async close(): Promise<void> {
+    if (this.#kernel.isClosed) return;
+    this.#kernel.close();
+    for (const { recovery } of this.#descriptions.values()) recovery?.abandon();
+    for (const stream of this.#streams) stream.end();
+    this.#kernel.wake();
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close();
+  }
+}
+
+/** Bytes of one LMB. @throws RangeError naming the value and what is allowed. */
+function checkLmb(lmb: number, memory: number, isGiven: boolean): number {
+  if (!isGiven) return lmb;
+  const isPowerOfTwo = Number.isInteger(lmb) && Number.isInteger(Math.log2(lmb));
+  if (!isPowerOfTwo || lmb < PAGE_BYTES || lmb > FRAMES_LIMIT * PAGE_BYTES) {
+    throw new RangeError(`lmb is ${String(lmb)}; it must be a power of two from ${PAGE_BYTES} to 2^32`);
+  }
+  if (memory % lmb !== 0) {
+    throw new RangeError(`memory is ${memory}; it must be a multiple of the LMB size ${lmb}`);
+  }
+  return lmb;
+}
