@@ -13,7 +13,6 @@ import {
   NEED_READ,
   NEED_WRITE,
   PAGE_BYTES,
-  PAGE_SHIFT,
   SPACE_MEMORY,
 } from "../src/layout";
 import { areJoined } from "./adapter";
@@ -26,7 +25,7 @@ import { decodePartition, isRunning, lpidOf } from "./partition";
 import { decodePin, pinNumberOf, pinsLeft, releasePin, takePin } from "./pin";
 import { examine } from "./translate";
 
-const OFFSET_MASK: u32 = PAGE_BYTES - 1;
+const _OFFSET_MASK: u32 = PAGE_BYTES - 1;
 
 /** Whether [address, address + length) are integers inside the space; length 0 is allowed. */
 function isRange(at: usize, address: f64, length: f64): bool {

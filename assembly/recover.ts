@@ -70,7 +70,6 @@ import {
   decodePartition,
   isRunning,
   lpidOf,
-  partitionAt,
   partitionWord,
   setPartitionWord,
 } from "./partition";

@@ -1,0 +1,60 @@
+/**
+ * The command line `lpar` as a function: arguments in, exit code out. 0 done, 1 failed, 2 a mistake of the user (one
+ * line, no stack trace), 3 an asserted limit was missed, 130 ended by Ctrl-C.
+ */
+import { readFileSync } from "node:fs";
+import { Command, CommanderError } from "commander";
+import { HcallError, LparError } from "../errors.js";
+import { TraceError } from "../trace/format.js";
+import { type CommandStreams, EXIT_FAILED, EXIT_USAGE } from "./streams.js";
+import { traceCommand } from "./trace.js";
+import { UsageError } from "./usage-error.js";
+
+const EXAMPLES = `
+Examples:
+  $ lpar trace info bench/traces/*.lpt`;
+
+function packageJson(): { readonly version: string; readonly description: string } {
+  return JSON.parse(readFileSync(new URL(import.meta.resolve("lpar/package.json")), "utf8"));
+}
+
+function createProgram(streams: CommandStreams): Command {
+  const { version, description } = packageJson();
+  const program = new Command("lpar")
+    .description(description)
+    .version(version, "-V, --version", "print the version")
+    .helpCommand("help [command]", "say more about a command")
+    .addHelpText("after", EXAMPLES)
+    .addCommand(traceCommand(streams));
+  overrideExit(program, streams);
+  return program;
+}
+
+/** Makes commander throw instead of ending the process, and print where we print. */
+function overrideExit(command: Command, streams: CommandStreams): void {
+  command.exitOverride().configureOutput({
+    writeOut: (text) => streams.output.write(text),
+    writeErr: (text) => streams.errors.write(text),
+  });
+  for (const child of command.commands) overrideExit(child, streams);
+}
+
+/** Runs the command that the arguments name. @returns the exit code. */
+export async function runProgram(args: readonly string[], streams: CommandStreams): Promise<number> {
+  try {
+    await createProgram(streams).parseAsync(args, { from: "user" });
+    return streams.exitCode;
+  } catch (error) {
+    // Commander has printed what was wrong, or the help that was asked for.
+    if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : EXIT_USAGE;
+    if (error instanceof UsageError || error instanceof TraceError) {
+      streams.errors.write(`lpar: ${error.message}\n`);
+      return EXIT_USAGE;
+    }
+    if (error instanceof HcallError || error instanceof LparError) {
+      streams.errors.write(`lpar: ${error.message}\n`);
+      return EXIT_FAILED;
+    }
+    throw error;
+  }
+}
