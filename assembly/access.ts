@@ -13,11 +13,11 @@ import {
   NEED_READ,
   NEED_WRITE,
   PAGE_BYTES,
+  PIN_ORPHAN,
   SPACE_MEMORY,
 } from "../src/layout";
-import { areJoined } from "./adapter";
 import { pageCountOf, pageOf, pinFits, structureAt } from "./control";
-import { decodeInteger } from "./decode";
+import { decodeInteger, decodeWord, isWord } from "./decode";
 import { framePinFits } from "./frame";
 import { frameAt, setResult } from "./memory";
 import { backOf, entryOf, spaceAt, spacePages } from "./page";
@@ -34,16 +34,16 @@ function isRange(at: usize, address: f64, length: f64): bool {
   return floor(address) == address && floor(length) == length;
 }
 
-function pageOfAddress(address: f64): u32 {
+export function pageOfAddress(address: f64): u32 {
   return u32(address * (1.0 / PAGE_BYTES));
 }
 
-function offsetOf(address: f64): u32 {
+export function offsetOf(address: f64): u32 {
   return u32(address - f64(pageOfAddress(address)) * PAGE_BYTES);
 }
 
 /** Pages that a range touches; one more than the space has when it passes the end. */
-function pagesTouched(at: usize, address: f64, length: f64): u32 {
+export function pagesTouched(at: usize, address: f64, length: f64): u32 {
   const size = f64(spacePages(at)) * PAGE_BYTES;
   const end = address + length;
   if (length == 0) return 0;
@@ -53,7 +53,7 @@ function pagesTouched(at: usize, address: f64, length: f64): u32 {
 }
 
 /** Byte offset in the table's memory of a logical address that was examined. */
-function placeOf(at: usize, address: f64): usize {
+export function placeOf(at: usize, address: f64): usize {
   return frameAt(entryOf(at, pageOfAddress(address)) & ENTRY_FRAME) + offsetOf(address);
 }
 
@@ -100,50 +100,6 @@ export function fillMemory(lpid: f64, address: f64, length: f64, byte: f64): i32
   return H_SUCCESS;
 }
 
-/**
- * Copies from the caller's memory to a partner's (as H_COPY_RDMA): the caller needs read, the partner's range write. In
- * the direction that keeps overlapping ranges of one partition right, as memmove does.
- */
-export function copyMemory(lpid: f64, from: f64, partnerLpid: f64, to: f64, length: f64): i32 {
-  const partition = decodePartition(lpid);
-  const partner = decodePartition(partnerLpid);
-  if (partition == 0) return H_PARAMETER;
-  if (!isRunning(partition)) return H_RESCINDED;
-  if (partner == 0 || (partition != partner && !areJoined(partition, lpidOf(partner)))) return H_PARAMETER;
-  const read = checkAccess(lpid, from, length, NEED_READ);
-  if (read != H_SUCCESS) return read;
-  const write = checkAccess(partnerLpid, to, length, NEED_WRITE);
-  if (write != H_SUCCESS) return write;
-  const source = spaceAt(partition, SPACE_MEMORY);
-  const target = spaceAt(partner, SPACE_MEMORY);
-  if (source == target && from < to) copyDown(source, from, target, to, length);
-  else copyUp(source, from, target, to, length);
-  return H_SUCCESS;
-}
-
-function copyUp(source: usize, from: f64, target: usize, to: f64, length: f64): void {
-  let done: f64 = 0;
-  while (done < length) {
-    const sourceRun = f64(PAGE_BYTES) - f64(offsetOf(from + done));
-    const targetRun = f64(PAGE_BYTES) - f64(offsetOf(to + done));
-    const run = min(min(sourceRun, targetRun), length - done);
-    memory.copy(placeOf(target, to + done), placeOf(source, from + done), <usize>run);
-    done += run;
-  }
-}
-
-function copyDown(source: usize, from: f64, target: usize, to: f64, length: f64): void {
-  let left = length;
-  while (left > 0) {
-    // Bytes of the last page of each side that lie before the end of what is left.
-    const sourceRun = f64(offsetOf(from + left - 1)) + 1;
-    const targetRun = f64(offsetOf(to + left - 1)) + 1;
-    const run = min(min(sourceRun, targetRun), left);
-    left -= run;
-    memory.copy(placeOf(target, to + left), placeOf(source, from + left), <usize>run);
-  }
-}
-
 // ---------------------------------------------------------------- aligned 32-bit words
 
 /** Whether an aligned word allows `need`. */
@@ -164,26 +120,29 @@ export function loadWord(lpid: f64, address: f64): i32 {
   return H_SUCCESS;
 }
 
-export function storeWord(lpid: f64, address: f64, value: u32): i32 {
+export function storeWord(lpid: f64, address: f64, value: f64): i32 {
+  if (!isWord(value)) return H_PARAMETER;
   const status = wordStatus(lpid, address, NEED_WRITE);
   if (status != H_SUCCESS) return status;
-  atomic.store<u32>(wordAt(lpid, address), value);
+  atomic.store<u32>(wordAt(lpid, address), decodeWord(value));
   return H_SUCCESS;
 }
 
 /** R4: the word before; it was replaced if that equals `expected`. */
-export function compareExchangeWord(lpid: f64, address: f64, expected: u32, replacement: u32): i32 {
+export function compareExchangeWord(lpid: f64, address: f64, expected: f64, replacement: f64): i32 {
+  if (!isWord(expected) || !isWord(replacement)) return H_PARAMETER;
   const status = wordStatus(lpid, address, NEED_READ | NEED_WRITE);
   if (status != H_SUCCESS) return status;
-  setResult(f64(atomic.cmpxchg<u32>(wordAt(lpid, address), expected, replacement)));
+  setResult(f64(atomic.cmpxchg<u32>(wordAt(lpid, address), decodeWord(expected), decodeWord(replacement))));
   return H_SUCCESS;
 }
 
 /** R4: the word before. */
-export function addWord(lpid: f64, address: f64, value: u32): i32 {
+export function addWord(lpid: f64, address: f64, value: f64): i32 {
+  if (!isWord(value)) return H_PARAMETER;
   const status = wordStatus(lpid, address, NEED_READ | NEED_WRITE);
   if (status != H_SUCCESS) return status;
-  setResult(f64(atomic.add<u32>(wordAt(lpid, address), value)));
+  setResult(f64(atomic.add<u32>(wordAt(lpid, address), decodeWord(value))));
   return H_SUCCESS;
 }
 
@@ -211,11 +170,19 @@ export function pinMemory(lpid: f64, address: f64, length: f64): i32 {
   return H_SUCCESS;
 }
 
-/** Ends a view. A partition that does not run any more has none: H_PARAMETER. */
+/** Ends a view. One that outlived the incarnation that took it is an orphan: H_PARAMETER, see unpinOrphan(). */
 export function unpinMemory(lpid: f64, pin: f64): i32 {
   const partition = decodePartition(lpid);
   if (partition == 0) return H_PARAMETER;
   const record = decodePin(lpidOf(partition), pin);
+  if (record == 0) return H_PARAMETER;
+  releasePin(record);
+  return H_SUCCESS;
+}
+
+/** Ends a view that outlived the incarnation that took it. Only whoever has the view knows its number. */
+export function unpinOrphan(pin: f64): i32 {
+  const record = decodePin(PIN_ORPHAN, pin);
   if (record == 0) return H_PARAMETER;
   releasePin(record);
   return H_SUCCESS;

@@ -70,6 +70,7 @@ import {
   PIN_FRAME_COUNT,
   PIN_LPID,
   PIN_NEXT,
+  PIN_ORPHAN,
   PIN_STRUCTURE,
   PIN_STRUCTURE_GENERATION,
   PROBLEM_BACK,
@@ -135,7 +136,15 @@ import {
   stateOf,
   structureAt,
 } from "./control";
-import { frameCharged, frameIsFree, frameIsQuarantined, framePins } from "./frame";
+import {
+  clearMarks,
+  frameCharged,
+  frameIsFree,
+  frameIsQuarantined,
+  framePins,
+  isMarked,
+  markFrame,
+} from "./frame";
 import { frameAt, header, setHeader } from "./memory";
 import { backOf, entryOf, entryRights, isFreePage, spaceAt, spacePages } from "./page";
 import { addPartitionWord, partitionAt, partitionWord } from "./partition";
@@ -169,19 +178,6 @@ function check(holds: bool, code: u32, a: u32, b: u32): void {
   if (!holds) report(code, a, b);
 }
 
-function frameBitAt(frame: u32): usize {
-  return <usize>header(HEADER_AUDIT_AT) + PROBLEMS_MAX * PROBLEM_BYTES + ((<usize>(frame >> 6)) << 3);
-}
-
-function isFrameSeen(frame: u32): bool {
-  return ((load<u64>(frameBitAt(frame)) >> (frame & 63)) & 1) != 0;
-}
-
-function seeFrame(frame: u32): void {
-  const at = frameBitAt(frame);
-  store<u64>(at, load<u64>(at) | ((<u64>1) << (frame & 63)));
-}
-
 function clearScratch(): void {
   setHeader(HEADER_AUDIT_CHECKED, 0);
   setHeader(HEADER_AUDIT_PROBLEMS, 0);
@@ -192,7 +188,7 @@ function clearScratch(): void {
     setEndWord(endAt(slot), END_AUDIT_USED, 0);
     setEndWord(endAt(slot), END_AUDIT_UNRETURNED, 0);
   }
-  memory.fill(frameBitAt(0), 0, (<usize>((header(HEADER_FRAMES_MAX) + 63) >> 6)) << 3);
+  clearMarks();
 }
 
 // ---------------------------------------------------------------- structures
@@ -313,9 +309,9 @@ function auditOwnedEntry(slot: u32, structure: usize, page: u32, entry: u32): vo
   check(bits == (ENTRY_VALID | ENTRY_READ | ENTRY_WRITE) || isReleased, PROBLEM_ENTRY, slot, page);
   if (spaceOf(structure) != SPACE_MEMORY || isReleased) return;
   const frame = entry & ENTRY_FRAME;
-  check(frame < header(HEADER_FRAMES_MAX) && !isFrameSeen(frame), PROBLEM_FRAME_OWNER, frame, slot);
+  check(frame < header(HEADER_FRAMES_MAX) && !isMarked(frame), PROBLEM_FRAME_OWNER, frame, slot);
   if (frame >= header(HEADER_FRAMES_MAX)) return;
-  seeFrame(frame);
+  markFrame(frame);
   check(!frameIsFree(frame) && !frameIsQuarantined(frame), PROBLEM_FRAME_OWNER, frame, slot);
   addPartitionWord(partitionAt(holderOf(structure)), SCRATCH_OWNED, 1);
 }
@@ -503,7 +499,7 @@ function auditPins(): u64 {
     used++;
     const count = pinWord(pin, PIN_FRAME_COUNT);
     pinned += count;
-    addPartitionWord(partitionAt(lpid), SCRATCH_PINS, 1);
+    if (lpid != PIN_ORPHAN) addPartitionWord(partitionAt(lpid), SCRATCH_PINS, 1);
     for (let i: u32 = 0; i < count; i++)
       check(framePins(pinWord(pin, PIN_FRAME) + i) != 0, PROBLEM_PIN, slot, i);
     const structure = structureAt(pinWord(pin, PIN_STRUCTURE));
@@ -544,8 +540,9 @@ function auditFrames(pinned: u64): void {
     } else if (frameIsQuarantined(frame)) {
       quarantined++;
       check(framePins(frame) != 0, PROBLEM_FRAME_FREE, frame, 0);
-      addPartitionWord(partitionAt(frameCharged(frame)), SCRATCH_QUARANTINED, 1);
-    } else check(isFrameSeen(frame), PROBLEM_LOST_FRAME, frame, 0);
+      const charged = frameCharged(frame);
+      if (charged != 0) addPartitionWord(partitionAt(charged), SCRATCH_QUARANTINED, 1);
+    } else check(isMarked(frame), PROBLEM_LOST_FRAME, frame, 0);
   }
   check(free == header(HEADER_FRAMES_FREE), PROBLEM_FRAME_COUNT, free, header(HEADER_FRAMES_FREE));
   const counted = header(HEADER_FRAMES_QUARANTINED);
@@ -560,5 +557,6 @@ export function audit(): i32 {
   auditEnds();
   auditFrames(auditPins());
   auditPartitions();
+  clearMarks();
   return header(HEADER_AUDIT_PROBLEMS);
 }

@@ -24,6 +24,16 @@ export function decodeInteger(value: f64): u32 {
   return f64(integer) == value ? integer : NONE;
 }
 
+/** Whether a value is a 32-bit word, read as signed or as unsigned. */
+export function isWord(value: f64): bool {
+  return f64(u32(value)) == value || f64(i32(value)) == value;
+}
+
+/** The bits of a word. */
+export function decodeWord(value: f64): u32 {
+  return value < 0 ? <u32>i32(value) : u32(value);
+}
+
 /** Bytes, aligned to a page, as a number of pages; else NONE. */
 export function decodePages(bytes: f64): u32 {
   const pages = u32(bytes * (1.0 / PAGE_BYTES));

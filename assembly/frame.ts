@@ -10,6 +10,7 @@ import {
   FRAME_LPID_SHIFT,
   FRAME_PINS,
   FRAME_QUARANTINED,
+  HEADER_AUDIT_AT,
   HEADER_FRAME_MAP_AT,
   HEADER_FRAME_PINS_AT,
   HEADER_FRAMES_FREE,
@@ -17,6 +18,8 @@ import {
   HEADER_FRAMES_QUARANTINED,
   PAGE_BYTES,
   PINS_LIMIT,
+  PROBLEM_BYTES,
+  PROBLEMS_MAX,
 } from "../src/layout";
 import { mapFree, mapIsFree, mapLowestRun, mapNext, mapRunEnd, mapTake } from "./bitmap";
 import { addHeader, frameAt, header, NONE, setHeader } from "./memory";
@@ -90,6 +93,42 @@ export function releaseFrame(frame: u32, lpid: u32): bool {
   addHeader(HEADER_FRAMES_QUARANTINED, 1);
   return true;
 }
+
+/** Charges nobody any more for a frame in quarantine. Answers whether `lpid` was charged. */
+export function unchargeFrame(frame: u32, lpid: u32): bool {
+  const at = pinWordAt(frame);
+  const word = load<u32>(at);
+  if ((word & FRAME_QUARANTINED) == 0 || word >> FRAME_LPID_SHIFT != lpid) return false;
+  store<u32>(at, word & (FRAME_QUARANTINED | FRAME_PINS));
+  return true;
+}
+
+// ---------------------------------------------------------------- marks: scratch of one call, clear between calls
+
+function markWordAt(frame: u32): usize {
+  const marks = <usize>header(HEADER_AUDIT_AT) + PROBLEMS_MAX * PROBLEM_BYTES;
+  return marks + ((<usize>(frame >> 6)) << 3);
+}
+
+export function isMarked(frame: u32): bool {
+  return ((load<u64>(markWordAt(frame)) >> (frame & 63)) & 1) != 0;
+}
+
+export function markFrame(frame: u32): void {
+  const at = markWordAt(frame);
+  store<u64>(at, load<u64>(at) | ((<u64>1) << (frame & 63)));
+}
+
+/** Clears the mark of the frame, and perhaps those of its neighbours: for undoing marks one by one. */
+export function unmarkAround(frame: u32): void {
+  store<u64>(markWordAt(frame), 0);
+}
+
+export function clearMarks(): void {
+  memory.fill(markWordAt(0), 0, (<usize>((header(HEADER_FRAMES_MAX) + 63) >> 6)) << 3);
+}
+
+// ---------------------------------------------------------------- pins
 
 /** Whether one more pin fits: pins saturate and refuse, they never wrap. */
 export function framePinFits(frame: u32): bool {

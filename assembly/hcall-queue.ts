@@ -14,7 +14,7 @@ import {
   TRANSPORT_DEREGISTERED,
 } from "../src/layout";
 import { decodeEnd, isOpen, partnerEnd, releaseEndIfIdle } from "./adapter";
-import { decodePages } from "./decode";
+import { decodePages, decodeWord, isWord } from "./decode";
 import { popEvent } from "./event";
 import { NONE } from "./memory";
 import { decodePartition, isRunning, lpidOf, partitionWord } from "./partition";
@@ -50,16 +50,19 @@ export function freeQueue(lpid: f64, unit: f64): i32 {
 }
 
 /** Sends one entry, given as four little-endian words; its header is the lowest byte of the first. */
-export function sendEntry(lpid: f64, unit: f64, word0: u32, word1: u32, word2: u32, word3: u32): i32 {
+export function sendEntry(lpid: f64, unit: f64, word0: f64, word1: f64, word2: f64, word3: f64): i32 {
   const partition = decodePartition(lpid);
   if (partition == 0) return H_PARAMETER;
   if (!isRunning(partition)) return H_RESCINDED;
   const end = decodeEnd(lpidOf(partition), unit);
   if (end == 0) return H_PARAMETER;
-  const code = word0 & 0xff;
+  if (!isWord(word0) || !isWord(word1) || !isWord(word2) || !isWord(word3)) return H_PARAMETER;
+  const code = decodeWord(word0) & 0xff;
   if (code == QUEUE_TRANSPORT || (code & QUEUE_VALID) == 0) return H_PARAMETER;
   if (!isOpen(end) || !isRegistered(partnerEnd(end))) return H_CLOSED;
-  return putEntry(partnerEnd(end), word0 | ((<u64>word1) << 32), word2 | ((<u64>word3) << 32));
+  const low = decodeWord(word0) | ((<u64>decodeWord(word1)) << 32);
+  const high = decodeWord(word2) | ((<u64>decodeWord(word3)) << 32);
+  return putEntry(partnerEnd(end), low, high);
 }
 
 /** Takes the oldest entry into the header. H_NOT_FOUND: none; H_CLOSED: no queue is registered. */

@@ -3,12 +3,12 @@ export {
   addWord,
   checkAccess,
   compareExchangeWord,
-  copyMemory,
   fillMemory,
   loadWord,
   pinMemory,
   storeWord,
   unpinMemory,
+  unpinOrphan,
 } from "./access";
 export { adapterBetween, adapterPeer } from "./adapter";
 export { allocate, deallocate } from "./arena";
@@ -20,6 +20,7 @@ export {
   restartPartition,
 } from "./assign";
 export { audit } from "./audit";
+export { copyMemory } from "./copy";
 export { hcallBatch } from "./hcall-batch";
 export { acceptLogical, grantLogical, rescindLogical, returnLogical } from "./hcall-logical";
 export { freeQueue, receiveEntry, registerQueue, sendEntry, takeEvent } from "./hcall-queue";

@@ -1,5 +1,7 @@
 /**
- * Pins: one record per zero-copy view, in a list of the partition that took it.
+ * Pins: one record per zero-copy view, in a list of the partition that took it. A view may outlive the incarnation that
+ * took it, since nobody can take it away from JavaScript: its record is then an orphan, in no list, and holds its frames
+ * in quarantine until whoever has the view releases it.
  *
  *     0          4    8         12                   16    20          24   28
  *     generation lpid structure structure generation frame frame count next previous
@@ -23,6 +25,7 @@ import {
   PIN_GENERATION_LIMIT,
   PIN_LPID,
   PIN_NEXT,
+  PIN_ORPHAN,
   PIN_PREVIOUS,
   PIN_SLOTS,
   PIN_STRUCTURE,
@@ -30,7 +33,7 @@ import {
 } from "../src/layout";
 import { addPin, generationOf, slotOf, structureAt } from "./control";
 import { decodeCookie } from "./decode";
-import { pinFrame, unpinFrame } from "./frame";
+import { pinFrame, unchargeFrame, unpinFrame } from "./frame";
 import { addHeader, header, setHeader } from "./memory";
 import { addPartitionWord, lpidOf, partitionAt, partitionWord, setPartitionWord } from "./partition";
 
@@ -56,7 +59,7 @@ export function pinNumberOf(pin: usize): f64 {
   return f64(pinWord(pin, PIN_GENERATION)) * PIN_SLOTS + f64(slot);
 }
 
-/** The record that a caller's number names if `lpid` holds it, else 0. */
+/** The record that a caller's number names if `lpid` holds it, or if it is an orphan and that is PIN_ORPHAN; else 0. */
 export function decodePin(lpid: u32, number: f64): usize {
   const bits = decodeCookie(number);
   const slot = <u32>(bits & (PIN_SLOTS - 1));
@@ -94,10 +97,32 @@ export function takePin(partition: usize, structure: usize, frame: u32, count: u
   return pin;
 }
 
+function unlinkPin(pin: usize): void {
+  const next = pinWord(pin, PIN_NEXT);
+  const previous = pinWord(pin, PIN_PREVIOUS);
+  const partition = partitionAt(pinWord(pin, PIN_LPID));
+  if (next != 0) setPinWord(pinAt(next), PIN_PREVIOUS, previous);
+  if (previous != 0) setPinWord(pinAt(previous), PIN_NEXT, next);
+  else setPartitionWord(partition, PARTITION_PIN_LIST, next);
+  setPinWord(pin, PIN_NEXT, 0);
+  setPinWord(pin, PIN_PREVIOUS, 0);
+  addPartitionWord(partition, PARTITION_PINS, -1);
+}
+
+/** The partition that took the view is gone, the view may be in use: nobody is charged for its frames any more. */
+export function orphanPin(pin: usize): void {
+  const lpid = pinWord(pin, PIN_LPID);
+  unlinkPin(pin);
+  setPinWord(pin, PIN_LPID, PIN_ORPHAN);
+  for (let i: u32 = 0; i < pinWord(pin, PIN_FRAME_COUNT); i++) {
+    if (unchargeFrame(pinWord(pin, PIN_FRAME) + i, lpid))
+      addPartitionWord(partitionAt(lpid), PARTITION_QUARANTINED, -1);
+  }
+}
+
 /** Ends a view: its frames may leave quarantine. */
 export function releasePin(pin: usize): void {
   const slot = <u32>((pin - <usize>header(HEADER_PINS_AT)) >> 5);
-  const partition = partitionAt(pinWord(pin, PIN_LPID));
   const frame = pinWord(pin, PIN_FRAME);
   const count = pinWord(pin, PIN_FRAME_COUNT);
   for (let i: u32 = 0; i < count; i++) {
@@ -106,12 +131,7 @@ export function releasePin(pin: usize): void {
   }
   const structure = structureAt(pinWord(pin, PIN_STRUCTURE));
   if (generationOf(structure) == pinWord(pin, PIN_STRUCTURE_GENERATION)) addPin(structure, -1);
-  const next = pinWord(pin, PIN_NEXT);
-  const previous = pinWord(pin, PIN_PREVIOUS);
-  if (next != 0) setPinWord(pinAt(next), PIN_PREVIOUS, previous);
-  if (previous != 0) setPinWord(pinAt(previous), PIN_NEXT, next);
-  else setPartitionWord(partition, PARTITION_PIN_LIST, next);
-  addPartitionWord(partition, PARTITION_PINS, -1);
+  if (pinWord(pin, PIN_LPID) != PIN_ORPHAN) unlinkPin(pin);
   addHeader(HEADER_PINS_USED, -1);
   const generation = pinWord(pin, PIN_GENERATION);
   memory.fill(pin, 0, PIN_BYTES);

@@ -30,6 +30,7 @@ import {
   PARTITION_RECOVERING,
   PARTITION_STATE,
   PARTITION_STOPPED,
+  PIN_FRAME_COUNT,
   SPACE_MEMORY,
   STRUCTURE_RESCINDED,
   TRANSPORT_DEREGISTERED,
@@ -73,7 +74,7 @@ import {
   partitionWord,
   setPartitionWord,
 } from "./partition";
-import { pinAt, releasePin } from "./pin";
+import { orphanPin, pinAt, pinWord } from "./pin";
 import { closeQueue, putTransport } from "./queue";
 import { revoke } from "./revoke";
 
@@ -137,7 +138,8 @@ function isFailing(partition: usize): bool {
 }
 
 /**
- * The client's part (FA1): views end, what was accepted is returned, what was granted on is rescinded by force.
+ * The client's part (FA1): what was accepted is returned, what was granted on is rescinded by force. Pages under its
+ * views move away first, since the views may still be in somebody's hands.
  * H_PARTIAL: call again. H_RESOURCE: the partition did not fail.
  */
 export function recoverClient(lpid: f64, budget: f64): i32 {
@@ -150,12 +152,6 @@ export function recoverClient(lpid: f64, budget: f64): i32 {
 
 function releaseHeld(partition: usize, budget: u32): i32 {
   let left = <i32>min<u32>(budget, 0x3fffffff);
-  while (left > 0) {
-    const pin = partitionWord(partition, PARTITION_PIN_LIST);
-    if (pin == 0) break;
-    left -= ZERO_PAGE_STEPS;
-    releasePin(pinAt(pin));
-  }
   while (left > 0) {
     const slot = partitionWord(partition, PARTITION_HELD);
     if (slot == 0) return H_SUCCESS;
@@ -201,6 +197,17 @@ function releaseElemental(partition: usize, structure: usize, budget: i32): i32 
   return max(left - 1, 0);
 }
 
+/** Its views are nobody's of the next incarnation. */
+function orphanPins(partition: usize, budget: i32): void {
+  let left = budget;
+  while (left > 0) {
+    const pin = partitionWord(partition, PARTITION_PIN_LIST);
+    if (pin == 0) break;
+    left -= 1 + pinWord(pinAt(pin), PIN_FRAME_COUNT);
+    orphanPin(pinAt(pin));
+  }
+}
+
 /** Both ends of each adapter close, the partners hear that the recovery is complete. */
 function closeAdapters(partition: usize): void {
   tellPartners(partition, EVENT_PARTNER_RECOVERED, 0);
@@ -229,13 +236,15 @@ export function recoverServer(lpid: f64, budget: f64): i32 {
   if (partition == 0 || steps == NONE || steps == 0) return H_PARAMETER;
   if (!isFailing(partition)) return H_RESOURCE;
   setPartitionWord(partition, PARTITION_STATE, PARTITION_RECOVERING);
-  if (partitionWord(partition, PARTITION_HELD) != 0 || partitionWord(partition, PARTITION_PIN_LIST) != 0) {
-    if (releaseHeld(partition, steps) != H_SUCCESS) return H_PARTIAL;
+  if (partitionWord(partition, PARTITION_HELD) != 0 && releaseHeld(partition, steps) != H_SUCCESS) {
+    return H_PARTIAL;
   }
   let left = <i32>min<u32>(steps, 0x3fffffff);
   while (left > 0) {
     const slot = partitionWord(partition, PARTITION_OWNED);
     if (slot == 0) {
+      orphanPins(partition, left);
+      if (partitionWord(partition, PARTITION_PIN_LIST) != 0) return H_PARTIAL;
       closeAdapters(partition);
       setPartitionWord(partition, PARTITION_STATE, PARTITION_STOPPED);
       return H_SUCCESS;

@@ -279,13 +279,14 @@ export const EVENTS_LOST = 7;
 
 export const PIN_BYTES = 32;
 export const PIN_GENERATION = 0;
-export const PIN_LPID = 4; // 0: free
+export const PIN_LPID = 4; // 0: free, PIN_ORPHAN: the incarnation that took it is gone
 export const PIN_STRUCTURE = 8; // slot, and its generation at that time
 export const PIN_STRUCTURE_GENERATION = 12;
 export const PIN_FRAME = 16;
 export const PIN_FRAME_COUNT = 20;
 export const PIN_NEXT = 24; // in the partition's list, or free
 export const PIN_PREVIOUS = 28;
+export const PIN_ORPHAN = 0xffff;
 export const PIN_SLOTS = 0x1000000;
 export const PIN_GENERATION_LIMIT = 0xffffff;
 
@@ -293,7 +294,7 @@ export const PIN_GENERATION_LIMIT = 0xffffff;
 
 export const FRAME_PINS = 0x7fff;
 export const FRAME_QUARANTINED = 0x8000;
-export const FRAME_LPID_SHIFT = 16; // who is charged for the quarantine
+export const FRAME_LPID_SHIFT = 16; // who is charged for the quarantine, 0: nobody who still is
 
 // ---------------------------------------------------------------- request of the batch form, in staging
 

@@ -154,8 +154,9 @@ export class View implements Disposable, Movable {
   /** Ends the view. A second call does nothing. */
   release(): void {
     if (this.#pin === 0) return;
-    // A failed partition's views were ended by its recovery; the number is dead and refused.
-    this.#kernel.core.unpinMemory(this.#lpid, this.#pin);
+    const { core } = this.#kernel;
+    // The view may have outlived the incarnation that took it.
+    if (core.unpinMemory(this.#lpid, this.#pin) !== H_SUCCESS) core.unpinOrphan(this.#pin);
     this.#pin = 0;
     this.#bytes = undefined;
     this.#kernel.views.delete(this);

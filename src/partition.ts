@@ -372,7 +372,8 @@ export class Partition {
   /**
    * Copies from its own logical address to a partner's, as H_COPY_RDMA does: this side needs read, the partner's range
    * write. Overlapping ranges are copied as if through a buffer.
-   * @throws HcallError H_PARAMETER also when no adapter joins the two.
+   * @throws HcallError H_PARAMETER also when no adapter joins the two; H_NO_MEM when they overlap in pieces that do not
+   * fit the staging of the table.
    */
   copy(from: number, partner: Partition, to: number, length: number): void {
     const partnerLpid = partner.#kernel === this.#kernel ? partner.lpid : 0;
@@ -388,25 +389,21 @@ export class Partition {
 
   /** Stores an aligned 32-bit word, given as an integer from -2^31 to 2^32 - 1. @throws HcallError as write(). */
   store32(address: number, value: number): void {
-    const status = this.#kernel.core.storeWord(this.lpid, address, checkWord("H_STORE32", value));
-    this.#call("H_STORE32", status, status < 0 ? `address ${address}` : "");
+    const status = this.#kernel.core.storeWord(this.lpid, address, value);
+    this.#call("H_STORE32", status, status < 0 ? `address ${address}, value ${value}` : "");
   }
 
   /** Replaces the word if it equals `expected`. @returns the word before. @throws HcallError as load32() and store32(). */
   compareExchange32(address: number, expected: number, replacement: number): number {
-    const status = this.#kernel.core.compareExchangeWord(
-      this.lpid,
-      address,
-      checkWord("H_CAS32", expected),
-      checkWord("H_CAS32", replacement),
-    );
-    return this.#call("H_CAS32", status, status < 0 ? `address ${address}` : "");
+    const status = this.#kernel.core.compareExchangeWord(this.lpid, address, expected, replacement);
+    const detail = status < 0 ? `address ${address}, expected ${expected}, replacement ${replacement}` : "";
+    return this.#call("H_CAS32", status, detail);
   }
 
   /** Adds to the word, modulo 2^32. @returns the word before. @throws HcallError as load32() and store32(). */
   add32(address: number, value: number): number {
-    const status = this.#kernel.core.addWord(this.lpid, address, checkWord("H_ADD32", value));
-    return this.#call("H_ADD32", status, status < 0 ? `address ${address}` : "");
+    const status = this.#kernel.core.addWord(this.lpid, address, value);
+    return this.#call("H_ADD32", status, status < 0 ? `address ${address}, value ${value}` : "");
   }
 
   /**
@@ -494,12 +491,4 @@ export class Partition {
       quarantined: word(PARTITION_QUARANTINED),
     };
   }
-}
-
-/** A 32-bit value. @throws HcallError H_PARAMETER for anything else (G2). */
-function checkWord(hcall: string, value: number): number {
-  if (value >>> 0 !== value && (value | 0) !== value) {
-    throw new HcallError(hcall, H_PARAMETER, `value ${value} is not a 32-bit integer`);
-  }
-  return value;
 }
