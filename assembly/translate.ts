@@ -10,6 +10,7 @@ import {
   NEED_READ,
   NEED_WRITE,
   PAGE_BYTES,
+  PAGE_SHIFT,
 } from "../src/layout";
 import { decodeInteger, decodeType, isPaged } from "./decode";
 import { inStaging, NONE, setResult } from "./memory";
@@ -83,19 +84,99 @@ export function translateBatch(
   if (!inStaging(addresses, (<u64>elements) << 3) || !inStaging(physical, (<u64>elements) << 3))
     return H_PARAMETER;
   if (!inStaging(statuses, (<u64>elements) << 2)) return H_PARAMETER;
-  const unit: f64 = isPaged(space) ? PAGE_BYTES : 1;
+  const shift: u32 = isPaged(space) ? PAGE_SHIFT : 0;
   const mask = entryNeed(rights);
   setResult(
-    f64(translateAll(spaceAt(partition, space), mask, unit, addresses, physical, statuses, elements, stops)),
+    f64(translateAll(spaceAt(partition, space), mask, shift, addresses, physical, statuses, elements, stops)),
   );
   return H_SUCCESS;
 }
 
-/** The loop of translateBatch: nothing in it waits for the element before, so that several misses are in flight. */
+/**
+ * 2^52, and its bits: a float that is this much plus an integer has that integer in its low bits. Adding it converts
+ * exactly and without a branch. What is negative, too large or infinite then lies far past the end of any space; what is
+ * no integer, or no number, does not come back by subtracting it.
+ */
+const SHIFTER: f64 = 4503599627370496.0;
+const SHIFTER_BITS: u64 = 0x4330000000000000;
+
+/** The entry of a page, 0 past the end of the space. */
+function entryOrZero(entries: usize, pages: u32, page: u64): u32 {
+  const isInside = page < pages;
+  const entry = load<u32>(entries + ((isInside ? <usize>page : 0) << 2));
+  return isInside ? entry : 0;
+}
+
+/** One element the plain way. Answers its status. */
+function translateOne(
+  entries: usize,
+  pages: u32,
+  shift: u32,
+  mask: u32,
+  address: f64,
+  physicalAt: usize,
+): i32 {
+  const integer = reinterpret<u64>(address + SHIFTER) - SHIFTER_BITS;
+  const page = integer >> shift;
+  const isInteger = address + SHIFTER - SHIFTER == address;
+  const entry = entryOrZero(entries, pages, page);
+  if (!isInteger || (entry & mask) != mask) {
+    store<f64>(physicalAt, NaN);
+    return isInteger && page < pages ? entryFault(entry) : H_PARAMETER;
+  }
+  const offset = integer & (((<u64>1) << shift) - 1);
+  store<f64>(physicalAt, f64(((<u64>(entry & ENTRY_FRAME)) << shift) | offset));
+  return H_SUCCESS;
+}
+
+/** Two physical addresses: frames from the entries, offsets from the addresses as integers. */
+function storePhysical(at: usize, first: u32, second: u32, integers: v128, shift: u32): void {
+  const entries = i64x2.replace_lane(i64x2.splat(<i64>first), 1, <i64>second);
+  const frames = i64x2.shl(v128.and(entries, i64x2.splat(<i64>ENTRY_FRAME)), shift);
+  const offsets = v128.and(integers, i64x2.splat(((<i64>1) << shift) - 1));
+  const bits = v128.or(v128.or(frames, offsets), i64x2.splat(SHIFTER_BITS));
+  v128.store(at, f64x2.sub(bits, f64x2.splat(SHIFTER)));
+}
+
+/**
+ * Four elements, none of which waits for another, so that several misses are in flight. Answers false if any of them
+ * fails; then nothing is stored.
+ */
+function translateFour(
+  entries: usize,
+  pages: u32,
+  shift: u32,
+  mask: u32,
+  addresses: usize,
+  physical: usize,
+): bool {
+  const shifter = f64x2.splat(SHIFTER);
+  const a = v128.load(addresses);
+  const b = v128.load(addresses, 16);
+  const shiftedA = f64x2.add(a, shifter);
+  const shiftedB = f64x2.add(b, shifter);
+  const integersA = i64x2.sub(shiftedA, i64x2.splat(SHIFTER_BITS));
+  const integersB = i64x2.sub(shiftedB, i64x2.splat(SHIFTER_BITS));
+  const pagesA = i64x2.shr_u(integersA, shift);
+  const pagesB = i64x2.shr_u(integersB, shift);
+  const entry0 = entryOrZero(entries, pages, i64x2.extract_lane(pagesA, 0));
+  const entry1 = entryOrZero(entries, pages, i64x2.extract_lane(pagesA, 1));
+  const entry2 = entryOrZero(entries, pages, i64x2.extract_lane(pagesB, 0));
+  const entry3 = entryOrZero(entries, pages, i64x2.extract_lane(pagesB, 1));
+  const exactA = f64x2.eq(f64x2.sub(shiftedA, shifter), a);
+  const exactB = f64x2.eq(f64x2.sub(shiftedB, shifter), b);
+  if ((entry0 & entry1 & entry2 & entry3 & mask) != mask) return false;
+  if (!i64x2.all_true(v128.and(exactA, exactB))) return false;
+  storePhysical(physical, entry0, entry1, integersA, shift);
+  storePhysical(physical + 16, entry2, entry3, integersB, shift);
+  return true;
+}
+
+/** The loop of translateBatch: by fours, and one by one where a group has a fault. */
 function translateAll(
   at: usize,
   mask: u32,
-  unit: f64,
+  shift: u32,
   addresses: usize,
   physical: usize,
   statuses: usize,
@@ -104,25 +185,29 @@ function translateAll(
 ): u32 {
   const entries = spaceEntries(at);
   const pages = spacePages(at);
-  const scale = 1 / unit;
-  let good = count;
-  for (let i: u32 = 0; i < count; i++) {
-    const address = load<f64>(addresses + ((<usize>i) << 3));
-    // Saturates, so that what is too large is past the end; what is no integer leaves a fraction in the offset.
-    const page = u32(address * scale);
-    const offset = address - f64(page) * unit;
-    const isInteger = offset >= 0 && f64(u32(offset)) == offset;
-    const entry = load<u32>(entries + ((<usize>(page < pages ? page : <u32>0)) << 2));
-    let status = H_SUCCESS;
-    let result = f64(entry & ENTRY_FRAME) * unit + offset;
-    if (!(page < pages && isInteger && (entry & mask) == mask)) {
-      status = page < pages && isInteger ? entryFault(entry) : H_PARAMETER;
-      result = NaN;
-      good--;
+  let good: u32 = 0;
+  let i: u32 = 0;
+  while (i < count) {
+    const left = count - i;
+    const addressAt = addresses + ((<usize>i) << 3);
+    const physicalAt = physical + ((<usize>i) << 3);
+    const statusAt = statuses + ((<usize>i) << 2);
+    if (left >= 4 && translateFour(entries, pages, shift, mask, addressAt, physicalAt)) {
+      // A status is aligned to 4 only.
+      v128.store(statusAt, i64x2.splat(H_SUCCESS), 0, 4);
+      good += 4;
+      i += 4;
+      continue;
     }
-    store<f64>(physical + ((<usize>i) << 3), result);
-    store<i32>(statuses + ((<usize>i) << 2), status);
-    if (status != H_SUCCESS && stops != 0) return i;
+    const group = min<u32>(left, 4);
+    for (let k: u32 = 0; k < group; k++) {
+      const address = load<f64>(addressAt + ((<usize>k) << 3));
+      const status = translateOne(entries, pages, shift, mask, address, physicalAt + ((<usize>k) << 3));
+      store<i32>(statusAt + ((<usize>k) << 2), status);
+      if (status == H_SUCCESS) good++;
+      else if (stops != 0) return i + k;
+    }
+    i += group;
   }
   return good;
 }

@@ -2,29 +2,55 @@
 import {
   H_CLOSED,
   H_DROPPED,
+  H_NOT_FOUND,
   H_RESCINDED,
   H_RESOURCE,
   H_SUCCESS,
   PAGE_BYTES,
   QUEUE_ENTRIES_PER_PAGE,
+  QUEUE_ENTRY_BYTES,
   QUEUE_TRANSPORT,
   QUEUE_VALID,
+  TRANSPORT_DEREGISTERED,
 } from "../../src/layout.js";
 import type { Model } from "./model.js";
 import {
   type Answer,
   answer,
   type End,
+  type Frame,
   isInteger,
   type ModelPartition,
   type Queue,
-  type QueueEntry,
   REFUSED,
 } from "./model-records.js";
 
-function endOf(model: Model, caller: ModelPartition, unit: number): End | undefined {
-  const end = model.ends.get(unit);
-  return end?.owner === caller && end.open ? end : undefined;
+/** The frames under a partition's queue. */
+export function framesOf(owner: ModelPartition, queue: Queue): Frame[] {
+  const frames: Frame[] = [];
+  for (let index = 0; index * QUEUE_ENTRIES_PER_PAGE < queue.capacity; index++) {
+    const entry = owner.spaces.memory.entries.get(queue.page + index);
+    if (entry !== undefined) frames.push(entry.frame);
+  }
+  return frames;
+}
+
+/** What stands in the receiver's memory at a place of the ring. */
+function store(end: End, queue: Queue, place: number, words: readonly number[]): void {
+  if (end.owner === undefined) return;
+  const frame = framesOf(end.owner, queue)[Math.floor(place / QUEUE_ENTRIES_PER_PAGE)];
+  if (frame === undefined) return;
+  const bytes = new DataView(frame.bytes.buffer, frame.bytes.byteOffset);
+  for (let index = 0; index < 4; index++) {
+    const at = (place % QUEUE_ENTRIES_PER_PAGE) * QUEUE_ENTRY_BYTES + index * 4;
+    bytes.setUint32(at, words[index] ?? 0, true);
+  }
+}
+
+function put(end: End, queue: Queue, words: readonly number[]): void {
+  store(end, queue, queue.tail, words);
+  queue.entries.push(words);
+  queue.tail = (queue.tail + 1) % queue.capacity;
 }
 
 export function registerQueue(
@@ -37,22 +63,17 @@ export function registerQueue(
   const caller = model.partitions.get(lpid);
   if (caller === undefined) return REFUSED;
   if (caller.state !== "running") return answer(H_RESCINDED);
-  const end = endOf(model, caller, unit);
-  if (end === undefined || !isInteger(address) || !isInteger(length) || length === 0) return REFUSED;
+  const end = model.endOf(caller, unit);
+  if (end === undefined || !end.isOpen) return REFUSED;
+  if (!isInteger(address) || !isInteger(length) || length === 0) return REFUSED;
   if (address % PAGE_BYTES !== 0 || length % PAGE_BYTES !== 0) return REFUSED;
-  const { entries } = caller.spaces.memory;
   const page = address / PAGE_BYTES;
   const pageCount = length / PAGE_BYTES;
-  for (let index = 0; index < pageCount; index++) {
-    const entry = entries.get(page + index);
-    if (entry === undefined || entry.node.kind !== "resource") return REFUSED;
-  }
+  if (page + pageCount > caller.memoryPages) return REFUSED;
   if (end.queue !== undefined) return answer(H_RESOURCE);
-  for (let index = 0; index < pageCount; index++) {
-    const entry = entries.get(page + index);
-    if (entry !== undefined) entry.frame.word = undefined;
-  }
-  end.queue = { page, capacity: pageCount * QUEUE_ENTRIES_PER_PAGE, entries: [], pending: new Set() };
+  const capacity = pageCount * QUEUE_ENTRIES_PER_PAGE;
+  end.queue = { page, capacity, entries: [], pending: new Set(), head: 0, tail: 0 };
+  for (const frame of framesOf(caller, end.queue)) frame.bytes.fill(0);
   return answer(end.partner?.queue === undefined ? H_CLOSED : H_SUCCESS); // CQ4
 }
 
@@ -60,10 +81,11 @@ export function freeQueue(model: Model, lpid: number, unit: number): Answer {
   const caller = model.partitions.get(lpid);
   if (caller === undefined) return REFUSED;
   if (caller.state !== "running") return answer(H_RESCINDED);
-  const end = endOf(model, caller, unit);
+  const end = model.endOf(caller, unit);
   if (end === undefined || end.queue === undefined) return REFUSED;
   end.queue = undefined;
-  if (end.partner?.queue !== undefined) pushEvent(end.partner.queue, 2);
+  if (end.isOpen && end.partner !== undefined) pushTransport(end.partner, TRANSPORT_DEREGISTERED);
+  model.dropIdleEnds();
   return answer(H_SUCCESS);
 }
 
@@ -71,41 +93,64 @@ export function send(model: Model, lpid: number, unit: number, words: readonly n
   const caller = model.partitions.get(lpid);
   if (caller === undefined) return REFUSED;
   if (caller.state !== "running") return answer(H_RESCINDED);
-  const end = endOf(model, caller, unit);
-  if (end === undefined || words.some((word) => !isInteger(word) || word > 0xffffffff)) return REFUSED;
-  const entry = entryOf(words);
-  if (entry.header === QUEUE_TRANSPORT || (entry.header & QUEUE_VALID) === 0) return REFUSED; // CQ3
-  const queue = end.partner?.queue;
-  if (queue === undefined) return answer(H_CLOSED);
+  const end = model.endOf(caller, unit);
+  if (end === undefined || words.some((word) => !isWord(word))) return REFUSED;
+  const entry = words.map((word) => word >>> 0);
+  const header = (entry[0] ?? 0) & 0xff;
+  if (header === QUEUE_TRANSPORT || (header & QUEUE_VALID) === 0) return REFUSED; // CQ3
+  const queue = end.isOpen ? end.partner?.queue : undefined;
+  if (queue === undefined || end.partner === undefined) return answer(H_CLOSED);
   if (queue.entries.length === queue.capacity) return answer(H_DROPPED);
-  queue.entries.push(entry);
+  put(end.partner, queue, entry);
   return answer(H_SUCCESS);
 }
 
+/** A 32-bit word, signed or unsigned. */
+export function isWord(value: number): boolean {
+  return Number.isInteger(value) && value >= -(2 ** 31) && value < 2 ** 32;
+}
+
 /** The receiver takes the oldest entry; what was kept beside a full ring follows. */
-export function receive(queue: Queue): QueueEntry | undefined {
+export function receive(
+  model: Model,
+  lpid: number,
+  unit: number,
+): { answer: Answer; entry?: readonly number[] } {
+  const caller = model.partitions.get(lpid);
+  if (caller === undefined) return { answer: REFUSED };
+  if (caller.state !== "running") return { answer: answer(H_RESCINDED) };
+  const end = model.endOf(caller, unit);
+  if (end === undefined) return { answer: REFUSED };
+  const { queue } = end;
+  if (queue === undefined) return { answer: answer(H_CLOSED) };
   const entry = queue.entries.shift();
-  for (const code of queue.pending) {
+  if (entry === undefined) return { answer: answer(H_NOT_FOUND) };
+  store(end, queue, queue.head, [0, 0, 0, 0]);
+  queue.head = (queue.head + 1) % queue.capacity;
+  const code = [...queue.pending].sort((a, b) => a - b)[0];
+  if (code !== undefined) {
     queue.pending.delete(code);
-    pushEvent(queue, code);
-    break;
+    put(end, queue, transport(code));
   }
-  return entry;
+  return { answer: answer(H_SUCCESS), entry };
+}
+
+function transport(code: number): readonly number[] {
+  return [QUEUE_TRANSPORT | (code << 8), 0, 0, 0];
 }
 
 /** CQ5: an event is never lost. */
-export function pushEvent(queue: Queue, code: number): void {
-  const event = entryOf([QUEUE_TRANSPORT | (code << 8), 0, 0, 0]);
+export function pushTransport(end: End, code: number): void {
+  const { queue } = end;
+  if (queue === undefined) return;
   if (queue.entries.length < queue.capacity) {
-    queue.entries.push(event);
+    put(end, queue, transport(code));
     return;
   }
-  const last = queue.entries.at(-1);
-  if (last?.header === QUEUE_TRANSPORT) queue.pending.add(code);
-  else queue.entries[queue.entries.length - 1] = event;
-}
-
-function entryOf(words: readonly number[]): QueueEntry {
-  const first = words[0] ?? 0;
-  return { header: first & 0xff, format: (first >>> 8) & 0xff, words };
+  const last = queue.entries.length - 1;
+  if (((queue.entries[last]?.[0] ?? 0) & 0xff) === QUEUE_TRANSPORT) queue.pending.add(code);
+  else {
+    queue.entries[last] = transport(code);
+    store(end, queue, (queue.tail + queue.capacity - 1) % queue.capacity, transport(code));
+  }
 }

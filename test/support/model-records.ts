@@ -14,19 +14,19 @@ import {
   TYPE_MMIO,
 } from "../../src/layout.js";
 
-/** What a hypercall answers. `r4` means something with H_SUCCESS only. */
+/** What a hypercall answers; `r4` only where the contract says which. */
 export interface Answer {
   readonly status: number;
-  readonly r4: number;
+  readonly r4: number | undefined;
 }
 
-/** One physical page. Where memory lies is the real core's choice: the comparison learns it once, by translating. */
+/** One physical page. Which one is the real core's choice: the model learns it. */
 export interface Frame {
-  physical: number | undefined;
-  /** The word that the comparison last stored into the page; undefined when something else wrote there. */
-  word: number | undefined;
-  /** A queue stands here. */
-  queue: boolean;
+  readonly physical: number;
+  /** Content; empty for kinds without RAM. */
+  readonly bytes: Uint8Array;
+  /** How many views stand on it. */
+  pins: number;
 }
 
 /** One elemental resource: an LMB, or what `assign` gave. */
@@ -39,6 +39,9 @@ export interface Resource {
   readonly liobn: number;
   readonly inhibits: 0;
   readonly children: Set<Grant>;
+  pins: number;
+  named: boolean;
+  marked: boolean;
 }
 
 export interface Grant {
@@ -48,29 +51,30 @@ export interface Grant {
   readonly holder: ModelPartition;
   readonly end: End;
   readonly type: ResourceType;
-  readonly source: Resource | Grant;
+  readonly source: Node;
   readonly sourcePage: number;
   readonly pageCount: number;
   readonly liobn: number;
   readonly inhibits: number;
   readonly children: Set<Grant>;
-  state: "granted" | "shared" | "rescinded" | "dead";
-  /** First page in the holder's space, while shared or rescinded. */
+  state: GrantState;
+  /** First page in the holder's space, while its addresses are taken. */
   page: number;
   pins: number;
-  /** A forced rescind named it and is not complete. */
+  /** A revocation began here and is not complete. */
   named: boolean;
-  /** Somebody rescinds below it by force and so may finish its revocation too (RS7). */
-  helped: boolean;
+  /** A revocation has reached it: it has lost its access. */
+  marked: boolean;
 }
 
+export type GrantState = "granted" | "shared" | "returning" | "rescinded" | "dead";
 export type Node = Resource | Grant;
 
-/** One page of a logical space. */
+/** One page of a logical space whose address is taken. */
 export interface Entry {
   readonly node: Node;
-  readonly frame: Frame;
-  rescinded: boolean;
+  frame: Frame;
+  state: "mapped" | "rescinded" | "unmapped";
 }
 
 export interface Space {
@@ -78,51 +82,56 @@ export interface Space {
   readonly entries: Map<number, Entry>;
 }
 
-export interface Assignment {
-  readonly type: ResourceType;
-  readonly page: number;
-  readonly pageCount: number;
-  readonly physicalPage: number;
-  readonly liobn: number;
+export interface ModelEvent {
+  readonly type: number;
+  readonly from: number;
+  readonly value: number;
 }
 
 export interface ModelPartition {
   readonly lpid: number;
   readonly memoryPages: number;
   readonly lmbPages: number;
-  readonly assignments: Assignment[];
   readonly spaces: Record<ResourceType, Space>;
-  readonly ends: Set<End>;
+  /** What it allocated of its own memory: first page and number of pages. */
+  readonly allocated: Map<number, number>;
   resources: Resource[];
-  state: "running" | "failed" | "stopped";
+  state: "running" | "failed" | "recovering" | "stopped";
   incarnation: number;
+  events: ModelEvent[];
+  eventsLost: number;
 }
 
 export interface Queue {
   readonly page: number;
-  readonly pageCount: number;
   readonly capacity: number;
-  /** Entries in order; a transport event is "ff" and its code. */
-  readonly entries: QueueEntry[];
+  /** Entries in order. */
+  readonly entries: (readonly number[])[];
   /** Codes of transport events that found the ring full of events (CQ5). */
   readonly pending: Set<number>;
-}
-
-export interface QueueEntry {
-  readonly header: number;
-  readonly format: number;
-  readonly words: readonly number[];
+  /** Where in the ring the oldest entry stands, and where the next goes. */
+  head: number;
+  tail: number;
 }
 
 /** One end of a virtual adapter. */
 export interface End {
   readonly unit: number;
-  readonly owner: ModelPartition;
+  /** Undefined once its incarnation is gone and only structures that count on it keep it. */
+  owner: ModelPartition | undefined;
   readonly quota: number;
   partner: End | undefined;
-  /** "closed" when one of the two partitions has been recovered, "orphan" when it was the owner. */
-  state: "open" | "closed" | "orphan";
+  isOpen: boolean;
   queue: Queue | undefined;
+}
+
+/** A zero-copy view. */
+export interface Pin {
+  readonly number: number;
+  /** Undefined once the incarnation that took it is gone. */
+  holder: ModelPartition | undefined;
+  readonly node: Node;
+  readonly frames: readonly Frame[];
 }
 
 export const RESOURCE_TYPES: readonly ResourceType[] = ["memory", "mmio", "interrupt", "dma", "ipi"];
@@ -149,28 +158,47 @@ export function isInteger(value: number): boolean {
   return Number.isSafeInteger(value) && value >= 0;
 }
 
-export function answer(status: number, r4 = 0): Answer {
+export function answer(status: number, r4?: number): Answer {
   return { status, r4 };
 }
 
 export const REFUSED: Answer = answer(H_PARAMETER);
 
-/** The frames of a queue's pages. */
-export function framesOf(owner: ModelPartition, queue: Queue): Frame[] {
-  const frames: Frame[] = [];
-  for (let index = 0; index < queue.pageCount; index++) {
-    const entry = owner.spaces.memory.entries.get(queue.page + index);
-    if (entry !== undefined) frames.push(entry.frame);
+/** The model and the real table disagree, or the real table did what no rule allows. */
+export class Divergence extends Error {
+  override readonly name = "Divergence";
+}
+
+export function ensure(holds: boolean, what: () => string): asserts holds {
+  if (!holds) throw new Divergence(what());
+}
+
+/** From the node up to its elemental resource, itself included. */
+export function chainOf(node: Node): Node[] {
+  const chain: Node[] = [node];
+  for (let above = node; above.kind === "grant"; ) {
+    above = above.source;
+    chain.push(above);
   }
-  return frames;
+  return chain;
 }
 
 /** Whether a revocation stands on this node or on one above it (RS5). */
 export function isUnderRevocation(node: Node): boolean {
-  let above: Node = node;
-  while (above.kind === "grant") {
-    if (above.named) return true;
-    above = above.source;
-  }
-  return false;
+  return chainOf(node).some((above) => above.named);
+}
+
+/** The outermost node with a revocation, of this one and those above. */
+export function outermostNamed(node: Node): Node | undefined {
+  return chainOf(node).findLast((above) => above.named);
+}
+
+/** The grants below a node, without itself. */
+export function below(node: Node): Grant[] {
+  return [...node.children].flatMap((child) => [child, ...below(child)]);
+}
+
+export function nameOf(node: Node): string {
+  if (node.kind === "grant") return `grant ${node.cookie}`;
+  return `the ${node.type} resource of partition ${node.holder.lpid} at page ${node.page}`;
 }
