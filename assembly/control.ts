@@ -198,6 +198,27 @@ export function decodeStructure(cookie: f64): usize {
   return state == STRUCTURE_OWNED ? 0 : structure;
 }
 
+/** The slot in a caller's cookie, or 0 if there is no such slot. */
+export function slotOfCookie(cookie: f64): u32 {
+  const slot = <u32>(decodeCookie(cookie) & 0xffffff);
+  return slot > header(HEADER_STRUCTURES_MAX) ? 0 : slot;
+}
+
+/** Reads from a structure that will be needed soon. */
+export function touchStructure(slot: u32): u32 {
+  return generationOf(structureAt(slot));
+}
+
+/** Reads from the neighbours of a structure in list and tree. */
+export function touchNeighbours(structure: usize): u32 {
+  return (
+    generationOf(structureAt(nextOf(structure))) ^
+    generationOf(structureAt(previousOf(structure))) ^
+    generationOf(structureAt(nextHeldOf(structure))) ^
+    generationOf(structureAt(previousHeldOf(structure)))
+  );
+}
+
 export function structuresFree(): u32 {
   return header(HEADER_STRUCTURES_MAX) - header(HEADER_STRUCTURES_USED) - header(HEADER_STRUCTURES_RETIRED);
 }

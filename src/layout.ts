@@ -138,6 +138,7 @@ export const HEADER_PIN_FRESH = 236;
 export const HEADER_PINS_USED = 240;
 export const HEADER_BUDGET_LEFT = 244; // steps that the last slice of a revocation did not use
 export const HEADER_TORN_DOWN = 248; // structures torn down by revocations so far, wraps
+export const HEADER_TOUCHED = 252; // means nothing: what was read only to have it in the cache
 
 // ---------------------------------------------------------------- partition record
 
