@@ -23,6 +23,7 @@ import { frameAt, setResult } from "./memory";
 import { backOf, entryOf, spaceAt, spacePages } from "./page";
 import { decodePartition, isRunning, lpidOf } from "./partition";
 import { decodePin, pinNumberOf, pinsLeft, releasePin, takePin } from "./pin";
+import { enterUse, leaveUse } from "./thread";
 import { examine } from "./translate";
 
 const _OFFSET_MASK: u32 = PAGE_BYTES - 1;
@@ -66,6 +67,21 @@ function isContiguous(at: usize, page: u32, count: u32): bool {
   return true;
 }
 
+/**
+ * Begins a use of a range of memory (see thread.ts), which endUse() ends, if it answers H_SUCCESS. R4 as checkAccess().
+ */
+export function beginUse(lpid: f64, address: f64, length: f64, need: f64): i32 {
+  enterUse();
+  const status = checkAccess(lpid, address, length, need);
+  if (status != H_SUCCESS) leaveUse();
+  return status;
+}
+
+/** Ends the use that runs. */
+export function endUse(): void {
+  leaveUse();
+}
+
 /** Examines a range of memory. R4: its byte offset in the table's memory if it is physically contiguous, else -1. */
 export function checkAccess(lpid: f64, address: f64, length: f64, need: f64): i32 {
   const partition = decodePartition(lpid);
@@ -86,7 +102,7 @@ export function checkAccess(lpid: f64, address: f64, length: f64, need: f64): i3
 export function fillMemory(lpid: f64, address: f64, length: f64, byte: f64): i32 {
   const value = decodeInteger(byte);
   if (value > 0xff) return H_PARAMETER;
-  const status = checkAccess(lpid, address, length, NEED_WRITE);
+  const status = beginUse(lpid, address, length, NEED_WRITE);
   if (status != H_SUCCESS) return status;
   const at = spaceAt(decodePartition(lpid), SPACE_MEMORY);
   let from = address;
@@ -97,15 +113,25 @@ export function fillMemory(lpid: f64, address: f64, length: f64, byte: f64): i32
     from += run;
     left -= run;
   }
+  leaveUse();
   return H_SUCCESS;
 }
 
 // ---------------------------------------------------------------- aligned 32-bit words
 
-/** Whether an aligned word allows `need`. */
-function wordStatus(lpid: f64, address: f64, need: f64): i32 {
-  const status = checkAccess(lpid, address, 4, need);
-  return status == H_SUCCESS && (offsetOf(address) & 3) != 0 ? H_PARAMETER : status;
+/** Begins the use of an aligned word. */
+function beginWord(lpid: f64, address: f64, need: f64): i32 {
+  const status = beginUse(lpid, address, 4, need);
+  if (status != H_SUCCESS || (offsetOf(address) & 3) == 0) return status;
+  leaveUse();
+  return H_PARAMETER;
+}
+
+/** Ends the use of a word. R4: what it held. */
+function endWord(value: u32): i32 {
+  leaveUse();
+  setResult(f64(value));
+  return H_SUCCESS;
 }
 
 function wordAt(lpid: f64, address: f64): usize {
@@ -114,36 +140,34 @@ function wordAt(lpid: f64, address: f64): usize {
 
 /** R4: the word. */
 export function loadWord(lpid: f64, address: f64): i32 {
-  const status = wordStatus(lpid, address, NEED_READ);
+  const status = beginWord(lpid, address, NEED_READ);
   if (status != H_SUCCESS) return status;
-  setResult(f64(atomic.load<u32>(wordAt(lpid, address))));
-  return H_SUCCESS;
+  return endWord(atomic.load<u32>(wordAt(lpid, address)));
 }
 
 export function storeWord(lpid: f64, address: f64, value: f64): i32 {
   if (!isWord(value)) return H_PARAMETER;
-  const status = wordStatus(lpid, address, NEED_WRITE);
+  const status = beginWord(lpid, address, NEED_WRITE);
   if (status != H_SUCCESS) return status;
   atomic.store<u32>(wordAt(lpid, address), decodeWord(value));
+  leaveUse();
   return H_SUCCESS;
 }
 
 /** R4: the word before; it was replaced if that equals `expected`. */
 export function compareExchangeWord(lpid: f64, address: f64, expected: f64, replacement: f64): i32 {
   if (!isWord(expected) || !isWord(replacement)) return H_PARAMETER;
-  const status = wordStatus(lpid, address, NEED_READ | NEED_WRITE);
+  const status = beginWord(lpid, address, NEED_READ | NEED_WRITE);
   if (status != H_SUCCESS) return status;
-  setResult(f64(atomic.cmpxchg<u32>(wordAt(lpid, address), decodeWord(expected), decodeWord(replacement))));
-  return H_SUCCESS;
+  return endWord(atomic.cmpxchg<u32>(wordAt(lpid, address), decodeWord(expected), decodeWord(replacement)));
 }
 
 /** R4: the word before. */
 export function addWord(lpid: f64, address: f64, value: f64): i32 {
   if (!isWord(value)) return H_PARAMETER;
-  const status = wordStatus(lpid, address, NEED_READ | NEED_WRITE);
+  const status = beginWord(lpid, address, NEED_READ | NEED_WRITE);
   if (status != H_SUCCESS) return status;
-  setResult(f64(atomic.add<u32>(wordAt(lpid, address), decodeWord(value))));
-  return H_SUCCESS;
+  return endWord(atomic.add<u32>(wordAt(lpid, address), decodeWord(value)));
 }
 
 // ---------------------------------------------------------------- zero-copy views

@@ -6,6 +6,8 @@ import {
   END_UNRETURNED,
   END_USED,
   EVENT_RETURNED,
+  FLAG_REVOKING,
+  JOB_PAGES,
   PARTITION_GRANTS_IN,
   PARTITION_GRANTS_OUT,
   PARTITION_PAGES_MAPPED,
@@ -13,6 +15,8 @@ import {
   SPACE_MEMORY,
   STRUCTURE_GRANTED,
   STRUCTURE_RESCINDED,
+  STRUCTURE_RETURNING,
+  STRUCTURE_SHARED,
 } from "../src/layout";
 import { addEndWord, endAt, releaseEndIfIdle } from "./adapter";
 import {
@@ -23,15 +27,18 @@ import {
   pageOf,
   parentOf,
   releaseStructure,
+  setFlag,
   setPage,
   setState,
+  slotOf,
   spaceOf,
+  stateOf,
   structureAt,
   unlinkChild,
   unlinkHeld,
 } from "./control";
 import { pushEvent } from "./event";
-import { freePages, spaceAt, unmapPages } from "./page";
+import { beginJob } from "./log";
 import { addPartitionWord, partitionAt } from "./partition";
 
 /** A grant stands: one more of the end's quota, one more out and in. */
@@ -57,13 +64,36 @@ export function countMapped(structure: usize, sign: i32): void {
   );
 }
 
-/** Shared or Returning becomes Granted: the addresses, unmapped already, are free again. */
-export function becomeGranted(structure: usize): void {
-  freePages(
-    spaceAt(partitionAt(holderOf(structure)), spaceOf(structure)),
+/** The pages of the structure are brought in line with its new state right after the commit. */
+function settleLater(structure: usize): void {
+  beginJob(
+    JOB_PAGES,
+    slotOf(structure),
+    holderOf(structure),
+    spaceOf(structure),
     pageOf(structure),
     pageCountOf(structure),
   );
+}
+
+/** Shared becomes under revocation: no use may start any more. */
+export function becomeRevoking(structure: usize): void {
+  setFlag(structure, FLAG_REVOKING);
+  if (stateOf(structure) != STRUCTURE_SHARED) return;
+  settleLater(structure);
+  countMapped(structure, -1);
+}
+
+/** Shared becomes Returning: unmapped, the addresses still taken (RE6). */
+export function becomeReturning(structure: usize): void {
+  settleLater(structure);
+  countMapped(structure, -1);
+  setState(structure, STRUCTURE_RETURNING);
+}
+
+/** Shared or Returning becomes Granted: the addresses are free again. */
+export function becomeGranted(structure: usize): void {
+  settleLater(structure);
   setPage(structure, 0);
   setState(structure, STRUCTURE_GRANTED);
 }
@@ -98,9 +128,7 @@ export function becomeRescinded(structure: usize): void {
 export function endRescinded(structure: usize): void {
   const end = endAt(endOf(structure));
   const holder = partitionAt(holderOf(structure));
-  const space = spaceAt(holder, spaceOf(structure));
-  unmapPages(space, pageOf(structure), pageCountOf(structure));
-  freePages(space, pageOf(structure), pageCountOf(structure));
+  settleLater(structure);
   addEndWord(end, END_UNRETURNED, -1);
   addPartitionWord(holder, PARTITION_RESCINDED, -1);
   unlinkHeld(holder, structure);

@@ -37,6 +37,7 @@ import {
   UNIT_SLOTS,
 } from "../src/layout";
 import { decodeInteger } from "./decode";
+import { put } from "./log";
 import { addHeader, header, NONE, setHeader, setResult } from "./memory";
 import { decodePartition, lpidOf, partitionAt, partitionWord, setPartitionWord } from "./partition";
 
@@ -53,11 +54,11 @@ export function endWord(end: usize, offset: usize): u32 {
 }
 
 export function setEndWord(end: usize, offset: usize, value: u32): void {
-  store<u32>(end + offset, value);
+  put(end + offset, value);
 }
 
 export function addEndWord(end: usize, offset: usize, delta: i32): void {
-  store<u32>(end + offset, load<u32>(end + offset) + delta);
+  put(end + offset, load<u32>(end + offset) + delta);
 }
 
 export function partnerEnd(end: usize): usize {
@@ -151,7 +152,8 @@ export function releaseEndIfIdle(end: usize): void {
   if (endWord(end, END_USED) != 0 || endWord(end, END_UNRETURNED) != 0) return;
   if (endWord(end, END_OWNER) != 0) unlinkEnd(end);
   const generation = endWord(end, END_GENERATION);
-  memory.fill(end, 0, END_BYTES);
+  for (let offset: usize = 0; offset < usize(END_BYTES); offset += 4)
+    if (endWord(end, offset) != 0) put(end + offset, 0);
   addHeader(HEADER_ENDS_USED, -1);
   if (generation == END_GENERATION_LIMIT) {
     setEndWord(end, END_GENERATION, generation);

@@ -12,14 +12,16 @@ import {
   HEADER_ARENA_BYTES,
   HEADER_ARENAS_AT,
   HEADER_FRAMES_MAX,
+  JOB_ARENA,
   PAGE_BYTES,
   PARTITION_ARENA_ENDS,
   PARTITION_ARENA_MAP,
   PARTITION_LMB_PAGES,
   PARTITION_MEMORY_PAGES,
 } from "../src/layout";
-import { mapBytes, mapClear, mapFree, mapIsFree, mapNext, mapRunEnd, mapTake } from "./bitmap";
+import { mapBytes, mapClear, mapFill, mapIsFree, mapNext, mapRunEnd } from "./bitmap";
 import { decodePages } from "./decode";
+import { beginJob, endJob } from "./log";
 import { header, NONE, setResult } from "./memory";
 import { decodePartition, isRunning, lpidOf, partitionWord, setPartitionWord } from "./partition";
 
@@ -27,12 +29,14 @@ function isLast(ends: usize, page: u32): bool {
   return ((load<u8>(ends + <usize>(page >> 3)) >> <u8>(page & 7)) & 1) != 0;
 }
 
-function flipLast(ends: usize, page: u32): void {
+/** Makes a page the last one of an allocation; part of a job. */
+function setLast(ends: usize, page: u32, isSet: bool): void {
   const at = ends + <usize>(page >> 3);
-  store<u8>(at, load<u8>(at) ^ ((<u8>1) << (<u8>(page & 7))));
+  const bit: u8 = (<u8>1) << (<u8>(page & 7));
+  store<u8>(at, isSet ? load<u8>(at) | bit : load<u8>(at) & ~bit);
 }
 
-/** Everything free, for a partition that starts. */
+/** Everything free, for a partition that starts. Without the log: a start that stopped half-way begins anew. */
 export function openArena(partition: usize): void {
   const bits = header(HEADER_FRAMES_MAX);
   const map = <usize>header(HEADER_ARENAS_AT) + <usize>(lpidOf(partition) - 1) * header(HEADER_ARENA_BYTES);
@@ -41,7 +45,13 @@ export function openArena(partition: usize): void {
   setPartitionWord(partition, PARTITION_ARENA_ENDS, <u32>ends);
   mapClear(map, bits);
   memory.fill(ends, 0, map + header(HEADER_ARENA_BYTES) - ends);
-  mapFree(map, bits, 0, partitionWord(partition, PARTITION_MEMORY_PAGES));
+  mapFill(map, bits, 0, partitionWord(partition, PARTITION_MEMORY_PAGES), true);
+}
+
+/** Gives a run back, or what of it was taken; part of a job. */
+export function freeArena(partition: usize, page: u32, count: u32): void {
+  setLast(<usize>partitionWord(partition, PARTITION_ARENA_ENDS), page + count - 1, false);
+  mapFill(<usize>partitionWord(partition, PARTITION_ARENA_MAP), header(HEADER_FRAMES_MAX), page, count, true);
 }
 
 /** Takes so many bytes, rounded up to pages. R4: the logical address. */
@@ -63,8 +73,10 @@ export function allocate(lpid: f64, length: f64): i32 {
     page = mapNext(map, bits, end);
   }
   if (page == NONE) return H_NO_MEM;
-  mapTake(map, bits, page, count);
-  flipLast(<usize>partitionWord(partition, PARTITION_ARENA_ENDS), page + count - 1);
+  beginJob(JOB_ARENA, 0, lpidOf(partition), 0, page, count);
+  mapFill(map, bits, page, count, false);
+  setLast(<usize>partitionWord(partition, PARTITION_ARENA_ENDS), page + count - 1, true);
+  endJob();
   setResult(f64(page) * PAGE_BYTES);
   return H_SUCCESS;
 }
@@ -83,7 +95,6 @@ export function deallocate(lpid: f64, address: f64): i32 {
   if (!isStart || mapIsFree(map, bits, page)) return H_PARAMETER;
   let last = page;
   while (!isLast(ends, last)) last++;
-  flipLast(ends, last);
-  mapFree(map, bits, page, last - page + 1);
+  beginJob(JOB_ARENA, 0, lpidOf(partition), 0, page, last - page + 1);
   return H_SUCCESS;
 }

@@ -16,28 +16,36 @@ import {
   H_SUCCESS,
   HEADER_EVENTS_AT,
   HEADER_EVENTS_MAX,
+  HEADER_FRAMES_FREE,
   HEADER_PARTITIONS_MAX,
   HEADER_PARTITIONS_USED,
   HEADER_TABLE_BYTES,
   HEADER_TABLES_AT,
+  JOB_PAGES,
+  PARTITION_DRAIN,
   PARTITION_EVENT_RING,
   PARTITION_FREE,
   PARTITION_INCARNATION,
   PARTITION_LMB_PAGES,
   PARTITION_MEMORY_PAGES,
   PARTITION_PAGES_OWNED,
+  PARTITION_RECOVERING,
   PARTITION_RUNNING,
+  PARTITION_SERIAL,
   PARTITION_STATE,
   PARTITION_STOPPED,
   SPACE_DMA,
   SPACE_MEMORY,
+  START_CREATED,
   STRUCTURE_OWNED,
+  THREAD_STARTING,
 } from "../src/layout";
 import { endSlotOf, endsFree, setEndWord, takeEnd, unitAddressOf } from "./adapter";
 import { openArena } from "./arena";
 import { describeRange, linkHeld, slotOf, structuresFree, takeStructure } from "./control";
 import { decodeInteger, decodeType, decodeUnits, isPaged } from "./decode";
-import { framesFree, lowestRunLength, takeFrames } from "./frame";
+import { fillFrames, framesFree, lowestFrames, lowestRunLength } from "./frame";
+import { beginJob, commit, endJob, put, THREAD } from "./log";
 import { addHeader, header, NONE, setResult } from "./memory";
 import { isFreeRun, mapFrames, openSpaces, spaceAt, spacePages, takePages } from "./page";
 import {
@@ -52,12 +60,24 @@ import {
 
 const ALL_RIGHTS: u32 = ENTRY_VALID | ENTRY_READ | ENTRY_WRITE;
 
-/** An elemental resource of `partition`; that a structure is free and the pages are was checked. */
+/**
+ * An elemental resource of `partition`; that a structure is free and the pages are was checked. Its entries are being
+ * written from now on: a job, which the caller ends.
+ */
 function takeElemental(partition: usize, space: u32, page: u32, count: u32, liobn: u32): void {
   const structure = takeStructure(STRUCTURE_OWNED, space, 0, lpidOf(partition));
   describeRange(structure, 0, page, count, liobn);
   linkHeld(partition, structure);
+  beginJob(JOB_PAGES, slotOf(structure), lpidOf(partition), space, page, count);
   takePages(spaceAt(partition, space), page, count, slotOf(structure));
+}
+
+/** As takeElemental(), with entries that name consecutive physical numbers; all of it happens here. */
+function takeNumbered(partition: usize, space: u32, page: u32, count: u32, liobn: u32, physical: u32): void {
+  takeElemental(partition, space, page, count, liobn);
+  mapFrames(spaceAt(partition, space), page, count, physical, ALL_RIGHTS);
+  endJob();
+  commit();
 }
 
 /** Maps an LMB to the lowest frames, in one run where there is one: a view can then cover all of it. */
@@ -67,18 +87,26 @@ function takeLmb(partition: usize, page: u32, count: u32): void {
   let done: u32 = 0;
   while (done < count) {
     let run = count - done;
-    let frame = takeFrames(run);
+    let frame = lowestFrames(run);
     if (frame == NONE) {
       run = lowestRunLength(run);
-      frame = takeFrames(run);
+      frame = lowestFrames(run);
     }
+    // In this order: whoever undoes this frees the frames that the entries name.
     mapFrames(at, page + done, run, frame, ALL_RIGHTS);
+    fillFrames(frame, run, false);
     done += run;
   }
+  addHeader(HEADER_FRAMES_FREE, -(<i32>count));
   addPartitionWord(partition, PARTITION_PAGES_OWNED, count);
+  endJob();
+  commit();
 }
 
-/** Starts a partition on an unused or stopped record: a new incarnation. */
+/**
+ * Starts a partition on an unused or stopped record: a new incarnation. LMB by LMB, each a commit of its own: until the
+ * last one the partition is in recovery, and whoever finds it so after a crash recovers it.
+ */
 function start(partition: usize, memoryPages: u32, lmbPages: u32): i32 {
   const lpid = lpidOf(partition);
   const lmbs: u32 = memoryPages == 0 ? 0 : (memoryPages + lmbPages - 1) / lmbPages;
@@ -89,11 +117,19 @@ function start(partition: usize, memoryPages: u32, lmbPages: u32): i32 {
   setPartitionWord(partition, PARTITION_MEMORY_PAGES, memoryPages);
   setPartitionWord(partition, PARTITION_LMB_PAGES, lmbPages);
   addPartitionWord(partition, PARTITION_INCARNATION, 1);
-  setPartitionWord(partition, PARTITION_STATE, PARTITION_RUNNING);
+  const isCreated = partitionWord(partition, PARTITION_STATE) == PARTITION_FREE;
+  if (isCreated) addHeader(HEADER_PARTITIONS_USED, 1);
+  setPartitionWord(partition, PARTITION_STATE, PARTITION_RECOVERING);
+  setPartitionWord(partition, PARTITION_SERIAL, 0);
+  setPartitionWord(partition, PARTITION_DRAIN, 0);
+  put(THREAD + THREAD_STARTING, isCreated ? lpid | START_CREATED : lpid);
   openArena(partition);
+  commit();
   for (let page: u32 = 0; page < memoryPages; page += lmbPages) {
     takeLmb(partition, page, min(lmbPages, memoryPages - page));
   }
+  setPartitionWord(partition, PARTITION_STATE, PARTITION_RUNNING);
+  put(THREAD + THREAD_STARTING, 0);
   setResult(f64(lpid));
   return H_SUCCESS;
 }
@@ -108,9 +144,7 @@ export function createPartition(memoryPages: f64, lmbPages: f64): i32 {
     if (partitionWord(partition, PARTITION_STATE) != PARTITION_FREE) continue;
     openSpaces(partition, <usize>header(HEADER_TABLES_AT) + <usize>(lpid - 1) * header(HEADER_TABLE_BYTES));
     if (pages > spacePages(spaceAt(partition, SPACE_MEMORY))) return H_PARAMETER;
-    const status = start(partition, pages, lmb);
-    if (status == H_SUCCESS) addHeader(HEADER_PARTITIONS_USED, 1);
-    return status;
+    return start(partition, pages, lmb);
   }
   return H_NO_MEM;
 }
@@ -164,10 +198,9 @@ export function assignResource(
   if (<u64>page + count > <u64>spacePages(at) || <u64>frame + count > u64(FRAMES_LIMIT)) return H_PARAMETER;
   if (!isFreeRun(at, page, count)) return H_RESOURCE;
   if (structuresFree() < (isPaged(space) ? <u32>1 : count)) return H_NO_MEM;
-  if (isPaged(space)) takeElemental(partition, space, page, count, bus);
+  if (isPaged(space)) takeNumbered(partition, space, page, count, bus, frame);
   // Interrupt sources and ports are granted one by one, so each is a resource of its own.
-  else for (let i: u32 = 0; i < count; i++) takeElemental(partition, space, page + i, 1, 0);
-  mapFrames(at, page, count, frame, ALL_RIGHTS);
+  else for (let i: u32 = 0; i < count; i++) takeNumbered(partition, space, page + i, 1, 0, frame + i);
   return H_SUCCESS;
 }
 

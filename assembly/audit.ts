@@ -24,9 +24,11 @@ import {
   ENTRY_RESCINDED,
   ENTRY_VALID,
   ENTRY_WRITE,
+  FLAG_DRAINING,
   FLAG_FREEING,
   FLAG_REVOKING,
   FLAG_ROOT,
+  H_SUCCESS,
   HEADER_AUDIT_AT,
   HEADER_AUDIT_CHECKED,
   HEADER_AUDIT_PROBLEMS,
@@ -46,6 +48,7 @@ import {
   HEADER_STRUCTURE_FRESH,
   HEADER_STRUCTURES_RETIRED,
   HEADER_STRUCTURES_USED,
+  HEADER_THREADS_USED,
   INHIBIT_REGRANT,
   PAGE_BYTES,
   PARTITION_AUDIT,
@@ -101,6 +104,7 @@ import {
   PROBLEM_STRUCTURE_RANGE,
   PROBLEM_STRUCTURE_RIGHTS,
   PROBLEM_STRUCTURE_STATE,
+  PROBLEM_THREAD,
   PROBLEM_TREE_LINK,
   PROBLEMS_MAX,
   SPACE_COUNT,
@@ -112,8 +116,12 @@ import {
   STRUCTURE_RETIRED,
   STRUCTURE_RETURNING,
   STRUCTURE_SHARED,
+  THREAD_JOB,
+  THREAD_LOG_COUNT,
+  THREAD_REAPING,
+  THREAD_STARTING,
 } from "../src/layout";
-import { addEndWord, endAt, endWord, partnerEnd, setEndWord } from "./adapter";
+import { endAt, endWord, partnerEnd } from "./adapter";
 import {
   childOf,
   cursorOf,
@@ -145,10 +153,11 @@ import {
   isMarked,
   markFrame,
 } from "./frame";
-import { frameAt, header, setHeader } from "./memory";
+import { frameAt, header } from "./memory";
 import { backOf, entryOf, entryRights, isFreePage, spaceAt, spacePages } from "./page";
-import { addPartitionWord, partitionAt, partitionWord } from "./partition";
+import { partitionAt, partitionWord } from "./partition";
 import { pinAt, pinWord } from "./pin";
+import { threadAt, threadWord } from "./thread";
 
 const ALL_BITS: u32 = ENTRY_FRAME | ENTRY_VALID | ENTRY_READ | ENTRY_WRITE | ENTRY_RESCINDED;
 
@@ -162,9 +171,18 @@ const SCRATCH_PINS: usize = PARTITION_AUDIT + 20;
 const SCRATCH_QUARANTINED: usize = PARTITION_AUDIT + 24;
 const SCRATCH_PAGES: usize = PARTITION_AUDIT + 28; // pages that structures take, over all spaces
 
+/** The audit's own words are no part of the table: they are written without the log. */
+function note(at: usize, value: u32): void {
+  store<u32>(at, value);
+}
+
+function tally(at: usize, delta: u32): void {
+  store<u32>(at, load<u32>(at) + delta);
+}
+
 function report(code: u32, a: u32, b: u32): void {
   const count = header(HEADER_AUDIT_PROBLEMS);
-  setHeader(HEADER_AUDIT_PROBLEMS, count + 1);
+  note(HEADER_AUDIT_PROBLEMS, count + 1);
   if (count >= u32(PROBLEMS_MAX)) return;
   const at = <usize>header(HEADER_AUDIT_AT) + <usize>count * PROBLEM_BYTES;
   store<u32>(at, code);
@@ -174,19 +192,19 @@ function report(code: u32, a: u32, b: u32): void {
 
 /** One fact looked at; a problem if it does not hold. */
 function check(holds: bool, code: u32, a: u32, b: u32): void {
-  setHeader(HEADER_AUDIT_CHECKED, header(HEADER_AUDIT_CHECKED) + 1);
+  note(HEADER_AUDIT_CHECKED, header(HEADER_AUDIT_CHECKED) + 1);
   if (!holds) report(code, a, b);
 }
 
 function clearScratch(): void {
-  setHeader(HEADER_AUDIT_CHECKED, 0);
-  setHeader(HEADER_AUDIT_PROBLEMS, 0);
+  note(HEADER_AUDIT_CHECKED, 0);
+  note(HEADER_AUDIT_PROBLEMS, 0);
   for (let lpid: u32 = 1; lpid <= header(HEADER_PARTITIONS_MAX); lpid++) {
     memory.fill(partitionAt(lpid) + PARTITION_AUDIT, 0, 32);
   }
   for (let slot: u32 = 1; slot < header(HEADER_END_FRESH); slot++) {
-    setEndWord(endAt(slot), END_AUDIT_USED, 0);
-    setEndWord(endAt(slot), END_AUDIT_UNRETURNED, 0);
+    note(endAt(slot) + END_AUDIT_USED, 0);
+    note(endAt(slot) + END_AUDIT_UNRETURNED, 0);
   }
   clearMarks();
 }
@@ -260,10 +278,15 @@ function auditGrant(slot: u32, structure: usize): void {
     slot,
     endOf(structure),
   );
-  check(!hasFlag(above, FLAG_FREEING) || hasFlag(structure, FLAG_REVOKING), PROBLEM_STRUCTURE_FLAGS, slot, 0);
-  addPartitionWord(partitionAt(holderOf(above)), SCRATCH_OUT, 1);
-  addPartitionWord(partitionAt(holderOf(structure)), SCRATCH_IN, 1);
-  addEndWord(end, END_AUDIT_USED, 1);
+  check(
+    !hasFlag(above, FLAG_DRAINING | FLAG_FREEING) || hasFlag(structure, FLAG_REVOKING),
+    PROBLEM_STRUCTURE_FLAGS,
+    slot,
+    0,
+  );
+  tally(partitionAt(holderOf(above)) + SCRATCH_OUT, 1);
+  tally(partitionAt(holderOf(structure)) + SCRATCH_IN, 1);
+  tally(end + END_AUDIT_USED, 1);
 }
 
 /** The page table entries of a structure against its state, and against its source page by page. */
@@ -298,9 +321,8 @@ function auditEntries(slot: u32, structure: usize): void {
       );
     } else check((entry & ALL_BITS) == dead, PROBLEM_ENTRY, slot, page + i);
   }
-  addPartitionWord(partitionAt(holderOf(structure)), SCRATCH_PAGES, count);
-  if (isLive && space == SPACE_MEMORY)
-    addPartitionWord(partitionAt(holderOf(structure)), SCRATCH_MAPPED, count);
+  tally(partitionAt(holderOf(structure)) + SCRATCH_PAGES, count);
+  if (isLive && space == SPACE_MEMORY) tally(partitionAt(holderOf(structure)) + SCRATCH_MAPPED, count);
 }
 
 function auditOwnedEntry(slot: u32, structure: usize, page: u32, entry: u32): void {
@@ -313,7 +335,7 @@ function auditOwnedEntry(slot: u32, structure: usize, page: u32, entry: u32): vo
   if (frame >= header(HEADER_FRAMES_MAX)) return;
   markFrame(frame);
   check(!frameIsFree(frame) && !frameIsQuarantined(frame), PROBLEM_FRAME_OWNER, frame, slot);
-  addPartitionWord(partitionAt(holderOf(structure)), SCRATCH_OWNED, 1);
+  tally(partitionAt(holderOf(structure)) + SCRATCH_OWNED, 1);
 }
 
 /** Whether the recovery that stands in this structure has freed the page already. */
@@ -339,18 +361,18 @@ function auditStructures(): void {
     used++;
     auditLinks(slot, structure);
     if (state == STRUCTURE_RESCINDED) {
-      addPartitionWord(partitionAt(holderOf(structure)), SCRATCH_RESCINDED, 1);
-      addEndWord(endAt(endOf(structure)), END_AUDIT_UNRETURNED, 1);
+      tally(partitionAt(holderOf(structure)) + SCRATCH_RESCINDED, 1);
+      tally(endAt(endOf(structure)) + END_AUDIT_UNRETURNED, 1);
     } else if (state != STRUCTURE_OWNED) auditGrant(slot, structure);
     if (takesAddresses(state)) auditEntries(slot, structure);
     const isBare = state == STRUCTURE_GRANTED || state == STRUCTURE_RESCINDED || state == STRUCTURE_RETURNING;
     check(!isBare || childOf(structure) == 0, PROBLEM_STRUCTURE_STATE, slot, state);
     if (hasFlag(structure, FLAG_ROOT)) {
       roots++;
-      if (!hasFlag(structure, FLAG_FREEING)) marking++;
+      if (!hasFlag(structure, FLAG_DRAINING | FLAG_FREEING)) marking++;
       check(hasFlag(structure, FLAG_REVOKING), PROBLEM_STRUCTURE_FLAGS, slot, 0);
     } else {
-      check(!hasFlag(structure, FLAG_FREEING), PROBLEM_STRUCTURE_FLAGS, slot, 0);
+      check(!hasFlag(structure, FLAG_DRAINING | FLAG_FREEING), PROBLEM_STRUCTURE_FLAGS, slot, 0);
       check(!hasFlag(structure, FLAG_REVOKING) || isBelowRoot(structure), PROBLEM_STRUCTURE_FLAGS, slot, 0);
     }
   }
@@ -499,7 +521,7 @@ function auditPins(): u64 {
     used++;
     const count = pinWord(pin, PIN_FRAME_COUNT);
     pinned += count;
-    if (lpid != PIN_ORPHAN) addPartitionWord(partitionAt(lpid), SCRATCH_PINS, 1);
+    if (lpid != PIN_ORPHAN) tally(partitionAt(lpid) + SCRATCH_PINS, 1);
     for (let i: u32 = 0; i < count; i++)
       check(framePins(pinWord(pin, PIN_FRAME) + i) != 0, PROBLEM_PIN, slot, i);
     const structure = structureAt(pinWord(pin, PIN_STRUCTURE));
@@ -541,7 +563,7 @@ function auditFrames(pinned: u64): void {
       quarantined++;
       check(framePins(frame) != 0, PROBLEM_FRAME_FREE, frame, 0);
       const charged = frameCharged(frame);
-      if (charged != 0) addPartitionWord(partitionAt(charged), SCRATCH_QUARANTINED, 1);
+      if (charged != 0) tally(partitionAt(charged) + SCRATCH_QUARANTINED, 1);
     } else check(isMarked(frame), PROBLEM_LOST_FRAME, frame, 0);
   }
   check(free == header(HEADER_FRAMES_FREE), PROBLEM_FRAME_COUNT, free, header(HEADER_FRAMES_FREE));
@@ -550,13 +572,25 @@ function auditFrames(pinned: u64): void {
   check(pins == pinned, PROBLEM_PIN_COUNT, <u32>pins, <u32>pinned);
 }
 
-/** Walks every table. Answers how many problems there are; the first PROBLEMS_MAX are in the audit region. */
+/** Nobody has left a call half done: the caller holds the lock, so nobody is in one. */
+function auditThreads(): void {
+  for (let slot: u32 = 0; slot < header(HEADER_THREADS_USED); slot++) {
+    const thread = threadAt(slot);
+    check(threadWord(thread, THREAD_LOG_COUNT) == 0, PROBLEM_THREAD, slot, THREAD_LOG_COUNT);
+    check(threadWord(thread, THREAD_JOB) == 0, PROBLEM_THREAD, slot, THREAD_JOB);
+    check(threadWord(thread, THREAD_STARTING) == 0, PROBLEM_THREAD, slot, THREAD_STARTING);
+    check(threadWord(thread, THREAD_REAPING) == 0, PROBLEM_THREAD, slot, THREAD_REAPING);
+  }
+}
+
+/** Walks every table. How many problems there are is in the header, the first PROBLEMS_MAX are in the audit region. */
 export function audit(): i32 {
   clearScratch();
+  auditThreads();
   auditStructures();
   auditEnds();
   auditFrames(auditPins());
   auditPartitions();
   clearMarks();
-  return header(HEADER_AUDIT_PROBLEMS);
+  return H_SUCCESS;
 }

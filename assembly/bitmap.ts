@@ -5,7 +5,11 @@
  *     level 3: 1 word | level 2: bits / 2^18 | level 1: bits / 2^12 | level 0: bits / 64 words
  *
  * Longer runs are found gap by gap: the cost grows with the gaps that are too small, not with the places.
+ *
+ * mapFree() and mapTake() go through the undo log: for a few places. mapFill() does not, and may be done again from the
+ * start when it stopped anywhere: for the bulk part of a job.
  */
+import { putLong } from "./log";
 import { NONE } from "./memory";
 
 const LEVELS: u32 = 4;
@@ -41,7 +45,7 @@ function raise(map: usize, bits: u32, word: u32): void {
   for (let level: u32 = 1; level < LEVELS; level++) {
     const at = levelAt(map, bits, level) + ((<usize>(index >> 6)) << 3);
     const old = load<u64>(at);
-    store<u64>(at, old | ((<u64>1) << (index & 63)));
+    putLong(at, old | ((<u64>1) << (index & 63)));
     if (old != 0) return;
     index >>= 6;
   }
@@ -53,7 +57,7 @@ function lower(map: usize, bits: u32, word: u32): void {
   for (let level: u32 = 1; level < LEVELS; level++) {
     const at = levelAt(map, bits, level) + ((<usize>(index >> 6)) << 3);
     const left = load<u64>(at) & ~((<u64>1) << (index & 63));
-    store<u64>(at, left);
+    putLong(at, left);
     if (left != 0) return;
     index >>= 6;
   }
@@ -69,7 +73,7 @@ export function mapFree(map: usize, bits: u32, from: u32, count: u32): void {
     const stop = min(end - (word << 6), 64);
     const place = words + ((<usize>word) << 3);
     const old = load<u64>(place);
-    store<u64>(place, old | maskOf(at & 63, stop));
+    putLong(place, old | maskOf(at & 63, stop));
     if (old == 0) raise(map, bits, word);
     at = (word << 6) + stop;
   }
@@ -86,8 +90,38 @@ export function mapTake(map: usize, bits: u32, from: u32, count: u32): void {
     const place = words + ((<usize>word) << 3);
     const old = load<u64>(place);
     const left = old & ~maskOf(at & 63, stop);
-    store<u64>(place, left);
+    putLong(place, left);
     if (old != 0 && left == 0) lower(map, bits, word);
+    at = (word << 6) + stop;
+  }
+}
+
+/** Brings one bit of each level above a word of level 0 in line with the word below it. */
+function propagate(map: usize, bits: u32, word: u32): void {
+  let index = word;
+  for (let level: u32 = 1; level < LEVELS; level++) {
+    const below = load<u64>(levelAt(map, bits, level - 1) + ((<usize>index) << 3));
+    const at = levelAt(map, bits, level) + ((<usize>(index >> 6)) << 3);
+    const bit: u64 = (<u64>1) << (index & 63);
+    const old = load<u64>(at);
+    const now = below != 0 ? old | bit : old & ~bit;
+    if (now != old) store<u64>(at, now);
+    index >>= 6;
+  }
+}
+
+/** Frees or takes the places [from, from + count), without the log; doing it again mends what a crash left half done. */
+export function mapFill(map: usize, bits: u32, from: u32, count: u32, isFree: bool): void {
+  const words = levelAt(map, bits, 0);
+  let at = from;
+  const end = from + count;
+  while (at < end) {
+    const word = at >> 6;
+    const stop = min(end - (word << 6), 64);
+    const place = words + ((<usize>word) << 3);
+    const mask = maskOf(at & 63, stop);
+    store<u64>(place, isFree ? load<u64>(place) | mask : load<u64>(place) & ~mask);
+    propagate(map, bits, word);
     at = (word << 6) + stop;
   }
 }

@@ -56,6 +56,7 @@ import {
   STRUCTURE_STATE,
 } from "../src/layout";
 import { decodeCookie, encodeCookie } from "./decode";
+import { put } from "./log";
 import { addHeader, header, setHeader } from "./memory";
 import { partitionWord, setPartitionWord } from "./partition";
 
@@ -71,8 +72,14 @@ export function stateOf(structure: usize): u32 {
   return load<u8>(structure, STRUCTURE_STATE);
 }
 
+/** Changes one byte of the first word. */
+function setFirst(structure: usize, offset: usize, value: u32): void {
+  const shift = <u32>(offset << 3);
+  put(structure, (load<u32>(structure) & ~(0xff << shift)) | (value << shift));
+}
+
 export function setState(structure: usize, state: u32): void {
-  store<u8>(structure, <u8>state, STRUCTURE_STATE);
+  setFirst(structure, STRUCTURE_STATE, state);
 }
 
 export function spaceOf(structure: usize): u32 {
@@ -88,11 +95,11 @@ export function hasFlag(structure: usize, flag: u32): bool {
 }
 
 export function setFlag(structure: usize, flag: u32): void {
-  store<u8>(structure, <u8>(load<u8>(structure, STRUCTURE_FLAGS) | flag), STRUCTURE_FLAGS);
+  setFirst(structure, STRUCTURE_FLAGS, load<u8>(structure, STRUCTURE_FLAGS) | flag);
 }
 
 export function clearFlag(structure: usize, flag: u32): void {
-  store<u8>(structure, <u8>(load<u8>(structure, STRUCTURE_FLAGS) & ~flag), STRUCTURE_FLAGS);
+  setFirst(structure, STRUCTURE_FLAGS, load<u8>(structure, STRUCTURE_FLAGS) & ~flag);
 }
 
 export function generationOf(structure: usize): u32 {
@@ -144,7 +151,7 @@ export function pageOf(structure: usize): u32 {
 }
 
 export function setPage(structure: usize, page: u32): void {
-  store<u32>(structure, page, STRUCTURE_PAGE);
+  put(structure + STRUCTURE_PAGE, page);
 }
 
 export function liobnOf(structure: usize): u32 {
@@ -156,7 +163,7 @@ export function cursorOf(structure: usize): u32 {
 }
 
 export function setCursor(structure: usize, cursor: u32): void {
-  store<u32>(structure, cursor, STRUCTURE_CURSOR);
+  put(structure + STRUCTURE_CURSOR, cursor);
 }
 
 export function remainingOf(structure: usize): u32 {
@@ -164,7 +171,7 @@ export function remainingOf(structure: usize): u32 {
 }
 
 export function setRemaining(structure: usize, steps: u32): void {
-  store<u32>(structure, steps, STRUCTURE_REMAINING);
+  put(structure + STRUCTURE_REMAINING, steps);
 }
 
 export function pinsOf(structure: usize): u32 {
@@ -177,7 +184,7 @@ export function pinFits(structure: usize): bool {
 }
 
 export function addPin(structure: usize, delta: i32): void {
-  store<u16>(structure, <u16>(pinsOf(structure) + delta), STRUCTURE_PINS);
+  put(structure + STRUCTURE_HOLDER, load<u32>(structure, STRUCTURE_HOLDER) + (delta << 16));
 }
 
 export function cookieOf(structure: usize): f64 {
@@ -230,17 +237,17 @@ export function takeStructure(state: u32, space: u32, inhibits: u32, holder: u32
   if (slot != 0) {
     structure = structureAt(slot);
     setHeader(HEADER_STRUCTURE_FREE, nextHeldOf(structure));
-    store<u32>(structure, 0, STRUCTURE_NEXT_HELD);
+    put(structure + STRUCTURE_NEXT_HELD, 0);
   } else {
     slot = header(HEADER_STRUCTURE_FRESH);
     if (slot > header(HEADER_STRUCTURES_MAX)) return 0;
     setHeader(HEADER_STRUCTURE_FRESH, slot + 1);
     structure = structureAt(slot);
-    store<u32>(structure, 1, STRUCTURE_GENERATION);
+    put(structure + STRUCTURE_GENERATION, 1);
   }
   addHeader(HEADER_STRUCTURES_USED, 1);
-  store<u32>(structure, state | (space << 8) | (inhibits << 16), STRUCTURE_STATE);
-  store<u16>(structure, <u16>holder, STRUCTURE_HOLDER);
+  put(structure + STRUCTURE_STATE, state | (space << 8) | (inhibits << 16));
+  put(structure + STRUCTURE_HOLDER, holder);
   return structure;
 }
 
@@ -252,28 +259,30 @@ export function describeRange(
   pageCount: u32,
   liobn: u32,
 ): void {
-  store<u32>(structure, sourcePage, STRUCTURE_SOURCE_PAGE);
-  store<u32>(structure, page, STRUCTURE_PAGE);
-  store<u32>(structure, pageCount, STRUCTURE_PAGE_COUNT);
-  store<u32>(structure, liobn, STRUCTURE_LIOBN);
+  put(structure + STRUCTURE_SOURCE_PAGE, sourcePage);
+  put(structure + STRUCTURE_PAGE, page);
+  put(structure + STRUCTURE_PAGE_COUNT, pageCount);
+  put(structure + STRUCTURE_LIOBN, liobn);
 }
 
 export function setEnd(structure: usize, end: u32): void {
-  store<u32>(structure, end, STRUCTURE_END);
+  put(structure + STRUCTURE_END, end);
 }
 
 /** Gives a slot back; it is in no list and no tree any more. */
 export function releaseStructure(structure: usize): void {
   const generation = generationOf(structure);
-  memory.fill(structure, 0, STRUCTURE_BYTES);
+  for (let offset: usize = 0; offset < usize(STRUCTURE_BYTES); offset += 4) {
+    if (load<u32>(structure + offset) != 0) put(structure + offset, 0);
+  }
   addHeader(HEADER_STRUCTURES_USED, -1);
-  store<u32>(structure, generation + 1, STRUCTURE_GENERATION);
+  put(structure + STRUCTURE_GENERATION, generation + 1);
   if (generation == GENERATION_LIMIT) {
     setState(structure, STRUCTURE_RETIRED);
     addHeader(HEADER_STRUCTURES_RETIRED, 1);
     return;
   }
-  store<u32>(structure, header(HEADER_STRUCTURE_FREE), STRUCTURE_NEXT_HELD);
+  put(structure + STRUCTURE_NEXT_HELD, header(HEADER_STRUCTURE_FREE));
   setHeader(HEADER_STRUCTURE_FREE, slotOf(structure));
 }
 
@@ -282,21 +291,21 @@ export function releaseStructure(structure: usize): void {
 export function linkChild(parent: usize, child: usize): void {
   const slot = slotOf(child);
   const first = childOf(parent);
-  store<u32>(child, slotOf(parent), STRUCTURE_PARENT);
-  store<u32>(child, first, STRUCTURE_NEXT);
-  if (first != 0) store<u32>(structureAt(first), slot, STRUCTURE_PREVIOUS);
-  store<u32>(parent, slot, STRUCTURE_CHILD);
+  put(child + STRUCTURE_PARENT, slotOf(parent));
+  put(child + STRUCTURE_NEXT, first);
+  if (first != 0) put(structureAt(first) + STRUCTURE_PREVIOUS, slot);
+  put(parent + STRUCTURE_CHILD, slot);
 }
 
 export function unlinkChild(child: usize): void {
   const next = nextOf(child);
   const previous = previousOf(child);
-  if (next != 0) store<u32>(structureAt(next), previous, STRUCTURE_PREVIOUS);
-  if (previous != 0) store<u32>(structureAt(previous), next, STRUCTURE_NEXT);
-  else store<u32>(structureAt(parentOf(child)), next, STRUCTURE_CHILD);
-  store<u32>(child, 0, STRUCTURE_PARENT);
-  store<u32>(child, 0, STRUCTURE_NEXT);
-  store<u32>(child, 0, STRUCTURE_PREVIOUS);
+  if (next != 0) put(structureAt(next) + STRUCTURE_PREVIOUS, previous);
+  if (previous != 0) put(structureAt(previous) + STRUCTURE_NEXT, next);
+  else put(structureAt(parentOf(child)) + STRUCTURE_CHILD, next);
+  put(child + STRUCTURE_PARENT, 0);
+  put(child + STRUCTURE_NEXT, 0);
+  put(child + STRUCTURE_PREVIOUS, 0);
 }
 
 /**
@@ -325,17 +334,17 @@ function listOf(structure: usize): usize {
 export function linkHeld(partition: usize, structure: usize): void {
   const list = listOf(structure);
   const first = partitionWord(partition, list);
-  store<u32>(structure, first, STRUCTURE_NEXT_HELD);
-  if (first != 0) store<u32>(structureAt(first), slotOf(structure), STRUCTURE_PREVIOUS_HELD);
+  put(structure + STRUCTURE_NEXT_HELD, first);
+  if (first != 0) put(structureAt(first) + STRUCTURE_PREVIOUS_HELD, slotOf(structure));
   setPartitionWord(partition, list, slotOf(structure));
 }
 
 export function unlinkHeld(partition: usize, structure: usize): void {
   const next = nextHeldOf(structure);
   const previous = previousHeldOf(structure);
-  if (next != 0) store<u32>(structureAt(next), previous, STRUCTURE_PREVIOUS_HELD);
-  if (previous != 0) store<u32>(structureAt(previous), next, STRUCTURE_NEXT_HELD);
+  if (next != 0) put(structureAt(next) + STRUCTURE_PREVIOUS_HELD, previous);
+  if (previous != 0) put(structureAt(previous) + STRUCTURE_NEXT_HELD, next);
   else setPartitionWord(partition, listOf(structure), next);
-  store<u32>(structure, 0, STRUCTURE_NEXT_HELD);
-  store<u32>(structure, 0, STRUCTURE_PREVIOUS_HELD);
+  put(structure + STRUCTURE_NEXT_HELD, 0);
+  put(structure + STRUCTURE_PREVIOUS_HELD, 0);
 }

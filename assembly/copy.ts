@@ -13,7 +13,7 @@ import {
   H_PARAMETER,
   H_RESCINDED,
   H_SUCCESS,
-  HEADER_RESULT,
+  JOB_STAGING,
   NEED_READ,
   NEED_WRITE,
   PAGE_BYTES,
@@ -22,10 +22,12 @@ import {
 import { checkAccess, offsetOf, pageOfAddress, pagesTouched, placeOf } from "./access";
 import { areJoined } from "./adapter";
 import { isMarked, markFrame, unmarkAround } from "./frame";
-import { NONE } from "./memory";
+import { settle } from "./job";
+import { beginJob } from "./log";
+import { NONE, resultOf } from "./memory";
 import { entryOf, spaceAt } from "./page";
 import { decodePartition, isRunning, lpidOf } from "./partition";
-import { freeRun, runAt, takeRun } from "./staging";
+import { runAt, takeRun } from "./staging";
 
 /** Whether two ranges have a frame in common. */
 function shareFrame(source: usize, from: f64, target: usize, to: f64, length: f64): bool {
@@ -66,7 +68,8 @@ function copyOut(space: usize, address: f64, length: f64, staging: usize, isBack
 }
 
 /**
- * Copies from the caller's memory to a partner's: the caller needs read, the partner's range write. H_NO_MEM when the
+ * Copies from the caller's memory to a partner's: the caller needs read, the partner's range write. With the table lock
+ * held, so that the partner cannot return what is being written to. H_NO_MEM when the
  * ranges overlap in pieces and staging has no room for them.
  */
 export function copyMemory(lpid: f64, from: f64, partnerLpid: f64, to: f64, length: f64): i32 {
@@ -77,10 +80,10 @@ export function copyMemory(lpid: f64, from: f64, partnerLpid: f64, to: f64, leng
   if (partner == 0 || (partition != partner && !areJoined(partition, lpidOf(partner)))) return H_PARAMETER;
   const read = checkAccess(lpid, from, length, NEED_READ);
   if (read != H_SUCCESS) return read;
-  const sourcePlace = load<f64>(HEADER_RESULT);
+  const sourcePlace = resultOf();
   const write = checkAccess(partnerLpid, to, length, NEED_WRITE);
   if (write != H_SUCCESS) return write;
-  const targetPlace = load<f64>(HEADER_RESULT);
+  const targetPlace = resultOf();
   if (length == 0) return H_SUCCESS;
   if (sourcePlace >= 0 && targetPlace >= 0) {
     memory.copy(<usize>targetPlace, <usize>sourcePlace, <usize>length);
@@ -95,8 +98,9 @@ export function copyMemory(lpid: f64, from: f64, partnerLpid: f64, to: f64, leng
   const pageCount = <u32>((length + (PAGE_BYTES - 1)) / PAGE_BYTES);
   const run = takeRun(pageCount);
   if (run == NONE) return H_NO_MEM;
+  settle();
   copyOut(source, from, length, runAt(run), false);
   copyOut(target, to, length, runAt(run), true);
-  freeRun(run, pageCount);
+  beginJob(JOB_STAGING, 0, 0, 0, run, pageCount);
   return H_SUCCESS;
 }

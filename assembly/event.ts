@@ -17,13 +17,14 @@ import {
   EVENTS_LOST,
   H_NOT_FOUND,
   H_SUCCESS,
-  HEADER_ENTRY,
   HEADER_EVENTS_MAX,
   PARTITION_EVENT_HEAD,
   PARTITION_EVENT_RING,
   PARTITION_EVENT_TAIL,
   PARTITION_EVENTS_LOST,
+  THREAD_ENTRY,
 } from "../src/layout";
+import { THREAD } from "./log";
 import { header, signal } from "./memory";
 import { addPartitionWord, isRunning, partitionWord, setPartitionWord } from "./partition";
 
@@ -32,6 +33,7 @@ function eventAt(partition: usize, index: u32): usize {
   return <usize>partitionWord(partition, PARTITION_EVENT_RING) + <usize>slot * EVENT_BYTES;
 }
 
+/** Without the log: what is not between head and tail is nobody's. */
 function putEvent(at: usize, type: u32, lpid: u32, value: f64): void {
   store<u32>(at, type, EVENT_TYPE);
   store<u32>(at, lpid, EVENT_LPID);
@@ -55,17 +57,17 @@ export function pushEvent(partition: usize, type: u32, lpid: u32, value: f64): v
   setPartitionWord(partition, PARTITION_EVENT_TAIL, tail + 1);
 }
 
-/** Moves the oldest event to the header; H_NOT_FOUND when there is none. A count of lost ones comes after the kept. */
+/** Moves the oldest event to the thread record; H_NOT_FOUND when there is none. A count of lost ones comes after the kept. */
 export function popEvent(partition: usize): i32 {
   const head = partitionWord(partition, PARTITION_EVENT_HEAD);
   if (head != partitionWord(partition, PARTITION_EVENT_TAIL)) {
-    memory.copy(HEADER_ENTRY, eventAt(partition, head), EVENT_BYTES);
+    memory.copy(THREAD + THREAD_ENTRY, eventAt(partition, head), EVENT_BYTES);
     addPartitionWord(partition, PARTITION_EVENT_HEAD, 1);
     return H_SUCCESS;
   }
   const lost = partitionWord(partition, PARTITION_EVENTS_LOST);
   if (lost == 0) return H_NOT_FOUND;
-  putEvent(HEADER_ENTRY, EVENTS_LOST, 0, f64(lost));
+  putEvent(THREAD + THREAD_ENTRY, EVENTS_LOST, 0, f64(lost));
   setPartitionWord(partition, PARTITION_EVENTS_LOST, 0);
   return H_SUCCESS;
 }

@@ -21,7 +21,8 @@ import {
   PROBLEM_BYTES,
   PROBLEMS_MAX,
 } from "../src/layout";
-import { mapFree, mapIsFree, mapLowestRun, mapNext, mapRunEnd, mapTake } from "./bitmap";
+import { mapFill, mapFree, mapIsFree, mapLowestRun, mapNext, mapRunEnd, mapTake } from "./bitmap";
+import { put } from "./log";
 import { addHeader, frameAt, header, NONE, setHeader } from "./memory";
 
 function pinWordAt(frame: u32): usize {
@@ -52,19 +53,24 @@ export function frameCharged(frame: u32): u32 {
 /** All frames free, and zero as every new memory is. */
 export function openFrames(): void {
   const frames = header(HEADER_FRAMES_MAX);
-  mapFree(header(HEADER_FRAME_MAP_AT), frames, 0, frames);
+  mapFill(header(HEADER_FRAME_MAP_AT), frames, 0, frames, true);
   setHeader(HEADER_FRAMES_FREE, frames);
 }
 
-/** Takes the lowest run of exactly `count` zeroed frames; NONE when there is no such run. */
-export function takeFrames(count: u32): u32 {
-  const map = header(HEADER_FRAME_MAP_AT);
-  const bits = header(HEADER_FRAMES_MAX);
-  const first = mapLowestRun(map, bits, count);
-  if (first == NONE) return NONE;
-  mapTake(map, bits, first, count);
+/** The lowest run of exactly `count` free frames, all zero; NONE when there is no such run. */
+export function lowestFrames(count: u32): u32 {
+  return mapLowestRun(header(HEADER_FRAME_MAP_AT), header(HEADER_FRAMES_MAX), count);
+}
+
+/** Takes a few free frames. */
+export function takeFrames(first: u32, count: u32): void {
+  mapTake(header(HEADER_FRAME_MAP_AT), header(HEADER_FRAMES_MAX), first, count);
   addHeader(HEADER_FRAMES_FREE, -(<i32>count));
-  return first;
+}
+
+/** Takes free frames, or gives back ones that were never used, whatever their number; part of a job. */
+export function fillFrames(first: u32, count: u32, isFree: bool): void {
+  mapFill(header(HEADER_FRAME_MAP_AT), header(HEADER_FRAMES_MAX), first, count, isFree);
 }
 
 /** How many frames the lowest free run has, at most `most`. */
@@ -89,7 +95,7 @@ export function releaseFrame(frame: u32, lpid: u32): bool {
     zeroAndFree(frame);
     return false;
   }
-  store<u32>(at, (lpid << FRAME_LPID_SHIFT) | FRAME_QUARANTINED | pins);
+  put(at, (lpid << FRAME_LPID_SHIFT) | FRAME_QUARANTINED | pins);
   addHeader(HEADER_FRAMES_QUARANTINED, 1);
   return true;
 }
@@ -99,7 +105,7 @@ export function unchargeFrame(frame: u32, lpid: u32): bool {
   const at = pinWordAt(frame);
   const word = load<u32>(at);
   if ((word & FRAME_QUARANTINED) == 0 || word >> FRAME_LPID_SHIFT != lpid) return false;
-  store<u32>(at, word & (FRAME_QUARANTINED | FRAME_PINS));
+  put(at, word & (FRAME_QUARANTINED | FRAME_PINS));
   return true;
 }
 
@@ -137,7 +143,7 @@ export function framePinFits(frame: u32): bool {
 
 export function pinFrame(frame: u32): void {
   const at = pinWordAt(frame);
-  store<u32>(at, load<u32>(at) + 1);
+  put(at, load<u32>(at) + 1);
 }
 
 /** Drops a pin. Answers the lpid that was charged if that ended the frame's quarantine, else 0. */
@@ -145,10 +151,10 @@ export function unpinFrame(frame: u32): u32 {
   const at = pinWordAt(frame);
   const word = load<u32>(at) - 1;
   if ((word & FRAME_PINS) != 0 || (word & FRAME_QUARANTINED) == 0) {
-    store<u32>(at, word);
+    put(at, word);
     return 0;
   }
-  store<u32>(at, 0);
+  put(at, 0);
   zeroAndFree(frame);
   addHeader(HEADER_FRAMES_QUARANTINED, -1);
   return word >> FRAME_LPID_SHIFT;

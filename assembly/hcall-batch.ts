@@ -10,16 +10,16 @@
  */
 import {
   H_FUNCTION,
+  H_LONG_BUSY_10_MSEC,
   H_PARAMETER,
   H_SUCCESS,
-  HEADER_RESULT,
-  HEADER_TOUCHED,
   REQUEST_ARGUMENTS,
   REQUEST_BYTES,
   REQUEST_LPID,
   REQUEST_RESULT,
   REQUEST_STATUS,
   REQUEST_TOKEN,
+  THREAD_TOUCHED,
   TOKEN_ACCEPT,
   TOKEN_GRANT,
   TOKEN_RESCIND,
@@ -36,7 +36,10 @@ import {
 } from "./control";
 import { decodeInteger } from "./decode";
 import { acceptLogical, grantLogical, rescindLogical, returnLogical } from "./hcall-logical";
-import { inStaging, setHeader } from "./memory";
+import { settle } from "./job";
+import { acquire, release } from "./lock";
+import { THREAD } from "./log";
+import { inStaging, resultOf, setResult } from "./memory";
 import { backOf, entryOf, spaceAt, spacePages } from "./page";
 import { partitionAt } from "./partition";
 
@@ -104,13 +107,20 @@ export function hcallBatch(offset: f64, count: f64): i32 {
   const at = decodeInteger(offset);
   const requests = decodeInteger(count);
   if (!inStaging(at, <u64>requests * REQUEST_BYTES)) return H_PARAMETER;
-  for (let i: u32 = 0; i < requests; i++) {
-    if (i % BLOCK == 0)
-      setHeader(HEADER_TOUCHED, touchBlock(<usize>at + <usize>i * REQUEST_BYTES, min(BLOCK, requests - i)));
-    const request = <usize>at + <usize>i * REQUEST_BYTES;
-    store<f64>(HEADER_RESULT, 0);
-    store<i32>(request, carryOut(request), REQUEST_STATUS);
-    store<f64>(request, load<f64>(HEADER_RESULT), REQUEST_RESULT);
+  for (let i: u32 = 0; i < requests; i += BLOCK) {
+    const first = <usize>at + <usize>i * REQUEST_BYTES;
+    const count = min(BLOCK, requests - i);
+    store<u32>(THREAD, touchBlock(first, count), THREAD_TOUCHED);
+    // Others get their turn between two blocks.
+    const isLocked = acquire();
+    for (let k: u32 = 0; k < count; k++) {
+      const request = first + <usize>k * REQUEST_BYTES;
+      setResult(0);
+      store<i32>(request, isLocked ? carryOut(request) : H_LONG_BUSY_10_MSEC, REQUEST_STATUS);
+      store<f64>(request, resultOf(), REQUEST_RESULT);
+      if (isLocked) settle();
+    }
+    if (isLocked) release();
   }
   return H_SUCCESS;
 }

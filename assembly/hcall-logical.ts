@@ -17,6 +17,7 @@ import {
   INHIBIT_REGRANT,
   INHIBIT_RESERVED,
   INHIBIT_WRITE,
+  JOB_PAGES,
   PARTITION_RESCINDED,
   RESCIND_FORCED,
   RETURN_PAGES,
@@ -26,11 +27,18 @@ import {
   STRUCTURE_GRANTED,
   STRUCTURE_OWNED,
   STRUCTURE_RESCINDED,
-  STRUCTURE_RETURNING,
   STRUCTURE_SHARED,
   TYPE_MASK,
 } from "../src/layout";
-import { becomeGranted, becomeUnknown, countGrant, countMapped, endRescinded, tellReturned } from "./account";
+import {
+  becomeGranted,
+  becomeReturning,
+  becomeUnknown,
+  countGrant,
+  countMapped,
+  endRescinded,
+  tellReturned,
+} from "./account";
 import { decodeEnd, endSlotOf, isOpen, partnerPartition, quotaFits } from "./adapter";
 import {
   childOf,
@@ -59,6 +67,7 @@ import {
   takeStructure,
 } from "./control";
 import { decodeInteger, decodeType, decodeUnits, encodeUnits, isPaged } from "./decode";
+import { beginJob, endJob } from "./log";
 import { budget, header, NONE, setResult } from "./memory";
 import {
   anyRescinded,
@@ -69,7 +78,6 @@ import {
   spaceAt,
   spacePages,
   takePages,
-  unmapPages,
 } from "./page";
 import { decodePartition, isRunning, lpidOf, partitionAt, partitionWord } from "./partition";
 import { revoke } from "./revoke";
@@ -144,6 +152,7 @@ export function acceptLogical(lpid: f64, cookie: f64): i32 {
   const page = lowestFreePages(at, count);
   if (page == NONE) return H_NO_MEM; // AC4
 
+  beginJob(JOB_PAGES, slotOf(structure), lpidOf(holder), space, page, count);
   takePages(at, page, count, slotOf(structure));
   mapFrom(
     at,
@@ -156,6 +165,7 @@ export function acceptLogical(lpid: f64, cookie: f64): i32 {
   setPage(structure, page);
   setState(structure, STRUCTURE_SHARED);
   countMapped(structure, 1);
+  endJob();
   setResult(encodeUnits(space, page));
   return H_SUCCESS;
 }
@@ -178,13 +188,11 @@ export function returnLogical(lpid: f64, cookie: f64): i32 {
   if (pinsOf(structure) != 0) return H_RESOURCE; // RE2
 
   if (state == STRUCTURE_SHARED) {
-    const count = pageCountOf(structure);
-    unmapPages(spaceAt(holder, spaceOf(structure)), pageOf(structure), count);
-    countMapped(structure, -1);
-    if (count > u32(RETURN_PAGES)) {
-      setState(structure, STRUCTURE_RETURNING);
+    if (pageCountOf(structure) > u32(RETURN_PAGES)) {
+      becomeReturning(structure);
       return H_BUSY; // RE6
     }
+    countMapped(structure, -1);
   }
   becomeGranted(structure);
   tellReturned(structure);

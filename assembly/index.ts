@@ -1,30 +1,47 @@
 /** The ABI: what JavaScript may call, nothing else. */
 export {
   addWord,
+  beginUse,
   checkAccess,
   compareExchangeWord,
+  endUse,
   fillMemory,
   loadWord,
-  pinMemory,
   storeWord,
+} from "./access";
+export {
+  acceptLogical,
+  adapterBetween,
+  adapterPeer,
+  allocate,
+  assignResource,
+  audit,
+  connectPartitions,
+  copyMemory,
+  createPartition,
+  deallocate,
+  endViews,
+  failPartition,
+  freeQueue,
+  freeStaging,
+  grantLogical,
+  openThread,
+  pinMemory,
+  receiveEntry,
+  recoverClient,
+  recoverServer,
+  registerQueue,
+  removePartition,
+  rescindLogical,
+  restartPartition,
+  returnLogical,
+  sendEntry,
+  takeEvent,
+  takeStaging,
   unpinMemory,
   unpinOrphan,
-} from "./access";
-export { adapterBetween, adapterPeer } from "./adapter";
-export { allocate, deallocate } from "./arena";
-export {
-  assignResource,
-  connectPartitions,
-  createPartition,
-  removePartition,
-  restartPartition,
-} from "./assign";
-export { audit } from "./audit";
-export { copyMemory } from "./copy";
+} from "./call";
 export { hcallBatch } from "./hcall-batch";
-export { acceptLogical, grantLogical, rescindLogical, returnLogical } from "./hcall-logical";
-export { freeQueue, receiveEntry, registerQueue, sendEntry, takeEvent } from "./hcall-queue";
+export { reapThread } from "./lock";
 export { openTable } from "./open";
-export { failPartition, recoverClient, recoverServer } from "./recover";
-export { freeStaging, takeStaging } from "./staging";
 export { translate, translateBatch } from "./translate";

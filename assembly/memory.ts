@@ -1,41 +1,42 @@
 /**
  * The header: what was fixed at creation, and the table-wide counters.
  *
- *     0        64            128           208
+ *     0        64            128
  *     | limits | region bases | counters    | received queue entry ... 512
  *
  * All state lives in the memory; the offsets of the regions are written once by whoever created it (src/regions.ts).
- * Order of the regions: header, partitions, structures, ends, page tables, arenas, events, frame map, frame pins,
- * audit scratch, staging map, staging, frames.
+ * Order of the regions: header, threads, partitions, structures, ends, pins, page tables, arenas, events, frame map, frame pins,
+ * audit scratch, staging map, staging owners, staging, frames.
  */
 import {
   END_BYTES,
   FRAMES_LIMIT,
   HEADER_BUDGET,
   HEADER_BYTES,
-  HEADER_ENTRY,
   HEADER_FRAMES_AT,
   HEADER_FRAMES_MAX,
   HEADER_MAGIC,
-  HEADER_RESULT,
   HEADER_SIGNAL,
   HEADER_STAGING_AT,
   HEADER_STAGING_PAGES,
   HEADER_VERSION,
+  HEADER_WAITING,
   LAYOUT_MAGIC,
   LAYOUT_VERSION,
   PAGE_BYTES,
-  PARTITION_BYTES,
   PARTITION_SPACES,
+  PARTITION_TELLING,
   SPACE_BYTES,
   SPACE_COUNT,
   STRUCTURE_BYTES,
+  THREAD_RESULT,
 } from "../src/layout";
+import { put, THREAD } from "./log";
 
 if (STRUCTURE_BYTES != 64 || END_BYTES != 64) ERROR("a record is one cache line");
-if (PARTITION_SPACES + SPACE_COUNT * SPACE_BYTES > PARTITION_BYTES)
+if (PARTITION_SPACES + SPACE_COUNT * SPACE_BYTES > PARTITION_TELLING)
   ERROR("the spaces do not fit the partition record");
-if (HEADER_ENTRY + 16 > HEADER_BYTES) ERROR("the header overflows");
+if (HEADER_WAITING + 4 > HEADER_BYTES) ERROR("the header overflows");
 if (FRAMES_LIMIT != 0x100000 || PAGE_BYTES != 0x1000)
   ERROR("frames are numbered by what a 32-bit memory can hold");
 
@@ -47,21 +48,29 @@ export function header(offset: usize): u32 {
 }
 
 export function setHeader(offset: usize, value: u32): void {
-  store<u32>(offset, value);
+  put(offset, value);
 }
 
 export function addHeader(offset: usize, delta: i32): void {
-  store<u32>(offset, load<u32>(offset) + delta);
+  put(offset, load<u32>(offset) + delta);
 }
 
 /** Leaves the second result of a call (register R4) where JavaScript reads it. */
 export function setResult(value: f64): void {
-  store<f64>(HEADER_RESULT, value);
+  store<f64>(THREAD, value, THREAD_RESULT);
 }
 
-/** Somebody has an event or a queue entry to take. */
+export function resultOf(): f64 {
+  return load<f64>(THREAD, THREAD_RESULT);
+}
+
+/**
+ * Somebody has an event or a queue entry to take. Called with the lock held and before the commit: who is woken too early
+ * waits for the lock, and a sender that dies here wakes somebody for nothing; the other order could lose the wake-up.
+ */
 export function signal(): void {
-  store<u32>(HEADER_SIGNAL, 1);
+  atomic.add<u32>(HEADER_SIGNAL, 1);
+  if (atomic.xchg<u32>(HEADER_WAITING, 0) != 0) atomic.notify(HEADER_SIGNAL, -1);
 }
 
 export function budget(): u32 {

@@ -8,6 +8,7 @@ import {
   ENTRY_FRAME,
   ENTRY_VALID,
   HEADER_MOVES,
+  JOB_MOVE,
   PAGE_BYTES,
   PARTITION_QUARANTINED,
   SPACE_MEMORY,
@@ -25,14 +26,14 @@ import {
   stateOf,
   structureAt,
 } from "./control";
-import { framePins, releaseFrame, takeFrames } from "./frame";
+import { framePins, lowestFrames, releaseFrame, takeFrames } from "./frame";
+import { beginJob } from "./log";
 import { addHeader, frameAt, NONE } from "./memory";
-import { entryOf, moveEntry, spaceAt } from "./page";
+import { entryOf, followEntry, moveOwnEntry, spaceAt } from "./page";
 import { addPartitionWord, isRunning, partitionAt } from "./partition";
 
-/** Points every live mapping of the owner's page at the frame: a walk over the owner's tree, up again by the parents. */
-function remap(root: usize, rootPage: u32, frame: u32): void {
-  moveEntry(spaceAt(partitionAt(holderOf(root)), SPACE_MEMORY), rootPage, frame);
+/** Points every live mapping of the owner's page at its frame: a walk over the owner's tree, up again by the parents. */
+function follow(root: usize, rootPage: u32, frame: u32): void {
   const top = slotOf(root);
   let slot = childOf(root);
   // What must be added to a page number of the current structure's parent to get the owner's page number.
@@ -45,7 +46,7 @@ function remap(root: usize, rootPage: u32, frame: u32): void {
     const covers = rootPage - first < pageCountOf(structure);
     const child = covers ? childOf(structure) : 0;
     if (covers && stateOf(structure) == STRUCTURE_SHARED && (entryOf(space, page) & ENTRY_VALID) != 0) {
-      moveEntry(space, page, frame);
+      followEntry(space, page, frame);
     }
     if (child != 0) {
       delta = first - pageOf(structure);
@@ -68,20 +69,41 @@ function pinnedRun(space: usize, page: u32, most: u32): u32 {
   return count;
 }
 
-/** Moves one page of the owner; the old frame goes to quarantine, charged to `lpid`. */
-function movePage(root: usize, rootPage: u32, frame: u32, lpid: u32): void {
-  const old = entryOf(spaceAt(partitionAt(holderOf(root)), SPACE_MEMORY), rootPage) & ENTRY_FRAME;
-  memory.copy(frameAt(frame), frameAt(old), PAGE_BYTES);
-  remap(root, rootPage, frame);
-  if (releaseFrame(old, lpid)) addPartitionWord(partitionAt(lpid), PARTITION_QUARANTINED, 1);
-  addHeader(HEADER_MOVES, 1);
+/** All live mappings of some of the owner's pages follow the owner's entries; a job. */
+export function followOwner(root: usize, rootPage: u32, count: u32): void {
+  const space = spaceAt(partitionAt(holderOf(root)), SPACE_MEMORY);
+  for (let i: u32 = 0; i < count; i++) {
+    follow(root, rootPage + i, entryOf(space, rootPage + i) & ENTRY_FRAME);
+  }
 }
 
+/** Pages that one commit moves. */
+const MOVE_PAGES: u32 = 16;
+
+/** Moves pages of the owner to free frames; the old ones go to quarantine, charged to `lpid`. */
+function movePages(root: usize, rootPage: u32, frame: u32, count: u32, lpid: u32): void {
+  const space = spaceAt(partitionAt(holderOf(root)), SPACE_MEMORY);
+  takeFrames(frame, count);
+  for (let i: u32 = 0; i < count; i++) {
+    const old = entryOf(space, rootPage + i) & ENTRY_FRAME;
+    memory.copy(frameAt(frame + i), frameAt(old), PAGE_BYTES);
+    moveOwnEntry(space, rootPage + i, frame + i);
+    if (releaseFrame(old, lpid)) addPartitionWord(partitionAt(lpid), PARTITION_QUARANTINED, 1);
+  }
+  addHeader(HEADER_MOVES, count);
+  beginJob(JOB_MOVE, slotOf(root), 0, 0, rootPage, count);
+}
+
+/** What movePinned() answers. */
+export const MOVE_NONE: u32 = 0; // nothing pinned is left
+export const MOVE_MORE: u32 = 1; // some pages move with the next commit; call again
+export const MOVE_STUCK: u32 = 2; // no frame is free
+
 /**
- * Moves the pinned pages under a structure that loses its access, at most `most` of them. Answers whether none is left:
- * frames may be lacking too. Calling again goes on where it stopped, since a moved page is not pinned.
+ * Moves the first pinned pages under a structure that loses its access, at most MOVE_PAGES of them. A moved page is not
+ * pinned any more, so that calling again goes on.
  */
-export function movePinned(structure: usize, most: u32): bool {
+export function movePinned(structure: usize): u32 {
   let root = structure;
   let shift: u32 = 0;
   while (parentOf(root) != 0) {
@@ -92,7 +114,6 @@ export function movePinned(structure: usize, most: u32): bool {
   const space = spaceAt(owner, SPACE_MEMORY);
   const first = pageOf(structure) + shift;
   const count = pageCountOf(structure);
-  let left = most;
   let i: u32 = 0;
   while (i < count) {
     let run = pinnedRun(space, first + i, count - i);
@@ -100,18 +121,16 @@ export function movePinned(structure: usize, most: u32): bool {
       i++;
       continue;
     }
-    if (left == 0) return false;
-    run = min(run, left);
-    let frame = takeFrames(run);
+    run = min(run, MOVE_PAGES);
+    let frame = lowestFrames(run);
     if (frame == NONE) {
       run = 1;
-      frame = takeFrames(1);
+      frame = lowestFrames(1);
       // An owner that does not run loses the page anyway: its release sends the frame to quarantine.
-      if (frame == NONE) return !isRunning(owner);
+      if (frame == NONE) return isRunning(owner) ? MOVE_STUCK : MOVE_NONE;
     }
-    for (let k: u32 = 0; k < run; k++) movePage(root, first + i + k, frame + k, holderOf(structure));
-    i += run;
-    left -= run;
+    movePages(root, first + i, frame, run, holderOf(structure));
+    return MOVE_MORE;
   }
-  return true;
+  return MOVE_NONE;
 }

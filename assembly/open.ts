@@ -9,8 +9,10 @@ import {
   HEADER_STRUCTURE_FRESH,
 } from "../src/layout";
 import { openFrames } from "./frame";
+import { commit } from "./log";
 import { header, recognised, setHeader } from "./memory";
 import { openStaging } from "./staging";
+import { openThreads } from "./thread";
 
 /** H_PARAMETER if the memory was laid out by another version, or if it is a table already. */
 export function openTable(): i32 {
@@ -21,5 +23,7 @@ export function openTable(): i32 {
   setHeader(HEADER_BUDGET, DEFAULT_BUDGET);
   openFrames();
   openStaging();
+  openThreads();
+  commit();
   return H_SUCCESS;
 }

@@ -31,7 +31,8 @@ import {
   SPACE_MAP,
   SPACE_PAGES,
 } from "../src/layout";
-import { mapBytes, mapFree, mapIsFree, mapLowestRun, mapRunEnd, mapTake } from "./bitmap";
+import { mapBytes, mapFill, mapIsFree, mapLowestRun, mapRunEnd } from "./bitmap";
+import { put } from "./log";
 import { header } from "./memory";
 
 if (ENTRY_READ != ENTRY_VALID * (NEED_READ * 2) || ENTRY_WRITE != ENTRY_VALID * (NEED_WRITE * 2)) {
@@ -62,8 +63,9 @@ export function spaceMap(at: usize): usize {
   return <usize>load<u32>(at, SPACE_MAP);
 }
 
+/** Other threads change entries meanwhile, so they are always read whole and anew. */
 export function entryOf(at: usize, page: u32): u32 {
-  return load<u32>(spaceEntries(at) + ((<usize>page) << 2));
+  return atomic.load<u32>(spaceEntries(at) + ((<usize>page) << 2));
 }
 
 /** The control structure that a page belongs to, 0 for a free page. */
@@ -103,25 +105,27 @@ export function lowestFreePages(at: usize, count: u32): u32 {
   return mapLowestRun(spaceMap(at), spacePages(at), count);
 }
 
+/** Takes addresses for a structure; part of a job. */
 export function takePages(at: usize, page: u32, count: u32, back: u32): void {
-  mapTake(spaceMap(at), spacePages(at), page, count);
+  mapFill(spaceMap(at), spacePages(at), page, count, false);
   const backs = spaceBacks(at) + ((<usize>page) << 2);
   for (let i: u32 = 0; i < count; i++) store<u32>(backs + ((<usize>i) << 2), back);
 }
 
-/** Gives addresses back; the entries must be unmapped. */
+/** Unmaps pages and gives their addresses back; part of a job. */
 export function freePages(at: usize, page: u32, count: u32): void {
+  unmapPages(at, page, count);
   memory.fill(spaceBacks(at) + ((<usize>page) << 2), 0, (<usize>count) << 2);
-  mapFree(spaceMap(at), spacePages(at), page, count);
+  mapFill(spaceMap(at), spacePages(at), page, count, true);
 }
 
-/** Maps consecutive pages to consecutive frames. */
+/** Maps consecutive pages to consecutive frames; part of a job. */
 export function mapFrames(at: usize, page: u32, count: u32, frame: u32, rights: u32): void {
   const entries = spaceEntries(at) + ((<usize>page) << 2);
   for (let i: u32 = 0; i < count; i++) setEntry(entries + ((<usize>i) << 2), (frame + i) | rights);
 }
 
-/** Maps pages to the frames of a range of another space: what accept does. */
+/** Maps pages to the frames of a range of another space: what accept does; part of a job. */
 export function mapFrom(at: usize, page: u32, count: u32, source: usize, sourcePage: u32, rights: u32): void {
   const entries = spaceEntries(at) + ((<usize>page) << 2);
   const sources = spaceEntries(source) + ((<usize>sourcePage) << 2);
@@ -130,29 +134,51 @@ export function mapFrom(at: usize, page: u32, count: u32, source: usize, sourceP
   }
 }
 
-function setEntry(entry: usize, bits: u32): void {
-  store<u32>(entry, ((load<u32>(entry) & GENERATION_MASK) + GENERATION_ONE) | bits);
+/** The next value of an entry that is mapped anew. */
+function renewed(old: u32, bits: u32): u32 {
+  return ((old & GENERATION_MASK) + GENERATION_ONE) | bits;
 }
 
-/** Points one page at another frame, with the rights that it has (RS6). */
-export function moveEntry(at: usize, page: u32, frame: u32): void {
-  const entry = spaceEntries(at) + ((<usize>page) << 2);
-  setEntry(entry, (load<u32>(entry) & (ENTRY_VALID | ENTRY_READ | ENTRY_WRITE)) | frame);
+function setEntry(entry: usize, bits: u32): void {
+  atomic.store<u32>(entry, renewed(load<u32>(entry), bits));
+}
+
+/** The entry of a page that moves to another frame, with the rights that it has (RS6). */
+function movedEntry(entry: u32, frame: u32): u32 {
+  return renewed(entry, (entry & (ENTRY_VALID | ENTRY_READ | ENTRY_WRITE)) | frame);
+}
+
+/** Points the owner's page at another frame. */
+export function moveOwnEntry(at: usize, page: u32, frame: u32): void {
+  put(spaceEntries(at) + ((<usize>page) << 2), movedEntry(entryOf(at, page), frame));
+}
+
+/** Points a sharer's page at the owner's frame; part of a job. */
+export function followEntry(at: usize, page: u32, frame: u32): void {
+  const entry = entryOf(at, page);
+  if ((entry & ENTRY_FRAME) == frame) return;
+  atomic.store<u32>(spaceEntries(at) + ((<usize>page) << 2), movedEntry(entry, frame));
+}
+
+/** Unmaps one page, through the log. */
+export function unmapPage(at: usize, page: u32): void {
+  put(spaceEntries(at) + ((<usize>page) << 2), entryOf(at, page) & GENERATION_MASK);
 }
 
 function leaveOnly(at: usize, page: u32, count: u32, bits: u32): void {
   const entries = spaceEntries(at) + ((<usize>page) << 2);
   for (let i: u32 = 0; i < count; i++) {
     const entry = entries + ((<usize>i) << 2);
-    store<u32>(entry, (load<u32>(entry) & GENERATION_MASK) | bits);
+    atomic.store<u32>(entry, (load<u32>(entry) & GENERATION_MASK) | bits);
   }
 }
 
+/** Part of a job. */
 export function unmapPages(at: usize, page: u32, count: u32): void {
   leaveOnly(at, page, count, 0);
 }
 
-/** The pages answer H_RESCINDED until they are unmapped (RS4). */
+/** The pages answer H_RESCINDED until they are unmapped (RS4); part of a job. */
 export function rescindPages(at: usize, page: u32, count: u32): void {
   leaveOnly(at, page, count, ENTRY_RESCINDED);
 }
@@ -166,7 +192,10 @@ export function anyRescinded(at: usize, page: u32, count: u32): bool {
   return false;
 }
 
-/** Lays out the five spaces of a partition that was never used; later its tables are left empty by recovery. */
+/**
+ * Lays out the five spaces of a partition that was never used; later its tables are left empty by recovery. Without the
+ * log: the size of the last space is stored last, and before it is there all of this is done again.
+ */
 export function openSpaces(partition: usize, tables: usize): void {
   if (spacePages(spaceAt(partition, SPACE_COUNT - 1)) != 0) return;
   let at = tables;
@@ -177,8 +206,8 @@ export function openSpaces(partition: usize, tables: usize): void {
     store<u32>(record, <u32>at, SPACE_ENTRIES);
     store<u32>(record, <u32>(at + ((<usize>pages) << 2)), SPACE_BACKS);
     store<u32>(record, <u32>map, SPACE_MAP);
+    mapFill(map, pages, 0, pages, true);
     store<u32>(record, pages, SPACE_PAGES);
-    mapFree(map, pages, 0, pages);
     at = map + mapBytes(pages);
   }
   assert(at - tables <= <usize>header(HEADER_TABLE_BYTES));

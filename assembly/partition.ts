@@ -15,6 +15,7 @@ import {
   PARTITION_STATE,
 } from "../src/layout";
 import { decodeInteger } from "./decode";
+import { put } from "./log";
 import { header } from "./memory";
 
 /** The record of an lpid that is in range. */
@@ -39,11 +40,11 @@ export function partitionWord(partition: usize, offset: usize): u32 {
 }
 
 export function setPartitionWord(partition: usize, offset: usize, value: u32): void {
-  store<u32>(partition + offset, value);
+  put(partition + offset, value);
 }
 
 export function addPartitionWord(partition: usize, offset: usize, delta: i32): void {
-  store<u32>(partition + offset, load<u32>(partition + offset) + delta);
+  put(partition + offset, load<u32>(partition + offset) + delta);
 }
 
 export function isRunning(partition: usize): bool {

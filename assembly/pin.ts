@@ -15,6 +15,7 @@ import {
   HEADER_PINS_AT,
   HEADER_PINS_MAX,
   HEADER_PINS_USED,
+  JOB_PIN,
   PARTITION_PIN_LIST,
   PARTITION_PINS,
   PARTITION_QUARANTINED,
@@ -34,6 +35,7 @@ import {
 import { addPin, generationOf, slotOf, structureAt } from "./control";
 import { decodeCookie } from "./decode";
 import { pinFrame, unchargeFrame, unpinFrame } from "./frame";
+import { beginJob, commit, endJob, put } from "./log";
 import { addHeader, header, setHeader } from "./memory";
 import { addPartitionWord, lpidOf, partitionAt, partitionWord, setPartitionWord } from "./partition";
 
@@ -41,12 +43,16 @@ export function pinAt(slot: u32): usize {
   return <usize>header(HEADER_PINS_AT) + ((<usize>slot) << 5);
 }
 
+function pinSlotOf(pin: usize): u32 {
+  return <u32>((pin - <usize>header(HEADER_PINS_AT)) >> 5);
+}
+
 export function pinWord(pin: usize, offset: usize): u32 {
   return load<u32>(pin + offset);
 }
 
 function setPinWord(pin: usize, offset: usize, value: u32): void {
-  store<u32>(pin + offset, value);
+  put(pin + offset, value);
 }
 
 export function pinsLeft(): bool {
@@ -55,8 +61,7 @@ export function pinsLeft(): bool {
 
 /** The number by which the holder of the view names it. */
 export function pinNumberOf(pin: usize): f64 {
-  const slot = <u32>((pin - <usize>header(HEADER_PINS_AT)) >> 5);
-  return f64(pinWord(pin, PIN_GENERATION)) * PIN_SLOTS + f64(slot);
+  return f64(pinWord(pin, PIN_GENERATION)) * PIN_SLOTS + f64(pinSlotOf(pin));
 }
 
 /** The record that a caller's number names if `lpid` holds it, or if it is an orphan and that is PIN_ORPHAN; else 0. */
@@ -86,15 +91,25 @@ export function takePin(partition: usize, structure: usize, frame: u32, count: u
   setPinWord(pin, PIN_STRUCTURE, slotOf(structure));
   setPinWord(pin, PIN_STRUCTURE_GENERATION, generationOf(structure));
   setPinWord(pin, PIN_FRAME, frame);
-  setPinWord(pin, PIN_FRAME_COUNT, count);
   const first = partitionWord(partition, PARTITION_PIN_LIST);
   setPinWord(pin, PIN_NEXT, first);
   if (first != 0) setPinWord(pinAt(first), PIN_PREVIOUS, slot);
   setPartitionWord(partition, PARTITION_PIN_LIST, slot);
   addPartitionWord(partition, PARTITION_PINS, 1);
   addPin(structure, 1);
-  for (let i: u32 = 0; i < count; i++) pinFrame(frame + i);
+  beginJob(JOB_PIN, slot, 0, 0, 0, 0);
+  for (let i: u32 = 0; i < count; i++) {
+    pinFrame(frame + i);
+    setPinWord(pin, PIN_FRAME_COUNT, i + 1);
+    commit();
+  }
+  endJob();
   return pin;
+}
+
+/** The view ends right after the commit: see endPin(). */
+export function releasePin(pin: usize): void {
+  beginJob(JOB_PIN, pinSlotOf(pin), 0, 0, 0, 0);
 }
 
 function unlinkPin(pin: usize): void {
@@ -112,29 +127,32 @@ function unlinkPin(pin: usize): void {
 /** The partition that took the view is gone, the view may be in use: nobody is charged for its frames any more. */
 export function orphanPin(pin: usize): void {
   const lpid = pinWord(pin, PIN_LPID);
+  for (let i: u32 = 0; i < pinWord(pin, PIN_FRAME_COUNT); i++) {
+    if (!unchargeFrame(pinWord(pin, PIN_FRAME) + i, lpid)) continue;
+    addPartitionWord(partitionAt(lpid), PARTITION_QUARANTINED, -1);
+    commit();
+  }
   unlinkPin(pin);
   setPinWord(pin, PIN_LPID, PIN_ORPHAN);
-  for (let i: u32 = 0; i < pinWord(pin, PIN_FRAME_COUNT); i++) {
-    if (unchargeFrame(pinWord(pin, PIN_FRAME) + i, lpid))
-      addPartitionWord(partitionAt(lpid), PARTITION_QUARANTINED, -1);
-  }
 }
 
-/** Ends a view: its frames may leave quarantine. */
-export function releasePin(pin: usize): void {
-  const slot = <u32>((pin - <usize>header(HEADER_PINS_AT)) >> 5);
+/** Ends a view: its frames, last one first, may leave quarantine. A job: each frame is a commit of its own. */
+export function endPin(slot: u32): void {
+  const pin = pinAt(slot);
+  if (pinWord(pin, PIN_LPID) == 0) return; // ended already, or never begun
   const frame = pinWord(pin, PIN_FRAME);
-  const count = pinWord(pin, PIN_FRAME_COUNT);
-  for (let i: u32 = 0; i < count; i++) {
-    const charged = unpinFrame(frame + i);
+  for (let count = pinWord(pin, PIN_FRAME_COUNT); count != 0; count--) {
+    const charged = unpinFrame(frame + count - 1);
     if (charged != 0) addPartitionWord(partitionAt(charged), PARTITION_QUARANTINED, -1);
+    setPinWord(pin, PIN_FRAME_COUNT, count - 1);
+    commit();
   }
   const structure = structureAt(pinWord(pin, PIN_STRUCTURE));
   if (generationOf(structure) == pinWord(pin, PIN_STRUCTURE_GENERATION)) addPin(structure, -1);
   if (pinWord(pin, PIN_LPID) != PIN_ORPHAN) unlinkPin(pin);
   addHeader(HEADER_PINS_USED, -1);
   const generation = pinWord(pin, PIN_GENERATION);
-  memory.fill(pin, 0, PIN_BYTES);
+  for (let offset: usize = 0; offset < usize(PIN_BYTES); offset += 4) put(pin + offset, 0);
   // A record whose generations are used up is not handed out again; it stays taken by nobody.
   if (generation == PIN_GENERATION_LIMIT) return;
   setPinWord(pin, PIN_GENERATION, generation + 1);

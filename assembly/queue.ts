@@ -14,19 +14,21 @@ import {
   END_QUEUE_PAGE,
   END_QUEUE_PAGES,
   END_QUEUE_TAIL,
+  END_TOLD,
   ENTRY_FRAME,
   H_DROPPED,
   H_NOT_FOUND,
   H_SUCCESS,
-  HEADER_ENTRY,
   PAGE_BYTES,
   QUEUE_ENTRIES_PER_PAGE,
   QUEUE_ENTRY_BYTES,
   QUEUE_FREE,
   QUEUE_TRANSPORT,
   SPACE_MEMORY,
+  THREAD_ENTRY,
 } from "../src/layout";
 import { endWord, setEndWord } from "./adapter";
+import { put, putLong, THREAD } from "./log";
 import { frameAt, signal } from "./memory";
 import { entryOf, spaceAt } from "./page";
 import { partitionAt } from "./partition";
@@ -59,7 +61,7 @@ export function openQueue(end: usize, page: u32, pageCount: u32): void {
   setEndWord(end, END_QUEUE_PAGES, pageCount);
   setEndWord(end, END_QUEUE_HEAD, 0);
   setEndWord(end, END_QUEUE_TAIL, 0);
-  setEndWord(end, END_PENDING, 0);
+  setEndWord(end, END_PENDING, endWord(end, END_PENDING) & END_TOLD);
   for (let i: u32 = 0; i < pageCount; i++) {
     memory.fill(entryAt(end, i * QUEUE_ENTRIES_PER_PAGE), 0, PAGE_BYTES);
   }
@@ -67,12 +69,13 @@ export function openQueue(end: usize, page: u32, pageCount: u32): void {
 
 export function closeQueue(end: usize): void {
   setEndWord(end, END_QUEUE_PAGES, 0);
-  setEndWord(end, END_PENDING, 0);
+  setEndWord(end, END_PENDING, endWord(end, END_PENDING) & END_TOLD);
 }
 
 function fill(entry: usize, low: u64, high: u64): void {
-  atomic.store<u64>(entry + 8, high);
-  atomic.store<u64>(entry, low);
+  putLong(entry + 8, high);
+  put(entry + 4, <u32>(low >> 32));
+  put(entry, <u32>low);
 }
 
 /** Puts one entry at the tail, H_DROPPED when that is not free. */
@@ -101,21 +104,21 @@ export function putTransport(end: usize, code: u32): void {
 
 /** Delivers what found no place, lowest code first, as far as there is place. */
 function putPending(end: usize): void {
-  let pending = endWord(end, END_PENDING);
+  let pending = endWord(end, END_PENDING) & ~END_TOLD;
   while (pending != 0) {
     const code = <u32>ctz(pending);
     if (putEntry(end, QUEUE_TRANSPORT | ((<u64>code) << 8), 0) != H_SUCCESS) return;
+    setEndWord(end, END_PENDING, endWord(end, END_PENDING) & ~(1 << code));
     pending &= pending - 1;
-    setEndWord(end, END_PENDING, pending);
   }
 }
 
-/** Moves the oldest entry to the header, H_NOT_FOUND when the ring is empty. */
+/** Moves the oldest entry to the thread record, H_NOT_FOUND when the ring is empty. */
 export function takeEntry(end: usize): i32 {
   const head = endWord(end, END_QUEUE_HEAD);
   const entry = entryAt(end, head);
   if (load<u8>(entry) == QUEUE_FREE) return H_NOT_FOUND;
-  memory.copy(HEADER_ENTRY, entry, QUEUE_ENTRY_BYTES);
+  memory.copy(THREAD + THREAD_ENTRY, entry, QUEUE_ENTRY_BYTES);
   fill(entry, 0, 0);
   setEndWord(end, END_QUEUE_HEAD, after(end, head));
   putPending(end);

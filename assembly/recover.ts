@@ -10,6 +10,8 @@
  */
 import {
   END_NEXT,
+  END_PENDING,
+  END_TOLD,
   ENTRY_FRAME,
   EVENT_PARTNER_FAILED,
   EVENT_PARTNER_RECOVERED,
@@ -17,10 +19,13 @@ import {
   H_PARTIAL,
   H_RESOURCE,
   H_SUCCESS,
-  HEADER_BUDGET_LEFT,
   HEADER_FAILURES,
+  HEADER_PARTITIONS_USED,
+  JOB_PAGES,
+  PARTITION_DRAIN,
   PARTITION_ENDS,
   PARTITION_FAILED,
+  PARTITION_FREE,
   PARTITION_HELD,
   PARTITION_NOTICE,
   PARTITION_OWNED,
@@ -28,11 +33,16 @@ import {
   PARTITION_PIN_LIST,
   PARTITION_QUARANTINED,
   PARTITION_RECOVERING,
+  PARTITION_SERIAL,
   PARTITION_STATE,
   PARTITION_STOPPED,
+  PARTITION_TELLING,
   PIN_FRAME_COUNT,
   SPACE_MEMORY,
+  START_CREATED,
   STRUCTURE_RESCINDED,
+  THREAD_LPID,
+  THREAD_WAITS_FOR,
   TRANSPORT_DEREGISTERED,
   TRANSPORT_FAILED,
   ZERO_PAGE_STEPS,
@@ -47,6 +57,7 @@ import {
   partnerEnd,
   partnerPartition,
   releaseEndIfIdle,
+  setEndWord,
 } from "./adapter";
 import {
   childOf,
@@ -56,6 +67,7 @@ import {
   pageOf,
   releaseStructure,
   setCursor,
+  slotOf,
   spaceOf,
   stateOf,
   structureAt,
@@ -64,35 +76,59 @@ import {
 import { decodeInteger } from "./decode";
 import { dropEvents, pushEvent } from "./event";
 import { releaseFrame } from "./frame";
+import { settle } from "./job";
+import { beginJob, THREAD } from "./log";
 import { addHeader, header, NONE, setResult } from "./memory";
-import { entryOf, freePages, spaceAt, unmapPages } from "./page";
+import { entryOf, spaceAt, unmapPage } from "./page";
 import {
   addPartitionWord,
   decodePartition,
   isRunning,
   lpidOf,
+  partitionAt,
   partitionWord,
   setPartitionWord,
 } from "./partition";
-import { orphanPin, pinAt, pinWord } from "./pin";
+import { orphanPin, pinAt, pinWord, releasePin } from "./pin";
 import { closeQueue, putTransport } from "./queue";
-import { revoke } from "./revoke";
+import { budgetLeft, revoke } from "./revoke";
+import { nextEpoch, olderUse, threadAt, threadWord } from "./thread";
 
-/** Tells each partner once, however many adapters join the two; `code` goes into every queue, 0 into none. */
-function tellPartners(partition: usize, event: u32, code: u32): void {
+/** Tells the partner at the other side of an end, once for each failure however many adapters join the two. */
+function tellPartner(partition: usize, end: usize, event: u32): void {
+  const partner = partnerPartition(end);
+  const serial = partitionWord(partition, PARTITION_SERIAL);
+  if (partitionWord(partner, PARTITION_NOTICE) == serial) return;
+  setPartitionWord(partner, PARTITION_NOTICE, serial);
+  pushEvent(partner, event, lpidOf(partition), f64(lpidOf(partition)));
+}
+
+/** A number for the notices of one failure, or of one recovery. */
+function takeSerial(partition: usize): void {
   addHeader(HEADER_FAILURES, 1);
-  const serial = header(HEADER_FAILURES);
+  setPartitionWord(partition, PARTITION_SERIAL, header(HEADER_FAILURES));
+}
+
+/**
+ * Tells all partners that the partition failed, in each queue and as an event. A commit for each: called again after a
+ * crash it tells those who have not heard.
+ */
+function tellFailure(partition: usize): void {
+  const code = partitionWord(partition, PARTITION_TELLING);
+  if (code == 0) return;
+  closeQueues(partition);
   let slot = partitionWord(partition, PARTITION_ENDS);
   while (slot != 0) {
     const end = endAt(slot);
     slot = endWord(end, END_NEXT);
-    if (!isOpen(end)) continue;
-    const partner = partnerPartition(end);
-    if (code != 0) putTransport(partnerEnd(end), code);
-    if (partitionWord(partner, PARTITION_NOTICE) == serial) continue;
-    setPartitionWord(partner, PARTITION_NOTICE, serial);
-    pushEvent(partner, event, lpidOf(partition), f64(lpidOf(partition)));
+    if (!isOpen(end) || (endWord(partnerEnd(end), END_PENDING) & END_TOLD) != 0) continue;
+    putTransport(partnerEnd(end), code);
+    tellPartner(partition, end, EVENT_PARTNER_FAILED);
+    setEndWord(partnerEnd(end), END_PENDING, endWord(partnerEnd(end), END_PENDING) | END_TOLD);
+    settle();
   }
+  setPartitionWord(partition, PARTITION_TELLING, 0);
+  settle();
 }
 
 function closeQueues(partition: usize): void {
@@ -101,6 +137,7 @@ function closeQueues(partition: usize): void {
     const end = endAt(slot);
     slot = endWord(end, END_NEXT);
     closeQueue(end);
+    settle();
   }
 }
 
@@ -125,9 +162,11 @@ export function failPartition(lpid: f64, orderly: f64): i32 {
   if (partition == 0 || mode > 1) return H_PARAMETER;
   if (!isRunning(partition)) return H_RESOURCE;
   setPartitionWord(partition, PARTITION_STATE, PARTITION_FAILED);
-  closeQueues(partition);
+  setPartitionWord(partition, PARTITION_TELLING, mode == 1 ? TRANSPORT_DEREGISTERED : TRANSPORT_FAILED);
+  takeSerial(partition);
   dropEvents(partition);
-  tellPartners(partition, EVENT_PARTNER_FAILED, mode == 1 ? TRANSPORT_DEREGISTERED : TRANSPORT_FAILED);
+  settle();
+  tellFailure(partition);
   setResult(hasServed(partition) ? 1 : 0);
   return H_SUCCESS;
 }
@@ -147,6 +186,7 @@ export function recoverClient(lpid: f64, budget: f64): i32 {
   const steps = decodeInteger(budget);
   if (partition == 0 || steps == NONE || steps == 0) return H_PARAMETER;
   if (!isFailing(partition)) return H_RESOURCE;
+  tellFailure(partition);
   return releaseHeld(partition, steps);
 }
 
@@ -158,10 +198,11 @@ function releaseHeld(partition: usize, budget: u32): i32 {
     const structure = structureAt(slot);
     if (stateOf(structure) == STRUCTURE_RESCINDED) {
       endRescinded(structure);
+      settle();
       left--;
     } else {
       if (revoke(structure, left) != H_SUCCESS) return H_PARTIAL;
-      left = header(HEADER_BUDGET_LEFT);
+      left = budgetLeft();
     }
   }
   return H_PARTIAL;
@@ -172,7 +213,7 @@ function releaseElemental(partition: usize, structure: usize, budget: i32): i32 
   let left = budget;
   if (childOf(structure) != 0) {
     if (revoke(structure, left) != H_SUCCESS) return 0;
-    left = header(HEADER_BUDGET_LEFT);
+    left = budgetLeft();
   }
   const space = spaceOf(structure);
   const at = spaceAt(partition, space);
@@ -182,18 +223,20 @@ function releaseElemental(partition: usize, structure: usize, budget: i32): i32 
     let done = cursorOf(structure);
     while (done < count && left > 0) {
       const frame = entryOf(at, page + done) & ENTRY_FRAME;
-      unmapPages(at, page + done, 1);
+      unmapPage(at, page + done);
       addPartitionWord(partition, PARTITION_PAGES_OWNED, -1);
       if (releaseFrame(frame, lpidOf(partition))) addPartitionWord(partition, PARTITION_QUARANTINED, 1);
       done++;
+      setCursor(structure, done);
+      settle();
       left -= ZERO_PAGE_STEPS;
     }
-    setCursor(structure, done);
     if (done < count) return 0;
-  } else unmapPages(at, page, count);
-  freePages(at, page, count);
+  }
+  beginJob(JOB_PAGES, slotOf(structure), lpidOf(partition), space, page, count);
   unlinkHeld(partition, structure);
   releaseStructure(structure);
+  settle();
   return max(left - 1, 0);
 }
 
@@ -205,24 +248,66 @@ function orphanPins(partition: usize, budget: i32): void {
     if (pin == 0) break;
     left -= 1 + pinWord(pinAt(pin), PIN_FRAME_COUNT);
     orphanPin(pinAt(pin));
+    settle();
   }
 }
 
-/** Both ends of each adapter close, the partners hear that the recovery is complete. */
+/** Both ends of each adapter close, the partners hear that the recovery is complete; one adapter a commit. */
 function closeAdapters(partition: usize): void {
-  tellPartners(partition, EVENT_PARTNER_RECOVERED, 0);
   let slot = partitionWord(partition, PARTITION_ENDS);
   while (slot != 0) {
     const end = endAt(slot);
     slot = endWord(end, END_NEXT);
     if (isOpen(end)) {
+      tellPartner(partition, end, EVENT_PARTNER_RECOVERED);
       const far = partnerEnd(end);
       closeEnd(end);
       closeEnd(far);
       releaseEndIfIdle(far);
     }
     orphanEnd(end);
+    settle();
   }
+}
+
+/** Whether nobody can still be using the partition's own memory: its thread, or a partner that copies into it. */
+function isDrained(partition: usize): bool {
+  if (partitionWord(partition, PARTITION_DRAIN) == 0) {
+    setPartitionWord(partition, PARTITION_DRAIN, nextEpoch());
+    settle();
+  }
+  const user = olderUse(partitionWord(partition, PARTITION_DRAIN));
+  if (user == NONE) return true;
+  store<u32>(THREAD, threadWord(threadAt(user), THREAD_LPID) + 1, THREAD_WAITS_FOR);
+  return false;
+}
+
+/** Frees what the partition owns, then what is left of it. H_SUCCESS: it is stopped; H_PARTIAL: call again. */
+function releaseOwned(partition: usize, budget: u32): i32 {
+  let left = <i32>min<u32>(budget, 0x3fffffff);
+  while (left > 0) {
+    const slot = partitionWord(partition, PARTITION_OWNED);
+    if (slot == 0) {
+      orphanPins(partition, left);
+      if (partitionWord(partition, PARTITION_PIN_LIST) != 0) return H_PARTIAL;
+      takeSerial(partition);
+      settle();
+      closeAdapters(partition);
+      setPartitionWord(partition, PARTITION_STATE, PARTITION_STOPPED);
+      return H_SUCCESS;
+    }
+    left = releaseElemental(partition, structureAt(slot), left);
+  }
+  return H_PARTIAL;
+}
+
+/** A partition whose start was never completed: nobody has used it. `starting` is what the thread record says of it. */
+export function undoStart(starting: u32): void {
+  const partition = partitionAt(starting & ~START_CREATED);
+  while (releaseOwned(partition, u32.MAX_VALUE) != H_SUCCESS) {}
+  if ((starting & START_CREATED) == 0) return;
+  setPartitionWord(partition, PARTITION_STATE, PARTITION_FREE);
+  addHeader(HEADER_PARTITIONS_USED, -1);
 }
 
 /**
@@ -235,21 +320,29 @@ export function recoverServer(lpid: f64, budget: f64): i32 {
   const steps = decodeInteger(budget);
   if (partition == 0 || steps == NONE || steps == 0) return H_PARAMETER;
   if (!isFailing(partition)) return H_RESOURCE;
+  tellFailure(partition);
   setPartitionWord(partition, PARTITION_STATE, PARTITION_RECOVERING);
   if (partitionWord(partition, PARTITION_HELD) != 0 && releaseHeld(partition, steps) != H_SUCCESS) {
     return H_PARTIAL;
   }
-  let left = <i32>min<u32>(steps, 0x3fffffff);
-  while (left > 0) {
-    const slot = partitionWord(partition, PARTITION_OWNED);
-    if (slot == 0) {
-      orphanPins(partition, left);
-      if (partitionWord(partition, PARTITION_PIN_LIST) != 0) return H_PARTIAL;
-      closeAdapters(partition);
-      setPartitionWord(partition, PARTITION_STATE, PARTITION_STOPPED);
-      return H_SUCCESS;
-    }
-    left = releaseElemental(partition, structureAt(slot), left);
+  if (!isDrained(partition)) return H_PARTIAL;
+  return releaseOwned(partition, steps);
+}
+
+/**
+ * Ends the views of a failed partition whose thread has exited: nobody can have them any more. H_PARTIAL: call again.
+ * H_RESOURCE: the partition did not fail.
+ */
+export function endViews(lpid: f64, budget: f64): i32 {
+  const partition = decodePartition(lpid);
+  const steps = decodeInteger(budget);
+  if (partition == 0 || steps == NONE || steps == 0) return H_PARAMETER;
+  if (!isFailing(partition)) return H_RESOURCE;
+  for (let step: u32 = 0; step < steps; step++) {
+    const pin = partitionWord(partition, PARTITION_PIN_LIST);
+    if (pin == 0) return H_SUCCESS;
+    releasePin(pinAt(pin));
+    settle();
   }
   return H_PARTIAL;
 }

@@ -1,10 +1,12 @@
 /**
- * Forced revocation of a subtree: mark all, then free, leaves first (G6), in slices (G5), without recursion.
+ * Forced revocation of a subtree: mark all, wait for running uses, then free, leaves first (G6), in slices (G5), without
+ * recursion. Each step is a commit of its own, so that whoever finds it after a crash goes on from the cursor.
  *
  * The structure that is named is the root. It keeps a cursor, so that each slice goes on where the last one stopped:
  *
  *   marking  the cursor walks the subtree in pre-order. Where it stands is known from the marks: a node whose first
  *            child is marked was descended into already. A marked node has lost its access.
+ *   draining the whole subtree has lost its access; what may have begun before is older than the epoch in the cursor.
  *   freeing  the cursor goes down first children to a leaf, tears it down, and goes up.
  *
  * Two revocations may overlap (RS7). Only the outermost one works: a call for an inner one works on the outer. When
@@ -14,12 +16,12 @@
 import {
   CUT_PAGES_PER_STEP,
   EVENT_RESCINDED,
+  FLAG_DRAINING,
   FLAG_FREEING,
   FLAG_REVOKING,
   FLAG_ROOT,
   H_PARTIAL,
   H_SUCCESS,
-  HEADER_BUDGET_LEFT,
   HEADER_FRAMES_MAX,
   HEADER_MARKING,
   HEADER_MOVES,
@@ -31,8 +33,11 @@ import {
   STRUCTURE_RESCINDED,
   STRUCTURE_RETURNING,
   STRUCTURE_SHARED,
+  THREAD_BUDGET_LEFT,
+  THREAD_LPID,
+  THREAD_WAITS_FOR,
 } from "../src/layout";
-import { becomeGranted, becomeRescinded, becomeUnknown, countMapped, tellReturned } from "./account";
+import { becomeGranted, becomeRescinded, becomeRevoking, becomeUnknown, tellReturned } from "./account";
 import {
   childOf,
   clearFlag,
@@ -44,7 +49,6 @@ import {
   isRevoking,
   nextOf,
   pageCountOf,
-  pageOf,
   parentOf,
   pinsOf,
   remainingOf,
@@ -52,26 +56,24 @@ import {
   setFlag,
   setRemaining,
   slotOf,
-  spaceOf,
   stateOf,
   structureAt,
 } from "./control";
 import { pushEvent } from "./event";
-import { addHeader, header, setHeader, setResult } from "./memory";
-import { movePinned } from "./move";
-import { rescindPages, spaceAt, unmapPages } from "./page";
+import { settle } from "./job";
+import { THREAD } from "./log";
+import { addHeader, header, NONE, setResult } from "./memory";
+import { MOVE_NONE, MOVE_STUCK, movePinned } from "./move";
 import { isRunning, partitionAt } from "./partition";
+import { nextEpoch, olderUse, threadAt, threadWord } from "./thread";
 
-const MOVES_PER_SLICE: u32 = 64; // a page costs its copy and a walk over the owner's tree
+const MOVES_PER_SLICE: u32 = 4; // of 16 pages; a page costs its copy and a walk over the owner's tree
 
-/** Ends the access of one structure. Answers the steps that it cost. */
+/** Ends the access of one structure with the next commit. Answers the steps that it costs. */
 function mark(structure: usize): u32 {
-  setFlag(structure, FLAG_REVOKING);
-  if (stateOf(structure) != STRUCTURE_SHARED) return 1;
-  const count = pageCountOf(structure);
-  rescindPages(spaceAt(partitionAt(holderOf(structure)), spaceOf(structure)), pageOf(structure), count);
-  countMapped(structure, -1);
-  return 1 + count / CUT_PAGES_PER_STEP;
+  const isAccepted = stateOf(structure) == STRUCTURE_SHARED;
+  becomeRevoking(structure);
+  return isAccepted ? 1 + pageCountOf(structure) / CUT_PAGES_PER_STEP : 1;
 }
 
 /** Begins a revocation of what is under none yet. */
@@ -85,13 +87,19 @@ function begin(root: usize): void {
   setRemaining(root, header(HEADER_STRUCTURES_USED) * 4 + 4 + moves);
   addHeader(HEADER_MARKING, 1);
   addHeader(HEADER_REVOCATIONS, 1);
+  settle();
+}
+
+/** Whether the revocation that began at a root has marked its whole subtree. */
+function isMarked(root: usize): bool {
+  return hasFlag(root, FLAG_DRAINING | FLAG_FREEING);
 }
 
 /** The root has been reached by an outer revocation, or it is complete. */
 function endRevocation(root: usize): void {
-  if (!hasFlag(root, FLAG_FREEING)) addHeader(HEADER_MARKING, -1);
+  if (!isMarked(root)) addHeader(HEADER_MARKING, -1);
   addHeader(HEADER_REVOCATIONS, -1);
-  clearFlag(root, FLAG_ROOT | FLAG_FREEING);
+  clearFlag(root, FLAG_ROOT | FLAG_DRAINING | FLAG_FREEING);
   setCursor(root, 0);
   setRemaining(root, 0);
 }
@@ -123,7 +131,7 @@ function isUnvisited(structure: usize): bool {
 /** Where the marking cursor stands after it visited a structure: at it, or where an absorbed revocation stood. */
 function absorb(structure: usize): u32 {
   if (!hasFlag(structure, FLAG_ROOT)) return slotOf(structure);
-  const cursor = hasFlag(structure, FLAG_FREEING) ? slotOf(structure) : cursorOf(structure);
+  const cursor = isMarked(structure) ? slotOf(structure) : cursorOf(structure);
   endRevocation(structure);
   return cursor;
 }
@@ -131,15 +139,16 @@ function absorb(structure: usize): u32 {
 /** Walks the marking cursor until all is marked or the budget is used up. Answers the budget that is left. */
 function markOn(root: usize, budget: i32): i32 {
   const top = slotOf(root);
-  let cursor = cursorOf(root);
   let steps: u32 = 0;
   while (budget > 0) {
+    const cursor = cursorOf(root);
     const structure = structureAt(cursor);
     const child = childOf(structure);
     let next = child;
     if (child == 0 || !isUnvisited(structureAt(child))) {
       if (cursor == top) {
-        setFlag(root, FLAG_FREEING);
+        setFlag(root, FLAG_DRAINING);
+        setCursor(root, nextEpoch());
         addHeader(HEADER_MARKING, -1);
         break;
       }
@@ -147,17 +156,31 @@ function markOn(root: usize, budget: i32): i32 {
     }
     budget--;
     steps++;
-    if (next == 0) {
-      cursor = parentOf(structure);
-      continue;
+    if (next == 0) setCursor(root, parentOf(structure));
+    else {
+      const visited = structureAt(next);
+      if (!hasFlag(visited, FLAG_REVOKING)) budget -= mark(visited);
+      setCursor(root, absorb(visited));
     }
-    const visited = structureAt(next);
-    if (!hasFlag(visited, FLAG_REVOKING)) budget -= mark(visited);
-    cursor = absorb(visited);
+    settle();
   }
-  setCursor(root, cursor);
   reduceRemaining(root, steps);
+  settle();
   return budget;
+}
+
+/** Whether every use that may have begun before the marking was complete is over (G6). */
+function isDrained(root: usize): bool {
+  const user = olderUse(cursorOf(root));
+  if (user != NONE) {
+    store<u32>(THREAD, threadWord(threadAt(user), THREAD_LPID) + 1, THREAD_WAITS_FOR);
+    return false;
+  }
+  setCursor(root, slotOf(root));
+  clearFlag(root, FLAG_DRAINING);
+  setFlag(root, FLAG_FREEING);
+  settle();
+  return true;
 }
 
 /**
@@ -175,17 +198,22 @@ function tearDown(structure: usize): void {
     return;
   }
   if (isAccepted) {
-    unmapPages(spaceAt(holder, spaceOf(structure)), pageOf(structure), pageCountOf(structure));
     becomeGranted(structure);
     tellReturned(structure);
   } else if (stateOf(structure) == STRUCTURE_RETURNING) becomeGranted(structure);
   becomeUnknown(structure);
 }
 
-/** Whether nothing pinned is left under a structure, after moving up to MOVES_PER_SLICE pages. */
+/** Whether nothing pinned is left under a structure, after moving some pages. */
 function isUnpinned(structure: usize): bool {
   if (pinsOf(structure) == 0 || stateOf(structure) != STRUCTURE_SHARED) return true;
-  return movePinned(structure, MOVES_PER_SLICE);
+  for (let i: u32 = 0; i < MOVES_PER_SLICE; i++) {
+    const answer = movePinned(structure);
+    settle();
+    if (answer == MOVE_NONE) return true;
+    if (answer == MOVE_STUCK) return false;
+  }
+  return false;
 }
 
 /** Tears down from the cursor. Answers whether the root was reached: it is torn down, or elemental and bare. */
@@ -200,6 +228,7 @@ function freeOn(root: usize, budget: i32): bool {
     if (child != 0) {
       budget--;
       steps++;
+      // Going down changes nothing: after a crash it is done again from above.
       cursor = child;
       continue;
     }
@@ -212,17 +241,30 @@ function freeOn(root: usize, budget: i32): bool {
       // An elemental resource only loses what was granted on it.
       if (stateOf(root) == STRUCTURE_OWNED) clearFlag(root, FLAG_REVOKING);
       else tearDown(root);
-      setHeader(HEADER_BUDGET_LEFT, budget);
+      settle();
+      setBudgetLeft(budget);
       return true;
     }
     tearDown(structure);
+    setCursor(root, parent);
+    settle();
     cursor = parent;
   }
   setCursor(root, cursor);
   reduceRemaining(root, steps + header(HEADER_MOVES) - movesBefore);
+  settle();
   // Steps are left over when a page that must move finds no frame: whoever drives this may as well wait.
-  setHeader(HEADER_BUDGET_LEFT, budget);
+  setBudgetLeft(budget);
   return false;
+}
+
+function setBudgetLeft(budget: i32): void {
+  store<u32>(THREAD, budget, THREAD_BUDGET_LEFT);
+}
+
+/** Steps that the last revoke() of this thread did not use. */
+export function budgetLeft(): i32 {
+  return load<u32>(THREAD, THREAD_BUDGET_LEFT);
 }
 
 /**
@@ -230,13 +272,15 @@ function freeOn(root: usize, budget: i32): bool {
  * down (or, if elemental, bare of grants); H_PARTIAL: call again, R4 bounds the steps that remain.
  */
 export function revoke(structure: usize, budget: u32): i32 {
+  store<u32>(THREAD, 0, THREAD_WAITS_FOR);
   if (!isRevoking(structure)) begin(structure);
   const generation = generationOf(structure);
   const outer = outermost(structure);
   let left = <i32>min<u32>(budget, 0x3fffffff);
-  if (!hasFlag(outer, FLAG_FREEING)) left = markOn(outer, left);
-  setHeader(HEADER_BUDGET_LEFT, 0);
-  if (left > 0 && freeOn(outer, left)) return H_SUCCESS;
+  if (!isMarked(outer)) left = markOn(outer, left);
+  setBudgetLeft(0);
+  if (hasFlag(outer, FLAG_DRAINING) && !isDrained(outer)) setBudgetLeft(left);
+  else if (hasFlag(outer, FLAG_FREEING) && left > 0 && freeOn(outer, left)) return H_SUCCESS;
   if (generationOf(structure) != generation || stateOf(structure) == STRUCTURE_RESCINDED) return H_SUCCESS;
   setResult(f64(remainingOf(outer)));
   return H_PARTIAL;

@@ -2,9 +2,12 @@
  * The core's audit in words.
  */
 import type { TableMemory } from "./binding.js";
+import { HcallError } from "./errors.js";
 import {
+  H_LONG_BUSY_10_MSEC,
   HEADER_AUDIT_AT,
   HEADER_AUDIT_CHECKED,
+  HEADER_AUDIT_PROBLEMS,
   PROBLEM_BACK,
   PROBLEM_BYTES,
   PROBLEM_END_COUNT,
@@ -33,6 +36,7 @@ import {
   PROBLEM_STRUCTURE_RANGE,
   PROBLEM_STRUCTURE_RIGHTS,
   PROBLEM_STRUCTURE_STATE,
+  PROBLEM_THREAD,
   PROBLEM_TREE_LINK,
   PROBLEMS_MAX,
 } from "./layout.js";
@@ -79,12 +83,17 @@ const WORDING: Readonly<Record<number, (a: number, b: number) => string>> = {
   [PROBLEM_PIN_COUNT]: (a, b) => `pins: ${a} counted, ${b} on record`,
   [PROBLEM_REVOCATIONS]: (a, b) => `revocations: ${a} counted, the header says ${b}`,
   [PROBLEM_FREE_LIST]: (a) => `free list of structures: wrong at ${a}`,
+  [PROBLEM_THREAD]: (a, b) =>
+    `thread ${a}: the word at ${b} of its record says that a call was left half done`,
   [PROBLEM_EVENTS]: (a) => `partition ${a}: its event ring is overfull`,
 };
 
 /** Runs the core's audit. */
 export function auditTable(memory: TableMemory): AuditReport {
-  const found = memory.core.audit() >>> 0;
+  const status = memory.core.audit();
+  if (status === H_LONG_BUSY_10_MSEC)
+    throw new HcallError("audit", status, "another thread has the table locked");
+  const found = memory.header(HEADER_AUDIT_PROBLEMS);
   const problems: string[] = [];
   for (let i = 0; i < Math.min(found, PROBLEMS_MAX); i++) {
     const at = (memory.header(HEADER_AUDIT_AT) + i * PROBLEM_BYTES) / 4;

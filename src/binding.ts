@@ -4,7 +4,14 @@
 import { instantiateSync } from "@assemblyscript/loader";
 import type { instantiate } from "./generated/abi.js";
 import { CORE_BASE64 } from "./generated/core.js";
-import { H_SUCCESS, HEADER_RESULT } from "./layout.js";
+import {
+  H_SUCCESS,
+  HEADER_LOCK,
+  HEADER_THREADS_AT,
+  THREAD_BYTES,
+  THREAD_ENTRY,
+  THREAD_RESULT,
+} from "./layout.js";
 import { type Capacities, layOut } from "./regions.js";
 
 /** The core's functions as asc types them, so that a change of the ABI is a compile error. */
@@ -25,25 +32,59 @@ export function coreModule(): WebAssembly.Module {
   return compiled;
 }
 
+/** How long a thread waits for the lock: the owner hardly, since its event loop must hear of a holder's exit. */
+const OWNER_PATIENCE = { ms: 1, attempts: 4 };
+const WORKER_PATIENCE = { ms: 2, attempts: 2500 };
+
+function waitForLock(integers: Int32Array, word: number, ms: number): void {
+  try {
+    Atomics.wait(integers, HEADER_LOCK / 4, word | 0, ms);
+  } catch {
+    // The main thread of a browser may not wait; it tries again at once.
+  }
+}
+
 /** One thread's access to a table: the core's functions and views of the same memory. */
 export class TableMemory {
   readonly core: Core;
   readonly bytes: Uint8Array;
   readonly words: Uint32Array;
   readonly floats: Float64Array;
+  /** The same as `words`, as Atomics.wait wants it. */
+  readonly integers: Int32Array;
+  /** What another thread needs to join: both can be posted to a worker. */
+  readonly memory: WebAssembly.Memory;
+  readonly module: WebAssembly.Module;
+  /** Byte offset of the record of this thread. */
+  readonly thread: number;
+  /** Byte offset of the queue entry or event that the last call took. */
+  readonly entry: number;
 
-  constructor(memory: WebAssembly.Memory, module: WebAssembly.Module) {
-    // The loader's own wrappers allocate an array per call; the functions themselves do not.
-    const { instance } = instantiateSync(module, { env: { memory } });
-    this.core = instance.exports as unknown as Core;
+  /** @param slot of the thread that runs this: 0 for the owner of the table. */
+  constructor(memory: WebAssembly.Memory, module: WebAssembly.Module, slot: number) {
+    this.memory = memory;
+    this.module = module;
     this.bytes = new Uint8Array(memory.buffer);
     this.words = new Uint32Array(memory.buffer);
+    this.integers = new Int32Array(memory.buffer);
     this.floats = new Float64Array(memory.buffer);
+    this.thread = this.header(HEADER_THREADS_AT) + slot * THREAD_BYTES;
+    this.entry = this.thread + THREAD_ENTRY;
+    const patience = slot === 0 ? OWNER_PATIENCE : WORKER_PATIENCE;
+    const pause = (word: number, attempt: number): number => {
+      if (attempt >= patience.attempts) return 0;
+      waitForLock(this.integers, word, patience.ms);
+      return 1;
+    };
+    // The loader's own wrappers allocate an array per call; the functions themselves do not.
+    const env = { memory, thread: this.thread, pause };
+    const { instance } = instantiateSync(module, { env });
+    this.core = instance.exports as unknown as Core;
   }
 
-  /** The second result of the last call (register R4). */
+  /** The second result of this thread's last call (register R4). */
   get result(): number {
-    return this.floats[HEADER_RESULT / 8] as number;
+    return this.floats[(this.thread + THREAD_RESULT) / 8] as number;
   }
 
   /** A header word. */
@@ -62,11 +103,10 @@ export function createMemory(capacities: Capacities, module: WebAssembly.Module)
     throw new RangeError(`the table would take ${bytes} bytes, at most ${MEMORY_LIMIT} are addressable`);
   }
   const pages = Math.ceil(bytes / WASM_PAGE_BYTES);
-  const table = new TableMemory(
-    new WebAssembly.Memory({ initial: pages, maximum: pages, shared: true }),
-    module,
-  );
-  for (const [offset, value] of words) table.words[offset / 4] = value;
+  const memory = new WebAssembly.Memory({ initial: pages, maximum: pages, shared: true });
+  const header = new Uint32Array(memory.buffer);
+  for (const [offset, value] of words) header[offset / 4] = value;
+  const table = new TableMemory(memory, module, 0);
   if (table.core.openTable() !== H_SUCCESS) {
     throw new Error("the core does not recognise the layout: module and package are of different versions");
   }

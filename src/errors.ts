@@ -9,6 +9,7 @@ import {
   H_DROPPED,
   H_FUNCTION,
   H_HARDWARE,
+  H_LONG_BUSY_10_MSEC,
   H_NO_MEM,
   H_NOT_FOUND,
   H_PARAMETER,
@@ -39,6 +40,7 @@ const NAMES: ReadonlyMap<number, string> = new Map([
   [H_RESOURCE, "H_RESOURCE"],
   [H_R_STATE, "H_R_STATE"],
   [H_RESCINDED, "H_RESCINDED"],
+  [H_LONG_BUSY_10_MSEC, "H_LongBusyOrder10msec"],
 ]);
 
 /** The architecture's name of a status, for example "H_RESCINDED". */
@@ -46,7 +48,7 @@ export function statusName(status: number): string {
   return NAMES.get(status) ?? `status ${status}`;
 }
 
-/** A hypercall that was refused. It changed nothing (G1). */
+/** A hypercall that was refused, or that found the table locked (H_LongBusyOrder10msec). It changed nothing (G1). */
 export class HcallError extends Error {
   override readonly name = "HcallError";
   /** The architecture's name of the status, for example "H_RESCINDED". */

@@ -13,8 +13,8 @@ import {
   EVENT_TYPE,
   EVENT_VALUE,
   EVENTS_LOST,
+  H_LONG_BUSY_10_MSEC,
   H_SUCCESS,
-  HEADER_ENTRY,
   PARTITION_RUNNING,
   PARTITION_STATE,
 } from "./layout.js";
@@ -68,24 +68,27 @@ export class Events {
     this.#kernel.checkOpen();
     const stream = new Stream<PartitionEvent>(options, () => {
       this.#streams.delete(stream);
-      if (this.#streams.size === 0) this.#kernel.listeners.delete(this.#listener);
+      if (this.#streams.size === 0) this.#kernel.unlisten(this.#listener);
     });
     this.#streams.add(stream);
-    this.#kernel.listeners.add(this.#listener);
+    this.#kernel.listen(this.#listener);
     this.#drain();
     return stream;
   }
 
   #drain(): void {
     const { core, memory, clock } = this.#kernel;
-    while (core.takeEvent(this.#lpid) === H_SUCCESS) {
-      const type = TYPES.get(memory.header(HEADER_ENTRY + EVENT_TYPE));
+    let status = core.takeEvent(this.#lpid);
+    for (; status === H_SUCCESS; status = core.takeEvent(this.#lpid)) {
+      const type = TYPES.get(memory.header(memory.entry + EVENT_TYPE));
       if (type === undefined) continue;
-      const partner = memory.header(HEADER_ENTRY + EVENT_LPID);
-      const value = memory.floats[(HEADER_ENTRY + EVENT_VALUE) / 8] as number;
+      const partner = memory.header(memory.entry + EVENT_LPID);
+      const value = memory.floats[(memory.entry + EVENT_VALUE) / 8] as number;
       const event: PartitionEvent = { type, at: clock.now(), partner, ...detail(type, value) };
       for (const stream of this.#streams) stream.push(event);
     }
+    // Somebody has the table locked: the events are still there a moment later.
+    if (status === H_LONG_BUSY_10_MSEC && !this.#kernel.isClosed) setTimeout(this.#listener, 1);
     const runs = partitionWord(memory, this.#lpid, PARTITION_STATE) === PARTITION_RUNNING;
     if (!runs || this.#kernel.isClosed) for (const stream of this.#streams) stream.end();
   }

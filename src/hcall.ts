@@ -42,6 +42,7 @@ export class Hcalls {
   readonly #kernel: Kernel;
   readonly #core: Core;
   readonly #words: Uint32Array;
+  #signals = 0;
 
   /** Made by hcalls(). */
   constructor(kernel: Kernel) {
@@ -67,7 +68,10 @@ export class Hcalls {
 
   /** Those who wait for events are told of what raw calls cause, too. */
   #tell(status: number): number {
-    if (this.#words[HEADER_SIGNAL / 4] !== 0) this.#kernel.wake();
+    if (this.#words[HEADER_SIGNAL / 4] !== this.#signals) {
+      this.#signals = this.#words[HEADER_SIGNAL / 4] as number;
+      this.#kernel.wake();
+    }
     return status;
   }
 

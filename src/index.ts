@@ -11,11 +11,14 @@ export { type GrantOptions, Partition, type PartitionUsage, type RescindReport }
 export type { PartitionState, ResourceType } from "./records.js";
 export {
   type PartitionOptions,
+  PartitionWorker,
   type ResourceOptions,
   ResourceTable,
+  type SpawnOptions,
   type TableEvent,
   type TableOptions,
 } from "./resource-table.js";
+export type { RestartPolicy } from "./restart.js";
 export type {
   AdapterSnapshot,
   GrantSnapshot,

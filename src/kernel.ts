@@ -5,7 +5,8 @@
 import type { Core, TableMemory } from "./binding.js";
 import type { Clock } from "./clock.js";
 import { HcallError, LparError } from "./errors.js";
-import { HEADER_MOVES, HEADER_SIGNAL } from "./layout.js";
+import { H_LONG_BUSY_10_MSEC, HEADER_MOVES, HEADER_SIGNAL, HEADER_WAITING } from "./layout.js";
+import type { Partition } from "./partition.js";
 
 /** A zero-copy view as the kernel sees it. */
 export interface Movable {
@@ -13,20 +14,39 @@ export interface Movable {
   follow(): void;
 }
 
+/** A day: long enough for a timer that only says that somebody still waits. */
+const KEEP_ALIVE_MS = 86_400_000;
+
 export class Kernel {
   readonly memory: TableMemory;
   readonly core: Core;
   readonly clock: Clock;
-  /** Called when an event or a queue entry may have come. */
-  readonly listeners: Set<() => void> = new Set();
   readonly views: Set<Movable> = new Set();
-  #moves = 0;
+  /** The object of a partition in this thread. */
+  readonly partitionOf: (lpid: number) => Partition;
+  readonly #listeners: Set<() => void> = new Set();
+  /** Whether other threads may cause events: then this one must be woken by them. */
+  #isShared: boolean;
+  #isArmed = false;
+  #keepAlive: ReturnType<typeof setInterval> | undefined;
+  #signals: number;
+  #moves: number;
   #closed = false;
 
-  constructor(memory: TableMemory, clock: Clock) {
+  /** @param isWorker whether this thread is a partition of the table, not its owner. */
+  constructor(
+    memory: TableMemory,
+    clock: Clock,
+    partitionOf: (lpid: number) => Partition,
+    isWorker: boolean = false,
+  ) {
     this.memory = memory;
     this.core = memory.core;
     this.clock = clock;
+    this.partitionOf = partitionOf;
+    this.#isShared = isWorker;
+    this.#signals = memory.header(HEADER_SIGNAL);
+    this.#moves = memory.header(HEADER_MOVES);
   }
 
   get isClosed(): boolean {
@@ -35,6 +55,8 @@ export class Kernel {
 
   close(): void {
     this.#closed = true;
+    // Whoever of this thread sleeps for events wakes up and finds it closed.
+    Atomics.notify(this.memory.integers, HEADER_SIGNAL / 4);
   }
 
   /** @throws LparError LPAR_CLOSED after close(). */
@@ -42,22 +64,62 @@ export class Kernel {
     if (this.#closed) throw new LparError("LPAR_CLOSED", "the resource table is closed");
   }
 
-  /** Passes on what a call caused. @throws HcallError for a negative status. */
+  /** Other threads join the table. */
+  share(): void {
+    this.#isShared = true;
+    this.#arm();
+  }
+
+  /** Calls back when an event or a queue entry may have come, until unlisten(). */
+  listen(listener: () => void): void {
+    this.#listeners.add(listener);
+    this.#arm();
+  }
+
+  unlisten(listener: () => void): void {
+    this.#listeners.delete(listener);
+    if (this.#listeners.size > 0) return;
+    clearInterval(this.#keepAlive);
+    this.#keepAlive = undefined;
+  }
+
+  /** Passes on what a call caused. @throws HcallError for a negative status, and when the table was locked. */
   settle(hcall: string, status: number, detail?: string): number {
     if (status < 0) throw new HcallError(hcall, status, detail);
-    if (this.memory.words[HEADER_SIGNAL / 4] !== 0) this.wake();
+    if (status === H_LONG_BUSY_10_MSEC)
+      throw new HcallError(hcall, status, "another thread has the table locked");
+    if (this.memory.words[HEADER_SIGNAL / 4] !== this.#signals) this.wake();
     return status;
   }
 
   /** Wakes who waits, and lets the views follow pages that moved. */
   wake(): void {
+    this.#signals = Atomics.load(this.memory.words, HEADER_SIGNAL / 4);
     const moves = this.memory.header(HEADER_MOVES);
     if (moves !== this.#moves) {
       this.#moves = moves;
       for (const view of this.views) view.follow();
     }
-    if (this.listeners.size === 0) return;
-    this.memory.words[HEADER_SIGNAL / 4] = 0;
-    for (const listener of this.listeners) listener();
+    for (const listener of this.#listeners) listener();
+  }
+
+  /**
+   * Sleeps until another thread signals, as long as somebody here listens. The order is what keeps a signal from being
+   * lost: first say that somebody waits, then look whether the count is still the one that was served.
+   */
+  #arm(): void {
+    if (!this.#isShared || this.#isArmed || this.#closed || this.#listeners.size === 0) return;
+    // A sleeper alone does not keep a thread alive.
+    this.#keepAlive ??= setInterval(() => {}, KEEP_ALIVE_MS);
+    this.#isArmed = true;
+    Atomics.store(this.memory.words, HEADER_WAITING / 4, 1);
+    const sleep = Atomics.waitAsync(this.memory.integers, HEADER_SIGNAL / 4, this.#signals | 0);
+    const woken = (): void => {
+      this.#isArmed = false;
+      this.wake();
+      this.#arm();
+    };
+    if (sleep.async) void sleep.value.then(woken);
+    else setTimeout(woken, 0);
   }
 }

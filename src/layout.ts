@@ -5,7 +5,7 @@
  */
 
 export const LAYOUT_MAGIC = 0x5241504c; // "LPAR", little-endian
-export const LAYOUT_VERSION = 1;
+export const LAYOUT_VERSION = 2;
 
 export const PAGE_BYTES = 4096;
 export const PAGE_SHIFT = 12;
@@ -29,6 +29,7 @@ export const H_DROPPED = -12;
 export const H_RESOURCE = -16;
 export const H_R_STATE = -45;
 export const H_RESCINDED = -46;
+export const H_LONG_BUSY_10_MSEC = 9901; // H_LongBusyOrder10msec: the table is locked, nothing was done
 
 // ---------------------------------------------------------------- function tokens of the batch form
 
@@ -95,7 +96,9 @@ export const HEADER_FRAMES_MAX = 20;
 export const HEADER_STAGING_PAGES = 24;
 export const HEADER_EVENTS_MAX = 28; // entries of one event ring, a power of two
 export const HEADER_SPACE_PAGES = 32; // 5 words, one per space
-export const HEADER_RESULT = 56; // f64: the second result of the last call (register R4)
+export const HEADER_THREADS_MAX = 52; // slots are 0 (the owner) .. max - 1
+export const HEADER_LOCK = 56; // the table lock: name of the thread that holds it, 0 if nobody does
+export const HEADER_EPOCH = 60; // counts revocations whose marking is complete; never 0
 export const HEADER_PARTITIONS_AT = 64; // byte offsets of the regions
 export const HEADER_STRUCTURES_AT = 68;
 export const HEADER_ENDS_AT = 72;
@@ -123,22 +126,61 @@ export const HEADER_FRAMES_QUARANTINED = 160;
 export const HEADER_MARKING = 164; // revocations whose subtree is not marked to the end
 export const HEADER_REVOCATIONS = 168; // revocations not complete
 export const HEADER_FAILURES = 172; // serial number of the last failure
-export const HEADER_SIGNAL = 176; // non-zero: an event or a queue entry waits for somebody
+export const HEADER_SIGNAL = 176; // counts events and queue entries that somebody may wait for, wraps
 export const HEADER_BUDGET = 180; // steps of one slice of return and rescind
 export const HEADER_MOVES = 184; // pages moved so far, wraps
 export const HEADER_PARTITIONS_USED = 188;
 export const HEADER_ENDS_RETIRED = 192;
 export const HEADER_AUDIT_CHECKED = 196;
 export const HEADER_AUDIT_PROBLEMS = 200;
-export const HEADER_ENTRY = 208; // 16 bytes: the queue entry or event last taken
+export const HEADER_WAITING = 204; // non-zero: some thread sleeps until HEADER_SIGNAL changes
+export const HEADER_THREADS_AT = 208;
+export const HEADER_THREADS_USED = 212; // slots below this may be in use
+export const HEADER_STAGING_OWNERS_AT = 216;
 export const HEADER_PINS_AT = 224;
 export const HEADER_PINS_MAX = 228; // slots are 1 .. max
 export const HEADER_PIN_FREE = 232;
 export const HEADER_PIN_FRESH = 236;
 export const HEADER_PINS_USED = 240;
-export const HEADER_BUDGET_LEFT = 244; // steps that the last slice of a revocation did not use
 export const HEADER_TORN_DOWN = 248; // structures torn down by revocations so far, wraps
-export const HEADER_TOUCHED = 252; // means nothing: what was read only to have it in the cache
+
+// ---------------------------------------------------------------- thread record: who may change the table, and how far it is
+
+export const THREAD_BYTES = 4352;
+export const THREAD_NAME = 0; // what it writes into the lock, 0: the slot is free
+export const THREAD_GENERATION = 4; // survives the release of the slot
+export const THREAD_LPID = 8; // the partition that it is, 0: the owner
+export const THREAD_LOG_COUNT = 12; // stores since the last commit
+export const THREAD_JOB = 16; // what is half done if it dies now, 0: nothing
+export const THREAD_JOB_SLOT = 20;
+export const THREAD_JOB_LPID = 24;
+export const THREAD_JOB_SPACE = 28;
+export const THREAD_JOB_PAGE = 32;
+export const THREAD_JOB_COUNT = 36;
+export const THREAD_REAPING = 40; // slot + 1 of a dead thread whose work it is undoing
+export const THREAD_STARTING = 44; // lpid of a partition that it is starting, START_CREATED: for the first time
+export const THREAD_RESULT = 48; // f64: the second result of its last call (register R4)
+export const THREAD_EPOCH = 64; // the epoch in which its running use began, 0: no use runs
+export const THREAD_ENTRY = 128; // 16 bytes: the queue entry or event last taken
+export const THREAD_BUDGET_LEFT = 144; // steps that its last slice of a revocation did not use
+export const THREAD_TOUCHED = 148; // means nothing: what was read only to have it in the cache
+export const THREAD_WAITS_FOR = 152; // lpid whose use holds up its last slice of a revocation, plus 1; 0: none
+export const THREAD_LOG = 256; // pairs of address and old value
+
+export const START_CREATED = 0x10000;
+export const LOG_MAX = 512;
+export const LOG_ENTRY_BYTES = 8;
+export const LOCK_WAITERS = 0x40000000; // somebody sleeps on the lock
+export const LOCK_SLOT_MASK = 0x3ff;
+export const LOCK_GENERATION_SHIFT = 10;
+export const LOCK_GENERATION_LIMIT = 0xfffff;
+export const THREADS_LIMIT = 1023;
+
+export const JOB_PAGES = 1; // the page table of a structure's range may be half written
+export const JOB_STAGING = 2; // a run of staging may be half taken or half freed
+export const JOB_ARENA = 3; // a run of a partition's own memory may be half taken or half freed
+export const JOB_PIN = 4; // a pin may be half taken or half released
+export const JOB_MOVE = 5; // the mappings of a page may not have followed the owner's
 
 // ---------------------------------------------------------------- partition record
 
@@ -166,7 +208,10 @@ export const PARTITION_ARENA_ENDS = 76; // byte offset: last pages of allocation
 export const PARTITION_EVENT_RING = 80; // byte offset
 export const PARTITION_PIN_LIST = 84;
 export const PARTITION_AUDIT = 88; // scratch words of audit, 8 of them
+export const PARTITION_SERIAL = 120; // of its failure
+export const PARTITION_DRAIN = 124; // the epoch that must be over before its memory is freed, 0: not begun
 export const PARTITION_SPACES = 128; // 5 records of 16 bytes
+export const PARTITION_TELLING = 208; // transport code of its failure while partners are being told, else 0
 export const SPACE_BYTES = 16;
 export const SPACE_ENTRIES = 0; // byte offset of the page table entries, u32 each
 export const SPACE_BACKS = 4; // byte offset of the control structure of each page, u32 each
@@ -214,7 +259,7 @@ export const STRUCTURE_RETIRED = 6; // its generations are used up
 export const FLAG_REVOKING = 1; // no new use may start
 export const FLAG_ROOT = 2; // a revocation started here
 export const FLAG_FREEING = 4; // the revocation has marked all and frees
-export const FLAG_SEEN = 8; // audit's scratch
+export const FLAG_DRAINING = 8; // the revocation has marked all and waits for running uses; the cursor is the epoch
 
 // ---------------------------------------------------------------- page table entry: u32
 
@@ -241,7 +286,7 @@ export const END_QUEUE_PAGE = 36;
 export const END_QUEUE_PAGES = 40; // 0: not registered
 export const END_QUEUE_HEAD = 44; // entry that the receiver takes next
 export const END_QUEUE_TAIL = 48; // entry that the sender puts next
-export const END_PENDING = 52; // transport events that found the ring full of events, bit per code
+export const END_PENDING = 52; // transport events that found the ring full of events, bit per code; END_TOLD
 export const END_AUDIT_USED = 56;
 export const END_AUDIT_UNRETURNED = 60;
 
@@ -249,6 +294,8 @@ export const END_FREE = 0;
 export const END_OPEN = 1;
 export const END_CLOSED = 2; // one of the partitions failed; freed when nothing counts on it
 export const END_RETIRED = 3;
+
+export const END_TOLD = 0x10000; // of END_PENDING: its owner was told that the partner failed
 
 // ---------------------------------------------------------------- queue (CRQ), in the receiver's memory
 
@@ -339,3 +386,4 @@ export const PROBLEM_REVOCATIONS = 25; // a: counted, b: header
 export const PROBLEM_FREE_LIST = 26; // a: slot
 export const PROBLEM_EVENTS = 27; // a: lpid
 export const PROBLEM_LOST_FRAME = 28; // a: frame that nobody owns and that is not free
+export const PROBLEM_THREAD = 29; // a: slot, b: byte offset of the word that should be 0

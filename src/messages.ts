@@ -5,9 +5,9 @@ import { HcallError } from "./errors.js";
 import type { Kernel } from "./kernel.js";
 import {
   END_QUEUE_PAGES,
+  H_LONG_BUSY_10_MSEC,
   H_NOT_FOUND,
   H_SUCCESS,
-  HEADER_ENTRY,
   PAGE_BYTES,
   QUEUE_ENTRY_BYTES,
   QUEUE_TRANSPORT,
@@ -32,7 +32,8 @@ export function receiveEntry(kernel: Kernel, lpid: number, unit: number): CrqEnt
   const status = kernel.core.receiveEntry(lpid, unit);
   if (status === H_NOT_FOUND) return undefined;
   if (status !== H_SUCCESS) throw new HcallError("H_RECEIVE_CRQ", status, `unit address ${unit}`);
-  const entry = kernel.memory.bytes.slice(HEADER_ENTRY, HEADER_ENTRY + QUEUE_ENTRY_BYTES);
+  const { memory } = kernel;
+  const entry = memory.bytes.slice(memory.entry, memory.entry + QUEUE_ENTRY_BYTES);
   return { header: entry[0] as number, format: entry[1] as number, payload: entry.subarray(2) };
 }
 
@@ -57,7 +58,7 @@ export class Messages {
       () => this.#close(),
       () => this.#take(),
     );
-    kernel.listeners.add(this.#listener);
+    kernel.listen(this.#listener);
   }
 
   #register(): void {
@@ -79,6 +80,10 @@ export class Messages {
       return entry;
     } catch (error) {
       if (!(error instanceof HcallError)) throw error;
+      if (error.status === H_LONG_BUSY_10_MSEC) {
+        setTimeout(this.#listener, 1);
+        return undefined;
+      }
       // The partition failed, the adapter is of an old incarnation, or the queue was freed: there is nothing to wait for.
       this.stream.end();
       return undefined;
@@ -91,7 +96,7 @@ export class Messages {
   }
 
   #close(): void {
-    this.#kernel.listeners.delete(this.#listener);
+    this.#kernel.unlisten(this.#listener);
     if (this.#page === undefined) return;
     // Both are refused, and need not be done, when the partition has failed meanwhile.
     const status = this.#kernel.core.freeQueue(this.#lpid, this.#unit);

@@ -8,14 +8,19 @@ import { checkInteger, HcallError } from "./errors.js";
 import { Events, type PartitionEvent } from "./events.js";
 import type { Kernel } from "./kernel.js";
 import {
+  END_NEXT,
+  END_OPEN,
+  END_OWNER,
+  END_PARTNER,
+  END_STATE,
   ENTRY_FRAME,
   ENTRY_READ,
   ENTRY_VALID,
   ENTRY_WRITE,
   H_CLOSED,
+  H_LONG_BUSY_10_MSEC,
   H_PARAMETER,
   H_PARTIAL,
-  HEADER_BUDGET_LEFT,
   HEADER_MOVES,
   HEADER_TORN_DOWN,
   INHIBIT_READ,
@@ -24,6 +29,7 @@ import {
   NEED_READ,
   NEED_WRITE,
   PAGE_BYTES,
+  PARTITION_ENDS,
   PARTITION_GRANTS_IN,
   PARTITION_GRANTS_OUT,
   PARTITION_INCARNATION,
@@ -38,10 +44,13 @@ import {
   SPACE_ENTRIES,
   SPACE_MEMORY,
   SPACE_PAGES,
+  THREAD_BUDGET_LEFT,
+  THREAD_WAITS_FOR,
 } from "./layout.js";
 import { type Cookie, Mapping, returnToEnd, View } from "./mapping.js";
 import { type CrqEntry, Messages, receiveEntry } from "./messages.js";
 import {
+  endWord,
   type PartitionState,
   partitionOffset,
   partitionWord,
@@ -50,6 +59,7 @@ import {
   spaceWord,
   stateName,
   typeCode,
+  unitAddress,
 } from "./records.js";
 import { onAbort, type WaitOptions } from "./stream.js";
 
@@ -82,6 +92,8 @@ export interface RescindReport {
   readonly slices: number;
   /** Pages moved away from under views (RS6). */
   readonly pagesMoved: number;
+  /** Partitions (0: the owner's thread) whose running reads or writes had to end first. */
+  readonly waitedFor: readonly number[];
 }
 
 /** What a partition holds now. */
@@ -245,22 +257,31 @@ export class Partition {
     const { core, memory } = this.#kernel;
     let nodes = 0;
     let pagesMoved = 0;
+    const waitedFor: Set<number> = new Set();
     for (let slices = 0; ; slices++) {
       const tornDown = memory.header(HEADER_TORN_DOWN);
       const moves = memory.header(HEADER_MOVES);
       const status = core.rescindLogical(this.lpid, RESCIND_FORCED, cookie);
+      if (status === H_LONG_BUSY_10_MSEC) {
+        await nextTurn(1);
+        continue;
+      }
       const moved = (memory.header(HEADER_MOVES) - moves) >>> 0;
       const torn = (memory.header(HEADER_TORN_DOWN) - tornDown) >>> 0;
       nodes += torn;
       pagesMoved += moved;
       if (moved > 0) this.#kernel.wake();
       // Somebody else's rescind of a larger subtree may have finished this one between two slices (RS7).
-      if (status === H_PARAMETER && slices > 0) return { nodes, slices, pagesMoved };
+      if (status === H_PARAMETER && slices > 0)
+        return { nodes, slices, pagesMoved, waitedFor: [...waitedFor] };
       this.#kernel.settle("H_RESCIND_LOGICAL", status, `cookie ${cookie}`);
-      if (status !== H_PARTIAL) return { nodes, slices, pagesMoved };
-      // Steps are left over only when a page that must move finds no frame: wait until some view is released.
-      const waitsForFrames = memory.header(HEADER_BUDGET_LEFT) > 0;
-      await nextTurn(waitsForFrames ? 1 : 0);
+      if (status !== H_PARTIAL) return { nodes, slices, pagesMoved, waitedFor: [...waitedFor] };
+      const user = memory.header(memory.thread + THREAD_WAITS_FOR);
+      if (user !== 0) waitedFor.add(user - 1);
+      // Steps are left over only when there is nothing to do but wait: for a use that began before, or for a free frame.
+      const mustWait = memory.header(memory.thread + THREAD_BUDGET_LEFT) > 0;
+      await nextTurn(mustWait ? 1 : 0);
+      this.#kernel.checkOpen();
     }
   }
 
@@ -314,6 +335,13 @@ export class Partition {
     return this.#kernel.memory.result;
   }
 
+  /** As #examine(), and begins a use: a forced rescind waits until endUse(). */
+  #begin(hcall: string, address: number, length: number, need: number): number {
+    const status = this.#kernel.core.beginUse(this.lpid, address, length, need);
+    if (status < 0) throw new HcallError(hcall, status, `address ${address}, length ${length}`);
+    return this.#kernel.memory.result;
+  }
+
   /** The pieces of an examined range that is not in one: offset in the table's memory, start and length. */
   *#pieces(hcall: string, address: number, length: number, need: number): Iterable<[number, number, number]> {
     for (let done = 0; done < length; ) {
@@ -336,9 +364,18 @@ export class Partition {
 
   /** Copies a range of its memory into `target`. @throws HcallError as read(). */
   readInto(address: number, target: Uint8Array): void {
+    const { length } = target;
+    const offset = this.#begin("H_READ", address, length, NEED_READ);
+    try {
+      this.#copyOut(offset, address, target);
+    } finally {
+      this.#kernel.core.endUse();
+    }
+  }
+
+  #copyOut(offset: number, address: number, target: Uint8Array): void {
     const { bytes } = this.#kernel.memory;
     const { length } = target;
-    const offset = this.#examine("H_READ", address, length, NEED_READ);
     if (offset < 0) {
       for (const [at, start, run] of this.#pieces("H_READ", address, length, NEED_READ)) {
         target.set(bytes.subarray(at, at + run), start);
@@ -349,9 +386,17 @@ export class Partition {
 
   /** Copies `source` into its memory. @throws HcallError as read(), for the right to write. */
   write(address: number, source: Uint8Array): void {
+    const offset = this.#begin("H_WRITE", address, source.length, NEED_WRITE);
+    try {
+      this.#copyIn(offset, address, source);
+    } finally {
+      this.#kernel.core.endUse();
+    }
+  }
+
+  #copyIn(offset: number, address: number, source: Uint8Array): void {
     const { bytes } = this.#kernel.memory;
     const { length } = source;
-    const offset = this.#examine("H_WRITE", address, length, NEED_WRITE);
     if (offset < 0) {
       for (const [at, start, run] of this.#pieces("H_WRITE", address, length, NEED_WRITE)) {
         bytes.set(source.subarray(start, start + run), at);
@@ -416,6 +461,20 @@ export class Partition {
   }
 
   // -------------------------------------------------------------- queues and events
+
+  /** Its open virtual adapters: in a worker, how the partition learns whom it can grant to. */
+  get adapters(): VirtualAdapter[] {
+    const { memory, partitionOf } = this.#kernel;
+    const adapters: VirtualAdapter[] = [];
+    let slot = partitionWord(memory, this.lpid, PARTITION_ENDS);
+    for (; slot !== 0; slot = endWord(memory, slot, END_NEXT)) {
+      if (endWord(memory, slot, END_STATE) !== END_OPEN) continue;
+      const far = endWord(memory, slot, END_PARTNER);
+      const partner = partitionOf(endWord(memory, far, END_OWNER));
+      adapters.push(new VirtualAdapter(this, unitAddress(memory, slot), partner, unitAddress(memory, far)));
+    }
+    return adapters;
+  }
 
   /** Rings the doorbell behind a port (KI5). Not there yet. @throws HcallError H_FUNCTION */
   ring(address: number): void {

@@ -5,6 +5,7 @@
 import type { TableMemory } from "./binding.js";
 import {
   COOKIE_SLOTS,
+  END_GENERATION,
   HEADER_ENDS_AT,
   HEADER_PARTITIONS_AT,
   HEADER_STRUCTURES_AT,
@@ -44,6 +45,7 @@ import {
   TYPE_IPI,
   TYPE_MEMORY,
   TYPE_MMIO,
+  UNIT_SLOTS,
 } from "./layout.js";
 
 /** The kinds of resource, in the order of the logical spaces. */
@@ -160,4 +162,9 @@ export function structureOfCookie(memory: TableMemory, cookie: number): Structur
 /** A word of an adapter end. */
 export function endWord(memory: TableMemory, slot: number, offset: number): number {
   return memory.words[(memory.header(HEADER_ENDS_AT) + slot * 64 + offset) / 4] as number;
+}
+
+/** The unit address of an adapter end. */
+export function unitAddress(memory: TableMemory, slot: number): number {
+  return endWord(memory, slot, END_GENERATION) * UNIT_SLOTS + slot;
 }

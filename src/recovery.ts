@@ -5,7 +5,7 @@
 import { nextTurn } from "./clock.js";
 import { LparError } from "./errors.js";
 import type { Kernel } from "./kernel.js";
-import { H_PARTIAL, HEADER_BUDGET } from "./layout.js";
+import { H_LONG_BUSY_10_MSEC, H_PARTIAL, HEADER_BUDGET } from "./layout.js";
 import { onAbort, type WaitOptions } from "./stream.js";
 
 /** One failure of one incarnation, from the notice to the stop. */
@@ -17,6 +17,8 @@ export class Recovery {
   #timer: { cancel(): void } | undefined;
   #graceOver = false;
   #isRunning = false;
+  /** Whether views of an exited thread may be on record. */
+  #hasViews = false;
   #ended = false;
 
   /** @param done is called once the partition has stopped. */
@@ -26,11 +28,23 @@ export class Recovery {
     this.#done = done;
   }
 
-  /** Begins: the client's part at once, the server's part after `graceMs`, or at once if that is 0. */
-  start(graceMs: number): void {
+  /**
+   * Begins: the client's part at once, the server's part after `graceMs`, or at once if that is 0.
+   * @param exited settles when the thread of the partition has exited, if it has one: nothing is taken away before.
+   */
+  start(graceMs: number, exited?: Promise<unknown>): void {
     if (graceMs > 0) this.#timer = this.#kernel.clock.setTimeout(() => this.endGrace(), graceMs);
     else this.#graceOver = true;
-    this.#run();
+    if (exited === undefined) {
+      this.#run();
+      return;
+    }
+    this.#isRunning = true;
+    this.#hasViews = true;
+    void exited.then(() => {
+      this.#isRunning = false;
+      if (!this.#ended) this.#run();
+    });
   }
 
   /** The grace period is over, or nobody waits for its end any more. */
@@ -72,10 +86,15 @@ export class Recovery {
   #slice(): boolean {
     const { core, memory } = this.#kernel;
     const budget = memory.header(HEADER_BUDGET);
-    const work = this.#graceOver ? core.recoverServer : core.recoverClient;
+    const work = this.#hasViews ? core.endViews : this.#graceOver ? core.recoverServer : core.recoverClient;
     const status = work(this.#lpid, budget);
+    if (status === H_LONG_BUSY_10_MSEC) return true;
     this.#kernel.settle("recovery", status);
     if (status === H_PARTIAL) return true;
+    if (this.#hasViews) {
+      this.#hasViews = false;
+      return true;
+    }
     if (this.#graceOver) this.#stop();
     return false;
   }

@@ -25,11 +25,14 @@ import {
   HEADER_SPACE_PAGES,
   HEADER_STAGING_AT,
   HEADER_STAGING_MAP_AT,
+  HEADER_STAGING_OWNERS_AT,
   HEADER_STAGING_PAGES,
   HEADER_STRUCTURES_AT,
   HEADER_STRUCTURES_MAX,
   HEADER_TABLE_BYTES,
   HEADER_TABLES_AT,
+  HEADER_THREADS_AT,
+  HEADER_THREADS_MAX,
   HEADER_VERSION,
   LAYOUT_MAGIC,
   LAYOUT_VERSION,
@@ -40,12 +43,15 @@ import {
   PROBLEMS_MAX,
   SPACE_COUNT,
   STRUCTURE_BYTES,
+  THREAD_BYTES,
 } from "./layout.js";
 
 /** What a table is sized for, all in whole units. */
 export interface Capacities {
   readonly frames: number;
   readonly partitions: number;
+  /** Threads that can change the table at once, the owner among them. */
+  readonly threads: number;
   readonly structures: number;
   readonly ends: number;
   readonly pins: number;
@@ -76,7 +82,7 @@ function eventEntries(partitions: number): number {
  * @returns the header's words, and the bytes that the whole table takes.
  */
 export function layOut(capacities: Capacities): { words: HeaderWord[]; bytes: number } {
-  const { frames, partitions, structures, ends, pins, stagingPages, spacePages } = capacities;
+  const { frames, partitions, threads, structures, ends, pins, stagingPages, spacePages } = capacities;
   const tableBytes = spacePages.reduce((sum, pages) => sum + pages * 8 + mapBytes(pages), 0);
   const events = eventEntries(partitions);
   const arenaBytes = mapBytes(frames) + Math.ceil(frames / 64) * 8;
@@ -84,6 +90,7 @@ export function layOut(capacities: Capacities): { words: HeaderWord[]; bytes: nu
     [HEADER_MAGIC, LAYOUT_MAGIC],
     [HEADER_VERSION, LAYOUT_VERSION],
     [HEADER_PARTITIONS_MAX, partitions],
+    [HEADER_THREADS_MAX, threads],
     [HEADER_STRUCTURES_MAX, structures],
     [HEADER_ENDS_MAX, ends],
     [HEADER_FRAMES_MAX, frames],
@@ -102,6 +109,7 @@ export function layOut(capacities: Capacities): { words: HeaderWord[]; bytes: nu
     words.push([word, at]);
     at += bytes;
   };
+  place(HEADER_THREADS_AT, threads * THREAD_BYTES);
   place(HEADER_PARTITIONS_AT, (partitions + 1) * PARTITION_BYTES);
   place(HEADER_STRUCTURES_AT, (structures + 1) * STRUCTURE_BYTES);
   place(HEADER_ENDS_AT, (ends + 1) * END_BYTES);
@@ -113,6 +121,7 @@ export function layOut(capacities: Capacities): { words: HeaderWord[]; bytes: nu
   place(HEADER_FRAME_PINS_AT, frames * 4);
   place(HEADER_AUDIT_AT, PROBLEMS_MAX * PROBLEM_BYTES + Math.ceil(frames / 64) * 8);
   place(HEADER_STAGING_MAP_AT, mapBytes(stagingPages));
+  place(HEADER_STAGING_OWNERS_AT, stagingPages * 4);
   place(HEADER_STAGING_AT, stagingPages * PAGE_BYTES, PAGE_BYTES);
   place(HEADER_FRAMES_AT, frames * PAGE_BYTES, PAGE_BYTES);
   words.push([HEADER_END_AT, at]);

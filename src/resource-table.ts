@@ -1,9 +1,10 @@
 /**
  * The partition manager: owns the physical memory and every table; creates, fails, recovers and restarts partitions.
  */
+import type { Worker } from "node:worker_threads";
 import { VirtualAdapter } from "./adapter.js";
 import { type AuditReport, auditTable } from "./audit.js";
-import { coreModule, createMemory } from "./binding.js";
+import { coreModule, createMemory, type TableMemory } from "./binding.js";
 import { type Clock, systemClock } from "./clock.js";
 import { checkBytes, checkInteger, HcallError, LparError } from "./errors.js";
 import { Kernel } from "./kernel.js";
@@ -16,12 +17,15 @@ import {
   PARTITIONS_LIMIT,
   SPACE_PAGES_LIMIT,
   STRUCTURES_LIMIT,
+  THREADS_LIMIT,
 } from "./layout.js";
 import { Partition } from "./partition.js";
 import { type ResourceType, spaceOfType, typeCode, unitOf } from "./records.js";
 import { Recovery } from "./recovery.js";
+import { type RestartPolicy, Restarts } from "./restart.js";
 import { inspectTable, type TableSnapshot } from "./snapshot.js";
-import { Stream, type WaitOptions } from "./stream.js";
+import { onAbort, Stream, type WaitOptions } from "./stream.js";
+import { offerHandle, startWorker, type ThreadHandle, type ThreadOptions, watchExit } from "./threads.js";
 
 /** What a table is sized for. Everything is allocated at creation; nothing grows later. */
 export interface TableOptions {
@@ -43,6 +47,8 @@ export interface TableOptions {
   };
   /** Virtual adapters that can exist at once, 1 to 32767. Default: one for each pair, but at most 32 per partition. */
   readonly adapters?: number;
+  /** Worker threads that can be partitions at once, 1 to 1022. Default: one for each partition, but at most 255. */
+  readonly threads?: number;
   /** Zero-copy views that can exist at once, 1 to 2^20. Default 4096. */
   readonly views?: number;
   /** Bytes in which batches live, a multiple of 4096. Default 4 MiB. */
@@ -79,11 +85,16 @@ export interface ResourceOptions {
 
 /** Something that happened to the table, seen by its owner. */
 export interface TableEvent {
-  readonly type: "partition-failed" | "partition-recovered" | "partition-restarted" | "partition-destroyed";
+  readonly type:
+    | "partition-failed"
+    | "partition-recovered"
+    | "partition-restarted"
+    | "partition-destroyed"
+    | "partition-given-up";
   readonly lpid: number;
   /** Milliseconds of the table's clock. */
   readonly at: number;
-  /** Of "partition-failed": what fail() was told. */
+  /** Of "partition-failed": what fail() was told, or how the thread ended. Of "partition-given-up": why. */
   readonly reason?: string;
 }
 
@@ -92,6 +103,15 @@ interface Description {
   readonly partition: Partition;
   readonly resources: ResourceOptions[];
   recovery: Recovery | undefined;
+  thread: Thread | undefined;
+}
+
+/** The thread that a partition is. */
+interface Thread {
+  readonly slot: number;
+  readonly worker: Worker;
+  /** Settles with the reason when the thread has exited and what it was in the middle of is mended. */
+  readonly exited: Promise<string>;
 }
 
 /** Events kept for the first who asks for them. */
@@ -111,7 +131,7 @@ function defaultAdapters(partitions: number): number {
   return Math.max(1, Math.min(pairs, partitions * 32, (ENDS_LIMIT - 1) / 2));
 }
 
-function openKernel(options: TableOptions): Kernel {
+function openMemory(options: TableOptions): TableMemory {
   const spaceBytes = SPACE_PAGES_LIMIT * PAGE_BYTES;
   const memory = checkBytes(
     "memory",
@@ -124,6 +144,7 @@ function openKernel(options: TableOptions): Kernel {
   const structures = checkInteger("grants", options.grants ?? 65536, 1, STRUCTURES_LIMIT);
   const most = Math.floor((ENDS_LIMIT - 1) / 2);
   const adapters = checkInteger("adapters", options.adapters ?? defaultAdapters(partitions), 1, most);
+  const workers = checkInteger("threads", options.threads ?? Math.min(partitions, 255), 1, THREADS_LIMIT - 1);
   const pins = checkInteger("views", options.views ?? 4096, 1, 2 ** 20);
   const staging = checkBytes("staging", options.staging ?? 2 ** 22, PAGE_BYTES, 2 ** 31, PAGE_BYTES);
   const space = options.logicalSpace ?? memory * 2;
@@ -138,13 +159,41 @@ function openKernel(options: TableOptions): Kernel {
   const capacities = {
     frames: memory / PAGE_BYTES,
     partitions,
+    threads: workers + 1,
     structures,
     ends: adapters * 2,
     pins,
     stagingPages: staging / PAGE_BYTES,
     spacePages,
   };
-  return new Kernel(createMemory(capacities, options.module ?? coreModule()), options.clock ?? systemClock);
+  return createMemory(capacities, options.module ?? coreModule());
+}
+
+/** How spawn() starts a partition's thread. */
+export interface SpawnOptions extends ThreadOptions {
+  /** What happens when the thread has ended and the partition is recovered. Default "never". */
+  readonly restart?: RestartPolicy;
+  /** Ends the thread, and its restarts. */
+  readonly signal?: AbortSignal;
+}
+
+/** A partition that is a worker thread. */
+export class PartitionWorker {
+  readonly partition: Partition;
+  /** The thread; after a restart another one. */
+  worker!: Worker;
+  readonly #terminate: () => Promise<void>;
+
+  /** Made by ResourceTable.spawn(). */
+  constructor(partition: Partition, terminate: () => Promise<void>) {
+    this.partition = partition;
+    this.#terminate = terminate;
+  }
+
+  /** Ends the thread and its restarts. Resolves when the partition is recovered. */
+  terminate(): Promise<void> {
+    return this.#terminate();
+  }
 }
 
 export class ResourceTable implements AsyncDisposable {
@@ -154,10 +203,14 @@ export class ResourceTable implements AsyncDisposable {
   readonly #streams: Set<Stream<TableEvent>> = new Set();
   #backlog: TableEvent[] = [];
 
-  private constructor(kernel: Kernel, gracePeriodMs: number) {
-    this.#kernel = kernel;
+  private constructor(memory: TableMemory, clock: Clock, gracePeriodMs: number) {
+    this.#kernel = new Kernel(memory, clock, (lpid) => {
+      const partition = this.partition(lpid);
+      if (partition === undefined) throw new LparError("LPAR_NOT_FOUND", `there is no partition ${lpid}`);
+      return partition;
+    });
     this.#gracePeriodMs = gracePeriodMs;
-    kernels.set(this, kernel);
+    kernels.set(this, this.#kernel);
   }
 
   /** @throws RangeError for options out of range, naming the option, the value and its bounds. */
@@ -166,7 +219,7 @@ export class ResourceTable implements AsyncDisposable {
     if (typeof grace !== "number" || !(grace >= 0 && grace <= 2 ** 31 - 1)) {
       throw new RangeError(`gracePeriodMs is ${String(grace)}; it must be from 0 to ${2 ** 31 - 1}`);
     }
-    return new ResourceTable(openKernel(options), grace);
+    return new ResourceTable(openMemory(options), options.clock ?? systemClock, grace);
   }
 
   #describe(partition: Partition): Description {
@@ -195,7 +248,12 @@ export class ResourceTable implements AsyncDisposable {
     const status = this.#kernel.core.createPartition(memory / PAGE_BYTES, lmb / PAGE_BYTES);
     this.#kernel.settle("createPartition", status, `"${name}", ${memory} bytes in LMBs of ${lmb}`);
     const partition = new Partition(this.#kernel, this.#kernel.memory.result, name);
-    this.#descriptions.set(partition.lpid, { partition, resources: [], recovery: undefined });
+    this.#descriptions.set(partition.lpid, {
+      partition,
+      resources: [],
+      recovery: undefined,
+      thread: undefined,
+    });
     return partition;
   }
 
@@ -263,14 +321,129 @@ export class ResourceTable implements AsyncDisposable {
     return Array.from(this.#descriptions.values(), ({ partition }) => partition);
   }
 
-  /** Starts a worker thread as a partition. Not there yet. */
-  spawn(): never {
-    throw new LparError("LPAR_UNSUPPORTED", "partitions in worker threads are not supported yet");
+  /**
+   * Starts a worker thread whose code at `url` is the partition: `currentPartition()` of `lpar/worker` is its own object
+   * of the same class. The end of the thread, however it comes, is the failure of the partition (FA5).
+   * @returns when the thread runs.
+   * @throws LparError LPAR_HAS_THREAD if it has one; HcallError H_PARAMETER if it does not run, H_NO_MEM when
+   * TableOptions.threads are used up; what the worker threw, if it ends before it runs.
+   */
+  async spawn(partition: Partition, url: URL, options: SpawnOptions = {}): Promise<PartitionWorker> {
+    this.#kernel.checkOpen();
+    options.signal?.throwIfAborted();
+    const description = this.#describe(partition);
+    const restarts = new Restarts(options.restart);
+    const worker = new PartitionWorker(partition, async () => {
+      stopListening();
+      restarts.stop();
+      if (description.thread !== undefined) this.#begin(description, false, "terminated");
+      await this.recovered(partition);
+    });
+    const stopListening = onAbort(options.signal, () => void worker.terminate());
+    await this.#start(description, url, options, restarts, worker);
+    return worker;
   }
 
-  /** Makes a worker a partition's thread. Not there yet. */
-  attach(): never {
-    throw new LparError("LPAR_UNSUPPORTED", "partitions in worker threads are not supported yet");
+  async #start(
+    description: Description,
+    url: URL,
+    options: SpawnOptions,
+    restarts: Restarts,
+    owner: PartitionWorker,
+  ): Promise<void> {
+    const thread = this.#openThread(description, (handle) => startWorker(handle, url, options));
+    owner.worker = thread.worker;
+    void thread.exited.then(async (reason) => {
+      await this.recovered(description.partition);
+      if (!this.#kernel.isClosed) this.#again(description, url, options, restarts, owner, reason);
+    });
+    await new Promise<void>((resolve, reject) => {
+      thread.worker.once("online", resolve);
+      void thread.exited.then((reason) => reject(new LparError("LPAR_THREAD_ENDED", reason)));
+    });
+  }
+
+  /** What the restart policy says after the thread has ended and the partition is recovered. */
+  #again(
+    description: Description,
+    url: URL,
+    options: SpawnOptions,
+    restarts: Restarts,
+    owner: PartitionWorker,
+    reason: string,
+  ): void {
+    const { partition } = description;
+    if (this.#descriptions.get(partition.lpid) !== description || partition.state !== "stopped") return;
+    const delay = restarts.next();
+    if (delay === undefined) {
+      if (restarts.done > 0) {
+        const why = `it ended after ${restarts.done} restarts: ${reason}`;
+        this.#emit("partition-given-up", partition.lpid, why);
+      }
+      return;
+    }
+    this.#kernel.clock.setTimeout(() => {
+      if (this.#kernel.isClosed || restarts.isStopped || partition.state !== "stopped") return;
+      try {
+        this.restart(partition);
+        this.#start(description, url, options, restarts, owner).catch(() => {
+          // The thread's end is told as the failure of the partition.
+        });
+      } catch (error) {
+        if (!(error instanceof HcallError)) throw error;
+        this.#emit("partition-given-up", partition.lpid, error.message);
+      }
+    }, delay);
+  }
+
+  /**
+   * Makes an existing worker a partition's thread, as a pool needs it: there `currentPartition()` of `lpar/worker` waits
+   * for this. The worker's exit is the failure of the partition.
+   * @throws LparError LPAR_HAS_THREAD if the partition has one; HcallError as spawn().
+   */
+  attach(partition: Partition, worker: Worker): void {
+    this.#kernel.checkOpen();
+    const description = this.#describe(partition);
+    const thread = this.#openThread(description, (handle) => {
+      const stopOffering = offerHandle(worker, handle);
+      worker.once("exit", stopOffering);
+      return worker;
+    });
+    void thread;
+  }
+
+  #openThread(description: Description, start: (handle: ThreadHandle) => Worker): Thread {
+    const { partition } = description;
+    if (description.thread !== undefined) {
+      throw new LparError("LPAR_HAS_THREAD", `partition "${partition.name}" is a worker thread already`);
+    }
+    const { core, memory } = this.#kernel;
+    const status = core.openThread(partition.lpid);
+    this.#kernel.settle("spawn", status, `"${partition.name}" is ${partition.state}`);
+    const slot = memory.result;
+    const names = Array.from(
+      this.#descriptions.values(),
+      (one) => [one.partition.lpid, one.partition.name] as const,
+    );
+    const handle = { memory: memory.memory, module: memory.module, slot, lpid: partition.lpid, names };
+    let worker: Worker;
+    try {
+      worker = start(handle);
+    } catch (error) {
+      core.reapThread(slot);
+      throw error;
+    }
+    this.#kernel.share();
+    const exited = watchExit(this.#kernel, slot, worker);
+    const thread = { slot, worker, exited };
+    description.thread = thread;
+    void exited.then((reason) => {
+      description.thread = undefined;
+      if (this.#kernel.isClosed) return;
+      this.#kernel.wake();
+      this.#begin(description, false, reason, exited);
+    });
+    return thread;
   }
 
   /**
@@ -282,7 +455,8 @@ export class ResourceTable implements AsyncDisposable {
     this.#begin(this.#describe(partition), false, reason);
   }
 
-  #begin(description: Description, orderly: boolean, reason?: string): void {
+  /** @param ended of a thread that has exited already: its views are on record. */
+  #begin(description: Description, orderly: boolean, reason?: string, ended?: Promise<unknown>): void {
     const { partition } = description;
     if (partition.state !== "running") return;
     const { core, memory } = this.#kernel;
@@ -295,7 +469,10 @@ export class ResourceTable implements AsyncDisposable {
     description.recovery = recovery;
     this.#emit("partition-failed", partition.lpid, reason);
     this.#kernel.wake();
-    recovery.start(owesGrace ? this.#gracePeriodMs : 0);
+    const { thread } = description;
+    // Death is the exit of the thread, not the end of terminate(): until then nothing may be assumed of it.
+    if (thread !== undefined) void thread.worker.terminate();
+    recovery.start(owesGrace ? this.#gracePeriodMs : 0, ended ?? thread?.exited);
   }
 
   /** Resolves when the partition's resources are recovered; at once if it does not have to be. */
@@ -366,13 +543,23 @@ export class ResourceTable implements AsyncDisposable {
     return inspectTable(this.#kernel.memory, (lpid) => this.#descriptions.get(lpid)?.partition.name ?? "");
   }
 
-  /** Ends every stream and wait; recoveries that run are abandoned. The memory is freed with the last reference. */
+  /**
+   * Ends every stream, wait and thread; recoveries that run are abandoned. The memory is freed with the last reference.
+   * @returns when all threads have exited.
+   */
   async close(): Promise<void> {
     if (this.#kernel.isClosed) return;
     this.#kernel.close();
-    for (const { recovery } of this.#descriptions.values()) recovery?.abandon();
+    const ends: Promise<unknown>[] = [];
+    for (const { recovery, thread } of this.#descriptions.values()) {
+      recovery?.abandon();
+      if (thread === undefined) continue;
+      void thread.worker.terminate();
+      ends.push(thread.exited);
+    }
     for (const stream of this.#streams) stream.end();
     this.#kernel.wake();
+    await Promise.all(ends);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -4,7 +4,6 @@
 import type { TableMemory } from "./binding.js";
 import {
   END_CLOSED,
-  END_GENERATION,
   END_NEXT,
   END_OPEN,
   END_OWNER,
@@ -40,7 +39,6 @@ import {
   PARTITION_QUARANTINED,
   PARTITION_RESCINDED,
   PARTITION_STATE,
-  UNIT_SLOTS,
 } from "./layout.js";
 import {
   endWord,
@@ -51,6 +49,7 @@ import {
   readStructure,
   type Structure,
   stateName,
+  unitAddress,
   unitOf,
 } from "./records.js";
 
@@ -152,7 +151,7 @@ function snapshotAdapters(memory: TableMemory, first: number): AdapterSnapshot[]
     if (state !== END_OPEN && state !== END_CLOSED) break;
     const isOpen = state === END_OPEN;
     adapters.push({
-      unitAddress: endWord(memory, slot, END_GENERATION) * UNIT_SLOTS + slot,
+      unitAddress: unitAddress(memory, slot),
       state: isOpen ? "open" : "closed",
       partner: isOpen ? endWord(memory, endWord(memory, slot, END_PARTNER), END_OWNER) : 0,
       quota: endWord(memory, slot, END_QUOTA),

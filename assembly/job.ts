@@ -1,0 +1,102 @@
+/**
+ * Jobs: bringing a range that is too large for the undo log in line with the records that name it. The same code does
+ * the bulk of a call that gives a range back (right after its commit) and mends what a thread left that stopped on the
+ * way; it may run again from the start at any time.
+ *
+ *     state of the structure                     its pages
+ *     owned, shared                              as they are: the call that wrote them has committed
+ *     shared and under revocation, rescinded     rescinded, taken
+ *     returning                                  unmapped, taken
+ *     any other                                  unmapped, free; of an LMB that was never committed the frames too
+ */
+import {
+  ENTRY_FRAME,
+  ENTRY_VALID,
+  FLAG_REVOKING,
+  JOB_ARENA,
+  JOB_MOVE,
+  JOB_PAGES,
+  JOB_PIN,
+  JOB_STAGING,
+  SPACE_MEMORY,
+  STRUCTURE_FREE,
+  STRUCTURE_OWNED,
+  STRUCTURE_RESCINDED,
+  STRUCTURE_RETURNING,
+  STRUCTURE_SHARED,
+  THREAD_JOB,
+  THREAD_JOB_COUNT,
+  THREAD_JOB_LPID,
+  THREAD_JOB_PAGE,
+  THREAD_JOB_SLOT,
+  THREAD_JOB_SPACE,
+} from "../src/layout";
+import { freeArena } from "./arena";
+import { hasFlag, stateOf, structureAt } from "./control";
+import { fillFrames } from "./frame";
+import { commit, THREAD } from "./log";
+import { followOwner } from "./move";
+import { entryOf, freePages, rescindPages, spaceAt, unmapPages } from "./page";
+import { partitionAt } from "./partition";
+import { endPin } from "./pin";
+import { freeRun } from "./staging";
+import { threadWord } from "./thread";
+
+/** Frees the frames that the entries of an uncommitted LMB name; nothing was written to them. */
+function freeUnusedFrames(at: usize, page: u32, count: u32): void {
+  for (let i: u32 = 0; i < count; i++) {
+    const entry = entryOf(at, page + i);
+    if ((entry & ENTRY_VALID) == 0) continue;
+    fillFrames(entry & ENTRY_FRAME, 1, true);
+    unmapPages(at, page + i, 1);
+  }
+}
+
+function settlePages(slot: u32, lpid: u32, space: u32, page: u32, count: u32): void {
+  const structure = structureAt(slot);
+  const at = spaceAt(partitionAt(lpid), space);
+  const state = stateOf(structure);
+  if (state == STRUCTURE_OWNED) return;
+  if (state == STRUCTURE_SHARED && !hasFlag(structure, FLAG_REVOKING)) return;
+  if (state == STRUCTURE_SHARED || state == STRUCTURE_RESCINDED) rescindPages(at, page, count);
+  else if (state == STRUCTURE_RETURNING) unmapPages(at, page, count);
+  else {
+    if (state == STRUCTURE_FREE && space == SPACE_MEMORY) freeUnusedFrames(at, page, count);
+    freePages(at, page, count);
+  }
+}
+
+/** Does the job that stands in a thread record, this thread's or a dead one's. */
+export function settleJob(thread: usize): void {
+  const slot = threadWord(thread, THREAD_JOB_SLOT);
+  const lpid = threadWord(thread, THREAD_JOB_LPID);
+  const page = threadWord(thread, THREAD_JOB_PAGE);
+  const count = threadWord(thread, THREAD_JOB_COUNT);
+  switch (threadWord(thread, THREAD_JOB)) {
+    case JOB_PAGES:
+      settlePages(slot, lpid, threadWord(thread, THREAD_JOB_SPACE), page, count);
+      break;
+    case JOB_STAGING:
+      freeRun(page, count);
+      break;
+    case JOB_ARENA:
+      freeArena(partitionAt(lpid), page, count);
+      break;
+    case JOB_PIN:
+      endPin(slot);
+      break;
+    case JOB_MOVE:
+      followOwner(structureAt(slot), page, count);
+      break;
+    default:
+      break;
+  }
+  commit();
+  store<u32>(thread, 0, THREAD_JOB);
+}
+
+/** What was put has happened, and what it begins is done: a state that may stand if the thread stops here. */
+export function settle(): void {
+  commit();
+  if (threadWord(THREAD, THREAD_JOB) != 0) settleJob(THREAD);
+}

@@ -1,0 +1,129 @@
+/**
+ * Thread records: one per thread that may change the table; slot 0 is the thread that owns it.
+ *
+ *     0    4          8    12        16                    40      44       48     64    128   144  ... 256
+ *     name generation lpid log count job, five words       reaping starting result epoch entry rest     log
+ *
+ * `name` is what the thread writes into the lock: slot + 1 and a generation, so that a name is never used twice in
+ * living memory. Everything here is written by the thread itself, or by the owner when it has none or it is dead.
+ */
+import {
+  H_NO_MEM,
+  H_PARAMETER,
+  H_SUCCESS,
+  HEADER_EPOCH,
+  HEADER_THREADS_AT,
+  HEADER_THREADS_MAX,
+  HEADER_THREADS_USED,
+  LOCK_GENERATION_LIMIT,
+  LOCK_GENERATION_SHIFT,
+  THREAD_BYTES,
+  THREAD_EPOCH,
+  THREAD_GENERATION,
+  THREAD_LPID,
+  THREAD_NAME,
+  THREAD_RESULT,
+  THREADS_LIMIT,
+} from "../src/layout";
+import { decodeInteger } from "./decode";
+import { put, THREAD } from "./log";
+import { header, NONE, setHeader, setResult } from "./memory";
+import { decodePartition, isRunning } from "./partition";
+
+if (THREAD_RESULT % 8 != 0 || THREAD_BYTES % 64 != 0) ERROR("a thread record is made of cache lines");
+if ((THREADS_LIMIT + 1) >> LOCK_GENERATION_SHIFT != 1) ERROR("a slot fits its bits of the name");
+
+export function threadAt(slot: u32): usize {
+  return <usize>header(HEADER_THREADS_AT) + <usize>slot * THREAD_BYTES;
+}
+
+export function threadWord(thread: usize, offset: usize): u32 {
+  return load<u32>(thread + offset);
+}
+
+/** The slot of the thread that runs this. */
+export function ownSlot(): u32 {
+  return <u32>((THREAD - <usize>header(HEADER_THREADS_AT)) / THREAD_BYTES);
+}
+
+function takeSlot(slot: u32, lpid: u32): void {
+  const thread = threadAt(slot);
+  const old = threadWord(thread, THREAD_GENERATION);
+  const generation = old == u32(LOCK_GENERATION_LIMIT) ? 1 : old + 1;
+  put(thread + THREAD_GENERATION, generation);
+  put(thread + THREAD_LPID, lpid);
+  put(thread + THREAD_NAME, (generation << LOCK_GENERATION_SHIFT) | (slot + 1));
+  if (slot >= header(HEADER_THREADS_USED)) setHeader(HEADER_THREADS_USED, slot + 1);
+}
+
+/** Makes whoever opens the table its owner. */
+export function openThreads(): void {
+  setHeader(HEADER_EPOCH, 1);
+  takeSlot(0, 0);
+}
+
+/** A slot for the thread that is to be a running partition. R4: the slot. H_NO_MEM when all are in use. */
+export function openThread(lpid: f64): i32 {
+  const partition = decodePartition(lpid);
+  if (partition == 0 || !isRunning(partition)) return H_PARAMETER;
+  for (let slot: u32 = 1; slot < header(HEADER_THREADS_MAX); slot++) {
+    if (threadWord(threadAt(slot), THREAD_NAME) != 0) continue;
+    takeSlot(slot, decodeInteger(lpid));
+    setResult(f64(slot));
+    return H_SUCCESS;
+  }
+  return H_NO_MEM;
+}
+
+/** The slot that a caller's number names if some other thread has it; else NONE. */
+export function decodeSlot(slot: f64): u32 {
+  const index = decodeInteger(slot);
+  if (index == 0 || index >= header(HEADER_THREADS_MAX)) return NONE;
+  return threadWord(threadAt(index), THREAD_NAME) == 0 ? NONE : index;
+}
+
+export function freeSlot(slot: u32): void {
+  put(threadAt(slot) + THREAD_NAME, 0);
+  put(threadAt(slot) + THREAD_LPID, 0);
+}
+
+// ---------------------------------------------------------------- uses: what a revocation must wait for
+
+/**
+ * A use of translations begins: from here to leaveUse() whoever revokes waits. The store is atomic, and so is every load
+ * of an entry after it: either the one who revokes sees this use, or this use sees what was revoked.
+ */
+export function enterUse(): void {
+  atomic.store<u32>(THREAD, atomic.load<u32>(HEADER_EPOCH), THREAD_EPOCH);
+}
+
+export function leaveUse(): void {
+  atomic.store<u32>(THREAD, 0, THREAD_EPOCH);
+}
+
+/** A call that changes the table is no use; one that a trap left open ends here. */
+export function endStaleUse(): void {
+  if (load<u32>(THREAD, THREAD_EPOCH) != 0) leaveUse();
+}
+
+/** What is revoked by now can be in use only by uses older than the epoch that this answers. */
+export function nextEpoch(): u32 {
+  const epoch = atomic.add<u32>(HEADER_EPOCH, 1) + 1;
+  // 0 would say that no use runs.
+  return epoch != 0 ? epoch : atomic.add<u32>(HEADER_EPOCH, 1) + 1;
+}
+
+/** The slot of another thread whose running use is older than the epoch, or NONE. */
+export function olderUse(epoch: u32): u32 {
+  const own = ownSlot();
+  for (let slot: u32 = 0; slot < header(HEADER_THREADS_USED); slot++) {
+    const began = atomic.load<u32>(threadAt(slot), THREAD_EPOCH);
+    if (began != 0 && <i32>(began - epoch) < 0 && slot != own) return slot;
+  }
+  return NONE;
+}
+
+/** The use of a thread that has exited is over. */
+export function endUseOf(slot: u32): void {
+  atomic.store<u32>(threadAt(slot), 0, THREAD_EPOCH);
+}

@@ -1,0 +1,52 @@
+/**
+ * Restart policies: whether a partition whose thread has ended starts again, and when.
+ */
+import { checkInteger } from "./errors.js";
+
+/** "never", "always", or at most `max` times. `backoffMs` before the first restart, doubled for each one after it. */
+export type RestartPolicy = "never" | "always" | { readonly max: number; readonly backoffMs?: number };
+
+const DEFAULT_BACKOFF_MS = 100;
+const BACKOFF_LIMIT_MS = 30_000;
+
+/** Counts the restarts of one spawned partition. */
+export class Restarts {
+  readonly #max: number;
+  readonly #backoffMs: number;
+  #done = 0;
+  #stopped = false;
+
+  /** @throws RangeError for a policy that is none. */
+  constructor(policy: RestartPolicy = "never") {
+    if (policy === "never") this.#max = 0;
+    else if (policy === "always") this.#max = Number.POSITIVE_INFINITY;
+    else if (typeof policy === "object") this.#max = checkInteger("restart.max", policy.max, 0, 2 ** 31 - 1);
+    else
+      throw new RangeError(
+        `restart is "${String(policy)}"; it must be "never", "always" or { max, backoffMs }`,
+      );
+    const backoff =
+      typeof policy === "object" ? (policy.backoffMs ?? DEFAULT_BACKOFF_MS) : DEFAULT_BACKOFF_MS;
+    this.#backoffMs = checkInteger("restart.backoffMs", backoff, 0, 2 ** 31 - 1);
+  }
+
+  /** Restarts so far. */
+  get done(): number {
+    return this.#done;
+  }
+
+  get isStopped(): boolean {
+    return this.#stopped;
+  }
+
+  /** No more restarts. */
+  stop(): void {
+    this.#stopped = true;
+  }
+
+  /** Milliseconds to wait before the next start, or undefined if there is to be none. */
+  next(): number | undefined {
+    if (this.#stopped || this.#done >= this.#max) return undefined;
+    return Math.min(this.#backoffMs * 2 ** this.#done++, BACKOFF_LIMIT_MS);
+  }
+}
