@@ -65,6 +65,7 @@ test("the regions of a table follow each other without overlapping", () => {
   const { words, bytes } = layOut({
     frames: 100,
     partitions: 3,
+    threads: 4,
     structures: 7,
     ends: 4,
     pins: 5,
@@ -73,6 +74,7 @@ test("the regions of a table follow each other without overlapping", () => {
   });
   const value = new Map(words);
   const regions: [number, number][] = [
+    [layout.HEADER_THREADS_AT, 4 * layout.THREAD_BYTES],
     [layout.HEADER_PARTITIONS_AT, 4 * layout.PARTITION_BYTES],
     [layout.HEADER_STRUCTURES_AT, 8 * layout.STRUCTURE_BYTES],
     [layout.HEADER_ENDS_AT, 5 * layout.END_BYTES],
@@ -84,6 +86,7 @@ test("the regions of a table follow each other without overlapping", () => {
     [layout.HEADER_FRAME_PINS_AT, 400],
     [layout.HEADER_AUDIT_AT, layout.PROBLEMS_MAX * layout.PROBLEM_BYTES + 16],
     [layout.HEADER_STAGING_MAP_AT, mapBytes(2)],
+    [layout.HEADER_STAGING_OWNERS_AT, 2 * 4],
     [layout.HEADER_STAGING_AT, 2 * layout.PAGE_BYTES],
     [layout.HEADER_FRAMES_AT, 100 * layout.PAGE_BYTES],
   ];
