@@ -47,14 +47,14 @@ export function pushEvent(partition: usize, type: u32, lpid: u32, value: f64): v
   const waiting = tail - partitionWord(partition, PARTITION_EVENT_HEAD);
   const isNotice = type == EVENT_PARTNER_FAILED || type == EVENT_PARTNER_RECOVERED;
   const places = isNotice ? header(HEADER_EVENTS_MAX) : header(HEADER_EVENTS_MAX) >> 1;
-  signal();
   if (waiting >= places) {
     const lost = partitionWord(partition, PARTITION_EVENTS_LOST);
     if (lost != 0xffffffff) setPartitionWord(partition, PARTITION_EVENTS_LOST, lost + 1);
-    return;
+  } else {
+    putEvent(eventAt(partition, tail), type, lpid, value);
+    setPartitionWord(partition, PARTITION_EVENT_TAIL, tail + 1);
   }
-  putEvent(eventAt(partition, tail), type, lpid, value);
-  setPartitionWord(partition, PARTITION_EVENT_TAIL, tail + 1);
+  signal();
 }
 
 /** Moves the oldest event to the thread record; H_NOT_FOUND when there is none. A count of lost ones comes after the kept. */

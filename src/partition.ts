@@ -19,6 +19,7 @@ import {
   ENTRY_WRITE,
   H_CLOSED,
   H_LONG_BUSY_10_MSEC,
+  H_NOT_FOUND,
   H_PARAMETER,
   H_PARTIAL,
   HEADER_MOVES,
@@ -155,7 +156,10 @@ export class Partition {
       throw new HcallError("adapter", H_PARAMETER, `neither end belongs to partition ${this.lpid}`);
     }
     const status = this.#kernel.core.adapterBetween(this.lpid, to.#kernel === this.#kernel ? to.lpid : 0);
-    this.#kernel.settle("adapter", status, `no adapter joins partitions ${this.lpid} and ${to.lpid}`);
+    // Nobody to speak of is an adapter of the caller: GR6 calls that a wrong unit address.
+    if (status === H_NOT_FOUND)
+      throw new HcallError("adapter", H_PARAMETER, `no adapter joins partitions ${this.lpid} and ${to.lpid}`);
+    this.#kernel.settle("adapter", status);
     return this.#kernel.memory.result;
   }
 

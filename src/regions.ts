@@ -72,7 +72,7 @@ export function mapBytes(places: number): number {
 
 /** Entries of one event ring: at least two notices for each possible partner, beside as much for the rest. */
 function eventEntries(partitions: number): number {
-  let entries = 64;
+  let entries = 256;
   while (entries < partitions * 2) entries *= 2;
   return entries;
 }

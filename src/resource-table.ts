@@ -476,9 +476,8 @@ export class ResourceTable implements AsyncDisposable {
   }
 
   /** Resolves when the partition's resources are recovered; at once if it does not have to be. */
-  recovered(partition: Partition, options: WaitOptions = {}): Promise<void> {
-    const { recovery } = this.#describe(partition);
-    return recovery?.wait(options) ?? Promise.resolve();
+  async recovered(partition: Partition, options: WaitOptions = {}): Promise<void> {
+    await this.#describe(partition).recovery?.wait(options);
   }
 
   /**

@@ -80,7 +80,7 @@ const SAMPLES: readonly Sample[] = [
       { grant: { by: "client", to: "link", address: 0, length: 4096 } },
       { grant: { by: "third", to: "link", address: 0, length: 4096 } },
       { grant: { by: "server", to: "link", address: 0, length: 4096 }, expect: "H_PARAMETER" },
-      { grant: { by: "server", to: "third", address: 0, length: 4096 }, expect: "H_NOT_FOUND" },
+      { grant: { by: "server", to: "third", address: 0, length: 4096 }, expect: "H_PARAMETER" },
       { grant: { by: "server", to: 999, address: 0, length: 4096 }, expect: "H_PARAMETER" },
       { grant: { by: "server", to: "client", address: -1, length: 1e300 }, expect: "H_PARAMETER" },
       { grant: { by: "server", to: "client", address: "28KiB", length: "8KiB" }, expect: "H_PARAMETER" },
@@ -460,7 +460,7 @@ describe("what is wrong with a scenario is said in one line, before anything run
     [STEP({ audit: {}, note: 1 }), "steps[0].note must be a text, not 1"],
     [
       STEP({ audit: {}, expect: "H_OOPS" }),
-      'steps[0].expect must be one of H_CLOSED, H_DROPPED, H_FUNCTION, H_NO_MEM, H_NOT_FOUND, H_PARAMETER, H_PERMISSION, H_RESCINDED, H_RESOURCE, LPAR_NOT_FOUND, LPAR_RELEASED, not "H_OOPS"',
+      'steps[0].expect must be one of H_CLOSED, H_DROPPED, H_FUNCTION, H_NO_MEM, H_PARAMETER, H_PERMISSION, H_RESCINDED, H_RESOURCE, LPAR_NOT_FOUND, LPAR_RELEASED, not "H_OOPS"',
     ],
     [STEP({ audit: {}, expect: null }), "steps[0].expect must be an object, not null"],
     [STEP({ audit: {}, expect: { nodes: 1 } }), "steps[0].expect.nodes is not known; allowed: nothing"],

@@ -5,13 +5,19 @@
 import { readFileSync } from "node:fs";
 import { Command, CommanderError } from "commander";
 import { HcallError, LparError } from "../errors.js";
+import { ScenarioError } from "../scenario/schema.js";
 import { TraceError } from "../trace/format.js";
+import { benchCommand } from "./bench.js";
+import { replayCommand } from "./replay.js";
+import { runCommand } from "./run.js";
 import { type CommandStreams, EXIT_FAILED, EXIT_USAGE } from "./streams.js";
 import { traceCommand } from "./trace.js";
 import { UsageError } from "./usage-error.js";
 
 const EXAMPLES = `
 Examples:
+  $ lpar replay --share 25 --crash bench/traces/*.lpt
+  $ lpar run bench/scenarios/first-share.json
   $ lpar trace info bench/traces/*.lpt`;
 
 function packageJson(): { readonly version: string; readonly description: string } {
@@ -25,6 +31,9 @@ function createProgram(streams: CommandStreams): Command {
     .version(version, "-V, --version", "print the version")
     .helpCommand("help [command]", "say more about a command")
     .addHelpText("after", EXAMPLES)
+    .addCommand(benchCommand(streams))
+    .addCommand(replayCommand(streams))
+    .addCommand(runCommand(streams))
     .addCommand(traceCommand(streams));
   overrideExit(program, streams);
   return program;
@@ -47,7 +56,7 @@ export async function runProgram(args: readonly string[], streams: CommandStream
   } catch (error) {
     // Commander has printed what was wrong, or the help that was asked for.
     if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : EXIT_USAGE;
-    if (error instanceof UsageError || error instanceof TraceError) {
+    if (error instanceof UsageError || error instanceof TraceError || error instanceof ScenarioError) {
       streams.errors.write(`lpar: ${error.message}\n`);
       return EXIT_USAGE;
     }

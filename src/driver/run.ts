@@ -6,7 +6,7 @@ import { describeValues, plainValues } from "../scenario/describe.js";
 import { runScenario, type ScenarioReport, type StepReport } from "../scenario/run.js";
 import { readScenario, type Scenario } from "../scenario/scenario.js";
 import { formatCount, formatTable, printable, writeBeside } from "./output.js";
-import { type CommandStreams, EXIT_FAILED, EXIT_INTERRUPTED } from "./streams.js";
+import { type CommandStreams, EXIT_FAILED, EXIT_INTERRUPTED, interruptible } from "./streams.js";
 import { integerOption, UsageError } from "./usage-error.js";
 
 interface RunOptions {
@@ -56,21 +56,6 @@ export function runCommand(streams: CommandStreams): Command {
       if (report.outcome === "failed") streams.exitCode = EXIT_FAILED;
       if (report.outcome === "interrupted") streams.exitCode = EXIT_INTERRUPTED;
     });
-}
-
-/** The first Ctrl-C ends the work in order, by its signal; a second one ends the process. */
-async function interruptible<T>(work: (signal: AbortSignal) => Promise<T>): Promise<T> {
-  const controller = new AbortController();
-  const interrupt = (): void => {
-    if (controller.signal.aborted) process.exit(EXIT_INTERRUPTED);
-    controller.abort();
-  };
-  process.on("SIGINT", interrupt);
-  try {
-    return await work(controller.signal);
-  } finally {
-    process.off("SIGINT", interrupt);
-  }
 }
 
 async function perform(

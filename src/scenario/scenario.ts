@@ -65,7 +65,6 @@ const CODES = [
   "H_DROPPED",
   "H_FUNCTION",
   "H_NO_MEM",
-  "H_NOT_FOUND",
   "H_PARAMETER",
   "H_PERMISSION",
   "H_RESCINDED",

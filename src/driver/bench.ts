@@ -1,0 +1,170 @@
+/** `lpar bench`: how fast it is, as ratios to baselines that are measured in the same run. */
+
+import { Command, Option } from "commander";
+import type { Report, Row } from "../../bench/run.js";
+import { BASELINES, SUITE_NAMES, type SuiteName } from "../../bench/suite.js";
+import { formatBytes, formatCount, formatTable } from "./output.js";
+import { createProgress } from "./progress.js";
+import { type CommandStreams, EXIT_FAILED, EXIT_INTERRUPTED } from "./streams.js";
+import { integerOption, numberOption, UsageError } from "./usage-error.js";
+
+interface BenchCommandOptions {
+  readonly quick?: boolean;
+  readonly time?: number;
+  readonly repetitions?: number;
+  readonly seed: number;
+  readonly json?: boolean;
+}
+
+const TIME_MS = 100;
+const REPETITIONS = 7;
+const QUICK_TIME_MS = 5;
+const QUICK_REPETITIONS = 3;
+
+const EXAMPLES = `
+Suites:
+  translate  batches and single look-ups, 2^12 to 2^20 pages
+  grant      grant + accept + return + rescind, through objects, raw hypercalls and batches of requests
+  tree       forced rescind of trees up to a million grants: per node, and the longest slice
+  recovery   of a partition with many grants, from fail() until recovered()
+  access     checked reads, writes and views
+
+All contenders must compute the same: the command fails (exit code 1) when results differ, never because of
+times. Baselines: native is C at -O3, compiled on the spot if there is cc; typed is typed arrays in JavaScript, map is a
+Map of objects, copy is Uint8Array.set() without checks.
+
+Examples:
+  $ lpar bench
+  $ lpar bench translate grant --seed 7
+  $ lpar bench tree --time 500 --repetitions 5
+  $ lpar bench --quick --json > bench.json`;
+
+/** The `bench` command. */
+export function benchCommand(streams: CommandStreams): Command {
+  return new Command("bench")
+    .description("measure, as ratios to baselines in the same run; results are checked, times are not")
+    .argument("[suite...]", `${SUITE_NAMES.join(", ")}; all if left out`)
+    .option("--quick", "small sizes and few repetitions: under 20 s, checks all results")
+    .addOption(
+      new Option(
+        "--time <ms>",
+        `milliseconds of one measurement (default: ${TIME_MS}, quick ${QUICK_TIME_MS})`,
+      ).argParser(numberOption("--time", 1, 60_000)),
+    )
+    .addOption(
+      new Option(
+        "--repetitions <n>",
+        `interleaved repetitions, of which the median counts (default: ${REPETITIONS}, quick ${QUICK_REPETITIONS})`,
+      ).argParser(integerOption("--repetitions", 1, 1000)),
+    )
+    .option("--seed <n>", "of all random numbers", integerOption("--seed", 0, 2 ** 32 - 1), 1)
+    .option("--json", "print one JSON object")
+    .addHelpText("after", EXAMPLES)
+    .action(async (names: readonly string[], options: BenchCommandOptions) => {
+      await bench(decodeSuites(names), options, streams);
+    });
+}
+
+/** The suites named, in their own order and each once. */
+function decodeSuites(names: readonly string[]): readonly SuiteName[] {
+  const unknown = names.find((name) => !(SUITE_NAMES as readonly string[]).includes(name));
+  if (unknown !== undefined)
+    throw new UsageError(`there is no suite "${unknown}"; the suites are ${SUITE_NAMES.join(", ")}`);
+  return names.length === 0 ? SUITE_NAMES : SUITE_NAMES.filter((name) => names.includes(name));
+}
+
+async function bench(
+  suites: readonly SuiteName[],
+  options: BenchCommandOptions,
+  streams: CommandStreams,
+): Promise<void> {
+  const quick = options.quick === true;
+  // Only here, so that no other command waits for tinybench.
+  const { runBenchmark } = await import("../../bench/run.js");
+  const progress = createProgress("measuring", streams.errors);
+  const controller = new AbortController();
+  const interrupt = (): void => controller.abort();
+  // Once: a second Ctrl-C ends the process as it would end any.
+  process.once("SIGINT", interrupt);
+  let report: Report;
+  try {
+    report = await runBenchmark({
+      suites,
+      quick,
+      timeMs: options.time ?? (quick ? QUICK_TIME_MS : TIME_MS),
+      repetitions: options.repetitions ?? (quick ? QUICK_REPETITIONS : REPETITIONS),
+      seed: options.seed,
+      signal: controller.signal,
+      onProgress: (done, total) => progress.update(done, total),
+    });
+  } finally {
+    progress.end();
+    process.off("SIGINT", interrupt);
+  }
+  streams.output.write(`${options.json === true ? JSON.stringify(report) : describe(report)}\n`);
+  if (report.wrong.length > 0) {
+    for (const wrong of report.wrong) streams.errors.write(`lpar: wrong result: ${wrong}\n`);
+    streams.exitCode = EXIT_FAILED;
+  } else if (!report.isComplete) streams.exitCode = EXIT_INTERRUPTED;
+}
+
+function describe(report: Report): string {
+  const { machine, compiler, nativeMissing, options } = report;
+  const head = [
+    `${machine.cpu}, ${machine.cores} cores, ${formatBytes(machine.memoryBytes)}, load ${machine.load.toFixed(2)}, ${machine.platform}`,
+    `Node ${machine.node}, V8 ${machine.v8}; native: ${compiler ?? `left out (${nativeMissing})`}`,
+    `seed ${options.seed}; medians of ${options.repetitions} interleaved repetitions of ${options.timeMs} ms (5 at most from a million grants on)`,
+    "times in nanoseconds for one operation (tree: one node, recovery: one grant)",
+    ...(options.quick ? ["quick: too short for figures, the results are checked"] : []),
+  ];
+  const tables = options.suites.flatMap((suite) => {
+    const rows = report.rows.filter((row) => row.suite === suite);
+    return rows.length === 0 ? [] : [`\n${describeSuite(suite, rows)}`];
+  });
+  return [...head, ...tables, ...(report.isComplete ? [] : ["\ninterrupted"])].join("\n");
+}
+
+function describeSuite(suite: SuiteName, rows: readonly Row[]): string {
+  const baselines = BASELINES.filter((name) => rows.some((row) => row.baselines[name] !== undefined));
+  const hasSlices = rows.some((row) => row.longestMs !== undefined);
+  const header = [
+    suite,
+    "lpar",
+    ...baselines,
+    "x native",
+    ...(hasSlices ? ["slice ms"] : []),
+    "target",
+    "reached",
+  ];
+  const lines = rows.map((row) => [
+    row.what,
+    formatNs(row.ns),
+    ...baselines.map((name) => formatNs(row.baselines[name])),
+    row.ratios.native?.toFixed(2) ?? "-",
+    ...(hasSlices ? [row.longestMs?.toFixed(2) ?? "-"] : []),
+    describeTarget(row),
+    describeReached(row),
+  ]);
+  const numbers = "r".repeat(baselines.length + 2 + (hasSlices ? 1 : 0));
+  return formatTable([header, ...lines], `l${numbers}ll`);
+}
+
+function describeTarget({ target }: Row): string {
+  if (target === undefined) return "-";
+  return target.longestMs === undefined ? target.text : `${target.text}, ${target.longestMs} ms`;
+}
+
+/** "aim" is the better one of the two limits of a target. */
+function describeReached({ target }: Row): string {
+  if (target?.reached === undefined) return "-";
+  const missed = [...(target.reached ? [] : ["time"]), ...(target.longestReached === false ? ["slice"] : [])];
+  if (missed.length > 0) return `no (${missed.join(", ")})`;
+  return target.aimReached === true ? "aim" : "yes";
+}
+
+/** Three digits. */
+function formatNs(ns: number | undefined): string {
+  if (ns === undefined) return "-";
+  if (ns >= 100) return formatCount(Math.round(ns));
+  return ns.toPrecision(3);
+}
