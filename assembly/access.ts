@@ -19,12 +19,11 @@ import {
 import { pageCountOf, pageOf, pinFits, structureAt } from "./control";
 import { decodeInteger, decodeWord, isWord } from "./decode";
 import { framePinFits } from "./frame";
-import { frameAt, setResult } from "./memory";
-import { backOf, entryOf, spaceAt, spacePages } from "./page";
+import { frameAt, resultOf, setResult } from "./memory";
+import { backOf, entryFault, entryNeed, entryOf, spaceAt, spacePages } from "./page";
 import { decodePartition, isRunning, lpidOf } from "./partition";
 import { decodePin, pinNumberOf, pinsLeft, releasePin, takePin } from "./pin";
 import { enterUse, leaveUse } from "./thread";
-import { examine } from "./translate";
 
 const _OFFSET_MASK: u32 = PAGE_BYTES - 1;
 
@@ -53,18 +52,45 @@ export function pagesTouched(at: usize, address: f64, length: f64): u32 {
     : pageOfAddress(end - 1) - pageOfAddress(address) + 1;
 }
 
-/** Byte offset in the table's memory of a logical address that was examined. */
+/** Byte offset in the table's memory of a logical address that was examined. Only with the lock held, as isContiguous(). */
 export function placeOf(at: usize, address: f64): usize {
   return frameAt(entryOf(at, pageOfAddress(address)) & ENTRY_FRAME) + offsetOf(address);
 }
 
-/** Whether the pages stand on consecutive frames. */
+/** Whether the pages stand on consecutive frames. Only with the lock held: else an entry may change meanwhile. */
 function isContiguous(at: usize, page: u32, count: u32): bool {
   const first = entryOf(at, page) & ENTRY_FRAME;
   for (let i: u32 = 1; i < count; i++) {
     if ((entryOf(at, page + i) & ENTRY_FRAME) != first + i) return false;
   }
   return true;
+}
+
+/**
+ * Examines pages as examine() does, and finds where they stand. R4: the byte offset of `offset` in the first of them if
+ * they are on consecutive frames, else -1. Each entry is read once: without the lock it may be rescinded at any time, and
+ * a second look would find no frame in it.
+ */
+function locate(at: usize, page: u32, count: u32, need: u32, offset: u32): i32 {
+  const mask = entryNeed(need);
+  const pages = spacePages(at);
+  if (count == 0) {
+    // An empty range is nowhere but at its page.
+    setResult(f64(frameAt(entryOf(at, page) & ENTRY_FRAME) + offset));
+    return H_SUCCESS;
+  }
+  let first: u32 = 0;
+  let isInOnePiece = true;
+  for (let i: u32 = 0; i < count; i++) {
+    if (page + i >= pages) return H_PARAMETER;
+    const entry = entryOf(at, page + i);
+    if ((entry & mask) != mask) return entryFault(entry);
+    const frame = entry & ENTRY_FRAME;
+    if (i == 0) first = frame;
+    else if (frame != first + i) isInOnePiece = false;
+  }
+  setResult(isInOnePiece ? f64(frameAt(first) + offset) : -1);
+  return H_SUCCESS;
 }
 
 /**
@@ -90,12 +116,7 @@ export function checkAccess(lpid: f64, address: f64, length: f64, need: f64): i3
   if (!isRunning(partition)) return H_RESCINDED;
   const at = spaceAt(partition, SPACE_MEMORY);
   if (!isRange(at, address, length)) return H_PARAMETER;
-  const page = pageOfAddress(address);
-  const count = pagesTouched(at, address, length);
-  const status = examine(at, page, count, rights);
-  if (status != H_SUCCESS) return status;
-  setResult(isContiguous(at, page, count) ? f64(placeOf(at, address)) : -1);
-  return H_SUCCESS;
+  return locate(at, pageOfAddress(address), pagesTouched(at, address, length), rights, offsetOf(address));
 }
 
 /** Sets a range of memory to one byte value. */
@@ -104,16 +125,24 @@ export function fillMemory(lpid: f64, address: f64, length: f64, byte: f64): i32
   if (value > 0xff) return H_PARAMETER;
   const status = beginUse(lpid, address, length, NEED_WRITE);
   if (status != H_SUCCESS) return status;
-  const at = spaceAt(decodePartition(lpid), SPACE_MEMORY);
-  let from = address;
-  let left = length;
-  while (left > 0) {
-    const run = min(f64(PAGE_BYTES) - f64(offsetOf(from)), left);
-    memory.fill(placeOf(at, from), <u8>value, <usize>run);
-    from += run;
-    left -= run;
-  }
+  const place = resultOf();
+  let answer: i32 = H_SUCCESS;
+  if (place < 0) answer = fillPieces(lpid, address, length, <u8>value);
+  else memory.fill(<usize>place, <u8>value, <usize>length);
   leaveUse();
+  return answer;
+}
+
+/** Page by page, each examined again: what is rescinded on the way ends the fill there. */
+function fillPieces(lpid: f64, address: f64, length: f64, value: u8): i32 {
+  let done: f64 = 0;
+  while (done < length) {
+    const run = min(f64(PAGE_BYTES) - f64(offsetOf(address + done)), length - done);
+    const status = checkAccess(lpid, address + done, run, NEED_WRITE);
+    if (status != H_SUCCESS) return status;
+    memory.fill(<usize>resultOf(), value, <usize>run);
+    done += run;
+  }
   return H_SUCCESS;
 }
 
@@ -134,22 +163,23 @@ function endWord(value: u32): i32 {
   return H_SUCCESS;
 }
 
-function wordAt(lpid: f64, address: f64): usize {
-  return placeOf(spaceAt(decodePartition(lpid), SPACE_MEMORY), address);
+/** Where the word is whose use has begun. */
+function wordAt(): usize {
+  return <usize>resultOf();
 }
 
 /** R4: the word. */
 export function loadWord(lpid: f64, address: f64): i32 {
   const status = beginWord(lpid, address, NEED_READ);
   if (status != H_SUCCESS) return status;
-  return endWord(atomic.load<u32>(wordAt(lpid, address)));
+  return endWord(atomic.load<u32>(wordAt()));
 }
 
 export function storeWord(lpid: f64, address: f64, value: f64): i32 {
   if (!isWord(value)) return H_PARAMETER;
   const status = beginWord(lpid, address, NEED_WRITE);
   if (status != H_SUCCESS) return status;
-  atomic.store<u32>(wordAt(lpid, address), decodeWord(value));
+  atomic.store<u32>(wordAt(), decodeWord(value));
   leaveUse();
   return H_SUCCESS;
 }
@@ -159,7 +189,7 @@ export function compareExchangeWord(lpid: f64, address: f64, expected: f64, repl
   if (!isWord(expected) || !isWord(replacement)) return H_PARAMETER;
   const status = beginWord(lpid, address, NEED_READ | NEED_WRITE);
   if (status != H_SUCCESS) return status;
-  return endWord(atomic.cmpxchg<u32>(wordAt(lpid, address), decodeWord(expected), decodeWord(replacement)));
+  return endWord(atomic.cmpxchg<u32>(wordAt(), decodeWord(expected), decodeWord(replacement)));
 }
 
 /** R4: the word before. */
@@ -167,7 +197,7 @@ export function addWord(lpid: f64, address: f64, value: f64): i32 {
   if (!isWord(value)) return H_PARAMETER;
   const status = beginWord(lpid, address, NEED_READ | NEED_WRITE);
   if (status != H_SUCCESS) return status;
-  return endWord(atomic.add<u32>(wordAt(lpid, address), decodeWord(value)));
+  return endWord(atomic.add<u32>(wordAt(), decodeWord(value)));
 }
 
 // ---------------------------------------------------------------- zero-copy views

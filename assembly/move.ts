@@ -84,13 +84,14 @@ const MOVE_PAGES: u32 = 16;
 function movePages(root: usize, rootPage: u32, frame: u32, count: u32, lpid: u32): void {
   const space = spaceAt(partitionAt(holderOf(root)), SPACE_MEMORY);
   takeFrames(frame, count);
+  // First of all: whoever sees a new entry must see that pages have moved.
+  addHeader(HEADER_MOVES, count);
   for (let i: u32 = 0; i < count; i++) {
     const old = entryOf(space, rootPage + i) & ENTRY_FRAME;
     memory.copy(frameAt(frame + i), frameAt(old), PAGE_BYTES);
     moveOwnEntry(space, rootPage + i, frame + i);
     if (releaseFrame(old, lpid)) addPartitionWord(partitionAt(lpid), PARTITION_QUARANTINED, 1);
   }
-  addHeader(HEADER_MOVES, count);
   beginJob(JOB_MOVE, slotOf(root), 0, 0, rootPage, count);
 }
 

@@ -50,7 +50,10 @@ export function translate(lpid: f64, type: f64, address: f64, length: f64, need:
   const last = end > f64(spacePages(at)) * unit ? spacePages(at) : u32((end - 1) / unit);
   const status = examine(at, page, last - page + 1, rights);
   if (status != H_SUCCESS) return status;
-  setResult(f64(entryOf(at, page) & ENTRY_FRAME) * unit + (address - f64(page) * unit));
+  // Without the lock the entry may have been rescinded since, and then it names no frame.
+  const entry = entryOf(at, page);
+  if ((entry & entryNeed(rights)) != entryNeed(rights)) return entryFault(entry);
+  setResult(f64(entry & ENTRY_FRAME) * unit + (address - f64(page) * unit));
   return H_SUCCESS;
 }
 

@@ -34,7 +34,7 @@ export class Staging {
   free(): void {
     if (this.#freed) return;
     this.#freed = true;
-    this.#kernel.core.freeStaging(this.offset, this.#pages);
+    this.#kernel.finish(() => this.#kernel.core.freeStaging(this.offset, this.#pages));
   }
 }
 

@@ -8,8 +8,12 @@ import {
   H_SUCCESS,
   HEADER_LOCK,
   HEADER_THREADS_AT,
+  LOCK_SLOT_MASK,
+  LOCK_WAITERS,
   THREAD_BYTES,
   THREAD_ENTRY,
+  THREAD_NAME,
+  THREAD_POKE,
   THREAD_RESULT,
 } from "./layout.js";
 import { type Capacities, layOut } from "./regions.js";
@@ -35,6 +39,8 @@ export function coreModule(): WebAssembly.Module {
 /** How long a thread waits for the lock: the owner hardly, since its event loop must hear of a holder's exit. */
 const OWNER_PATIENCE = { ms: 1, attempts: 4 };
 const WORKER_PATIENCE = { ms: 2, attempts: 2500 };
+/** So many waits before the holder is asked whether it has forgotten the lock. */
+const POKE_AT = 3;
 
 function waitForLock(integers: Int32Array, word: number, ms: number): void {
   try {
@@ -73,6 +79,7 @@ export class TableMemory {
     const patience = slot === 0 ? OWNER_PATIENCE : WORKER_PATIENCE;
     const pause = (word: number, attempt: number): number => {
       if (attempt >= patience.attempts) return 0;
+      if (attempt === POKE_AT) this.#poke(word);
       waitForLock(this.integers, word, patience.ms);
       return 1;
     };
@@ -80,6 +87,36 @@ export class TableMemory {
     const env = { memory, thread: this.thread, pause };
     const { instance } = instantiateSync(module, { env });
     this.core = instance.exports as unknown as Core;
+  }
+
+  /**
+   * Asks the thread that holds the lock to look. One that stopped inside a call (a stack overflow, a time limit) and lives
+   * on mends at its next call, but it may have none to make: it sleeps in its event loop, and all others wait.
+   */
+  #poke(word: number): void {
+    const slot = (word & LOCK_SLOT_MASK) - 1;
+    const index = (this.header(HEADER_THREADS_AT) + slot * THREAD_BYTES + THREAD_POKE) / 4;
+    Atomics.add(this.integers, index, 1);
+    Atomics.notify(this.integers, index);
+  }
+
+  /**
+   * Waits until another thread asks this one whether it left the table locked, and gives the lock back if it did.
+   * @returns when asked, undefined if that was just now.
+   */
+  poked(): Promise<unknown> | undefined {
+    const index = (this.thread + THREAD_POKE) / 4;
+    const count = Atomics.load(this.integers, index);
+    const holder = Atomics.load(this.words, HEADER_LOCK / 4) & ~LOCK_WAITERS;
+    // Any call will do: it finds the lock its own, undoes what was half done, and unlocks.
+    if (holder === this.header(this.thread + THREAD_NAME)) this.core.takeEvent(0);
+    const sleep = Atomics.waitAsync(this.integers, index, count);
+    return sleep.async ? sleep.value : undefined;
+  }
+
+  /** Ends the wait of poked(). */
+  unpoke(): void {
+    Atomics.notify(this.integers, (this.thread + THREAD_POKE) / 4);
   }
 
   /** The second result of this thread's last call (register R4). */

@@ -88,6 +88,8 @@ export class Events {
   }
 
   #drain(): void {
+    // A late call: what comes now waits in the ring for the next stream.
+    if (this.#streams.size === 0) return;
     const { core, memory, clock } = this.#kernel;
     // Most of what wakes this thread is for other partitions: looking costs less than a crossing.
     let status = this.#hasAny() ? core.takeEvent(this.#lpid) : H_NOT_FOUND;

@@ -3,15 +3,15 @@
  * page move must follow.
  */
 import type { Core, TableMemory } from "./binding.js";
-import type { Clock } from "./clock.js";
+import { type Clock, nextTurn } from "./clock.js";
 import { HcallError, LparError } from "./errors.js";
 import { H_LONG_BUSY_10_MSEC, HEADER_MOVES, HEADER_SIGNAL, HEADER_WAITING } from "./layout.js";
 import type { Partition } from "./partition.js";
 
 /** A zero-copy view as the kernel sees it. */
 export interface Movable {
-  /** Some page has moved: follow it if this access still stands. */
-  follow(): void;
+  /** Some page has moved: follow it if this access still stands. Answers false if the table is locked. */
+  follow(): boolean;
 }
 
 /** A day: long enough for a timer that only says that somebody still waits. */
@@ -47,6 +47,7 @@ export class Kernel {
     this.#isShared = isWorker;
     this.#signals = memory.header(HEADER_SIGNAL);
     this.#moves = memory.header(HEADER_MOVES);
+    if (isWorker) void this.#unlockWhenPoked();
   }
 
   get isClosed(): boolean {
@@ -57,6 +58,7 @@ export class Kernel {
     this.#closed = true;
     // Whoever of this thread sleeps for events wakes up and finds it closed.
     Atomics.notify(this.memory.integers, HEADER_SIGNAL / 4);
+    this.memory.unpoke();
   }
 
   /** @throws LparError LPAR_CLOSED after close(). */
@@ -66,8 +68,14 @@ export class Kernel {
 
   /** Other threads join the table. */
   share(): void {
+    if (this.#isShared) return;
     this.#isShared = true;
+    void this.#unlockWhenPoked();
     this.#arm();
+  }
+
+  async #unlockWhenPoked(): Promise<void> {
+    while (!this.#closed) await (this.memory.poked() ?? nextTurn());
   }
 
   /** Calls back when an event or a queue entry may have come, until unlisten(). */
@@ -92,15 +100,26 @@ export class Kernel {
     return status;
   }
 
+  /** Makes a call that nobody waits for but that must happen: again and again while the table is locked. */
+  finish(call: () => number): void {
+    if (call() === H_LONG_BUSY_10_MSEC && !this.#closed) setTimeout(() => this.finish(call), 1);
+  }
+
   /** Wakes who waits, and lets the views follow pages that moved. */
   wake(): void {
     this.#signals = Atomics.load(this.memory.words, HEADER_SIGNAL / 4);
-    const moves = this.memory.header(HEADER_MOVES);
-    if (moves !== this.#moves) {
-      this.#moves = moves;
-      for (const view of this.views) view.follow();
-    }
+    this.followMoves();
     for (const listener of this.#listeners) listener();
+  }
+
+  /** Lets the views follow pages that moved: another thread may have moved them. */
+  followMoves(): void {
+    const moves = this.memory.header(HEADER_MOVES);
+    if (moves === this.#moves) return;
+    let haveAll = true;
+    for (const view of this.views) haveAll = view.follow() && haveAll;
+    // While the table is locked some cannot; they try again the next time.
+    if (haveAll) this.#moves = moves;
   }
 
   /**
@@ -108,9 +127,11 @@ export class Kernel {
    * lost: first say that somebody waits, then look whether the count is still the one that was served.
    */
   #arm(): void {
-    if (!this.#isShared || this.#isArmed || this.#closed || this.#listeners.size === 0) return;
+    if (!this.#isShared || this.#closed || this.#listeners.size === 0) return;
     // A sleeper alone does not keep a thread alive.
     this.#keepAlive ??= setInterval(() => {}, KEEP_ALIVE_MS);
+    // It may be one that sleeps since before: then there is no second one, but somebody again to be kept alive for.
+    if (this.#isArmed) return;
     this.#isArmed = true;
     Atomics.store(this.memory.words, HEADER_WAITING / 4, 1);
     const sleep = Atomics.waitAsync(this.memory.integers, HEADER_SIGNAL / 4, this.#signals | 0);

@@ -165,6 +165,7 @@ export const THREAD_ENTRY = 128; // 16 bytes: the queue entry or event last take
 export const THREAD_BUDGET_LEFT = 144; // steps that its last slice of a revocation did not use
 export const THREAD_TOUCHED = 148; // means nothing: what was read only to have it in the cache
 export const THREAD_WAITS_FOR = 152; // lpid whose use holds up its last slice of a revocation, plus 1; 0: none
+export const THREAD_POKE = 156; // counts how often others asked it to look whether it left the table locked
 export const THREAD_LOG = 256; // pairs of address and old value
 
 export const START_CREATED = 0x10000;

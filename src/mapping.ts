@@ -5,7 +5,9 @@ import { HcallError, LparError } from "./errors.js";
 import type { Kernel, Movable } from "./kernel.js";
 import {
   H_BUSY,
+  H_LONG_BUSY_10_MSEC,
   H_SUCCESS,
+  HEADER_MOVES,
   NEED_READ,
   NEED_WRITE,
   PARTITION_INCARNATION,
@@ -91,7 +93,7 @@ export class View implements Disposable, Movable {
   readonly #incarnation: number;
   readonly #address: number;
   readonly #length: number;
-  #pin: number;
+  #pin = 0;
   #bytes: Uint8Array | undefined;
 
   /** Made by Partition.view(), which has checked that the range may be pinned. */
@@ -101,14 +103,27 @@ export class View implements Disposable, Movable {
     this.#incarnation = partitionWord(kernel.memory, lpid, PARTITION_INCARNATION);
     this.#address = address;
     this.#length = length;
-    kernel.settle(
-      "H_VIEW",
-      kernel.core.pinMemory(lpid, address, length),
-      `address ${address}, length ${length}`,
-    );
-    this.#pin = kernel.memory.result;
-    this.#bytes = this.#locate();
+    kernel.settle("H_VIEW", this.#take(), `address ${address}, length ${length}`);
     kernel.views.add(this);
+  }
+
+  /** Pins the pages, and finds the bytes in the frames that were pinned: another thread may move the pages in between. */
+  #take(): number {
+    const { core, memory } = this.#kernel;
+    while (true) {
+      const moves = memory.header(HEADER_MOVES);
+      const status = core.pinMemory(this.#lpid, this.#address, this.#length);
+      if (status !== H_SUCCESS) return status;
+      const pin = memory.result;
+      const bytes = this.#locate();
+      if (memory.header(HEADER_MOVES) !== moves) {
+        this.#kernel.finish(() => core.unpinMemory(this.#lpid, pin));
+        continue;
+      }
+      this.#pin = pin;
+      this.#bytes = bytes;
+      return H_SUCCESS;
+    }
   }
 
   /** The bytes where they are now, or undefined if the access has ended or they are not contiguous any more. */
@@ -128,38 +143,42 @@ export class View implements Disposable, Movable {
    */
   get bytes(): Uint8Array {
     if (this.#pin === 0) throw new LparError("LPAR_RELEASED", "the view was released");
+    this.#kernel.followMoves();
     if (this.#bytes === undefined)
       throw new HcallError("H_VIEW", -16, "pages were moved apart; take a new view");
     return this.#bytes;
   }
 
-  follow(): void {
-    const { core, memory } = this.#kernel;
+  follow(): boolean {
+    const { core } = this.#kernel;
     const bytes = this.#locate();
     // Without access, or with the access of a later incarnation, the view stays where it is: in quarantine.
-    if (!isCurrent(this.#kernel, this.#lpid, this.#incarnation)) return;
+    if (!isCurrent(this.#kernel, this.#lpid, this.#incarnation)) return true;
     if (bytes === undefined) {
       if (core.checkAccess(this.#lpid, this.#address, this.#length, NEED_READ) === H_SUCCESS)
         this.#bytes = undefined;
-      return;
+      return true;
     }
-    if (bytes.byteOffset === this.#bytes?.byteOffset) return;
+    if (bytes.byteOffset === this.#bytes?.byteOffset) return true;
     const old = this.#pin;
-    if (core.pinMemory(this.#lpid, this.#address, this.#length) !== H_SUCCESS) return;
-    this.#pin = memory.result;
-    this.#bytes = bytes;
-    core.unpinMemory(this.#lpid, old);
+    const status = this.#take();
+    if (status === H_SUCCESS) this.#kernel.finish(() => core.unpinMemory(this.#lpid, old));
+    return status !== H_LONG_BUSY_10_MSEC;
   }
 
   /** Ends the view. A second call does nothing. */
   release(): void {
     if (this.#pin === 0) return;
     const { core } = this.#kernel;
-    // The view may have outlived the incarnation that took it.
-    if (core.unpinMemory(this.#lpid, this.#pin) !== H_SUCCESS) core.unpinOrphan(this.#pin);
+    const pin = this.#pin;
     this.#pin = 0;
     this.#bytes = undefined;
     this.#kernel.views.delete(this);
+    this.#kernel.finish(() => {
+      const status = core.unpinMemory(this.#lpid, pin);
+      // The view may have outlived the incarnation that took it.
+      return status < 0 ? core.unpinOrphan(pin) : status;
+    });
   }
 
   [Symbol.dispose](): void {

@@ -67,7 +67,8 @@ export class Messages {
     this.#kernel.settle("H_REG_CRQ", core.allocate(this.#lpid, PAGE_BYTES), "no page is free for the queue");
     const page = memory.result;
     const status = core.registerQueue(this.#lpid, this.#unit, page, PAGE_BYTES);
-    if (status < 0) core.deallocate(this.#lpid, page);
+    if (status < 0 || status === H_LONG_BUSY_10_MSEC)
+      this.#kernel.finish(() => core.deallocate(this.#lpid, page));
     this.#kernel.settle("H_REG_CRQ", status);
     this.#page = page;
   }
@@ -98,9 +99,14 @@ export class Messages {
   #close(): void {
     this.#kernel.unlisten(this.#listener);
     if (this.#page === undefined) return;
-    // Both are refused, and need not be done, when the partition has failed meanwhile.
-    const status = this.#kernel.core.freeQueue(this.#lpid, this.#unit);
-    if (status === H_SUCCESS) this.#kernel.core.deallocate(this.#lpid, this.#page);
+    const { core } = this.#kernel;
+    const page = this.#page;
     this.#page = undefined;
+    // Both are refused, and need not be done, when the partition has failed meanwhile.
+    this.#kernel.finish(() => {
+      const status = core.freeQueue(this.#lpid, this.#unit);
+      if (status === H_SUCCESS) this.#kernel.finish(() => core.deallocate(this.#lpid, page));
+      return status;
+    });
   }
 }

@@ -262,7 +262,8 @@ export class Partition {
     let nodes = 0;
     let pagesMoved = 0;
     const waitedFor: Set<number> = new Set();
-    for (let slices = 0; ; slices++) {
+    for (let slices = 0; ; ) {
+      this.#kernel.checkOpen();
       const tornDown = memory.header(HEADER_TORN_DOWN);
       const moves = memory.header(HEADER_MOVES);
       const status = core.rescindLogical(this.lpid, RESCIND_FORCED, cookie);
@@ -280,12 +281,12 @@ export class Partition {
         return { nodes, slices, pagesMoved, waitedFor: [...waitedFor] };
       this.#kernel.settle("H_RESCIND_LOGICAL", status, `cookie ${cookie}`);
       if (status !== H_PARTIAL) return { nodes, slices, pagesMoved, waitedFor: [...waitedFor] };
+      slices++;
       const user = memory.header(memory.thread + THREAD_WAITS_FOR);
       if (user !== 0) waitedFor.add(user - 1);
       // Steps are left over only when there is nothing to do but wait: for a use that began before, or for a free frame.
       const mustWait = memory.header(memory.thread + THREAD_BUDGET_LEFT) > 0;
       await nextTurn(mustWait ? 1 : 0);
-      this.#kernel.checkOpen();
     }
   }
 

@@ -20,6 +20,7 @@ export class Recovery {
   /** Whether views of an exited thread may be on record. */
   #hasViews = false;
   #ended = false;
+  #abandoned = false;
 
   /** @param done is called once the partition has stopped. */
   constructor(kernel: Kernel, lpid: number, done: () => void) {
@@ -60,13 +61,14 @@ export class Recovery {
   abandon(): void {
     this.#timer?.cancel();
     this.#ended = true;
-    const closed = new LparError("LPAR_CLOSED", "the resource table was closed during the recovery");
-    for (const waiter of this.#waiters) waiter.reject(closed);
+    this.#abandoned = true;
+    for (const waiter of this.#waiters) waiter.reject(closedError());
     this.#waiters.clear();
   }
 
   /** Resolves when the partition has stopped. */
   wait(options: WaitOptions): Promise<void> {
+    if (this.#abandoned) return Promise.reject(closedError());
     return new Promise((resolve, reject) => {
       const waiter = { resolve, reject };
       const stopListening = onAbort(options.signal, (reason) => {
@@ -77,6 +79,10 @@ export class Recovery {
       waiter.resolve = () => {
         stopListening();
         resolve();
+      };
+      waiter.reject = (reason) => {
+        stopListening();
+        reject(reason);
       };
       this.#waiters.add(waiter);
     });
@@ -119,4 +125,8 @@ export class Recovery {
     while (!this.#ended && this.#slice());
     this.#isRunning = false;
   }
+}
+
+function closedError(): LparError {
+  return new LparError("LPAR_CLOSED", "the resource table was closed during the recovery");
 }

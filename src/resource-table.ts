@@ -5,12 +5,14 @@ import type { Worker } from "node:worker_threads";
 import { VirtualAdapter } from "./adapter.js";
 import { type AuditReport, auditTable } from "./audit.js";
 import { coreModule, createMemory, type TableMemory } from "./binding.js";
-import { type Clock, systemClock } from "./clock.js";
+import { type Clock, nextTurn, systemClock } from "./clock.js";
 import { checkBytes, checkInteger, HcallError, LparError } from "./errors.js";
 import { Kernel } from "./kernel.js";
 import {
+  END_PARTNER,
   ENDS_LIMIT,
   FRAMES_LIMIT,
+  H_LONG_BUSY_10_MSEC,
   HEADER_SPACE_PAGES,
   HEADER_STRUCTURES_MAX,
   PAGE_BYTES,
@@ -18,9 +20,10 @@ import {
   SPACE_PAGES_LIMIT,
   STRUCTURES_LIMIT,
   THREADS_LIMIT,
+  UNIT_SLOTS,
 } from "./layout.js";
 import { Partition } from "./partition.js";
-import { type ResourceType, spaceOfType, typeCode, unitOf } from "./records.js";
+import { endWord, type ResourceType, spaceOfType, typeCode, unitAddress, unitOf } from "./records.js";
 import { Recovery } from "./recovery.js";
 import { type RestartPolicy, Restarts } from "./restart.js";
 import { inspectTable, type TableSnapshot } from "./snapshot.js";
@@ -104,14 +107,30 @@ interface Description {
   readonly resources: ResourceOptions[];
   recovery: Recovery | undefined;
   thread: Thread | undefined;
+  /** Settles when the failure of a partition whose thread has exited has begun. */
+  failing: Promise<void> | undefined;
+  /** Of the last spawn(). */
+  restarts: Restarts | undefined;
 }
 
 /** The thread that a partition is. */
 interface Thread {
-  readonly slot: number;
   readonly worker: Worker;
   /** Settles with the reason when the thread has exited and what it was in the middle of is mended. */
   readonly exited: Promise<string>;
+  /** Settles with the reason when, after that, the failure of the partition has begun. */
+  readonly ended: Promise<string>;
+}
+
+/** One spawn(), with all the threads that its restarts make. */
+interface Spawn {
+  readonly description: Description;
+  readonly url: URL;
+  readonly options: SpawnOptions;
+  readonly restarts: Restarts;
+  readonly owner: PartitionWorker;
+  /** The signal of the options has no power any more. */
+  stopListening(): void;
 }
 
 /** Events kept for the first who asks for them. */
@@ -253,6 +272,8 @@ export class ResourceTable implements AsyncDisposable {
       resources: [],
       recovery: undefined,
       thread: undefined,
+      failing: undefined,
+      restarts: undefined,
     });
     return partition;
   }
@@ -275,8 +296,8 @@ export class ResourceTable implements AsyncDisposable {
       `"${a.name}" to "${b.name}"`,
     );
     const unit = memory.result;
-    this.#kernel.settle("connect", core.adapterPeer(a.lpid, unit));
-    return new VirtualAdapter(a, unit, b, memory.result);
+    const far = endWord(memory, unit % UNIT_SLOTS, END_PARTNER);
+    return new VirtualAdapter(a, unit, b, unitAddress(memory, far));
   }
 
   /**
@@ -333,83 +354,119 @@ export class ResourceTable implements AsyncDisposable {
     options.signal?.throwIfAborted();
     const description = this.#describe(partition);
     const restarts = new Restarts(options.restart);
-    const worker = new PartitionWorker(partition, async () => {
-      stopListening();
+    const owner = new PartitionWorker(partition, () => this.#terminate(spawn));
+    const spawn: Spawn = { description, url, options, restarts, owner, stopListening: () => {} };
+    try {
+      await this.#patiently(() => this.#launch(spawn));
+      description.restarts?.stop();
+      description.restarts = restarts;
+      spawn.stopListening = onAbort(options.signal, () => {
+        // Only a table that was closed meanwhile refuses, and then the thread has ended anyway.
+        this.#terminate(spawn).catch(() => {});
+      });
+      await isOnline(owner.worker, description.thread?.ended);
+    } catch (error) {
+      // Whoever got no PartitionWorker could never end its restarts.
       restarts.stop();
-      if (description.thread !== undefined) this.#begin(description, false, "terminated");
-      await this.recovered(partition);
-    });
-    const stopListening = onAbort(options.signal, () => void worker.terminate());
-    await this.#start(description, url, options, restarts, worker);
-    return worker;
+      spawn.stopListening();
+      options.signal?.throwIfAborted();
+      throw error;
+    }
+    return owner;
   }
 
-  async #start(
-    description: Description,
-    url: URL,
-    options: SpawnOptions,
-    restarts: Restarts,
-    owner: PartitionWorker,
-  ): Promise<void> {
+  async #terminate({ description, restarts, owner, stopListening }: Spawn): Promise<void> {
+    stopListening();
+    restarts.stop();
+    const { thread } = description;
+    // The thread may be another spawn()'s by now.
+    if (thread?.worker === owner.worker) {
+      if (this.#kernel.isClosed) return void (await thread.exited);
+      await this.#patiently(() => this.#begin(description, false, "terminated"));
+    }
+    await description.failing;
+    await description.recovery?.wait({});
+  }
+
+  /** Opens a thread for a spawn(); when it has ended, the restart policy decides. */
+  #launch(spawn: Spawn): void {
+    const { description, url, options, owner } = spawn;
     const thread = this.#openThread(description, (handle) => startWorker(handle, url, options));
     owner.worker = thread.worker;
-    void thread.exited.then(async (reason) => {
-      await this.recovered(description.partition);
-      if (!this.#kernel.isClosed) this.#again(description, url, options, restarts, owner, reason);
-    });
-    await new Promise<void>((resolve, reject) => {
-      thread.worker.once("online", resolve);
-      void thread.exited.then((reason) => reject(new LparError("LPAR_THREAD_ENDED", reason)));
+    void thread.ended.then(async (reason) => {
+      // A table that was closed meanwhile recovers nothing.
+      await this.recovered(description.partition).catch(() => {});
+      if (!this.#kernel.isClosed) this.#again(spawn, reason);
     });
   }
 
   /** What the restart policy says after the thread has ended and the partition is recovered. */
-  #again(
-    description: Description,
-    url: URL,
-    options: SpawnOptions,
-    restarts: Restarts,
-    owner: PartitionWorker,
-    reason: string,
-  ): void {
+  #again(spawn: Spawn, reason: string): void {
+    const { description, restarts, stopListening } = spawn;
     const { partition } = description;
-    if (this.#descriptions.get(partition.lpid) !== description || partition.state !== "stopped") return;
-    const delay = restarts.next();
-    if (delay === undefined) {
-      if (restarts.done > 0) {
-        const why = `it ended after ${restarts.done} restarts: ${reason}`;
-        this.#emit("partition-given-up", partition.lpid, why);
-      }
-      return;
+    const isOurs = this.#descriptions.get(partition.lpid) === description && partition.state === "stopped";
+    if (isOurs && restarts.schedule(this.#kernel.clock, () => void this.#startAgain(spawn))) return;
+    if (isOurs && restarts.done > 0 && !restarts.isStopped) {
+      const why = `it ended after ${restarts.done} restarts: ${reason}`;
+      this.#emit("partition-given-up", partition.lpid, why);
     }
-    this.#kernel.clock.setTimeout(() => {
-      if (this.#kernel.isClosed || restarts.isStopped || partition.state !== "stopped") return;
+    stopListening();
+  }
+
+  async #startAgain(spawn: Spawn): Promise<void> {
+    const { description, restarts } = spawn;
+    const { partition } = description;
+    const isOver = (): boolean => this.#kernel.isClosed || restarts.isStopped;
+    try {
+      await this.#patiently(() => {
+        if (!isOver() && partition.state === "stopped") this.restart(partition);
+        else restarts.stop();
+      });
+      await this.#patiently(() => {
+        if (!isOver() && description.thread === undefined) this.#launch(spawn);
+      });
+    } catch (error) {
+      if (isOver()) return;
+      spawn.stopListening();
+      const reason = error instanceof Error ? error.message : String(error);
+      await this.#patiently(() => this.#begin(description, false, reason)).catch(() => {});
+      this.#emit("partition-given-up", partition.lpid, reason);
+    }
+  }
+
+  /** Calls until the table is not locked. The event loop turns between two tries, or it would not hear of a holder's exit. */
+  async #patiently(call: () => void): Promise<void> {
+    while (true) {
+      this.#kernel.checkOpen();
       try {
-        this.restart(partition);
-        this.#start(description, url, options, restarts, owner).catch(() => {
-          // The thread's end is told as the failure of the partition.
-        });
+        return call();
       } catch (error) {
-        if (!(error instanceof HcallError)) throw error;
-        this.#emit("partition-given-up", partition.lpid, error.message);
+        if (!(error instanceof HcallError) || error.status !== H_LONG_BUSY_10_MSEC) throw error;
       }
-    }, delay);
+      await nextTurn(1);
+    }
   }
 
   /**
    * Makes an existing worker a partition's thread, as a pool needs it: there `currentPartition()` of `lpar/worker` waits
    * for this. The worker's exit is the failure of the partition.
-   * @throws LparError LPAR_HAS_THREAD if the partition has one; HcallError as spawn().
+   * @throws LparError LPAR_HAS_THREAD if the partition has one, LPAR_HAS_PARTITION if the worker is one,
+   * LPAR_THREAD_ENDED if it has exited; HcallError as spawn().
    */
   attach(partition: Partition, worker: Worker): void {
     this.#kernel.checkOpen();
     const description = this.#describe(partition);
-    const thread = this.#openThread(description, (handle) => {
+    for (const other of this.#descriptions.values()) {
+      if (other.thread?.worker !== worker || other === description) continue;
+      throw new LparError("LPAR_HAS_PARTITION", `the worker is partition "${other.partition.name}" already`);
+    }
+    // Its exit event has come and will not come again.
+    if (worker.threadId === -1) throw new LparError("LPAR_THREAD_ENDED", "the worker has exited");
+    this.#openThread(description, (handle) => {
       const stopOffering = offerHandle(worker, handle);
       worker.once("exit", stopOffering);
       return worker;
     });
-    void thread;
   }
 
   #openThread(description: Description, start: (handle: ThreadHandle) => Worker): Thread {
@@ -430,20 +487,27 @@ export class ResourceTable implements AsyncDisposable {
     try {
       worker = start(handle);
     } catch (error) {
-      core.reapThread(slot);
+      this.#kernel.finish(() => core.reapThread(slot));
       throw error;
     }
     this.#kernel.share();
     const exited = watchExit(this.#kernel, slot, worker);
-    const thread = { slot, worker, exited };
+    const thread = { worker, exited, ended: exited.then((reason) => this.#end(description, reason, exited)) };
     description.thread = thread;
-    void exited.then((reason) => {
-      description.thread = undefined;
-      if (this.#kernel.isClosed) return;
-      this.#kernel.wake();
-      this.#begin(description, false, reason, exited);
-    });
     return thread;
+  }
+
+  /** The thread of a partition has exited. */
+  async #end(description: Description, reason: string, exited: Promise<string>): Promise<string> {
+    if (!this.#kernel.isClosed) {
+      this.#kernel.wake();
+      description.failing = this.#patiently(() => this.#begin(description, false, reason, exited));
+      // Only a table that was closed meanwhile refuses.
+      await description.failing.catch(() => {});
+    }
+    description.failing = undefined;
+    description.thread = undefined;
+    return reason;
   }
 
   /**
@@ -477,7 +541,9 @@ export class ResourceTable implements AsyncDisposable {
 
   /** Resolves when the partition's resources are recovered; at once if it does not have to be. */
   async recovered(partition: Partition, options: WaitOptions = {}): Promise<void> {
-    await this.#describe(partition).recovery?.wait(options);
+    const description = this.#describe(partition);
+    await description.failing;
+    await description.recovery?.wait(options);
   }
 
   /**
@@ -497,15 +563,18 @@ export class ResourceTable implements AsyncDisposable {
   async destroyPartition(partition: Partition): Promise<void> {
     this.#kernel.checkOpen();
     const description = this.#describe(partition);
-    this.#begin(description, true);
+    description.restarts?.stop();
+    await this.#patiently(() => this.#begin(description, true));
     const recovered = this.recovered(partition);
     description.recovery?.endGrace();
     await recovered;
-    // Somebody else may have waited for the same end.
-    if (this.#descriptions.get(partition.lpid) !== description) return;
-    this.#kernel.settle("destroyPartition", this.#kernel.core.removePartition(partition.lpid));
-    this.#descriptions.delete(partition.lpid);
-    this.#emit("partition-destroyed", partition.lpid);
+    await this.#patiently(() => {
+      // Somebody else may have waited for the same end.
+      if (this.#descriptions.get(partition.lpid) !== description) return;
+      this.#kernel.settle("destroyPartition", this.#kernel.core.removePartition(partition.lpid));
+      this.#descriptions.delete(partition.lpid);
+      this.#emit("partition-destroyed", partition.lpid);
+    });
   }
 
   #emit(type: TableEvent["type"], lpid: number, reason?: string): void {
@@ -550,7 +619,8 @@ export class ResourceTable implements AsyncDisposable {
     if (this.#kernel.isClosed) return;
     this.#kernel.close();
     const ends: Promise<unknown>[] = [];
-    for (const { recovery, thread } of this.#descriptions.values()) {
+    for (const { recovery, restarts, thread } of this.#descriptions.values()) {
+      restarts?.stop();
       recovery?.abandon();
       if (thread === undefined) continue;
       void thread.worker.terminate();
@@ -564,6 +634,14 @@ export class ResourceTable implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     await this.close();
   }
+}
+
+/** Settles when a worker runs. @throws LparError LPAR_THREAD_ENDED with the reason, if it ends before. */
+function isOnline(worker: Worker, ended: Promise<string> | undefined): Promise<void> {
+  return new Promise((resolve, reject) => {
+    worker.once("online", resolve);
+    void ended?.then((reason) => reject(new LparError("LPAR_THREAD_ENDED", reason)));
+  });
 }
 
 /** Bytes of one LMB. @throws RangeError naming the value and what is allowed. */

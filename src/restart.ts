@@ -1,6 +1,7 @@
 /**
  * Restart policies: whether a partition whose thread has ended starts again, and when.
  */
+import type { Clock } from "./clock.js";
 import { checkInteger } from "./errors.js";
 
 /** "never", "always", or at most `max` times. `backoffMs` before the first restart, doubled for each one after it. */
@@ -15,12 +16,14 @@ export class Restarts {
   readonly #backoffMs: number;
   #done = 0;
   #stopped = false;
+  #timer: { cancel(): void } | undefined;
 
   /** @throws RangeError for a policy that is none. */
   constructor(policy: RestartPolicy = "never") {
     if (policy === "never") this.#max = 0;
     else if (policy === "always") this.#max = Number.POSITIVE_INFINITY;
-    else if (typeof policy === "object") this.#max = checkInteger("restart.max", policy.max, 0, 2 ** 31 - 1);
+    else if (typeof policy === "object" && policy !== null)
+      this.#max = checkInteger("restart.max", policy.max, 0, 2 ** 31 - 1);
     else
       throw new RangeError(
         `restart is "${String(policy)}"; it must be "never", "always" or { max, backoffMs }`,
@@ -39,14 +42,18 @@ export class Restarts {
     return this.#stopped;
   }
 
-  /** No more restarts. */
+  /** No more restarts, not even one that is due. */
   stop(): void {
     this.#stopped = true;
+    this.#timer?.cancel();
+    this.#timer = undefined;
   }
 
-  /** Milliseconds to wait before the next start, or undefined if there is to be none. */
-  next(): number | undefined {
-    if (this.#stopped || this.#done >= this.#max) return undefined;
-    return Math.min(this.#backoffMs * 2 ** this.#done++, BACKOFF_LIMIT_MS);
+  /** Calls back when the next start is due. Answers whether there is to be one. */
+  schedule(clock: Clock, start: () => void): boolean {
+    if (this.#stopped || this.#done >= this.#max) return false;
+    const delay = Math.min(this.#backoffMs * 2 ** this.#done++, BACKOFF_LIMIT_MS);
+    this.#timer = clock.setTimeout(start, delay);
+    return true;
   }
 }

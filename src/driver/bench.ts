@@ -112,7 +112,7 @@ function describe(report: Report): string {
   const { machine, compiler, nativeMissing, options } = report;
   const head = [
     `${machine.cpu}, ${machine.cores} cores, ${formatBytes(machine.memoryBytes)}, load ${machine.load.toFixed(2)}, ${machine.platform}`,
-    `Node ${machine.node}, V8 ${machine.v8}; native: ${compiler ?? `left out (${nativeMissing})`}`,
+    `Node ${machine.node}, V8 ${machine.v8}; core ${machine.core}; native: ${compiler ?? `left out (${nativeMissing})`}`,
     `seed ${options.seed}; medians of ${options.repetitions} interleaved repetitions of ${options.timeMs} ms (5 at most from a million grants on)`,
     "times in nanoseconds for one operation (tree: one node, recovery: one grant)",
     ...(options.quick ? ["quick: too short for figures, the results are checked"] : []),

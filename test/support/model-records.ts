@@ -123,6 +123,8 @@ export interface End {
   partner: End | undefined;
   isOpen: boolean;
   queue: Queue | undefined;
+  /** Closed and idle, but its owner's recovery is what frees it. */
+  lingers: boolean;
 }
 
 /** A zero-copy view. */

@@ -1,16 +1,20 @@
 /**
  * The hypercalls over plain Maps, one rule after the other in the order of DESIGN.md, section 3.
  *
- * A forced rescind in slices leaves open, between two slices, which nodes of its subtree are gone already. There the
- * model allows every answer that the rules allow and learns from the one observed: `observed` is the real core's
- * status, used in those places only.
+ * What the contract leaves to the core is learnt from the real table and checked against what the contract allows:
+ * which frame a page gets, which cookie a grant, how far a slice of a revocation came (model-learn.ts). Everything else
+ * the model knows for itself.
  */
 
 import type { ResourceType } from "../../src/index.js";
 import {
+  EVENT_PARTNER_FAILED,
+  EVENT_RETURNED,
+  EVENTS_LOST,
+  FRAMES_LIMIT,
+  H_BUSY,
   H_NO_MEM,
-  H_PARAMETER,
-  H_PARTIAL,
+  H_NOT_FOUND,
   H_PERMISSION,
   H_RESCINDED,
   H_RESOURCE,
@@ -19,52 +23,188 @@ import {
   INHIBIT_REGRANT,
   INHIBIT_RESERVED,
   INHIBIT_WRITE,
-  NEED_READ,
-  NEED_WRITE,
+  PAGE_BYTES,
   RESCIND_FORCED,
+  RETURN_PAGES,
+  TRANSPORT_DEREGISTERED,
+  TRANSPORT_FAILED,
   TYPE_MASK,
 } from "../../src/layout.js";
-import { pushEvent } from "./model-queue.js";
+import { pushTransport } from "./model-queue.js";
 import {
   type Answer,
-  type Assignment,
   answer,
   type End,
   type Entry,
+  ensure,
   type Frame,
   type Grant,
+  type GrantState,
   isInteger,
   isUnderRevocation,
+  type ModelEvent,
   type ModelPartition,
   type Node,
+  type Pin,
   REFUSED,
-  RESOURCE_TYPES,
+  type Resource,
   type Space,
   typeOf,
   unitOf,
 } from "./model-records.js";
 
 export interface ModelOptions {
+  readonly frames: number;
   /** Control structures that can exist at once. */
   readonly capacity: number;
+  readonly partitions: number;
+  readonly ends: number;
+  readonly views: number;
+  /** Entries of one event ring. */
+  readonly eventsMax: number;
   /** Pages of each logical space. */
   readonly spaces: Record<ResourceType, number>;
 }
 
-export class Model {
-  readonly partitions = new Map<number, ModelPartition>();
-  readonly ends = new Map<number, End>();
-  /** Every grant ever made, by the model's own cookie (its index + 1). */
-  readonly grants: Grant[] = [];
-  readonly options: ModelOptions;
+/** What may be learnt from the real table, in the model's words. */
+export interface Observed {
+  /** The physical page behind a mapped page, undefined if nothing is mapped there. */
+  physical(lpid: number, type: ResourceType, page: number): number | undefined;
+  /** The grant that the cookie names; "dead" if the real table does not know it any more. */
+  grant(cookie: number): { readonly state: GrantState; readonly named: boolean; readonly marked: boolean };
+  /** A standing elemental resource. */
+  resource(
+    lpid: number,
+    type: ResourceType,
+    page: number,
+  ): { readonly named: boolean; readonly marked: boolean } | undefined;
+  /** Who is charged for a frame in quarantine, 0 for nobody. */
+  charged(physical: number): number;
+  /** Whose pin it is: an lpid, "orphan", or "gone". */
+  pinHolder(number: number): number | "orphan" | "gone";
+  isStopped(lpid: number): boolean;
+  /** Pages moved so far. */
+  moves(): number;
+}
 
-  constructor(options: ModelOptions) {
+/** A grant as the caller asks for it. */
+export type GrantRequest = readonly [
+  lpid: number,
+  flags: number,
+  hi: number,
+  lo: number,
+  length: number,
+  unit: number,
+];
+
+export class Model {
+  readonly options: ModelOptions;
+  readonly observed: Observed;
+  readonly partitions = new Map<number, ModelPartition>();
+  /** Incarnations of partitions that were removed: the number goes on counting. */
+  readonly incarnations = new Map<number, number>();
+  readonly ends = new Set<End>();
+  /** The grants that stand, by cookie. */
+  readonly grants = new Map<number, Grant>();
+  readonly pins = new Map<number, Pin>();
+  readonly pinsEver = new Set<number>();
+  /** Frames that are kept for views only, and who is charged. */
+  readonly quarantine = new Map<Frame, number>();
+  /** Events that a command has caused, not yet seen in the rings. */
+  readonly told = new Map<ModelPartition, ModelEvent[]>();
+  moves = 0;
+  readonly #cookiesEver = new Set<number>();
+  readonly #unitsEver = new Set<number>();
+
+  constructor(options: ModelOptions, observed: Observed) {
     this.options = options;
+    this.observed = observed;
+  }
+
+  // -------------------------------------------------------------- what stands
+
+  endOf(caller: ModelPartition, unit: number): End | undefined {
+    for (const end of this.ends) if (end.unit === unit && end.owner === caller) return end;
+    return undefined;
+  }
+
+  structuresUsed(): number {
+    let used = this.grants.size;
+    for (const partition of this.partitions.values()) used += partition.resources.length;
+    return used;
+  }
+
+  /** Frames that belong to somebody, without those in quarantine. */
+  framesOwned(): Frame[] {
+    const frames: Frame[] = [];
+    for (const partition of this.partitions.values()) {
+      for (const entry of partition.spaces.memory.entries.values()) {
+        if (entry.node.kind === "resource") frames.push(entry.frame);
+      }
+    }
+    return frames;
+  }
+
+  framesFree(): number {
+    return this.options.frames - this.framesOwned().length - this.quarantine.size;
+  }
+
+  /** What counts on an end: grants that stand, and rescinded ones that were not returned (GR7). */
+  countsOf(end: End): { used: number; unreturned: number } {
+    let used = 0;
+    let unreturned = 0;
+    for (const grant of this.grants.values()) {
+      if (grant.end !== end) continue;
+      if (grant.state === "rescinded") unreturned++;
+      else used++;
+    }
+    return { used, unreturned };
+  }
+
+  heldBy(partition: ModelPartition): Grant[] {
+    return [...this.grants.values()].filter((grant) => grant.holder === partition);
+  }
+
+  /** A frame that the real table has chosen. It must be nobody's. */
+  frame(physical: number, bytes: Uint8Array): Frame {
+    ensure(physical >= 0 && physical < this.options.frames, () => `frame ${physical} does not exist`);
+    let taken = [...this.quarantine.keys()].some((other) => other.physical === physical);
+    for (const { lpid, spaces } of this.partitions.values()) {
+      for (const [page, { node, frame }] of spaces.memory.entries) {
+        if (node.kind !== "resource" || frame.physical !== physical) continue;
+        // A recovery may have freed it earlier in the slice that is being learnt.
+        taken ||= this.observed.physical(lpid, "memory", page) === physical;
+      }
+    }
+    ensure(!taken, () => `frame ${physical} was handed out while it was in use`);
+    return { physical, bytes, pins: 0 };
+  }
+
+  /** Closed ends go when nothing counts on them. */
+  dropIdleEnds(): void {
+    for (const end of this.ends) {
+      if (end.isOpen || end.queue !== undefined || end.lingers) continue;
+      const { used, unreturned } = this.countsOf(end);
+      if (used + unreturned === 0) this.ends.delete(end);
+    }
+  }
+
+  tell(partition: ModelPartition, type: number, from: number, value: number): void {
+    if (partition.state !== "running") return;
+    const events = this.told.get(partition);
+    if (events === undefined) this.told.set(partition, [{ type, from, value }]);
+    else events.push({ type, from, value });
   }
 
   // -------------------------------------------------------------- set-up
 
-  createPartition(lpid: number, memoryPages: number, lmbPages: number): ModelPartition {
+  createPartition(memoryPages: number, lmbPages: number): Answer {
+    if (!isInteger(memoryPages) || !isInteger(lmbPages) || memoryPages >= 0xffffffff) return REFUSED;
+    if (lmbPages === 0 || lmbPages > FRAMES_LIMIT) return REFUSED;
+    let lpid = 1;
+    while (this.partitions.has(lpid)) lpid++;
+    if (lpid > this.options.partitions) return answer(H_NO_MEM);
+    if (memoryPages > this.options.spaces.memory) return REFUSED;
     const space = (type: ResourceType): Space => ({
       pageCount: this.options.spaces[type],
       entries: new Map(),
@@ -73,7 +213,6 @@ export class Model {
       lpid,
       memoryPages,
       lmbPages,
-      assignments: [],
       spaces: {
         memory: space("memory"),
         mmio: space("mmio"),
@@ -81,82 +220,144 @@ export class Model {
         dma: space("dma"),
         ipi: space("ipi"),
       },
-      ends: new Set(),
+      allocated: new Map(),
       resources: [],
-      state: "running",
-      incarnation: 1,
+      state: "stopped",
+      incarnation: this.incarnations.get(lpid) ?? 0,
+      events: [],
+      eventsLost: 0,
     };
-    this.partitions.set(lpid, partition);
-    this.#start(partition);
-    return partition;
+    const started = this.#start(partition);
+    if (started.status === H_SUCCESS) this.partitions.set(lpid, partition);
+    return started;
   }
 
-  assign(partition: ModelPartition, assignment: Assignment): void {
-    partition.assignments.push(assignment);
-    this.#own(partition, assignment, (page) => ({
-      physical: assignment.physicalPage + page,
-      word: undefined,
-    }));
+  #start(partition: ModelPartition): Answer {
+    const { lpid, memoryPages, lmbPages } = partition;
+    if (memoryPages > this.framesFree()) return answer(H_NO_MEM);
+    if (Math.ceil(memoryPages / lmbPages) > this.options.capacity - this.structuresUsed())
+      return answer(H_NO_MEM);
+    partition.state = "running";
+    partition.incarnation++;
+    partition.allocated.clear();
+    for (let page = 0; page < memoryPages; page += lmbPages) {
+      this.#own(partition, "memory", page, Math.min(lmbPages, memoryPages - page), 0, (at) => {
+        const physical = this.observed.physical(lpid, "memory", at);
+        ensure(physical !== undefined, () => `partition ${lpid} has no memory at page ${at}`);
+        return this.frame(physical, new Uint8Array(PAGE_BYTES)); // TR5: zero-filled
+      });
+    }
+    return answer(H_SUCCESS, lpid);
   }
 
-  /** CQ1. The unit addresses are the real core's choice. */
-  connect(a: ModelPartition, b: ModelPartition, unitOfA: number, unitOfB: number, quota: number): void {
+  #own(
+    holder: ModelPartition,
+    type: ResourceType,
+    page: number,
+    pageCount: number,
+    liobn: number,
+    frameAt: (page: number) => Frame,
+  ): void {
+    const resource: Resource = {
+      ...{ kind: "resource", holder, type, page, pageCount, liobn, inhibits: 0 },
+      ...{ children: new Set(), pins: 0, named: false, marked: false },
+    };
+    holder.resources.push(resource);
+    for (let at = page; at < page + pageCount; at++) {
+      holder.spaces[type].entries.set(at, { node: resource, frame: frameAt(at), state: "mapped" });
+    }
+  }
+
+  /** KI2 to KI5. */
+  assign(
+    lpid: number,
+    typeNumber: number,
+    address: number,
+    length: number,
+    physical: number,
+    liobn: number,
+  ): Answer {
+    const partition = this.partitions.get(lpid);
+    if (partition === undefined) return REFUSED;
+    if (partition.state !== "running") return answer(H_RESCINDED);
+    const type = typeOf(typeNumber);
+    if (type === undefined || type === "memory") return REFUSED;
+    const unit = unitOf(type);
+    if (![address, length, physical].every((value) => isInteger(value) && value % unit === 0)) return REFUSED;
+    if (length === 0 || !isInteger(liobn) || liobn >= 0xffffffff || (type !== "dma" && liobn !== 0))
+      return REFUSED;
+    const [page, pageCount, frame] = [address / unit, length / unit, physical / unit];
+    const { pageCount: size, entries } = partition.spaces[type];
+    if (page + pageCount > size || frame + pageCount > FRAMES_LIMIT) return REFUSED;
+    for (let at = page; at < page + pageCount; at++) if (entries.has(at)) return answer(H_RESOURCE);
+    const isSingle = unit !== 1;
+    if (this.options.capacity - this.structuresUsed() < (isSingle ? 1 : pageCount)) return answer(H_NO_MEM);
+    const step = isSingle ? pageCount : 1;
+    for (let at = page; at < page + pageCount; at += step) {
+      this.#own(partition, type, at, step, liobn, (each) => ({
+        physical: frame + each - page,
+        bytes: new Uint8Array(0),
+        pins: 0,
+      }));
+    }
+    return answer(H_SUCCESS);
+  }
+
+  /** CQ1. The unit addresses are the real core's choice: `units` are those of the two new ends. */
+  connect(a: number, b: number, quota: number, units: () => readonly [number, number]): Answer {
+    const [first, second] = [this.partitions.get(a), this.partitions.get(b)];
+    if (first === undefined || second === undefined || first === second) return REFUSED;
+    if (!isInteger(quota) || quota >= 0xffffffff) return REFUSED;
+    if (first.state !== "running" || second.state !== "running") return answer(H_RESCINDED);
+    if (this.options.ends - this.ends.size < 2) return answer(H_NO_MEM);
     const make = (owner: ModelPartition, unit: number): End => {
-      const end: End = { unit, owner, quota, partner: undefined, open: true, queue: undefined };
-      this.ends.set(unit, end);
-      owner.ends.add(end);
+      ensure(!this.#unitsEver.has(unit), () => `unit address ${unit} was handed out twice (G4)`);
+      this.#unitsEver.add(unit);
+      const end: End = {
+        ...{ unit, owner, quota, partner: undefined, isOpen: true, queue: undefined, lingers: false },
+      };
+      this.ends.add(end);
       return end;
     };
-    const endOfA = make(a, unitOfA);
-    const endOfB = make(b, unitOfB);
-    endOfA.partner = endOfB;
-    endOfB.partner = endOfA;
+    const [near, far] = units();
+    const nearEnd = make(first, near);
+    const farEnd = make(second, far);
+    nearEnd.partner = farEnd;
+    farEnd.partner = nearEnd;
+    return answer(H_SUCCESS, near);
   }
 
-  #start(partition: ModelPartition): void {
-    for (let page = 0; page < partition.memoryPages; page += partition.lmbPages) {
-      const lmb: Assignment = {
-        type: "memory",
-        page,
-        pageCount: partition.lmbPages,
-        physicalPage: 0,
-        liobn: 0,
-      };
-      this.#own(partition, lmb, () => ({ physical: undefined, word: 0 })); // TR5: zero-filled
+  // -------------------------------------------------------------- own memory
+
+  allocate(lpid: number, length: number): Answer {
+    const caller = this.partitions.get(lpid);
+    if (caller === undefined) return REFUSED;
+    if (caller.state !== "running") return answer(H_RESCINDED);
+    const pageCount = Math.ceil(length / PAGE_BYTES);
+    if (!Number.isInteger(length) || length <= 0 || pageCount >= 0xffffffff) return REFUSED;
+    for (let page = 0; page + pageCount <= caller.memoryPages; page++) {
+      const inOneLmb =
+        Math.floor(page / caller.lmbPages) === Math.floor((page + pageCount - 1) / caller.lmbPages);
+      if (!inOneLmb || overlaps(caller.allocated, page, pageCount)) continue;
+      caller.allocated.set(page, pageCount);
+      return answer(H_SUCCESS, page * PAGE_BYTES);
     }
+    return answer(H_NO_MEM);
   }
 
-  #own(partition: ModelPartition, what: Assignment, frameOf: (page: number) => Frame): void {
-    const { type, page, pageCount, liobn } = what;
-    const children = new Set<Grant>();
-    const resource: Node = {
-      kind: "resource",
-      holder: partition,
-      type,
-      page,
-      pageCount,
-      liobn,
-      inhibits: 0,
-      children,
-    };
-    partition.resources.push(resource);
-    for (let index = 0; index < pageCount; index++) {
-      const entry: Entry = { node: resource, frame: frameOf(index), rescinded: false };
-      partition.spaces[type].entries.set(page + index, entry);
-    }
+  deallocate(lpid: number, address: number): Answer {
+    const caller = this.partitions.get(lpid);
+    if (caller === undefined) return REFUSED;
+    if (caller.state !== "running") return answer(H_RESCINDED);
+    if (!isInteger(address) || address % PAGE_BYTES !== 0) return REFUSED;
+    return caller.allocated.delete(address / PAGE_BYTES) ? answer(H_SUCCESS) : REFUSED;
   }
 
   // -------------------------------------------------------------- H_GRANT_LOGICAL
 
-  grant(
-    lpid: number,
-    flags: number,
-    hi: number,
-    lo: number,
-    length: number,
-    unit: number,
-    observed?: number,
-  ): Answer {
+  /** `cookie` is what the real table calls the grant, if it makes one. */
+  grant(request: GrantRequest, cookie: number): Answer {
+    const [lpid, flags, hi, lo, length, unit] = request;
     const caller = this.partitions.get(lpid);
     if (caller === undefined) return REFUSED;
     if (caller.state !== "running") return answer(H_RESCINDED); // GR10
@@ -165,114 +366,66 @@ export class Model {
     const type = typeOf(flags & TYPE_MASK);
     const inhibits = flags & (INHIBIT_READ | INHIBIT_WRITE | INHIBIT_REGRANT);
     if (type === undefined || (flags & INHIBIT_RESERVED) !== 0) return REFUSED;
-    if (type !== "memory" && type !== "mmio" && (inhibits & (INHIBIT_READ | INHIBIT_WRITE)) !== 0)
-      return REFUSED;
+    const hasRights = type === "memory" || type === "mmio";
+    if (!hasRights && (flags & (INHIBIT_READ | INHIBIT_WRITE)) !== 0) return REFUSED;
 
-    if (!isInteger(hi) || !isInteger(lo) || !isInteger(length)) return REFUSED; // GR2
-    const bytes = unitOf(type);
-    if (lo % bytes !== 0 || length % bytes !== 0 || length === 0) return REFUSED;
-    if (bytes === 1 && length !== 1) return REFUSED;
-    if (type !== "dma" && hi !== 0) return REFUSED;
+    const bytes = unitOf(type); // GR2
+    if (!isInteger(lo) || !isInteger(length) || lo % bytes !== 0 || length % bytes !== 0) return REFUSED;
+    if (length === 0 || (bytes === 1 && length !== 1)) return REFUSED;
+    if (!isInteger(hi) || hi >= 0xffffffff || (type !== "dma" && hi !== 0)) return REFUSED;
 
     const space = caller.spaces[type]; // GR3, GR4
-    const first = lo / bytes;
-    const pageCount = length / bytes;
+    const [first, pageCount] = [lo / bytes, length / bytes];
     if (first + pageCount > space.pageCount) return REFUSED;
     const range = entriesOf(space, first, pageCount);
-    if (range.some((entry) => entry?.rescinded === true)) return answer(H_RESCINDED);
+    if (range.some((entry) => entry?.state === "rescinded")) return answer(H_RESCINDED);
     const source = range[0]?.node;
-    const inside =
-      source !== undefined && range.every((entry) => entry?.node === source) && source.liobn === hi;
-    if (!inside) {
-      const fading = range.some((entry) => entry !== undefined && isUnderRevocation(entry.node));
-      return fading ? either(observed, H_PARAMETER, H_RESCINDED) : REFUSED;
-    }
+    if (source === undefined || range.some((entry) => entry?.node !== source || entry.state !== "mapped"))
+      return REFUSED;
+    if (source.liobn !== hi) return REFUSED;
     if (isUnderRevocation(source)) return answer(H_RESCINDED); // GR10
 
     if ((source.inhibits & INHIBIT_REGRANT) !== 0) return answer(H_PERMISSION); // GR5
     if ((source.inhibits & ~inhibits) !== 0) return answer(H_PERMISSION);
 
-    const end = this.ends.get(unit); // GR6
-    const grantee = end?.partner?.owner;
-    if (end === undefined || !end.open || end.owner !== caller || grantee === undefined) return REFUSED;
-    if (grantee === caller || grantee.state !== "running") return REFUSED;
+    const end = this.endOf(caller, unit); // GR6
+    const grantee = end?.isOpen === true ? end.partner?.owner : undefined;
+    if (end === undefined || grantee === undefined || grantee.state !== "running") return REFUSED;
 
-    const room = this.#room(end); // GR7
-    if (room === "none") return answer(H_NO_MEM);
-    if (room === "perhaps" && observed !== H_SUCCESS) return answer(H_NO_MEM);
+    const { used, unreturned } = this.countsOf(end); // GR7
+    if (used >= end.quota || used + unreturned >= 2 * end.quota) return answer(H_NO_MEM);
+    if (this.structuresUsed() >= this.options.capacity) return answer(H_NO_MEM);
 
+    ensure(isInteger(cookie) && !this.#cookiesEver.has(cookie), () => `cookie ${cookie} came twice (G3)`);
+    this.#cookiesEver.add(cookie);
     const grant: Grant = {
-      kind: "grant",
-      cookie: this.grants.length + 1,
-      grantor: caller,
-      holder: grantee,
-      end,
-      type,
-      source,
-      sourcePage: first,
-      pageCount,
-      liobn: source.liobn,
-      inhibits,
-      children: new Set(),
-      state: "granted",
-      page: -1,
-      pins: 0,
-      named: false,
-      helped: false,
+      ...{ kind: "grant", cookie, grantor: caller, holder: grantee, end, type, source, sourcePage: first },
+      ...{ pageCount, liobn: source.liobn, inhibits, children: new Set(), state: "granted", page: 0 },
+      ...{ pins: 0, named: false, marked: false },
     };
-    this.grants.push(grant);
+    this.grants.set(cookie, grant);
     source.children.add(grant);
-    return answer(H_SUCCESS, grant.cookie);
-  }
-
-  /** GR7: what of the quota, and of the table's capacity, is sure to be free. */
-  #room(end: End): "none" | "perhaps" | "enough" {
-    const count = { counted: 0, fading: 0, unreturned: 0, standing: 0, vanishing: 0 };
-    for (const partition of this.partitions.values()) count.standing += partition.resources.length;
-    for (const grant of this.grants) {
-      if (grant.state === "dead") continue;
-      const fades = grant.state !== "rescinded" && isUnderRevocation(grant);
-      const vanishes = fades && grant.state === "granted";
-      count.standing++;
-      if (vanishes) count.vanishing++;
-      if (grant.end !== end) continue;
-      if (grant.state === "rescinded") count.unreturned++;
-      else count.counted++;
-      if (fades) count.fading++;
-    }
-    const isFull = (counted: number, unreturned: number, standing: number): boolean =>
-      counted >= end.quota || counted + unreturned >= 2 * end.quota || standing >= this.options.capacity;
-    const { counted, fading, unreturned, standing, vanishing } = count;
-    if (!isFull(counted, unreturned, standing)) return "enough";
-    // A fading node that was accepted goes on counting as unreturned; it is enough to try the best that can be.
-    if (!isFull(counted - fading, unreturned, standing - vanishing)) return "perhaps";
-    return "none";
+    return answer(H_SUCCESS, cookie);
   }
 
   // -------------------------------------------------------------- H_ACCEPT_LOGICAL
 
-  accept(lpid: number, cookie: number, observed?: number): Answer {
+  accept(lpid: number, cookie: number): Answer {
     const caller = this.partitions.get(lpid);
     if (caller === undefined) return REFUSED;
     if (caller.state !== "running") return answer(H_RESCINDED);
-    const grant = this.grants[cookie - 1];
-    if (grant === undefined || grant.holder !== caller || grant.state === "dead") return REFUSED; // AC2
-    if (grant.state === "rescinded") return answer(H_RESCINDED); // AC3
-    if (isUnderRevocation(grant)) {
-      if (grant.state === "shared") return answer(H_RESCINDED);
-      if (observed !== H_PARAMETER) return answer(H_RESCINDED);
-      this.#tear(grant); // never accepted, and freed already
-      return REFUSED;
-    }
-    if (grant.state === "shared") return REFUSED; // AC2
+    const grant = this.grants.get(cookie);
+    if (grant === undefined || grant.holder !== caller) return REFUSED; // AC2
+    if (grant.state === "rescinded" || isUnderRevocation(grant)) return answer(H_RESCINDED); // AC3
+    if (grant.state !== "granted") return REFUSED; // AC2
     if (grant.grantor.state !== "running") return answer(H_RESCINDED); // AC5
     const space = caller.spaces[grant.type];
     const page = lowestFree(space, grant.pageCount); // AC1
     if (page === undefined) return answer(H_NO_MEM); // AC4
     const source = entriesOf(grant.grantor.spaces[grant.type], grant.sourcePage, grant.pageCount);
-    for (const [index, below] of source.entries()) {
-      if (below === undefined) throw new Error("the model lost the page that a grant stands on");
-      space.entries.set(page + index, { node: grant, frame: below.frame, rescinded: false });
+    for (const [index, entry] of source.entries()) {
+      ensure(entry?.state === "mapped", () => `the model lost a page under grant ${cookie}`);
+      space.entries.set(page + index, { node: grant, frame: entry.frame, state: "mapped" });
     }
     grant.page = page;
     grant.state = "shared";
@@ -281,200 +434,143 @@ export class Model {
 
   // -------------------------------------------------------------- H_RETURN_LOGICAL
 
-  return(lpid: number, cookie: number, observed?: number): Answer {
+  return(lpid: number, cookie: number): Answer {
     const caller = this.partitions.get(lpid);
     if (caller === undefined) return REFUSED;
     if (caller.state !== "running") return answer(H_RESCINDED);
-    const grant = this.grants[cookie - 1];
-    if (grant === undefined || grant.holder !== caller) return REFUSED; // RE4
-    if (grant.state === "dead" || grant.state === "granted") return REFUSED;
-    if (grant.state === "shared" && isUnderRevocation(grant)) {
-      if (observed !== H_SUCCESS) return answer(H_RESCINDED);
-      this.#tear(grant); // rescinded already
-    }
+    const grant = this.grants.get(cookie);
+    if (grant === undefined || grant.holder !== caller || grant.state === "granted") return REFUSED; // RE4
     if (grant.state === "rescinded") {
-      this.#unmap(grant); // RE5
-      grant.state = "dead";
+      this.unmap(grant); // RE5
+      this.end(grant);
       return answer(H_SUCCESS);
     }
+    if (isUnderRevocation(grant)) return answer(H_RESCINDED);
     if (grant.children.size > 0) return answer(H_RESOURCE); // RE3
     if (grant.pins > 0) return answer(H_RESOURCE); // RE2
-    this.#unmap(grant); // RE1
+    if (grant.state === "shared" && grant.pageCount > RETURN_PAGES) {
+      for (const entry of this.entriesUnder(grant)) entry.state = "unmapped";
+      grant.state = "returning";
+      return answer(H_BUSY); // RE6
+    }
+    this.unmap(grant); // RE1
     grant.state = "granted";
+    this.tell(grant.grantor, EVENT_RETURNED, caller.lpid, cookie);
     return answer(H_SUCCESS);
+  }
+
+  /** The entries of what a grant takes in its holder's space. */
+  entriesUnder(grant: Grant): Entry[] {
+    const all = entriesOf(grant.holder.spaces[grant.type], grant.page, grant.pageCount);
+    return all.filter((entry) => entry !== undefined && entry.node === grant) as Entry[];
+  }
+
+  unmap(grant: Grant): void {
+    const { entries } = grant.holder.spaces[grant.type];
+    for (let index = 0; index < grant.pageCount; index++) entries.delete(grant.page + index);
+    grant.page = 0;
+  }
+
+  /** A grant that nothing stands on any more becomes Unknown. */
+  end(grant: Grant): void {
+    grant.source.children.delete(grant);
+    grant.state = "dead";
+    grant.named = false;
+    grant.marked = false;
+    this.grants.delete(grant.cookie);
+    this.dropIdleEnds();
   }
 
   // -------------------------------------------------------------- H_RESCIND_LOGICAL
 
-  /** `observed` also says whether a forced rescind was completed (H_SUCCESS) or begun (H_PARTIAL). */
-  rescind(lpid: number, flags: number, cookie: number, observed?: number): Answer {
+  /** A forced rescind that may begin or go on answers "slice": how far it came is learnt. */
+  rescind(lpid: number, flags: number, cookie: number): Answer | Node {
     const caller = this.partitions.get(lpid);
     if (caller === undefined) return REFUSED;
     if (caller.state !== "running") return answer(H_RESCINDED);
     if (flags !== 0 && flags !== RESCIND_FORCED) return REFUSED; // RS1
-    const grant = this.grants[cookie - 1];
-    if (grant === undefined || grant.grantor !== caller) return REFUSED;
-    if (grant.state === "dead" || grant.state === "rescinded") return REFUSED;
-    const fading = isUnderRevocation(grant);
-    if (flags === RESCIND_FORCED)
-      return fading ? this.#continue(grant, observed) : this.#begin(grant, observed);
-    if (fading) {
-      if (observed !== H_PARAMETER) return answer(H_RESCINDED); // RS5
-      this.#tear(grant);
-      return REFUSED;
-    }
-    if (grant.state === "shared" || grant.children.size > 0) return answer(H_RESOURCE); // RS2
-    this.#tear(grant); // RS3
+    const grant = this.grants.get(cookie);
+    if (grant === undefined || grant.grantor !== caller || grant.state === "rescinded") return REFUSED; // RS1
+    if (flags === RESCIND_FORCED) return grant;
+    if (isUnderRevocation(grant)) return answer(H_RESCINDED);
+    if (grant.state !== "granted" || grant.children.size > 0) return answer(H_RESOURCE); // RS2
+    this.end(grant); // RS3
     return answer(H_SUCCESS);
-  }
-
-  #begin(grant: Grant, observed: number | undefined): Answer {
-    if (observed === H_PARTIAL) {
-      grant.named = true;
-      return answer(H_PARTIAL);
-    }
-    this.#tear(grant); // RS4
-    return answer(H_SUCCESS);
-  }
-
-  /** RS7: a revocation stands here or above, so others may have done part of the work, or all of it. */
-  #continue(grant: Grant, observed: number | undefined): Answer {
-    const outer = grant.source.kind === "grant" && isUnderRevocation(grant.source);
-    const status =
-      outer || grant.helped
-        ? either(observed, H_PARTIAL, H_SUCCESS, H_PARAMETER)
-        : either(observed, H_PARTIAL, H_SUCCESS);
-    for (let above = grant.source; above.kind === "grant"; above = above.source) above.helped = true;
-    if (status.status !== H_PARTIAL) this.#tear(grant);
-    return status;
-  }
-
-  /** RS4, leaves first. What a running client had accepted stays in its space as Rescinded. */
-  #tear(grant: Grant): void {
-    for (const child of [...grant.children]) this.#tear(child);
-    grant.source.children.delete(grant);
-    grant.named = false;
-    if (grant.state !== "shared") {
-      grant.state = "dead";
-      return;
-    }
-    if (grant.holder.state !== "running") {
-      this.#unmap(grant);
-      grant.state = "dead";
-      return;
-    }
-    const { entries } = grant.holder.spaces[grant.type];
-    for (let index = 0; index < grant.pageCount; index++) {
-      const entry = entries.get(grant.page + index);
-      if (entry !== undefined) entry.rescinded = true;
-    }
-    grant.state = "rescinded";
-  }
-
-  #unmap(grant: Grant): void {
-    const { entries } = grant.holder.spaces[grant.type];
-    for (let index = 0; index < grant.pageCount; index++) entries.delete(grant.page + index);
-    grant.page = -1;
-  }
-
-  // -------------------------------------------------------------- translation
-
-  translate(
-    lpid: number,
-    typeNumber: number,
-    address: number,
-    length: number,
-    need: number,
-    observed?: number,
-  ): Answer {
-    const caller = this.partitions.get(lpid);
-    if (caller === undefined) return REFUSED;
-    if (caller.state !== "running") return answer(H_RESCINDED);
-    const type = typeOf(typeNumber);
-    if (type === undefined || !isInteger(address) || !isInteger(length) || length === 0) return REFUSED;
-    if (!isInteger(need) || need > (NEED_READ | NEED_WRITE)) return REFUSED;
-    const bytes = unitOf(type);
-    const space = caller.spaces[type];
-    const first = Math.floor(address / bytes);
-    const last = Math.floor((address + length - 1) / bytes);
-    let fading = false;
-    for (let page = first; page <= last; page++) {
-      const entry = space.entries.get(page);
-      const fault = faultOf(entry, need);
-      fading ||= entry !== undefined && isUnderRevocation(entry.node);
-      if (fault !== H_SUCCESS) return fading ? either(observed, fault, H_RESCINDED) : answer(fault);
-    }
-    const frame = space.entries.get(first)?.frame;
-    if (fading && observed === H_RESCINDED) return answer(H_RESCINDED);
-    return answer(H_SUCCESS, (frame?.physical ?? Number.NaN) * bytes + (address % bytes));
   }
 
   // -------------------------------------------------------------- failure and restart
 
-  /** FA1 at once; whether the grace period runs before the rest (FA2) is the answer. */
-  fail(partition: ModelPartition): "grace" | "recovered" | "nothing" {
-    if (partition.state !== "running") return "nothing"; // FA3
+  /** R4: whether a grace period is owed (FA2). */
+  fail(lpid: number, orderly: number): Answer {
+    const partition = this.partitions.get(lpid);
+    if (partition === undefined || (orderly !== 0 && orderly !== 1)) return REFUSED;
+    if (partition.state !== "running") return answer(H_RESOURCE);
     partition.state = "failed";
-    for (const end of partition.ends) {
+    partition.events = [];
+    partition.eventsLost = 0;
+    for (const end of this.ends) {
+      if (end.owner !== partition) continue;
+      // A closed end that only its queue has kept now goes with the rest of the partition.
+      if (!end.isOpen && end.queue !== undefined) end.lingers = true;
       end.queue = undefined;
-      if (end.partner?.queue !== undefined) pushEvent(end.partner.queue, 1);
     }
-    for (const grant of this.grants) {
-      if (grant.holder !== partition || grant.state === "dead") continue;
-      if (grant.state === "rescinded") this.#unmap(grant);
-      else this.#tear(grant);
-      grant.state = "dead";
+    const code = orderly === 1 ? TRANSPORT_DEREGISTERED : TRANSPORT_FAILED;
+    for (const end of this.ends) {
+      if (end.owner === partition && end.isOpen && end.partner !== undefined)
+        pushTransport(end.partner, code);
     }
-    if (partition.resources.some((resource) => resource.children.size > 0)) return "grace";
-    this.recover(partition);
-    return "recovered";
+    this.tellPartners(partition, EVENT_PARTNER_FAILED);
+    return answer(H_SUCCESS, partition.resources.some(({ children }) => children.size > 0) ? 1 : 0);
   }
 
-  /** FA2 after grace, FA4. */
-  recover(partition: ModelPartition): void {
-    for (const resource of partition.resources) {
-      for (const grant of [...resource.children]) this.#tear(grant);
+  /** Each partner once, however many adapters join the two (FA2). */
+  tellPartners(partition: ModelPartition, type: number): void {
+    const partners = new Set<ModelPartition>();
+    for (const end of this.ends) {
+      if (end.owner === partition && end.isOpen && end.partner?.owner !== undefined)
+        partners.add(end.partner.owner);
     }
-    for (const type of RESOURCE_TYPES) partition.spaces[type].entries.clear();
-    partition.resources = [];
-    for (const end of partition.ends) {
-      end.open = false;
-      if (end.partner !== undefined) end.partner.open = false;
-    }
-    partition.ends.clear();
-    partition.state = "stopped";
+    for (const partner of partners) this.tell(partner, type, partition.lpid, partition.lpid);
   }
 
   /** FA8. */
-  restart(partition: ModelPartition): void {
-    if (partition.state !== "stopped") throw new Error("only a stopped partition restarts");
-    partition.state = "running";
-    partition.incarnation++;
-    this.#start(partition);
-    for (const assignment of partition.assignments) {
-      this.#own(partition, assignment, (page) => ({
-        physical: assignment.physicalPage + page,
-        word: undefined,
-      }));
-    }
+  restart(lpid: number): Answer {
+    const partition = this.partitions.get(lpid);
+    if (partition === undefined) return REFUSED;
+    if (partition.state !== "stopped") return answer(H_RESOURCE);
+    return this.#start(partition);
+  }
+
+  remove(lpid: number): Answer {
+    const partition = this.partitions.get(lpid);
+    if (partition === undefined) return REFUSED;
+    if (partition.state !== "stopped") return answer(H_RESOURCE);
+    this.partitions.delete(lpid);
+    this.incarnations.set(lpid, partition.incarnation);
+    return answer(H_SUCCESS);
+  }
+
+  // -------------------------------------------------------------- events
+
+  takeEvent(lpid: number): { answer: Answer; event?: ModelEvent } {
+    const partition = this.partitions.get(lpid);
+    if (partition === undefined) return { answer: REFUSED };
+    const event = partition.state === "running" ? partition.events.shift() : undefined;
+    if (event !== undefined) return { answer: answer(H_SUCCESS), event };
+    const { eventsLost } = partition;
+    if (eventsLost === 0) return { answer: answer(H_NOT_FOUND) };
+    partition.eventsLost = 0;
+    return { answer: answer(H_SUCCESS), event: { type: EVENTS_LOST, from: 0, value: eventsLost } };
   }
 }
 
-function either(observed: number | undefined, expected: number, ...others: readonly number[]): Answer {
-  return answer(observed !== undefined && others.includes(observed) ? observed : expected);
+/** The status of a node's loss: what the state table says about a torn down grant. */
+export function stateAfterTearDown(grant: Grant): GrantState {
+  return grant.state === "shared" && grant.holder.state === "running" ? "rescinded" : "dead";
 }
 
-function entriesOf(space: Space, first: number, pageCount: number): (Entry | undefined)[] {
+export function entriesOf(space: Space, first: number, pageCount: number): (Entry | undefined)[] {
   return Array.from({ length: pageCount }, (_, index) => space.entries.get(first + index));
-}
-
-function faultOf(entry: Entry | undefined, need: number): number {
-  if (entry === undefined) return H_PARAMETER;
-  if (entry.rescinded) return H_RESCINDED;
-  const { inhibits } = entry.node;
-  if ((need & NEED_READ) !== 0 && (inhibits & INHIBIT_READ) !== 0) return H_PERMISSION;
-  if ((need & NEED_WRITE) !== 0 && (inhibits & INHIBIT_WRITE) !== 0) return H_PERMISSION;
-  return H_SUCCESS;
 }
 
 /** AC1: looks at every address from the lowest. */
@@ -486,3 +582,9 @@ function lowestFree(space: Space, pageCount: number): number | undefined {
   }
   return undefined;
 }
+
+function overlaps(allocated: ReadonlyMap<number, number>, page: number, pageCount: number): boolean {
+  for (const [first, count] of allocated) if (first < page + pageCount && page < first + count) return true;
+  return false;
+}
+

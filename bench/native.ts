@@ -1,0 +1,94 @@
+/**
+ * The baselines in C (native/): compiled on the spot, run as one process that is told by lines what to do, so that its
+ * measurements take their turn between the others'.
+ */
+import { type ChildProcessByStdio, execFile, spawn } from "node:child_process";
+import { once } from "node:events";
+import { mkdtemp, readdir, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { dirname, join } from "node:path";
+import { createInterface, type Interface } from "node:readline";
+import type { Readable, Writable } from "node:stream";
+import { fileURLToPath } from "node:url";
+import { promisify } from "node:util";
+import type { Contender } from "./suite.js";
+
+/** A baseline of the process. Only one can be set up at a time. */
+export interface NativeContender extends Contender {
+  close(): Promise<void>;
+}
+
+const COMPILER = "cc";
+
+export class Native {
+  /** Name and version of the compiler. */
+  readonly compiler: string;
+  readonly #process: ChildProcessByStdio<Writable, Readable, null>;
+  readonly #lines: Interface;
+  readonly #answers: AsyncIterator<string>;
+
+  private constructor(compiler: string, child: ChildProcessByStdio<Writable, Readable, null>) {
+    this.compiler = compiler;
+    this.#process = child;
+    this.#lines = createInterface({ input: child.stdout });
+    this.#answers = this.#lines[Symbol.asyncIterator]();
+    // A process that ended says so by the end of its answers; writing to it must not end this one.
+    child.stdin.on("error", () => {});
+  }
+
+  /**
+   * Compiles and starts the process. Its file is removed at once, since it runs already.
+   * @returns the process, or why there is none: no compiler, or it did not compile.
+   */
+  static async open(signal?: AbortSignal): Promise<Native | string> {
+    const run = promisify(execFile);
+    const sources = join(dirname(fileURLToPath(import.meta.resolve("lpar/package.json"))), "bench", "native");
+    const files = (await readdir(sources).catch(() => [])).filter((name) => name.endsWith(".c"));
+    if (files.length === 0) return "the sources of the C baselines are not installed";
+    const folder = await mkdtemp(join(tmpdir(), "lpar-bench-"));
+    try {
+      const version = (await run(COMPILER, ["--version"], { signal })).stdout;
+      const program = join(folder, "native");
+      const paths = files.sort().map((name) => join(sources, name));
+      await run(COMPILER, ["-O3", "-std=gnu11", "-o", program, ...paths, "-lm"], { signal });
+      const child = spawn(program, { stdio: ["pipe", "pipe", "inherit"] });
+      await once(child, "spawn");
+      return new Native(version.split("\n")[0] ?? COMPILER, child);
+    } catch (error) {
+      if (signal?.aborted === true) return "interrupted";
+      const { code, message } = error as NodeJS.ErrnoException;
+      return code === "ENOENT" ? `there is no ${COMPILER}` : (message.split("\n")[1] ?? message);
+    } finally {
+      await rm(folder, { recursive: true, force: true });
+    }
+  }
+
+  async #ask(line: string): Promise<string> {
+    this.#process.stdin.write(`${line}\n`);
+    const { value, done } = await this.#answers.next();
+    if (done === true) throw new Error(`the C baseline ended at "${line}"`);
+    if (value === "error") throw new Error(`the C baseline does not understand "${line}"`);
+    return value;
+  }
+
+  /** Makes a scenario ready. The one before must have been closed. */
+  async setUp(suite: string, ...words: readonly (string | number)[]): Promise<NativeContender> {
+    await this.#ask(`setup ${[suite, ...words].join(" ")}`);
+    return {
+      measure: async (timeMs) => ({ ns: Number(await this.#ask(`measure ${timeMs}`)) }),
+      check: () => this.#ask("check"),
+      close: async () => {
+        await this.#ask("end");
+      },
+    };
+  }
+
+  /** Ends the process. */
+  async close(): Promise<void> {
+    if (this.#process.exitCode !== null || this.#process.signalCode !== null) return;
+    const exit = once(this.#process, "exit");
+    this.#process.stdin.end();
+    await exit;
+    this.#lines.close();
+  }
+}

@@ -1,0 +1,61 @@
+/** Suite access: `access read|write <bytes> <seed>`, memcpy at the same places as bench/access.ts. */
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "scenario.h"
+
+#define PLACES 64
+#define MARGIN 16384
+
+static uint8_t *memory, *buffer;
+static uint32_t bytes, places[PLACES];
+static bool is_read;
+/** Called through a variable, so that no copy is folded away. */
+static void *(*volatile copy)(void *, const void *, size_t) = memcpy;
+
+static void all(void) {
+  for (uint32_t i = 0; i < PLACES; i++) {
+    if (is_read) copy(buffer, memory + places[i], bytes);
+    else copy(memory + places[i], buffer, bytes);
+  }
+}
+
+static uint64_t block(uint64_t *ns) {
+  // Short copies are repeated, so that the clock does not count.
+  uint32_t rounds = bytes < 1024 ? 64 : 1;
+  uint64_t start = now_ns();
+  for (uint32_t i = 0; i < rounds; i++) all();
+  *ns += now_ns() - start;
+  return (uint64_t)rounds * PLACES;
+}
+
+static uint32_t digest(const uint8_t *from, uint32_t length) {
+  uint32_t sum = 0;
+  for (uint32_t i = 0; i < length; i++) sum = sum * 31 + from[i];
+  return sum;
+}
+
+static void check(FILE *out) {
+  all();
+  fprintf(out, "memory %u, buffer %u", digest(memory, bytes + MARGIN), digest(buffer, bytes));
+}
+
+static void end(void) {
+  free(memory);
+  free(buffer);
+}
+
+bool access_scenario(int argc, char **argv, scenario *out) {
+  if (argc != 3) return false;
+  is_read = strcmp(argv[0], "read") == 0;
+  bytes = (uint32_t)strtoul(argv[1], NULL, 10);
+  uint32_t random = (uint32_t)strtoul(argv[2], NULL, 10);
+  memory = aligned_alloc(4096, bytes / 4096 * 4096 + 4096 + MARGIN);
+  buffer = malloc(bytes);
+  for (uint32_t i = 0; i < bytes + MARGIN; i++) memory[i] = (uint8_t)next_random(&random);
+  for (uint32_t i = 0; i < bytes; i++) buffer[i] = (uint8_t)next_random(&random);
+  for (uint32_t i = 0; i < PLACES; i++) places[i] = next_below(&random, MARGIN);
+  *out = (scenario){block, check, end};
+  return true;
+}

@@ -1,0 +1,76 @@
+/** What a benchmark is made of: suites of scenarios, each with our own ways to do it and baselines to compare with. */
+import type { Native } from "./native.js";
+
+export const SUITE_NAMES = ["translate", "grant", "tree", "recovery", "access"] as const;
+export type SuiteName = (typeof SUITE_NAMES)[number];
+
+/** One measurement. */
+export interface Sample {
+  /** Mean nanoseconds of one operation. */
+  readonly ns: number;
+  /** The longest time for which nothing else could run, where that is of interest. */
+  readonly longestMs?: number;
+}
+
+/** One implementation of what a scenario asks for. */
+export interface Contender {
+  /** Works for about so many milliseconds. */
+  measure(timeMs: number): Promise<Sample>;
+  /** Does the same work once and says what came out: all contenders of a scenario must say the same. */
+  check(): Promise<string>;
+}
+
+export const BASELINES = ["native", "typed", "map", "copy"] as const;
+/** C at -O3; typed arrays in JavaScript; a Map of objects; Uint8Array.set() without any check. */
+export type BaselineName = (typeof BASELINES)[number];
+/** Nanoseconds of the baselines that were measured. */
+export type BaselineTimes = Readonly<Partial<Record<BaselineName, number>>>;
+
+/** What 4-quality asks for. A limit is undefined when the baseline that it counts from is not there. */
+export interface Target {
+  readonly text: string;
+  readonly reach: (times: BaselineTimes) => number | undefined;
+  readonly aim: (times: BaselineTimes) => number | undefined;
+  /** Limit of Sample.longestMs. */
+  readonly longestMs?: number;
+}
+
+/** One of our own ways, which becomes one row. */
+export interface Way {
+  readonly what: string;
+  readonly contender: Contender;
+  readonly target?: Target;
+}
+
+/** A scenario ready to run. */
+export interface Stage {
+  readonly ways: readonly Way[];
+  readonly baselines: Readonly<Partial<Record<BaselineName, Contender>>>;
+  /** Broken invariants of the tables, at the end. */
+  audit(): readonly string[];
+  /** Releases everything. */
+  close(): Promise<void>;
+}
+
+export interface Context {
+  readonly seed: number;
+  /** Not there without a C compiler. */
+  readonly native: Native | undefined;
+}
+
+export interface Scenario {
+  readonly name: string;
+  /** Fewer repetitions than asked for, where one takes seconds to prepare. */
+  readonly repetitionsMax?: number;
+  open(context: Context): Promise<Stage>;
+}
+
+/** `reach` times native, at best `aim` times. */
+export function timesNative(reach: number, aim: number, longestMs?: number): Target {
+  return {
+    text: `${reach} x native`,
+    reach: ({ native }) => (native === undefined ? undefined : native * reach),
+    aim: ({ native }) => (native === undefined ? undefined : native * aim),
+    ...(longestMs === undefined ? {} : { longestMs }),
+  };
+}

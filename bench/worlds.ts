@@ -1,0 +1,60 @@
+/** Tables for the suites on grants, and what their scenarios share. */
+import { type Hcalls, hcalls } from "../src/hcall.js";
+import { type Partition, ResourceTable, type VirtualAdapter } from "../src/index.js";
+import { H_SUCCESS, PAGE_BYTES } from "../src/layout.js";
+
+/** @throws Error unless the status is H_SUCCESS: what a benchmark does must succeed. */
+export function must(status: number): void {
+  if (status !== H_SUCCESS) throw new Error(`a hypercall that must succeed answered ${status}`);
+}
+
+/** What one scenario needs and no more, so that the tables of several fit the address space. */
+export interface WorldOptions {
+  /** Of the server's memory, in one LMB. */
+  readonly serverPages: number;
+  /** Control structures at once. */
+  readonly grants: number;
+  /** Logical pages of each partition. */
+  readonly spacePages: number;
+  readonly partitions: number;
+  readonly stagingPages?: number;
+}
+
+/** A server whose pages are granted, and its clients. */
+export interface World {
+  readonly table: ResourceTable;
+  readonly h: Hcalls;
+  readonly server: Partition;
+  readonly clients: readonly Partition[];
+}
+
+export function openWorld(options: WorldOptions): World {
+  const { serverPages, grants, spacePages, partitions, stagingPages = 1 } = options;
+  const table = ResourceTable.create({
+    memory: serverPages * PAGE_BYTES,
+    partitions,
+    adapters: partitions,
+    grants,
+    logicalSpace: spacePages * PAGE_BYTES,
+    spaces: { mmio: PAGE_BYTES, dma: PAGE_BYTES, interrupt: 1, ipi: 1 },
+    staging: stagingPages * PAGE_BYTES,
+    gracePeriodMs: 0,
+  });
+  const server = table.createPartition({ name: "server", memory: serverPages * PAGE_BYTES });
+  const clients = Array.from({ length: partitions - 1 }, (_, index) =>
+    table.createPartition({ name: `client ${index}` }),
+  );
+  return { table, h: hcalls(table), server, clients };
+}
+
+/** The first of several clients, of which there is one at least. */
+export function clientOf({ clients }: World, index = 0): Partition {
+  const client = clients[index];
+  if (client === undefined) throw new Error(`no client ${index}`);
+  return client;
+}
+
+/** An adapter from the world's server to its first client. */
+export function joinFirst(world: World): VirtualAdapter {
+  return world.table.connect(world.server, clientOf(world));
+}

@@ -1,0 +1,251 @@
+/** `lpar bench`: that it runs, compares results, and answers mistakes. Times are never asserted. */
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { chmod, mkdir, mkdtemp, readdir, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { Readable } from "node:stream";
+import { text } from "node:stream/consumers";
+import { setTimeout as sleep } from "node:timers/promises";
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { MapTable } from "../bench/map-table.js";
+import { Random } from "../bench/random.js";
+import type { Report } from "../bench/run.js";
+import { SUITE_NAMES } from "../bench/suite.js";
+import { runProgram } from "../src/driver/program.js";
+import { H_PARAMETER, H_PERMISSION, H_RESCINDED, H_RESOURCE, PAGE_BYTES } from "../src/layout.js";
+
+const MAIN = join(import.meta.dirname, "..", "dist", "src", "driver", "main.js");
+
+let folder: string;
+
+beforeEach(async () => {
+  folder = await mkdtemp(join(tmpdir(), "lpar-bench-cli-"));
+  await mkdir(join(folder, "tmp"));
+  await mkdir(join(folder, "bin"));
+});
+
+afterEach(async () => {
+  await rm(folder, { recursive: true });
+});
+
+interface Outcome {
+  readonly code: number | null;
+  readonly output: string;
+  readonly errors: string;
+}
+
+interface RunOptions {
+  /** Where programs are looked for; as in this process if left out. */
+  readonly path?: string;
+  /** Called when it has begun to look for a compiler. */
+  readonly begun?: (kill: (signal: NodeJS.Signals) => void) => void;
+}
+
+/** Runs the built command as a process of its own, with its temporary files in `folder`. */
+async function lpar(args: readonly string[], { path, begun }: RunOptions = {}): Promise<Outcome> {
+  const env = { ...process.env, TMPDIR: join(folder, "tmp"), ...(path === undefined ? {} : { PATH: path }) };
+  const child = spawn(process.execPath, [MAIN, ...args], { env, stdio: ["ignore", "pipe", "pipe"] });
+  const exit = once(child, "exit") as Promise<[number | null]>;
+  const outcome = Promise.all([exit, text(child.stdout), text(child.stderr)]);
+  if (begun !== undefined) {
+    while ((await readdir(join(folder, "tmp"))).length === 0 && child.exitCode === null) await sleep(5);
+    begun((signal) => child.kill(signal));
+  }
+  const [[code], output, errors] = await outcome;
+  return { code, output, errors };
+}
+
+/** A program called cc that does what the shell script says. */
+async function fakeCompiler(script: string): Promise<string> {
+  const path = join(folder, "bin", "cc");
+  await writeFile(path, `#!/bin/sh\n${script}`);
+  await chmod(path, 0o755);
+  return `${join(folder, "bin")}:/bin:/usr/bin`;
+}
+
+function expectSound(report: Report): void {
+  expect(report.wrong).toEqual([]);
+  expect(report.isComplete).toBe(true);
+  for (const row of report.rows) {
+    const numbers = [row.ns, ...Object.values(row.baselines), ...Object.values(row.ratios)];
+    if (row.longestMs !== undefined) numbers.push(row.longestMs);
+    for (const number of numbers) {
+      expect(Number.isFinite(number), row.what).toBe(true);
+      expect(number, row.what).toBeGreaterThan(0);
+    }
+    expect(Object.keys(row.ratios), row.what).toEqual(Object.keys(row.baselines));
+    for (const times of Object.values(row.samples)) expect(times).toHaveLength(report.options.repetitions);
+  }
+}
+
+describe("lpar bench --quick", () => {
+  it("runs every suite, finds all results equal, and prints one JSON object and nothing else", async () => {
+    const { code, output, errors } = await lpar(["bench", "--quick", "--json", "--seed", "7"]);
+    expect([code, errors]).toEqual([0, ""]);
+    const report: Report = JSON.parse(output);
+    expectSound(report);
+    expect(report.options).toMatchObject({ suites: SUITE_NAMES, quick: true, seed: 7 });
+    expect(report.machine).toMatchObject({ node: process.versions.node, v8: process.versions.v8 });
+    expect(report.machine.core).toMatch(/^[0-9a-f]{12}$/);
+    expect(new Set(report.rows.map(({ suite }) => suite))).toEqual(new Set(SUITE_NAMES));
+    expect(new Set(report.rows.map(({ suite, what }) => `${suite} ${what}`)).size).toBe(report.rows.length);
+    const isNative = report.compiler !== null;
+    for (const { suite, what, baselines, target } of report.rows) {
+      const isView = what.startsWith("view()");
+      expect(Object.keys(baselines).length, `${suite}, ${what}`).toBeGreaterThan(
+        isView ? 0 : Number(isNative),
+      );
+      expect(baselines.native !== undefined, `${suite}, ${what}`).toBe(isNative && !isView);
+      if (target?.text.includes("native")) expect(target.reached !== undefined, what).toBe(isNative);
+    }
+    expect(await readdir(join(folder, "tmp"))).toEqual([]);
+  }, 120_000);
+
+  it("leaves the native rows out without a compiler, and says why", async () => {
+    const { code, output, errors } = await lpar(["bench", "grant", "access", "--quick"], {
+      path: join(folder, "bin"),
+    });
+    expect([code, errors]).toEqual([0, ""]);
+    expect(output).toMatch(/native: left out \(there is no cc\)\n/);
+    expect(output).toMatch(/^grant +lpar +map +x native +target +reached$/m);
+    expect(output).toMatch(/^1000 live, 1 page, raw +[\d.,]+ +[\d.,]+ +- {2}3 x native +-$/m);
+    expect(output).toMatch(/seed 1; medians of 3 interleaved repetitions of 5 ms/);
+  }, 60_000);
+
+  it("exits with 1 and names scenario and contender when results differ, whatever the times", async () => {
+    const path = await fakeCompiler(`
+if [ "$1" = --version ]; then echo "fake cc 1"; exit; fi
+while [ "$1" != -o ]; do shift; done
+cat > "$2" <<'EOS'
+#!/bin/sh
+while read -r word rest; do
+  case $word in
+    measure) echo 1 ;;
+    check) echo "42" ;;
+    *) echo ok ;;
+  esac
+done
+EOS
+chmod 755 "$2"
+`);
+    const { code, output, errors } = await lpar(["bench", "access", "--quick", "--json"], { path });
+    expect(code).toBe(1);
+    const report: Report = JSON.parse(output);
+    expect(report.compiler).toBe("fake cc 1");
+    // Before and after the measurements, for each scenario but the one without a native baseline.
+    expect(report.wrong).toHaveLength((report.rows.length - 1) * 2);
+    expect(errors).toMatch(
+      /^lpar: wrong result: access: read 64 B: native computes "42", read 64 B "memory \d+, buffer \d+"$/m,
+    );
+    expect(await readdir(join(folder, "tmp"))).toEqual([]);
+  }, 60_000);
+
+  it("says that a compiler failed, and goes on without it", async () => {
+    const path = await fakeCompiler(
+      'if [ "$1" = --version ]; then echo fake; else echo "no room" >&2; exit 1; fi\n',
+    );
+    const { code, output } = await lpar(["bench", "access", "--quick", "--json"], { path });
+    expect(code).toBe(0);
+    expect(JSON.parse(output)).toMatchObject({ compiler: null, nativeMissing: "no room", wrong: [] });
+  }, 60_000);
+
+  it("ends on Ctrl-C with 130 and leaves no files", async () => {
+    const path = await fakeCompiler("exec sleep 60\n");
+    const { code, output } = await lpar(["bench", "--json"], { path, begun: (kill) => kill("SIGINT") });
+    expect(code).toBe(130);
+    expect(JSON.parse(output)).toMatchObject({ rows: [], isComplete: false });
+    expect(await readdir(join(folder, "tmp"))).toEqual([]);
+  }, 60_000);
+});
+
+/** Runs the command line in this process: for what ends before anything is measured. */
+async function inProcess(args: readonly string[]): Promise<Outcome> {
+  let [output, errors] = ["", ""];
+  const code = await runProgram(args, {
+    input: Readable.from([]),
+    output: { write: (more) => (output += more) },
+    errors: { write: (more) => (errors += more) },
+    exitCode: 0,
+  });
+  return { code, output, errors };
+}
+
+describe("lpar bench", () => {
+  it("exits with 2 and one line for suites and options that cannot be", async () => {
+    const wrong = [
+      [["nonsense"], 'there is no suite "nonsense"; the suites are translate, grant, tree, recovery, access'],
+      [["grant", "tres"], 'there is no suite "tres"'],
+      [["--time", "0"], '--time takes a number from 1 to 60000, but got "0"'],
+      [["--time", "fast"], 'but got "fast"'],
+      [["--repetitions", "0"], '--repetitions takes a whole number from 1 to 1000, but got "0"'],
+      [["--repetitions", "1.5"], 'but got "1.5"'],
+      [["--seed", "-1"], '--seed takes a whole number from 0 to 4294967295, but got "-1"'],
+      [["--seed", "4294967296"], 'but got "4294967296"'],
+      [["--fast"], "unknown option '--fast'"],
+    ] as const;
+    for (const [args, message] of wrong) {
+      const { code, output, errors } = await inProcess(["bench", ...args]);
+      expect([code, output], args.join(" ")).toEqual([2, ""]);
+      expect(errors).toContain(message);
+      expect(errors.trimEnd().split("\n")).toHaveLength(1);
+    }
+  });
+
+  it("explains its suites and baselines in its help, with examples", async () => {
+    const { code, output } = await inProcess(["bench", "--help"]);
+    expect(code).toBe(0);
+    for (const suite of SUITE_NAMES) expect(output).toMatch(new RegExp(`^ {2}${suite} {2}`, "m"));
+    expect(output).toContain("$ lpar bench --quick --json > bench.json");
+  });
+});
+
+describe("the baseline of Maps", () => {
+  it("refuses what the rules refuse, so that it is a fair one", () => {
+    const table = new MapTable(3);
+    const [a, b, c] = [
+      table.createPartition(4, 16),
+      table.createPartition(0, 16),
+      table.createPartition(0, 16),
+    ];
+    const toB = table.connect(a, b, 2);
+    const toC = table.connect(b, c, 9);
+    const grant = (lpid: number, unit: number, page: number, flags = 1, pages = 1): number =>
+      table.grantLogical(lpid, flags, 0, page * PAGE_BYTES, pages * PAGE_BYTES, unit);
+    expect([grant(a, toB, 0, 0x11), grant(a, toB, 0.5), grant(a, toB, 3, 1, 2), grant(a, toC, 0)]).toEqual([
+      H_PARAMETER,
+      H_PARAMETER,
+      H_PARAMETER,
+      H_PARAMETER,
+    ]);
+    expect(grant(a, toB, 0, 0x41)).toBe(0);
+    const cookie = table.r4;
+    expect([table.acceptLogical(a, cookie), table.acceptLogical(b, cookie + 9)]).toEqual([
+      H_PARAMETER,
+      H_PARAMETER,
+    ]);
+    expect([table.acceptLogical(b, cookie), table.acceptLogical(b, cookie)]).toEqual([0, H_PARAMETER]);
+    expect([grant(b, toC, 0, 1), grant(b, toC, 0, 0x41)]).toEqual([H_PERMISSION, 0]);
+    expect(table.acceptLogical(c, table.r4)).toBe(0);
+    expect([table.returnLogical(b, cookie), table.rescindLogical(a, 0, cookie)]).toEqual([
+      H_RESOURCE,
+      H_RESOURCE,
+    ]);
+    expect([table.translate(c, 1, 5, 1, 1), table.r4]).toEqual([0, 5]);
+    expect(table.translate(c, 1, 5, 1, 2)).toBe(H_PERMISSION);
+    expect([table.rescindLogical(b, 1, cookie), table.rescindLogical(a, 1, cookie)]).toEqual([
+      H_PARAMETER,
+      0,
+    ]);
+    expect(table.tornDown).toBe(2);
+    expect([table.translate(c, 1, 5, 1, 1), grant(b, toC, 0)]).toEqual([H_RESCINDED, H_RESCINDED]);
+    expect([table.returnLogical(b, cookie), table.returnLogical(b, cookie)]).toEqual([0, H_PARAMETER]);
+  });
+
+  it("draws on random numbers that repeat with the seed and stay below the limit", () => {
+    const draw = (seed: number): number[] => Array.from(new Random(seed).shuffled(1000));
+    expect(draw(7)).toEqual(draw(7));
+    expect(draw(7)).not.toEqual(draw(8));
+    expect(draw(7).sort((a, b) => a - b)).toEqual(Array.from({ length: 1000 }, (_, i) => i));
+  });
+});

@@ -1,0 +1,186 @@
+/**
+ * Seeded random sequences of hypercalls on the real core and on the naive model: every status, every second result,
+ * and again and again the whole table must be the same.
+ *
+ * LPAR_MODEL_CALLS=100000000 for a nightly run, LPAR_MODEL_SEED to repeat one, LPAR_MODEL_COVERAGE=1 to see which answers
+ * came how often.
+ */
+import fc from "fast-check";
+import { expect, test } from "vitest";
+import { PAGE_BYTES } from "../src/layout.js";
+import { type Command, type Coverage, Twins } from "./support/compare.js";
+
+const CALLS = Number(process.env.LPAR_MODEL_CALLS ?? 200_000);
+const SEED = Number(process.env.LPAR_MODEL_SEED ?? Date.now() % 2 ** 31);
+const DEV = process.env.LPAR_DEV_WASM ? new WebAssembly.Module((await import("node:fs")).readFileSync(process.env.LPAR_DEV_WASM)) : undefined;
+const COMMANDS = 600;
+/** Commands between two comparisons of everything. */
+const CHECK_EVERY = 40;
+/** Time to find a shorter sequence for a failure. */
+const SHRINK_MS = 30_000;
+
+/** Every answer that a call can give in this test; both missing ones and new ones are failures. */
+const ANSWERS: Readonly<Record<string, readonly number[]>> = {
+  accept: [0, -4, -9, -46],
+  "adapter-between": [0, -4, -7],
+  "adapter-peer": [0, -4],
+  add: [0, -4, -11, -46],
+  allocate: [0, -4, -9, -46],
+  assign: [0, -4, -9, -16, -46],
+  "batch accept": [0, -4, -9, -46],
+  "batch grant": [0, -4, -9, -11, -46],
+  "batch rescind-forced": [0, -4, -46],
+  "batch return": [0, -4, -16, -46],
+  "check-access": [0, -4, -11, -46],
+  "compare-exchange": [0, -4, -11, -46],
+  connect: [0, -4, -9, -46],
+  copy: [0, -4, -11, -46],
+  create: [0, -4, -9],
+  deallocate: [0, -4, -46],
+  "end-views": [0, 5, -4, -16],
+  fail: [0, -4, -16],
+  fill: [0, -4, -11, -46],
+  grant: [0, -4, -9, -11, -46],
+  load: [0, -4, -11, -46],
+  pin: [0, -4, -9, -11, -16, -46],
+  "queue-free": [0, -4, -46],
+  "queue-receive": [0, 2, -4, -7, -46],
+  "queue-register": [0, 2, -4, -16, -46],
+  "queue-send": [0, 2, -4, -12, -46],
+  read: [0, -4, -11, -46],
+  "recover-client": [0, 5, -4, -16],
+  "recover-server": [0, 5, -4, -16],
+  remove: [0, -4, -16],
+  rescind: [0, -4, -16, -46],
+  "rescind-forced": [0, 5, -4, -46],
+  restart: [0, -4, -9, -16],
+  return: [0, -4, -16, -46],
+  store: [0, -4, -11, -46],
+  "take-event": [0, -4, -7],
+  translate: [0, -4, -11, -46],
+  "translate-batch": [0, -46],
+  "translate-fast": [0, -4, -11, -46],
+  unpin: [0, -4],
+  "unpin-orphan": [0, -4],
+  write: [0, -4, -11, -46],
+};
+
+const command: fc.Arbitrary<Command> = fc.tuple(
+  fc.nat({ max: Twins.weights - 1 }),
+  fc.noShrink(fc.integer()),
+);
+
+const sequence = fc.tuple(
+  fc.nat({ max: 1000 }),
+  fc.array(command, { minLength: 1, maxLength: COMMANDS, size: "max" }),
+);
+
+/** One sequence on a fresh table; how many hypercalls were compared. */
+function compare(coverage: Coverage, setUp: number, commands: readonly Command[]): number {
+  const twins = new Twins(coverage, DEV);
+  twins.setUp(setUp);
+  for (const [index, each] of commands.entries()) {
+    twins.run(each);
+    if (index % CHECK_EVERY === CHECK_EVERY - 1) twins.check();
+  }
+  twins.check();
+  twins.tearDown();
+  return twins.calls;
+}
+
+test(`the core answers as the naive model does, over ${CALLS} random hypercalls`, { timeout: 0 }, () => {
+  const coverage: Coverage = new Map();
+  const start = performance.now();
+  let calls = 0;
+  for (let round = 0; calls < CALLS; round++) {
+    fc.assert(
+      fc.property(sequence, ([setUp, commands]) => {
+        calls += compare(coverage, setUp, commands);
+      }),
+      { seed: SEED ^ Math.imul(round, 0x9e3779b1), numRuns: 50, interruptAfterTimeLimit: SHRINK_MS },
+    );
+  }
+  const seconds = ((performance.now() - start) / 1000).toFixed(1);
+  console.log(`model: ${calls} hypercalls compared in ${seconds} s, ${coverage.size} answers, seed ${SEED}`);
+  if (process.env.LPAR_MODEL_COVERAGE !== undefined) {
+    for (const [key, count] of [...coverage].sort()) console.log(`${key}: ${count}`);
+  }
+  expect(calls).toBeGreaterThanOrEqual(CALLS);
+  const all = Object.entries(ANSWERS).flatMap(([call, answers]) => answers.map((status) => `${call} ${status}`));
+  expect([...coverage.keys()].sort(), `answers that were seen, seed ${SEED}`).toEqual(all.sort());
+});
+
+test("RE6: a return of more pages than one step may take answers H_BUSY and is then completed, as in the model", () => {
+  const coverage: Coverage = new Map();
+  const pages = 65_540;
+  const twins = new Twins(coverage, DEV, {
+    ...{ memory: 8 * PAGE_BYTES, partitions: 3, grants: 20, adapters: 3, views: 4, staging: PAGE_BYTES },
+    ...{ logicalSpace: 8 * PAGE_BYTES, spaces: { mmio: 66_000 * PAGE_BYTES, dma: 4096, interrupt: 1, ipi: 1 } },
+  });
+  twins.create(4, 4);
+  twins.create(2, 2);
+  twins.connect(1, 2, 8);
+  const unit = twins.r4;
+  twins.assign(1, 2, 0, pages * PAGE_BYTES, 0, 0);
+  expect(twins.grant(1, 2, 0, 0, pages * PAGE_BYTES, unit)).toBe(0);
+  const cookie = twins.r4;
+  for (let round = 0; round < 2; round++) {
+    expect(twins.accept(2, cookie)).toBe(0);
+    twins.check();
+    expect(twins.return(2, cookie)).toBe(1);
+    twins.check();
+    expect(twins.accept(2, cookie)).toBe(-4);
+    expect(twins.rescind(1, 0, cookie)).toBe(-16);
+    if (round === 0) expect(twins.return(2, cookie)).toBe(0);
+    else expect(twins.rescind(1, 1, cookie)).toBe(0);
+    twins.check();
+  }
+  twins.tearDown();
+});
+
+test.each([
+  4096, 3,
+])("ranges of many pages are granted, viewed, moved and recovered as in the model, in slices of %i steps", (budget) => {
+  const coverage: Coverage = new Map();
+  const pages = 600;
+  const twins = new Twins(coverage, DEV, {
+    ...{ memory: 700 * PAGE_BYTES, partitions: 3, grants: 20, adapters: 3, views: 4, staging: PAGE_BYTES },
+    ...{ logicalSpace: 1500 * PAGE_BYTES, spaces: { mmio: 4096, dma: 4096, interrupt: 1, ipi: 1 } },
+  });
+  twins.create(pages, pages);
+  twins.create(30, 30);
+  twins.create(20, 20);
+  twins.connect(1, 2, 8);
+  const unit = twins.r4;
+  twins.connect(2, 3, 8);
+  const next = twins.r4;
+  twins.budget = budget;
+  expect(twins.grant(1, 1, 0, 0, pages * PAGE_BYTES, unit)).toBe(0);
+  const first = twins.r4;
+  expect(twins.accept(2, first)).toBe(0);
+  const address = twins.r4;
+  expect(twins.grant(2, 1, 0, address, pages * PAGE_BYTES, next)).toBe(0);
+  expect(twins.accept(3, twins.r4)).toBe(0);
+  // A view of more pages than there are free frames: the rescind waits until it is released.
+  expect(twins.pin(3, twins.r4, 400 * PAGE_BYTES)).toBe(0);
+  const view = twins.r4;
+  expect(twins.pin(2, address + 500 * PAGE_BYTES, 30 * PAGE_BYTES)).toBe(0);
+  twins.check();
+  for (let slice = 0; slice < 40; slice++) {
+    expect(twins.rescind(1, 1, first)).toBe(5);
+    twins.check();
+  }
+  twins.unpin(3, view);
+  for (let slices = 0; twins.rescind(1, 1, first) !== 0; slices++) expect(slices).toBeLessThan(2000);
+  twins.check();
+  for (const { cookie, holder } of [...twins.model.grants.values()]) twins.return(holder.lpid, cookie);
+  for (const { number, holder } of [...twins.model.pins.values()]) twins.unpin(holder?.lpid ?? 0, number);
+  twins.check();
+  twins.connect(1, 3, 8);
+  expect(twins.registerQueue(1, twins.r4, 0, pages * PAGE_BYTES)).toBe(2);
+  twins.check();
+  expect(twins.grant(1, 1, 0, 0, pages * PAGE_BYTES, unit)).toBe(0);
+  expect(twins.accept(2, twins.r4)).toBe(0);
+  expect(twins.pin(2, twins.r4 + 450 * PAGE_BYTES, 30 * PAGE_BYTES)).toBeLessThanOrEqual(0);
+  twins.tearDown();
+});

@@ -1,0 +1,293 @@
+/**
+ * Seeded bugs: a green net proves nothing until it has been red. Each one is a change of one place of the core's source,
+ * compiled in memory; the comparison with the model and the fuzzing, in a short form, must find every one of them, and
+ * nothing in the core as it is. The classes are those of the security advisories that systems like this have had.
+ */
+import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { dirname, join } from "node:path";
+import { fileURLToPath, pathToFileURL } from "node:url";
+import { Worker } from "node:worker_threads";
+import ts from "typescript";
+import { afterAll, beforeAll, expect, test } from "vitest";
+import type { HuntOptions } from "./support/hunt.js";
+import type { Mutation, Order, Report } from "./support/mutant-worker.js";
+
+const root = fileURLToPath(new URL("..", import.meta.url));
+/** Inside the package, so that the workers find its dependencies. */
+const folder = join(root, "node_modules", ".cache", `lpar-mutants-${process.pid}`);
+const WORKERS = 2;
+/** A mutant that does not come back in so many milliseconds is caught, too: the core never loops for ever. */
+const PATIENCE_MS = 30_000;
+const OPTIONS: HuntOptions = { sequences: 100, commands: 500, tables: 5, calls: 20_000 };
+
+const MUTATIONS: readonly (Mutation & { readonly bug: string })[] = [
+  {
+    bug: "a slot is used again with the same generation (G3)",
+    file: "assembly/control.ts",
+    from: "put(structure + STRUCTURE_GENERATION, generation + 1);",
+    to: "put(structure + STRUCTURE_GENERATION, generation);",
+  },
+  {
+    bug: "a released slot does not go back to the free list",
+    file: "assembly/control.ts",
+    from: "setHeader(HEADER_STRUCTURE_FREE, slotOf(structure));",
+    to: "",
+  },
+  {
+    bug: "the free list is linked after its head was set, so that it loops",
+    file: "assembly/control.ts",
+    from: "put(structure + STRUCTURE_NEXT_HELD, header(HEADER_STRUCTURE_FREE));",
+    to: "put(structure + STRUCTURE_NEXT_HELD, slotOf(structure));",
+  },
+  {
+    bug: "a revocation above is not seen while it marks (RS5)",
+    file: "assembly/control.ts",
+    from: "if (header(HEADER_MARKING) == 0) return false;",
+    to: "return false;",
+  },
+  {
+    bug: "the quota is not given back (GR7)",
+    file: "assembly/account.ts",
+    from: "addEndWord(end, END_USED, -1);",
+    to: "",
+  },
+  {
+    bug: "a structure leaves its holder's list twice",
+    file: "assembly/account.ts",
+    from: "  unlinkChild(structure);\n  unlinkHeld(partitionAt(holderOf(structure)), structure);",
+    to: "  unlinkChild(structure);\n  unlinkHeld(partitionAt(holderOf(structure)), structure);\n  unlinkHeld(partitionAt(holderOf(structure)), structure);",
+  },
+  {
+    bug: "the addresses of a rescinded mapping are used again before it is returned (RS4)",
+    file: "assembly/page.ts",
+    from: "export function rescindPages(at: usize, page: u32, count: u32): void {",
+    to: "export function rescindPages(at: usize, page: u32, count: u32): void {\n  mapFree(spaceMap(at), spacePages(at), page, count);",
+  },
+  {
+    bug: "rights widen along the chain (GR5)",
+    file: "assembly/hcall-logical.ts",
+    from: "if ((own & INHIBIT_REGRANT) != 0 || (own & ~inhibits) != 0) return H_PERMISSION; // GR5",
+    to: "if ((own & INHIBIT_REGRANT) != 0) return H_PERMISSION; // GR5",
+  },
+  {
+    bug: "a grant on rescinded pages is refused with the wrong answer (GR4)",
+    file: "assembly/hcall-logical.ts",
+    from: "return mayHold && anyRescinded(at, page, count) ? H_RESCINDED : H_PARAMETER; // GR4, GR3",
+    to: "return H_PARAMETER;",
+  },
+  {
+    bug: "a mapping is unmapped, but still counted",
+    file: "assembly/hcall-logical.ts",
+    from: "    countMapped(structure, -1);\n",
+    to: "",
+  },
+  {
+    bug: "a mapping is returned under its re-grants (RE3)",
+    file: "assembly/hcall-logical.ts",
+    from: "if (childOf(structure) != 0) return H_RESOURCE; // RE3",
+    to: "",
+  },
+  {
+    bug: "a mapping is returned under a view (RE2)",
+    file: "assembly/hcall-logical.ts",
+    from: "if (pinsOf(structure) != 0) return H_RESOURCE; // RE2",
+    to: "",
+  },
+  {
+    bug: "a grant of a failed partition can be accepted (AC5)",
+    file: "assembly/hcall-logical.ts",
+    from: "if (!isRunning(grantor)) return H_RESCINDED; // AC5",
+    to: "",
+  },
+  {
+    bug: "a freed frame keeps its content (TR5, FA4)",
+    file: "assembly/frame.ts",
+    from: "memory.fill(frameAt(frame), 0, PAGE_BYTES);",
+    to: "",
+  },
+  {
+    bug: "a frame under a view is handed out again (RS6)",
+    file: "assembly/frame.ts",
+    from: "  if (pins == 0) {",
+    to: "  if (pins >= 0) {",
+  },
+  {
+    bug: "a range check wraps at 2^32",
+    file: "assembly/memory.ts",
+    from: "<u64>offset + bytes <= end",
+    to: "offset + <u32>bytes <= <u32>end",
+  },
+  {
+    bug: "a fraction passes for an integer (G2)",
+    file: "assembly/decode.ts",
+    from: "  const integer = u32(value);\n  return f64(integer) == value ? integer : NONE;",
+    to: "  const integer = u32(value);\n  return integer;",
+  },
+  {
+    bug: "a revocation takes the access of the first page only (RS4)",
+    file: "assembly/page.ts",
+    from: "leaveOnly(at, page, count, ENTRY_RESCINDED);",
+    to: "leaveOnly(at, page, 1, ENTRY_RESCINDED);",
+  },
+  {
+    bug: "a structure that two revocations meet is marked twice (RS7)",
+    file: "assembly/revoke.ts",
+    from: "if (!hasFlag(visited, FLAG_REVOKING)) budget -= mark(visited);",
+    to: "budget -= mark(visited);",
+  },
+  {
+    bug: "a revocation that an outer one has met stands for ever (RS7)",
+    file: "assembly/revoke.ts",
+    from: "  endRevocation(structure);\n  return cursor;",
+    to: "  return cursor;",
+  },
+  {
+    bug: "a mapping under a view goes, and its page stays where the view is (RS6)",
+    file: "assembly/revoke.ts",
+    from: "if (!isUnpinned(structure)) break;",
+    to: "",
+  },
+  {
+    bug: "a page moves away from under its other sharers (RS6)",
+    file: "assembly/move.ts",
+    from: "  let slot = childOf(root);",
+    to: "  let slot: u32 = 0;",
+  },
+  {
+    bug: "a transport event is lost on a full ring (CQ5)",
+    file: "assembly/queue.ts",
+    from: "  else fill(last, event, 0);",
+    to: "",
+  },
+  {
+    bug: "a partner is told of a failure once per adapter (FA2)",
+    file: "assembly/recover.ts",
+    from: "if (partitionWord(partner, PARTITION_NOTICE) == serial) return;",
+    to: "",
+  },
+  {
+    bug: "the unit address of an old incarnation names a new adapter (G4)",
+    file: "assembly/adapter.ts",
+    from: "setEndWord(end, END_GENERATION, generation + 1);",
+    to: "setEndWord(end, END_GENERATION, generation);",
+  },
+  {
+    bug: "a copy asks for the right to read its target (TR3)",
+    file: "assembly/copy.ts",
+    from: "checkAccess(partnerLpid, to, length, NEED_WRITE)",
+    to: "checkAccess(partnerLpid, to, length, NEED_READ)",
+  },
+  {
+    bug: "a copy between two mappings of the same frames overwrites what it still has to read (TR3)",
+    file: "assembly/copy.ts",
+    from: "if (!shareFrame(source, from, target, to, length)) {",
+    to: "if (length > 0) {",
+  },
+  {
+    bug: "a batch does not look at the rights of every fourth address (TR1)",
+    file: "assembly/translate.ts",
+    from: "(entry0 & entry1 & entry2 & entry3 & mask) != mask",
+    to: "(entry0 & entry1 & entry2 & mask) != mask",
+  },
+];
+
+/** The nets as JavaScript, for worker threads that know no TypeScript. */
+function transpile(): void {
+  for (const part of ["src", join("test", "support")]) {
+    for (const name of readdirSync(join(root, part), { recursive: true, encoding: "utf8" })) {
+      if (!name.endsWith(".ts")) continue;
+      const { outputText } = ts.transpileModule(readFileSync(join(root, part, name), "utf8"), {
+        compilerOptions: { target: ts.ScriptTarget.ES2022, module: ts.ModuleKind.ESNext },
+      });
+      const target = join(folder, part, name.replace(/\.ts$/, ".js"));
+      mkdirSync(dirname(target), { recursive: true });
+      writeFileSync(target, outputText);
+    }
+  }
+  writeFileSync(join(folder, "package.json"), '{ "type": "module" }\n');
+}
+
+/** One worker thread, begun again when a mutant does not come back. */
+class Hunter {
+  #worker: Worker | undefined;
+
+  hunt(mutation: Mutation | undefined): Promise<Report> {
+    const url = pathToFileURL(join(folder, "test", "support", "mutant-worker.js"));
+    this.#worker ??= new Worker(url);
+    const worker = this.#worker;
+    return new Promise((resolve) => {
+      const settle = (report: Report): void => {
+        clearTimeout(timer);
+        worker.off("message", settle).off("error", fail).off("exit", fail);
+        resolve(report);
+      };
+      const fail = (reason: unknown): void => {
+        this.end();
+        settle({ broken: `the worker ended: ${String(reason)}` });
+      };
+      const timer = setTimeout(() => {
+        this.end();
+        settle({ found: `no answer in ${PATIENCE_MS} ms` });
+      }, PATIENCE_MS);
+      worker.on("message", settle).on("error", fail).on("exit", fail);
+      worker.postMessage({ root, mutation, options: OPTIONS } satisfies Order);
+    });
+  }
+
+  end(): void {
+    void this.#worker?.terminate();
+    this.#worker = undefined;
+  }
+}
+
+const reports = new Map<string, Promise<Report>>();
+const hunters = Array.from({ length: WORKERS }, () => new Hunter());
+const AS_IS = "the core as it is";
+
+beforeAll(() => {
+  transpile();
+  const queue = [undefined, ...MUTATIONS];
+  const settlers = new Map<string, (report: Report) => void>();
+  for (const mutation of queue) {
+    const name = mutation?.bug ?? AS_IS;
+    reports.set(name, new Promise((resolve) => settlers.set(name, resolve)));
+  }
+  for (const hunter of hunters) {
+    void (async () => {
+      for (let mutation = queue.shift(); settlers.size > 0; mutation = queue.shift()) {
+        const name = mutation?.bug ?? AS_IS;
+        const settle = settlers.get(name);
+        if (settle === undefined) break;
+        settlers.delete(name);
+        settle(await hunter.hunt(mutation));
+      }
+      hunter.end();
+    })();
+  }
+});
+
+afterAll(() => {
+  for (const hunter of hunters) hunter.end();
+  rmSync(folder, { recursive: true, force: true });
+});
+
+test("the nets find nothing in the core as it is", { timeout: 0 }, async () => {
+  expect(await reports.get(AS_IS)).toEqual({ found: undefined });
+});
+
+test("there are twelve seeded bugs and more, each in one place of the core", () => {
+  expect(MUTATIONS.length).toBeGreaterThanOrEqual(12);
+  for (const { bug, file, from } of MUTATIONS) {
+    const text = readFileSync(join(root, file), "utf8");
+    expect(text.split(from).length - 1, `${bug}: how often the text stands in ${file}`).toBe(1);
+  }
+});
+
+for (const { bug } of MUTATIONS) {
+  test(`caught: ${bug}`, { timeout: 0 }, async () => {
+    const report = await reports.get(bug);
+    expect(report?.broken).toBeUndefined();
+    expect(report?.found).toBeTypeOf("string");
+    if (process.env.LPAR_MUTANTS_SHOW !== undefined) console.log(`${bug}\n    ${report?.found}`);
+  });
+}

@@ -1,0 +1,364 @@
+/**
+ * Calls of every function that the core exports, with numbers that are hostile, stale or right. What an answer means is
+ * not looked at; that nothing traps, that refusals change nothing (G1) and that the audit stays clean is.
+ */
+import { ResourceTable } from "../../src/index.js";
+import type { Kernel } from "../../src/kernel.js";
+import {
+  H_BUSY,
+  H_CLOSED,
+  H_DROPPED,
+  H_FUNCTION,
+  H_NO_MEM,
+  H_NOT_FOUND,
+  H_PARAMETER,
+  H_PARTIAL,
+  H_PERMISSION,
+  H_RESCINDED,
+  H_RESOURCE,
+  H_SUCCESS,
+  HEADER_BUDGET,
+  HEADER_END_AT,
+  HEADER_STAGING_AT,
+  HEADER_STAGING_PAGES,
+  PAGE_BYTES,
+  REQUEST_ARGUMENTS,
+  REQUEST_BYTES,
+  REQUEST_LPID,
+  THREAD_BYTES,
+  TOKEN_ACCEPT,
+  TOKEN_GRANT,
+  TOKEN_RESCIND,
+  TOKEN_RETURN,
+} from "../../src/layout.js";
+import { kernelOf } from "../../src/resource-table.js";
+import { Draw } from "./draw.js";
+import { Divergence, ensure } from "./model-records.js";
+
+type Kind =
+  | "lpid"
+  | "cookie"
+  | "unit"
+  | "flags"
+  | "type"
+  | "hi"
+  | "address"
+  | "length"
+  | "pages"
+  | "need"
+  | "bit"
+  | "byte"
+  | "word"
+  | "pin"
+  | "budget"
+  | "quota"
+  | "staging"
+  | "count";
+
+/** The arguments of each function. One that is exported and not listed here fails the test. */
+const ARGUMENTS: Readonly<Record<string, readonly Kind[]>> = {
+  acceptLogical: ["lpid", "cookie"],
+  adapterBetween: ["lpid", "lpid"],
+  adapterPeer: ["lpid", "unit"],
+  addWord: ["lpid", "address", "word"],
+  allocate: ["lpid", "length"],
+  assignResource: ["lpid", "type", "address", "length", "address", "hi"],
+  audit: [],
+  beginUse: ["lpid", "address", "length", "need"],
+  checkAccess: ["lpid", "address", "length", "need"],
+  compareExchangeWord: ["lpid", "address", "word", "word"],
+  connectPartitions: ["lpid", "lpid", "quota"],
+  copyMemory: ["lpid", "address", "lpid", "address", "length"],
+  createPartition: ["pages", "pages"],
+  deallocate: ["lpid", "address"],
+  endUse: [],
+  endViews: ["lpid", "budget"],
+  failPartition: ["lpid", "bit"],
+  fillMemory: ["lpid", "address", "length", "byte"],
+  freeQueue: ["lpid", "unit"],
+  freeStaging: ["staging", "pages"],
+  grantLogical: ["lpid", "flags", "hi", "address", "length", "unit"],
+  hcallBatch: ["staging", "count"],
+  loadWord: ["lpid", "address"],
+  openTable: [],
+  openThread: ["lpid"],
+  pinMemory: ["lpid", "address", "length"],
+  reapThread: ["count"],
+  receiveEntry: ["lpid", "unit"],
+  recoverClient: ["lpid", "budget"],
+  recoverServer: ["lpid", "budget"],
+  registerQueue: ["lpid", "unit", "address", "length"],
+  removePartition: ["lpid"],
+  rescindLogical: ["lpid", "bit", "cookie"],
+  restartPartition: ["lpid"],
+  returnLogical: ["lpid", "cookie"],
+  sendEntry: ["lpid", "unit", "word", "word", "word", "word"],
+  storeWord: ["lpid", "address", "word"],
+  takeEvent: ["lpid"],
+  takeStaging: ["pages"],
+  translate: ["lpid", "type", "address", "length", "need"],
+  translateBatch: ["lpid", "type", "need", "staging", "staging", "staging", "count", "bit"],
+  unpinMemory: ["lpid", "pin"],
+  unpinOrphan: ["pin"],
+};
+
+/** Drawn more often than the others: they make what the others work on. */
+const OFTEN: readonly string[] = [
+  ...["grantLogical", "grantLogical", "grantLogical", "grantLogical", "acceptLogical", "acceptLogical"],
+  ...["acceptLogical", "returnLogical", "rescindLogical", "recoverServer", "recoverServer", "recoverServer"],
+  ...["restartPartition", "restartPartition", "connectPartitions", "createPartition", "pinMemory"],
+];
+
+const ANSWERS: ReadonlySet<number> = new Set([
+  ...[H_SUCCESS, H_BUSY, H_CLOSED, H_PARTIAL, H_FUNCTION, H_PARAMETER, H_NOT_FOUND, H_NO_MEM],
+  ...[H_PERMISSION, H_DROPPED, H_RESOURCE, H_RESCINDED],
+]);
+
+const HOSTILE: readonly number[] = [
+  ...[Number.NaN, Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY, -0, -1, -4096, -(2 ** 31), -(2 ** 53)],
+  ...[0.5, 4095.5, 4096.5, 2 ** 20, 2 ** 24, 2 ** 31 - 1, 2 ** 31, 2 ** 31 + 4096, 2 ** 32 - 4096],
+  ...[2 ** 32 - 1, 2 ** 32, 2 ** 32 + 1, 2 ** 32 + 4096, 2 ** 44, 2 ** 44 - 4096, 2 ** 52, 2 ** 52 + 1],
+  ...[2 ** 53 - 1, 2 ** 53, 2 ** 53 + 2, 2 ** 63, 2 ** 64, 2 ** 64 + 4096],
+  ...[Number.MIN_VALUE, Number.MAX_VALUE, -Number.MAX_VALUE, Number.EPSILON],
+];
+
+const TOKENS: readonly number[] = [TOKEN_GRANT, TOKEN_ACCEPT, TOKEN_RETURN, TOKEN_RESCIND];
+
+/** A number that was handed out, and whose it is. */
+interface Handle {
+  readonly number: number;
+  readonly lpid: number;
+  /** Of a cookie: who may rescind it. Of a unit address: who is at the other end. */
+  readonly other: number;
+}
+
+/** What was handed out, the newest kept; what is dead stays in: stale numbers are wanted. */
+class Handles {
+  readonly #handles: Handle[] = [];
+
+  keep(number: number, lpid: number, other = 0): void {
+    this.#handles.push({ number, lpid, other });
+    if (this.#handles.length > 20) this.#handles.shift();
+  }
+
+  pick(draw: Draw): Handle | undefined {
+    return draw.pick(this.#handles);
+  }
+
+  partnerOf(number: number): number {
+    return this.#handles.find((handle) => handle.number === number)?.other ?? 0;
+  }
+}
+
+export class Fuzz {
+  calls = 0;
+  readonly table: ResourceTable;
+  readonly #kernel: Kernel;
+  readonly #draw: Draw;
+  readonly #names: readonly string[];
+  readonly #seen: Map<string, number>;
+  readonly #cookies = new Handles();
+  readonly #units = new Handles();
+  readonly #pins = new Handles();
+  /** The handle that this call is mostly about. */
+  #handle: Handle | undefined;
+  readonly #bytes: number;
+  readonly #before: Uint8Array;
+
+  /** @param seen counts the answers of each function. */
+  constructor(seed: number, seen: Map<string, number>, module?: WebAssembly.Module) {
+    this.table = ResourceTable.create({
+      ...{ memory: 32 * PAGE_BYTES, partitions: 5, grants: 48, adapters: 9, views: 8, staging: 6 * PAGE_BYTES },
+      ...{ logicalSpace: 20 * PAGE_BYTES, spaces: { mmio: 32768, dma: 32768, interrupt: 8, ipi: 8 } },
+      ...(module === undefined ? {} : { module }),
+    });
+    this.#kernel = kernelOf(this.table);
+    this.#draw = new Draw(seed);
+    this.#seen = seen;
+    const names = Fuzz.exports(this.#kernel);
+    const unknown = names.filter((name) => ARGUMENTS[name] === undefined);
+    ensure(unknown.length === 0, () => `no generator for the core's ${unknown.join()}: add it to ARGUMENTS`);
+    const missing = Object.keys(ARGUMENTS).filter((name) => !names.includes(name));
+    ensure(missing.length === 0, () => `the core does not export ${missing.join()} any more`);
+    this.#names = [...names.filter((name) => name !== "audit"), ...OFTEN];
+    this.#bytes = this.#kernel.memory.header(HEADER_END_AT);
+    this.#before = new Uint8Array(this.#bytes);
+    this.#setUp();
+  }
+
+  /** The functions that the core exports. */
+  static exports(kernel: Kernel): string[] {
+    return Object.entries(kernel.core)
+      .filter(([, value]) => typeof value === "function")
+      .map(([name]) => name)
+      .sort();
+  }
+
+  #call(name: string, args: readonly number[]): number {
+    const call = (this.#kernel.core as unknown as Record<string, (...args: readonly number[]) => number | undefined>)[name];
+    if (call === undefined) throw new Error(`the core does not export ${name}`);
+    this.calls++;
+    // What has no answer cannot fail.
+    const status = call(...args) ?? H_SUCCESS;
+    const key = `${name} ${status}`;
+    this.#seen.set(key, (this.#seen.get(key) ?? 0) + 1);
+    return status;
+  }
+
+  #setUp(): void {
+    // Every record is used once, so that what is laid out at first use is no change later.
+    for (let lpid = 1; lpid <= 5; lpid++) this.#call("createPartition", [lpid === 1 ? 8 : 4, 4]);
+    for (const lpid of [1, 2]) {
+      for (const [type, length] of [
+        [2, 4 * PAGE_BYTES],
+        [5, 4 * PAGE_BYTES],
+        [4, 2],
+        [6, 2],
+      ] as const)
+        this.#call("assignResource", [lpid, type, 0, length, 0, 0]);
+    }
+    for (const [a, b] of [
+      [1, 2],
+      [2, 3],
+      [3, 1],
+      [1, 4],
+    ] as const)
+      this.#connect(a, b, 8);
+  }
+
+  #connect(a: number, b: number, quota: number): void {
+    if (this.#call("connectPartitions", [a, b, quota]) !== H_SUCCESS) return;
+    this.#keepUnits(a, b);
+  }
+
+  #keepUnits(a: number, b: number): void {
+    const near = this.#kernel.memory.result;
+    this.#units.keep(near, a, b);
+    if (this.#kernel.core.adapterPeer(a, near) === H_SUCCESS)
+      this.#units.keep(this.#kernel.memory.result, b, a);
+  }
+
+  /** The arguments of a call: mostly a caller, and a handle of its own. */
+  #arguments(name: string): number[] {
+    const kinds = ARGUMENTS[name] ?? [];
+    const handles = kinds.includes("unit")
+      ? this.#units
+      : kinds.includes("cookie")
+        ? this.#cookies
+        : this.#pins;
+    this.#handle = kinds.some((kind) => kind === "unit" || kind === "cookie" || kind === "pin")
+      ? handles.pick(this.#draw)
+      : undefined;
+    const args = kinds.map((kind) => this.#argument(kind));
+    const { lpid, other } = this.#handle ?? { lpid: 0, other: 0 };
+    if (kinds[0] === "lpid" && lpid !== 0 && !this.#draw.once(8))
+      args[0] = name === "rescindLogical" ? other : lpid;
+    return args;
+  }
+
+  #argument(kind: Kind): number {
+    const draw = this.#draw;
+    if (draw.once(24)) return draw.pick(HOSTILE) ?? 0;
+    if (draw.once(200)) return draw.word() * 2 ** (draw.below(60) - 20) * (draw.once(2) ? 1 : -1);
+    switch (kind) {
+      case "lpid":
+        return draw.below(draw.once(10) ? 8 : 5) + (draw.once(30) ? 0 : 1);
+      case "cookie":
+        return (this.#handle?.number ?? this.#cookies.pick(draw)?.number ?? 1) + (draw.once(30) ? 2 ** 24 : 0);
+      case "unit":
+        return (this.#handle?.number ?? this.#units.pick(draw)?.number ?? 1) + (draw.once(30) ? 2 ** 16 : 0);
+      case "flags":
+        return draw.once(6) ? draw.below(256) : 1 | (draw.once(4) ? draw.below(8) << 5 : 0);
+      case "type":
+        return draw.once(2) ? 1 : draw.below(8);
+      case "hi":
+        return draw.once(12) ? draw.below(4) : 0;
+      case "address":
+        return draw.once(4) ? draw.below(21 * PAGE_BYTES) : draw.below(draw.once(3) ? 12 : 4) * PAGE_BYTES;
+      case "length":
+        return draw.once(4) ? draw.below(3 * PAGE_BYTES) : (1 + draw.below(2)) * PAGE_BYTES;
+      case "pages":
+        return draw.below(5);
+      case "need":
+        return draw.below(4);
+      case "bit":
+        return draw.below(2);
+      case "byte":
+        return draw.below(256);
+      case "word":
+        return draw.once(2) ? draw.word() : (draw.word() & 0xffffff00) | 0x80 | 0;
+      case "pin":
+        return this.#handle?.number ?? this.#pins.pick(draw)?.number ?? 1;
+      case "budget":
+        return draw.once(2) ? 1 + draw.below(12) : 2 ** draw.below(31);
+      case "quota":
+        return draw.below(9);
+      case "staging":
+        return this.#kernel.memory.header(HEADER_STAGING_AT) + draw.below(6 * 512) * 8;
+      case "count":
+        return draw.below(12);
+    }
+  }
+
+  /** Requests, or addresses, or anything, where a batch may look. */
+  #fillStaging(): void {
+    const { words, floats } = this.#kernel.memory;
+    const draw = this.#draw;
+    const at = this.#kernel.memory.header(HEADER_STAGING_AT);
+    for (let request = 0; request < 12; request++) {
+      const offset = at + draw.below((this.#kernel.memory.header(HEADER_STAGING_PAGES) * PAGE_BYTES) / 64) * 64;
+      words[offset / 4] = draw.once(10) ? draw.word() : (draw.pick(TOKENS) ?? 0);
+      floats[(offset + REQUEST_LPID) / 8] = this.#argument("lpid");
+      const kinds = draw.once(2)
+        ? (["flags", "hi", "address", "length", "unit"] as const)
+        : (["cookie", "cookie", "bit", "address", "length"] as const);
+      for (const [index, kind] of kinds.entries())
+        floats[(offset + REQUEST_ARGUMENTS) / 8 + index] = this.#argument(kind);
+      if (offset + REQUEST_BYTES > at + 6 * PAGE_BYTES) throw new Error("outside staging");
+    }
+  }
+
+  /** One call. With `watch`, a refusal must leave every byte of the table as it was (G1). */
+  step(watch: boolean): void {
+    const draw = this.#draw;
+    const { memory } = this.#kernel;
+    const name = draw.pick(this.#names) ?? "audit";
+    // A table in which everything is failing most of the time would not get far.
+    if (name === "failPartition" && !draw.once(16)) return;
+    if (draw.once(50)) memory.words[HEADER_BUDGET / 4] = 1 + draw.below(60);
+    if (name === "hcallBatch" || name === "translateBatch") this.#fillStaging();
+    const args = this.#arguments(name);
+    const table = memory.bytes.subarray(0, this.#bytes);
+    if (watch) this.#before.set(table);
+    let status: number;
+    try {
+      status = this.#call(name, args);
+    } catch (error) {
+      if (!(error instanceof WebAssembly.RuntimeError)) throw error;
+      throw new Divergence(`${name}(${args.join(", ")}) trapped: ${error.message}`);
+    }
+    const text = (): string => `${name}(${args.join(", ")})`;
+    ensure(ANSWERS.has(status), () => `${text()} answered ${status}`);
+    if (watch && status < 0) this.#expectUnchanged(table, text);
+    if (status !== H_SUCCESS) return;
+    const [lpid = 0, second = 0] = args;
+    if (name === "grantLogical")
+      this.#cookies.keep(memory.result, this.#units.partnerOf(args[5] ?? 0), lpid);
+    if (name === "pinMemory") this.#pins.keep(memory.result, lpid);
+    if (name === "connectPartitions") this.#keepUnits(lpid, second);
+  }
+
+  #expectUnchanged(table: Uint8Array, text: () => string): void {
+    // The caller's thread record is scratch of the call: R4, the log of what it stored, what it waits for.
+    const { thread } = this.#kernel.memory;
+    this.#before.set(table.subarray(thread, thread + THREAD_BYTES), thread);
+    if (Buffer.compare(this.#before, table) === 0) return;
+    const at = table.findIndex((byte, index) => byte !== this.#before[index]);
+    throw new Divergence(`${text()} was refused, but changed byte ${at} of the table (G1)`);
+  }
+
+  check(): void {
+    const { problems } = this.table.audit();
+    ensure(problems.length === 0, () => `audit(): ${problems.slice(0, 4).join("; ")}`);
+  }
+}

@@ -1,0 +1,50 @@
+/**
+ * A short hunt with both nets, for a core that may be broken: fixed seeds, no shrinking. Runs in a worker thread, since a
+ * broken core may never come back.
+ */
+import { type Command, type Coverage, Twins } from "./compare.js";
+import { Draw } from "./draw.js";
+import { Fuzz } from "./fuzz.js";
+
+export interface HuntOptions {
+  /** Sequences of commands to compare with the model, and how long each is. */
+  readonly sequences: number;
+  readonly commands: number;
+  /** Tables to fuzz, and calls on each. */
+  readonly tables: number;
+  readonly calls: number;
+}
+
+/** What the nets find first, undefined if they find nothing. */
+export function hunt(module: WebAssembly.Module, options: HuntOptions): string | undefined {
+  try {
+    for (let seed = 1; seed <= options.sequences; seed++) compareOnce(module, seed, options.commands);
+    for (let seed = 1; seed <= options.tables; seed++) fuzzOnce(module, seed, options.calls);
+    return undefined;
+  } catch (error) {
+    return error instanceof Error ? `${error.name}: ${error.message}` : String(error);
+  }
+}
+
+function compareOnce(module: WebAssembly.Module, seed: number, commands: number): void {
+  const coverage: Coverage = new Map();
+  const draw = new Draw(seed * 7919);
+  const twins = new Twins(coverage, module);
+  twins.setUp(draw.word());
+  for (let index = 1; index <= commands; index++) {
+    const command: Command = [draw.below(Twins.weights), draw.word()];
+    twins.run(command);
+    if (index % 40 === 0) twins.check();
+  }
+  twins.check();
+  twins.tearDown();
+}
+
+function fuzzOnce(module: WebAssembly.Module, seed: number, calls: number): void {
+  const fuzz = new Fuzz(seed * 104729, new Map(), module);
+  for (let index = 0; fuzz.calls < calls; index++) {
+    fuzz.step(index % 8 === 0);
+    if (index % 200 === 0) fuzz.check();
+  }
+  fuzz.check();
+}

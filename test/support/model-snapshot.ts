@@ -1,0 +1,125 @@
+/** The naive model as ResourceTable.inspect() shows a table: compared with it word by word. */
+import type { TableSnapshot } from "../../src/index.js";
+import { INHIBIT_READ, INHIBIT_REGRANT, INHIBIT_WRITE, QUEUE_ENTRY_BYTES } from "../../src/layout.js";
+import type { Model } from "./model.js";
+import {
+  type End,
+  type Grant,
+  type ModelPartition,
+  type Node,
+  RESOURCE_TYPES,
+  unitOf,
+} from "./model-records.js";
+
+type PartitionSnapshot = TableSnapshot["partitions"][number];
+
+function snapshotGrant(grant: Grant): PartitionSnapshot["grants"][number] {
+  const unit = unitOf(grant.type);
+  const isInTree = grant.state !== "rescinded";
+  return {
+    cookie: grant.cookie,
+    type: grant.type,
+    state: grant.state as Exclude<Grant["state"], "dead">,
+    from: isInTree ? grant.grantor.lpid : 0,
+    to: grant.holder.lpid,
+    source: grant.sourcePage * unit,
+    length: grant.pageCount * unit,
+    address: grant.state === "shared" || grant.state === "rescinded" ? grant.page * unit : null,
+    readable: (grant.inhibits & INHIBIT_READ) === 0,
+    writable: (grant.inhibits & INHIBIT_WRITE) === 0,
+    regrantable: (grant.inhibits & INHIBIT_REGRANT) === 0,
+    pins: grant.pins,
+    revoking: grant.marked,
+    parent: isInTree && grant.source.kind === "grant" ? grant.source.cookie : null,
+  };
+}
+
+function snapshotEnd(model: Model, end: End): PartitionSnapshot["adapters"][number] {
+  return {
+    unitAddress: end.unit,
+    state: end.isOpen ? "open" : "closed",
+    partner: end.isOpen ? (end.partner?.owner?.lpid ?? -1) : 0,
+    quota: end.quota,
+    ...model.countsOf(end),
+    queueBytes: (end.queue?.capacity ?? 0) * QUEUE_ENTRY_BYTES,
+  };
+}
+
+function snapshotPartition(model: Model, partition: ModelPartition): PartitionSnapshot {
+  const grants = [...model.grants.values()];
+  const held = grants.filter(({ holder }) => holder === partition);
+  const standing = held.filter(({ state }) => state !== "rescinded");
+  let pagesOwned = 0;
+  for (const { node } of partition.spaces.memory.entries.values()) if (node.kind === "resource") pagesOwned++;
+  let pagesMapped = 0;
+  for (const grant of standing)
+    if (grant.type === "memory" && grant.state === "shared" && !grant.marked) pagesMapped += grant.pageCount;
+  return {
+    lpid: partition.lpid,
+    name: "",
+    state: partition.state,
+    incarnation: partition.incarnation,
+    counters: {
+      pagesOwned,
+      pagesMapped,
+      grantsOut: grants.filter(({ grantor, state }) => grantor === partition && state !== "rescinded").length,
+      grantsIn: standing.length,
+      rescinded: held.length - standing.length,
+      pins: [...model.pins.values()].filter(({ holder }) => holder === partition).length,
+      quarantined: [...model.quarantine.values()].filter((charged) => charged === partition.lpid).length,
+    },
+    resources: partition.resources
+      .map(({ type, page, pageCount, liobn }) => ({
+        type,
+        address: page * unitOf(type),
+        length: pageCount * unitOf(type),
+        liobn,
+      }))
+      .sort(
+        (a, b) => RESOURCE_TYPES.indexOf(a.type) - RESOURCE_TYPES.indexOf(b.type) || a.address - b.address,
+      ),
+    grants: held.map(snapshotGrant).sort((a, b) => a.cookie - b.cookie),
+    adapters: [...model.ends]
+      .filter(({ owner }) => owner === partition)
+      .map((end) => snapshotEnd(model, end))
+      .sort((a, b) => a.unitAddress - b.unitAddress),
+  };
+}
+
+/** `tableBytes` is no business of the model. */
+export function snapshotModel(model: Model, tableBytes: number): TableSnapshot {
+  const nodes: Node[] = [...model.grants.values()];
+  for (const partition of model.partitions.values()) nodes.push(...partition.resources);
+  return {
+    version: 1,
+    counters: {
+      tableBytes,
+      frames: model.options.frames,
+      framesFree: model.framesFree(),
+      framesQuarantined: model.quarantine.size,
+      structures: model.options.capacity,
+      structuresUsed: model.structuresUsed(),
+      adapterEnds: model.options.ends,
+      adapterEndsUsed: model.ends.size,
+      partitions: model.partitions.size,
+      revocations: nodes.filter(({ named }) => named).length,
+      pagesMoved: model.moves,
+    },
+    partitions: [...model.partitions.values()]
+      .sort((a, b) => a.lpid - b.lpid)
+      .map((partition) => snapshotPartition(model, partition)),
+  };
+}
+
+/** The first place where two plain values differ, as a path; undefined if they are equal. */
+export function differenceOf(real: unknown, model: unknown, path = ""): string | undefined {
+  if (Object.is(real, model)) return undefined;
+  const areObjects = typeof real === "object" && typeof model === "object" && real !== null && model !== null;
+  if (!areObjects) return `${path}: ${String(real)} in the table, ${String(model)} in the model`;
+  const [a, b] = [real as Record<string, unknown>, model as Record<string, unknown>];
+  for (const key of new Set([...Object.keys(a), ...Object.keys(b)])) {
+    const difference = differenceOf(a[key], b[key], `${path}.${key}`);
+    if (difference !== undefined) return difference;
+  }
+  return undefined;
+}

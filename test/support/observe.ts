@@ -1,0 +1,101 @@
+/** What the naive model may learn from a real table: read from the records, as inspect() does. */
+import type { ResourceType } from "../../src/index.js";
+import type { Kernel } from "../../src/kernel.js";
+import {
+  COOKIE_SLOTS,
+  ENTRY_FRAME,
+  ENTRY_VALID,
+  FLAG_REVOKING,
+  FLAG_ROOT,
+  FRAME_LPID_SHIFT,
+  HEADER_FRAME_PINS_AT,
+  HEADER_MOVES,
+  HEADER_PINS_AT,
+  HEADER_STRUCTURES_AT,
+  HEADER_STRUCTURES_MAX,
+  PARTITION_OWNED,
+  PARTITION_STATE,
+  PARTITION_STOPPED,
+  PIN_BYTES,
+  PIN_GENERATION,
+  PIN_LPID,
+  PIN_ORPHAN,
+  PIN_SLOTS,
+  SPACE_ENTRIES,
+  STRUCTURE_BYTES,
+  STRUCTURE_FLAGS,
+} from "../../src/layout.js";
+import { partitionWord, RESOURCE_TYPES, readStructure, spaceWord } from "../../src/records.js";
+import type { Observed } from "./model.js";
+import type { GrantState } from "./model-records.js";
+
+const DEAD = { state: "dead", named: false, marked: false } as const;
+
+export class Observer implements Observed {
+  readonly #kernel: Kernel;
+
+  constructor(kernel: Kernel) {
+    this.#kernel = kernel;
+  }
+
+  physical(lpid: number, type: ResourceType, page: number): number | undefined {
+    const { memory } = this.#kernel;
+    const at = spaceWord(memory, lpid, RESOURCE_TYPES.indexOf(type), SPACE_ENTRIES);
+    const entry = memory.words[at / 4 + page] as number;
+    return (entry & ENTRY_VALID) === 0 ? undefined : entry & ENTRY_FRAME;
+  }
+
+  #flags(slot: number): { readonly named: boolean; readonly marked: boolean } {
+    const { memory } = this.#kernel;
+    const at = memory.header(HEADER_STRUCTURES_AT) + slot * STRUCTURE_BYTES;
+    const flags = memory.bytes[at + STRUCTURE_FLAGS] as number;
+    return { named: (flags & FLAG_ROOT) !== 0, marked: (flags & FLAG_REVOKING) !== 0 };
+  }
+
+  grant(cookie: number): { readonly state: GrantState; readonly named: boolean; readonly marked: boolean } {
+    const { memory } = this.#kernel;
+    const slot = cookie % COOKIE_SLOTS;
+    if (slot === 0 || slot > memory.header(HEADER_STRUCTURES_MAX)) return DEAD;
+    const structure = readStructure(memory, slot);
+    const { state } = structure;
+    if (structure.cookie !== cookie || state === "free" || state === "owned") return DEAD;
+    return { state, ...this.#flags(slot) };
+  }
+
+  resource(
+    lpid: number,
+    type: ResourceType,
+    page: number,
+  ): { readonly named: boolean; readonly marked: boolean } | undefined {
+    const { memory } = this.#kernel;
+    const space = RESOURCE_TYPES.indexOf(type);
+    for (let slot = partitionWord(memory, lpid, PARTITION_OWNED); slot !== 0; ) {
+      const structure = readStructure(memory, slot);
+      if (structure.space === space && structure.page === page) return this.#flags(slot);
+      slot = structure.nextHeld;
+    }
+    return undefined;
+  }
+
+  charged(physical: number): number {
+    const { memory } = this.#kernel;
+    const word = memory.words[memory.header(HEADER_FRAME_PINS_AT) / 4 + physical] as number;
+    return word >>> FRAME_LPID_SHIFT;
+  }
+
+  pinHolder(number: number): number | "orphan" | "gone" {
+    const { memory } = this.#kernel;
+    const at = memory.header(HEADER_PINS_AT) + (number % PIN_SLOTS) * PIN_BYTES;
+    const word = (offset: number): number => memory.words[(at + offset) / 4] as number;
+    if (word(PIN_GENERATION) !== Math.floor(number / PIN_SLOTS) || word(PIN_LPID) === 0) return "gone";
+    return word(PIN_LPID) === PIN_ORPHAN ? "orphan" : word(PIN_LPID);
+  }
+
+  isStopped(lpid: number): boolean {
+    return partitionWord(this.#kernel.memory, lpid, PARTITION_STATE) === PARTITION_STOPPED;
+  }
+
+  moves(): number {
+    return this.#kernel.memory.header(HEADER_MOVES);
+  }
+}
