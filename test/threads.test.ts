@@ -492,7 +492,7 @@ describe("messages and events between threads", { timeout: 60_000 }, () => {
       // Nothing but the wait keeps this thread alive: the port of its commands does not.
       parentPort.unref();
       const [adapter] = partition.adapters as [VirtualAdapter];
-      for await (const { format } of partition.messages(adapter)) return format;
+      for await (const { header, format } of partition.messages(adapter)) if (header === 0x80) return format;
       return -1;
     });
     await untilRegistered(server, adapter);

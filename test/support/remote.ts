@@ -1,8 +1,10 @@
 /** Partitions in worker threads for tests: the test says in functions what happens in there. */
+import type * as vm from "node:vm";
 import type { MessagePort, Worker } from "node:worker_threads";
 import type * as lpar from "../../src/index.js";
 import type { Cookie, Mapping, Partition, View, VirtualAdapter } from "../../src/index.js";
 import type * as layout from "../../src/layout.js";
+import type { ThreadHandle } from "../../src/threads.js";
 
 /** The fixture that carries out what run() sends. */
 export const REMOTE: URL = new URL("./worker-remote.mjs", import.meta.url);
@@ -18,6 +20,9 @@ export interface Inside {
   readonly layout: typeof layout;
   readonly workerData: unknown;
   readonly parentPort: MessagePort;
+  /** What spawn() gave to the thread. */
+  readonly handle: ThreadHandle;
+  readonly vm: typeof vm;
   /** Stays from one run() to the next. */
   readonly kept: {
     mapping?: Mapping;

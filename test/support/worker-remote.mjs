@@ -1,4 +1,5 @@
 /** A partition that does what the test sends it: functions as text, with what this thread has as their first argument. */
+import vm from "node:vm";
 import { parentPort, workerData } from "node:worker_threads";
 
 const kept = {};
@@ -9,7 +10,9 @@ async function open() {
     import("../../dist/src/index.js"),
     import("../../dist/src/layout.js"),
   ]);
-  return { partition: currentPartition(), currentPartition, lpar, layout, kept, workerData, parentPort };
+  const partition = currentPartition();
+  const handle = globalThis[Symbol.for("lpar.thread")];
+  return { partition, currentPartition, lpar, layout, kept, workerData, parentPort, handle, vm };
 }
 
 let inside;

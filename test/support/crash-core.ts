@@ -1,0 +1,152 @@
+/**
+ * Instrumenting the core: in front of every instruction that writes to memory a call to the host, which may throw there.
+ * It works on the linear text of a module, so that nothing is written by any way that is not seen: plain and atomic
+ * stores, read-modify-write, compare-and-exchange, memory.copy and memory.fill. A wake-up (memory.atomic.notify) counts
+ * as one, too, and goes to the host instead of to sleepers, so that a test sees who would have been woken.
+ */
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import asc from "assemblyscript/asc";
+import binaryen from "binaryen";
+
+export const ROOT: string = fileURLToPath(new URL("../..", import.meta.url));
+
+const WRITE =
+  /^(?:[if](?:32|64)|v128)\.(?:atomic\.)?(?:store|rmw)|^memory\.(?:copy|fill|init)|^memory\.atomic\.notify/;
+
+/** What the module imports beside what the core itself does. */
+const HOOKS = `
+ (import "env" "store" (func $crash_store (param i32)))
+ (import "env" "notify" (func $crash_notify (param i32 i32 i32) (result i32)))`;
+
+/** One instruction that writes. */
+export interface Site {
+  /** Function of the text that it stands in. */
+  readonly name: string;
+  /** The instruction, and the lines of text that lead to it. */
+  readonly text: string;
+}
+
+export interface Instrumented {
+  readonly module: WebAssembly.Module;
+  readonly sites: readonly Site[];
+  /** For each function of the text, those that it calls. */
+  readonly calls: ReadonlyMap<string, readonly string[]>;
+  /** The function behind each export. */
+  readonly exports: ReadonlyMap<string, string>;
+}
+
+/** A bug to seed: with `bug` 1 more than its place in the list, statement `from` of `file` is statement `to` instead. */
+export interface Mutation {
+  readonly bug: string;
+  readonly file: string;
+  readonly from: string;
+  readonly to: string;
+}
+
+const { Features } = binaryen;
+/** What Node 20 understands, and no more. */
+const FEATURES: number =
+  Features.Atomics |
+  Features.MutableGlobals |
+  Features.NontrappingFPToInt |
+  Features.SIMD128 |
+  Features.BulkMemory |
+  Features.BulkMemoryOpt |
+  Features.SignExt;
+
+/** Assembles linear text. */
+function assemble(text: string): Uint8Array<ArrayBuffer> {
+  const module = binaryen.parseText(text);
+  module.setFeatures(FEATURES);
+  try {
+    return Uint8Array.from(module.emitBinary());
+  } finally {
+    module.dispose();
+  }
+}
+
+/** Instruments the text of a module. */
+export function instrument(text: string): Instrumented {
+  const sites: Site[] = [];
+  const calls = new Map<string, string[]>();
+  const exports = new Map<string, string>();
+  const lines: string[] = [];
+  let name = "";
+  const source = text.split("\n");
+  for (const [index, line] of source.entries()) {
+    const instruction = line.trim();
+    const begins = /^ \(func (\S+)/.exec(line);
+    if (begins !== null) name = begins[1] as string;
+    const exported = /^ \(export "(\w+)" \(func ([^\s)]+)\)/.exec(line);
+    if (exported !== null) exports.set(exported[1] as string, exported[2] as string);
+    const called = /^call ([^\s)]+)/.exec(instruction);
+    if (called !== null) calls.set(name, [...(calls.get(name) ?? []), called[1] as string]);
+    if (WRITE.test(instruction)) {
+      lines.push(`i32.const ${sites.length}`, "call $crash_store");
+      const before = source.slice(Math.max(0, index - 6), index + 1);
+      sites.push({ name, text: before.map((part) => part.trim()).join("; ") });
+    }
+    const notify = /^memory\.atomic\.notify(?: offset=(\d+))?/.exec(instruction);
+    if (notify !== null) lines.push(`i32.const ${notify[1] ?? 0}`, "call $crash_notify");
+    else lines.push(line);
+    if (line.startsWith("(module")) lines.push(HOOKS);
+  }
+  return { module: new WebAssembly.Module(assemble(lines.join("\n"))), sites, calls, exports };
+}
+
+/** The core as it was built for the product. */
+export function builtCore(): Instrumented {
+  return instrument(readFileSync(join(ROOT, "dist/core.wat"), "utf8"));
+}
+
+/** Whether the text that is instrumented is the module that ships. */
+export function isWhatShips(): boolean {
+  const shipped = binaryen.readBinary(readFileSync(join(ROOT, "dist/core.wasm")));
+  shipped.setFeatures(FEATURES);
+  const bytes = shipped.emitBinary();
+  shipped.dispose();
+  return Buffer.compare(bytes, assemble(readFileSync(join(ROOT, "dist/core.wat"), "utf8"))) === 0;
+}
+
+/** A source file with all the bugs in it that belong there, each behind its number. */
+function seed(name: string, text: string, mutations: readonly Mutation[]): string {
+  let seeded = text;
+  let count = 0;
+  for (const [index, { file, from, to }] of mutations.entries()) {
+    if (file !== name) continue;
+    seeded = seeded.replace(from, () => `if (bug == ${index + 1}) { ${to} } else { ${from} }`);
+    count++;
+  }
+  if (name === "assembly/env.ts") return `${seeded}\nexport declare const bug: u32;\n`;
+  return count === 0 ? seeded : `import { bug } from "./env";\n${seeded}`;
+}
+
+/** Compiles the core from its source with seeded bugs in it; the host chooses one by the import `bug`, 0 for none. */
+export async function seededCore(mutations: readonly Mutation[]): Promise<Instrumented> {
+  let wat: string | undefined;
+  const { error, stderr } = await asc.main(
+    [
+      ...["assembly/index.ts", "--baseDir", ROOT],
+      ...["--outFile", "core.wasm", "--textFile", "core.wat", "--runtime", "stub", "--use", "abort="],
+      ...["--importMemory", "--sharedMemory", "--initialMemory", "1", "--maximumMemory", "65536"],
+      ...["--enable", "threads", "--enable", "simd", "-O1", "--noExportMemory"],
+    ],
+    {
+      readFile: (name) => {
+        try {
+          return seed(name, readFileSync(join(ROOT, name), "utf8"), mutations);
+        } catch {
+          return null;
+        }
+      },
+      writeFile: (name, contents) => {
+        if (typeof contents === "string" && name.endsWith(".wat")) wat = contents;
+      },
+      listFiles: () => [],
+    },
+  );
+  if (error !== null || wat === undefined) throw new Error(`${stderr.toString()}${error?.message ?? ""}`);
+  return instrument(wat);
+}

@@ -1,0 +1,305 @@
+/**
+ * The net: a call is stopped before each of its stores, the table is repaired, and what is then there must be what was
+ * there before the call or after it (for a call of several commits: at one of the commits around the store).
+ *
+ * Two ways to go on are tried for each store:
+ *
+ *     dies       nobody calls that thread again; the owner reaps it, some other thread waiting for the lock meanwhile
+ *     lives on   the same thread makes another call, and must find its own name in the lock
+ *
+ * and after each repair: audit() is clean, the lock is free, a sleeper is still on record or was woken, and the call,
+ * made again, comes to the same end as one that was never stopped. In crashPairs() the repair is stopped, too.
+ */
+import type { Core } from "../../src/binding.js";
+import { H_LONG_BUSY_10_MSEC, H_PARAMETER, H_SUCCESS, THREAD_EPOCH, THREAD_LPID } from "../../src/layout.js";
+import type { Instrumented } from "./crash-core.js";
+import { Rig, SMALL } from "./crash-rig.js";
+import type { Act, Scenario } from "./crash-scenarios.js";
+import { checkLists, State } from "./crash-state.js";
+import type { Draw } from "./draw.js";
+
+/** What the net caught. */
+export class Caught extends Error {}
+
+type Way = "dies" | "lives on";
+
+/** What one call leaves when nothing stops it. */
+interface Reference {
+  /** Stores of the call. */
+  readonly stores: number;
+  /** For each store, which state was the last to stand before it. */
+  readonly stands: readonly number[];
+  readonly states: Readonly<Record<Way, readonly State[]>>;
+  /** After the call and what goes on from it. */
+  readonly ends: Readonly<Record<Way, State>>;
+  readonly status: number;
+}
+
+/** How often the net was cast. */
+export interface Tally {
+  points: number;
+  pairs: number;
+}
+
+const THE_OTHER = 2;
+const WAYS: readonly Way[] = ["dies", "lives on"];
+
+/** A call that takes the lock and changes nothing. */
+function look(core: Core): number {
+  return core.adapterBetween(1, 2);
+}
+
+export class Net {
+  readonly #rig: Rig;
+  readonly #scenario: Scenario;
+  readonly #act: Act;
+  readonly #caller: number;
+  readonly #before: Uint8Array;
+  readonly #now: State;
+  readonly #reference: Reference;
+  readonly #tally: Tally;
+
+  /** Sets the scenario up, and makes its call once without stopping it. */
+  constructor(core: Instrumented, scenario: Scenario, tally: Tally, covered: Uint8Array, bug = 0) {
+    this.#rig = new Rig(core, scenario.capacities ?? SMALL, bug, covered);
+    this.#scenario = scenario;
+    this.#tally = tally;
+    this.#act = scenario.setUp(this.#rig);
+    this.#caller = this.#act.caller ?? 1;
+    const trouble = this.#rig.audit();
+    if (trouble !== "") throw new Caught(`${scenario.name}: not sound when set up: ${trouble}`);
+    this.#before = this.#rig.save();
+    this.#now = new State(this.#rig);
+    this.#reference = this.#refer();
+  }
+
+  get stores(): number {
+    return this.#reference.stores;
+  }
+
+  #leave(way: Way): { thread?: number | undefined } {
+    return { ...this.#act.leave, thread: way === "dies" ? this.#caller : undefined };
+  }
+
+  #begin(saved: Uint8Array): void {
+    this.#rig.restore(saved);
+    this.#rig.pause = () => 0;
+    this.#act.begin?.();
+    this.#rig.beginSleep();
+  }
+
+  #refer(): Reference {
+    const rig = this.#rig;
+    const core = rig.core(this.#caller);
+    const states: Record<Way, State[]> = { dies: [], "lives on": [] };
+    const stands: number[] = [];
+    const keep = (): void => {
+      // The two ways differ in what is left out: what is equal for one may not be for the other.
+      const now = WAYS.map((way) => new State(rig).take(this.#leave(way)));
+      const isNew = WAYS.some((way, index) => {
+        const last = states[way].at(-1);
+        return last === undefined || last.difference(now[index] as State) !== "";
+      });
+      if (isNew) for (const [index, way] of WAYS.entries()) states[way].push(now[index] as State);
+    };
+    this.#begin(this.#before);
+    keep();
+    let wasBusy = true;
+    const status = rig.run(
+      () => this.#act.call(core),
+      () => {
+        const isBusy = !rig.isQuiescent(this.#caller);
+        if (!isBusy && wasBusy) keep();
+        wasBusy = isBusy;
+        stands.push(states.dies.length - 1);
+      },
+    );
+    const stores = rig.stores;
+    keep();
+    if (status !== this.#act.status) this.#fail(`answers ${status}, not ${this.#act.status}`);
+    if (this.#act.goOn === undefined && states.dies.length > 2)
+      this.#fail(`is one call, but has ${states.dies.length - 1} commits`);
+    this.#act.goOn?.(core);
+    const ends = {
+      dies: new State(rig).take(this.#leave("dies")),
+      "lives on": new State(rig).take(this.#leave("lives on")),
+    };
+    return { stores, stands, states, ends, status };
+  }
+
+  #fail(what: string): never {
+    throw new Caught(`${this.#scenario.name}: ${what}`);
+  }
+
+  /** Stops the call before store `at`, from 1. */
+  #crash(at: number): void {
+    this.#begin(this.#before);
+    const core = this.#rig.core(this.#caller);
+    if (!this.#rig.crash(() => this.#act.call(core), at)) this.#fail(`has no store ${at}`);
+    this.#tally.points++;
+  }
+
+  #repair(way: Way, variant: number): void {
+    const rig = this.#rig;
+    const busy = rig.lock;
+    const isWaiting = variant !== 0;
+    if (variant === 1 && busy !== 0) {
+      rig.pause = () => 0;
+      const answer = look(rig.core(THE_OTHER));
+      if (answer !== H_LONG_BUSY_10_MSEC) this.#fail(`another thread gets a lock that is taken: ${answer}`);
+    }
+    rig.pause = () => 0;
+    if (way === "lives on") {
+      const answer = look(rig.core(this.#caller));
+      if (answer === H_LONG_BUSY_10_MSEC) this.#fail("the thread waits for itself");
+    } else if (variant === 2 && busy !== 0) {
+      // The owner hears of the exit while somebody waits; who waited must then get the lock.
+      rig.pause = () => {
+        rig.pause = () => 0;
+        const answer = rig.core(0).reapThread(this.#caller);
+        if (answer !== H_SUCCESS) this.#fail(`reapThread() answers ${answer}`);
+        return 1;
+      };
+      const answer = look(rig.core(THE_OTHER));
+      if (answer === H_LONG_BUSY_10_MSEC) this.#fail("who waited does not get the lock");
+    } else {
+      const answer = rig.core(0).reapThread(this.#caller);
+      if (answer !== H_SUCCESS) this.#fail(`reapThread() answers ${answer}`);
+    }
+    if (!isWaiting || busy === 0) return;
+    if (way === "dies" ? rig.wokeLock !== 0xffffffff : variant === 1 && rig.wokeLock === 0)
+      this.#fail("who waits for the lock is not woken");
+  }
+
+  /** After a repair. Answers which state stands, of those around store `at`. */
+  #expectRepaired(way: Way, at: number): number {
+    const rig = this.#rig;
+    if (rig.lock !== 0) this.#fail(`the lock holds ${rig.lock}`);
+    if (!rig.sleeperIsSafe) this.#fail("who sleeps for an event is not on record and was not woken");
+    if (way === "dies" && rig.word(rig.threadAt(this.#caller) + THREAD_EPOCH) !== 0)
+      this.#fail("the use of the dead thread still runs");
+    const states = this.#reference.states[way];
+    const stood = this.#reference.stands[at - 1] as number;
+    this.#now.take(this.#leave(way));
+    let stands = stood;
+    const difference = this.#now.difference(states[stood] as State);
+    if (difference !== "") {
+      stands = stood + 1;
+      const next = states[stands];
+      if (next === undefined || this.#now.difference(next) !== "")
+        this.#fail(
+          `neither state ${stood} of ${states.length} (${difference}) nor the next (${next === undefined ? "none" : this.#now.difference(next)})`,
+        );
+    }
+    const lists = checkLists(rig);
+    if (lists !== "") this.#fail(lists);
+    const trouble = rig.audit();
+    if (trouble !== "") this.#fail(trouble);
+    return stands;
+  }
+
+  /** Makes the call again, or goes on with it, and compares the end. */
+  #expectEnd(way: Way, stands: number): void {
+    const rig = this.#rig;
+    const { states, ends, status } = this.#reference;
+    const isOver = stands === states[way].length - 1;
+    if (this.#act.goOn === undefined && (isOver || this.#act.once === true)) return;
+    this.#act.begin?.();
+    let core = rig.core(this.#caller);
+    if (way === "dies") {
+      const lpid = new Uint32Array(this.#before.buffer, rig.threadAt(this.#caller) + THREAD_LPID, 1)[0] as number;
+      if (rig.core(0).openThread(lpid) === H_SUCCESS) {
+        if (rig.result(0) !== this.#caller) this.#fail("the slot of the dead thread is not free");
+      } else core = rig.core(0);
+    }
+    if (this.#act.goOn === undefined) {
+      const answer = this.#act.call(core);
+      if (answer !== status) this.#fail(`made again it answers ${answer}, not ${status}`);
+    } else this.#act.goOn(core);
+    const difference = this.#now.take(this.#leave(way)).difference(ends[way]);
+    if (difference !== "") this.#fail(`made again it comes to another end: ${difference}`);
+    const trouble = rig.audit();
+    if (trouble !== "") this.#fail(`in the end: ${trouble}`);
+  }
+
+  #ways(): readonly Way[] {
+    return this.#caller === 0 ? ["lives on"] : WAYS;
+  }
+
+  #at(way: Way, at: number, more = ""): string {
+    return `${way}, store ${at} of ${this.stores}${more}`;
+  }
+
+  /** Adds where it was to what a check says. */
+  #told(where: string, check: () => void): void {
+    try {
+      check();
+    } catch (error) {
+      throw new Caught(`${where}: ${error instanceof Error ? error.message : String(error)}`);
+    }
+  }
+
+  /** Stops the call before its stores: all of them, or so many drawn ones. */
+  crashPoints(most: number, draw: Draw): void {
+    for (const at of choose(this.stores, most, draw)) {
+      for (const way of this.#ways()) {
+        this.#told(this.#at(way, at), () => {
+          this.#crash(at);
+          this.#repair(way, at % 3);
+          this.#expectEnd(way, this.#expectRepaired(way, at));
+        });
+      }
+    }
+  }
+
+  /** Stops the call before its stores, and the repair before its stores: all pairs, or so many drawn ones. */
+  crashPairs(most: number, draw: Draw): void {
+    const rig = this.#rig;
+    const per = Math.max(1, Math.ceil(most / this.stores / this.#ways().length));
+    for (const at of choose(this.stores, most, draw)) {
+      for (const way of this.#ways()) {
+        this.#told(this.#at(way, at), () => this.#crash(at));
+        const crashed = rig.save();
+        const woke = rig.wokeSignal;
+        const repair = (): number =>
+          way === "dies" ? rig.core(0).reapThread(this.#caller) : look(rig.core(this.#caller));
+        rig.pause = () => 0;
+        rig.run(repair);
+        for (const second of choose(rig.stores, per, draw)) {
+          this.#told(this.#at(way, at, `, store ${second} of the repair`), () => {
+            rig.restore(crashed);
+            rig.wokeSignal = woke;
+            if (!rig.crash(repair, second)) this.#fail("the repair has other stores than before");
+            this.#tally.pairs++;
+            const then = way === "lives on" && second % 2 === 0 && this.#caller !== 0 ? "dies" : way;
+            this.#repairAgain(way, then, second);
+            const stands = this.#expectRepaired(then, at);
+            if (second % 4 === 0) this.#expectEnd(then, stands);
+          });
+        }
+      }
+    }
+  }
+
+  #repairAgain(way: Way, then: Way, second: number): void {
+    const rig = this.#rig;
+    if (then === "lives on") {
+      look(rig.core(this.#caller));
+      return;
+    }
+    // Where the owner was stopped in reaping, it may make another call first.
+    if (way === "dies" && second % 2 === 0) look(rig.core(0));
+    const answer = rig.core(0).reapThread(this.#caller);
+    if (answer !== H_SUCCESS && answer !== H_PARAMETER) this.#fail(`reapThread() again answers ${answer}`);
+  }
+}
+
+/** The numbers 1 to `count`, or `most` drawn ones of them. */
+function choose(count: number, most: number, draw: Draw): number[] {
+  const all = Array.from({ length: count }, (_, index) => index + 1);
+  if (count <= most) return all;
+  // The first and the last ones are always among them: there the lock is taken and given back.
+  const chosen = new Set([...all.slice(0, Math.min(4, most)), ...all.slice(-Math.min(4, most))]);
+  while (chosen.size < most) chosen.add(1 + draw.below(count));
+  return [...chosen].sort((a, b) => a - b);
+}

@@ -1,0 +1,214 @@
+/**
+ * A small table in one memory, with an instance of an instrumented core for each of its threads, all run by the test: a
+ * thread is an instance that the test calls, its death is a throw out of a store after which nobody calls it any more.
+ */
+import type { Core } from "../../src/binding.js";
+import {
+  H_SUCCESS,
+  HEADER_AUDIT_AT,
+  HEADER_AUDIT_PROBLEMS,
+  HEADER_LOCK,
+  HEADER_SIGNAL,
+  HEADER_STAGING_AT,
+  HEADER_THREADS_AT,
+  HEADER_WAITING,
+  PROBLEM_BYTES,
+  THREAD_BYTES,
+  THREAD_ENTRY,
+  THREAD_JOB,
+  THREAD_LOG_COUNT,
+  THREAD_REAPING,
+  THREAD_RESULT,
+  THREAD_STARTING,
+} from "../../src/layout.js";
+import { type Capacities, layOut } from "../../src/regions.js";
+import type { Instrumented } from "./crash-core.js";
+
+const WASM_PAGE_BYTES = 65536;
+
+/** Small, so that restoring it and comparing it is quick; more than 64 MMIO pages, so that maps have two words. */
+export const SMALL: Capacities = {
+  frames: 28,
+  partitions: 4,
+  threads: 4,
+  structures: 40,
+  ends: 14,
+  pins: 6,
+  stagingPages: 4,
+  spacePages: [32, 136, 8, 8, 8],
+};
+
+/** One small page of physical memory and very many logical ones: for ranges beyond what one return gives back. */
+export const VAST: Capacities = { ...SMALL, frames: 4, partitions: 2, spacePages: [8, 65_664, 8, 8, 8] };
+
+/** What the hook throws where a thread is to stop. */
+const CRASH = new Error("the thread stops here");
+
+/** What a thread left unfinished, by the words of its record. */
+const UNFINISHED: readonly number[] = [THREAD_LOG_COUNT, THREAD_JOB, THREAD_STARTING, THREAD_REAPING];
+
+export class Rig {
+  readonly memory: WebAssembly.Memory;
+  readonly bytes: Uint8Array;
+  readonly words: Uint32Array;
+  readonly floats: Float64Array;
+  /** Bytes of the table in use. */
+  readonly size: number;
+  readonly cores: readonly Core[];
+  /** Stores executed since run() or crash() began. */
+  stores = 0;
+  /** Sites at which a thread has been stopped. */
+  readonly covered: Uint8Array;
+  /** Called before each store while run() counts. */
+  #watch: (() => void) | undefined;
+  #left = 0;
+  /** What a thread does that must wait for the lock: 0 gives up. */
+  pause: () => number = () => 0;
+  /** Wake-ups sent since they were last forgotten, by address; the number of sleepers that each was for. */
+  wokeSignal = false;
+  wokeLock = 0;
+
+  constructor(core: Instrumented, capacities: Capacities, bug = 0, covered?: Uint8Array) {
+    const { words, bytes } = layOut(capacities);
+    const pages = Math.ceil(bytes / WASM_PAGE_BYTES);
+    this.memory = new WebAssembly.Memory({ initial: pages, maximum: pages, shared: true });
+    this.bytes = new Uint8Array(this.memory.buffer);
+    this.words = new Uint32Array(this.memory.buffer);
+    this.floats = new Float64Array(this.memory.buffer);
+    this.size = bytes;
+    this.covered = covered ?? new Uint8Array(core.sites.length);
+    for (const [offset, value] of words) this.words[offset / 4] = value;
+    this.cores = Array.from({ length: capacities.threads }, (_, slot) => this.#instance(core.module, slot, bug));
+    if (this.core(0).openTable() !== H_SUCCESS) throw new Error("the table does not open");
+  }
+
+  #instance(module: WebAssembly.Module, slot: number, bug: number): Core {
+    const env = {
+      memory: this.memory,
+      thread: this.threadAt(slot),
+      bug,
+      pause: (): number => this.pause(),
+      store: (site: number): void => this.#store(site),
+      notify: (address: number, count: number, offset: number): number => this.#notify(address + offset, count),
+    };
+    return new WebAssembly.Instance(module, { env }).exports as unknown as Core;
+  }
+
+  #store(site: number): void {
+    this.stores++;
+    if (--this.#left === 0) {
+      this.covered[site] = 1;
+      throw CRASH;
+    }
+    this.#watch?.();
+  }
+
+  #notify(address: number, count: number): number {
+    if (address === HEADER_SIGNAL) this.wokeSignal = true;
+    if (address === HEADER_LOCK) this.wokeLock = Math.max(this.wokeLock, count >>> 0);
+    return 0;
+  }
+
+  core(slot: number): Core {
+    const core = this.cores[slot];
+    if (core === undefined) throw new Error(`there is no thread ${slot}`);
+    return core;
+  }
+
+  word(offset: number): number {
+    return this.words[offset >>> 2] as number;
+  }
+
+  setWord(offset: number, value: number): void {
+    this.words[offset >>> 2] = value;
+  }
+
+  threadAt(slot: number): number {
+    return this.word(HEADER_THREADS_AT) + slot * THREAD_BYTES;
+  }
+
+  /** The second result of the last call of a thread. */
+  result(slot: number): number {
+    return this.floats[(this.threadAt(slot) + THREAD_RESULT) / 8] as number;
+  }
+
+  /** The queue entry or event that the last call of a thread took. */
+  entry(slot: number): string {
+    const at = this.threadAt(slot) + THREAD_ENTRY;
+    return Buffer.from(this.bytes.slice(at, at + 16)).toString("hex");
+  }
+
+  /** Calls, and looks on before each store. */
+  run<T>(call: () => T, watch?: () => void): T {
+    this.stores = 0;
+    this.#left = 0;
+    this.#watch = watch;
+    try {
+      return call();
+    } finally {
+      this.#watch = undefined;
+    }
+  }
+
+  /** Calls, and stops the thread before its store number `at`, from 1. Answers whether it got so far. */
+  crash(call: () => unknown, at: number): boolean {
+    this.stores = 0;
+    this.#left = at;
+    try {
+      call();
+      return false;
+    } catch (error) {
+      if (error !== CRASH) throw error;
+      return true;
+    } finally {
+      this.#left = 0;
+    }
+  }
+
+  /** Whether a thread has nothing begun and not finished. */
+  isQuiescent(slot: number): boolean {
+    const at = this.threadAt(slot);
+    return UNFINISHED.every((offset) => this.word(at + offset) === 0);
+  }
+
+  get lock(): number {
+    return this.word(HEADER_LOCK);
+  }
+
+  /** Somebody sleeps until an event comes, and no wake-up was sent yet. */
+  beginSleep(): void {
+    this.setWord(HEADER_WAITING, 1);
+    this.wokeSignal = false;
+    this.wokeLock = 0;
+  }
+
+  /** Whether the sleeper is on record still, or was woken. */
+  get sleeperIsSafe(): boolean {
+    return this.word(HEADER_WAITING) !== 0 || this.wokeSignal;
+  }
+
+  /** What audit() finds, seen by the owner: "" if all is well. */
+  audit(): string {
+    const status = this.core(0).audit();
+    const count = this.word(HEADER_AUDIT_PROBLEMS);
+    if (status === H_SUCCESS && count === 0) return "";
+    const at = this.word(HEADER_AUDIT_AT);
+    const problems = Array.from({ length: Math.min(count, 4) }, (_, index) =>
+      [0, 4, 8].map((offset) => this.word(at + index * PROBLEM_BYTES + offset)).join("/"),
+    );
+    return `audit() answers ${status}, ${count} problems (code/a/b): ${problems.join(", ")}`;
+  }
+
+  save(): Uint8Array {
+    return this.bytes.slice(0, this.size);
+  }
+
+  restore(saved: Uint8Array): void {
+    this.bytes.set(saved);
+  }
+
+  /** Byte offset of staging. */
+  get staging(): number {
+    return this.word(HEADER_STAGING_AT);
+  }
+}
