@@ -26,6 +26,7 @@ import {
   pageCountOf,
   pageOf,
   parentOf,
+  releaseGrant,
   releaseStructure,
   setFlag,
   setPage,
@@ -38,8 +39,9 @@ import {
   unlinkHeld,
 } from "./control";
 import { pushEvent } from "./event";
-import { beginJob } from "./log";
+import { beginJob, note } from "./log";
 import { addPartitionWord, partitionAt } from "./partition";
+import { holdsAll } from "./thread";
 
 /** A grant stands: one more of the end's quota, one more out and in. */
 export function countGrant(end: usize, grantor: usize, grantee: usize): void {
@@ -104,13 +106,16 @@ export function tellReturned(structure: usize): void {
   pushEvent(grantor, EVENT_RETURNED, holderOf(structure), cookieOf(structure));
 }
 
-/** A Granted structure without children ends: Unknown. */
+/** A Granted structure without children ends: Unknown. Its slot is for all, or for the grantor's next grant. */
 export function becomeUnknown(structure: usize): void {
   const end = endAt(endOf(structure));
+  const grantor = partitionAt(holderOf(structureAt(parentOf(structure))));
+  note(structure);
   uncountGrant(structure, end);
   unlinkChild(structure);
   unlinkHeld(partitionAt(holderOf(structure)), structure);
-  releaseStructure(structure);
+  if (holdsAll()) releaseStructure(structure);
+  else releaseGrant(grantor, structure);
   releaseEndIfIdle(end);
 }
 
@@ -120,6 +125,7 @@ export function becomeRescinded(structure: usize): void {
   uncountGrant(structure, end);
   addEndWord(end, END_UNRETURNED, 1);
   addPartitionWord(partitionAt(holderOf(structure)), PARTITION_RESCINDED, 1);
+  note(structure);
   unlinkChild(structure);
   setState(structure, STRUCTURE_RESCINDED);
 }
@@ -129,6 +135,7 @@ export function endRescinded(structure: usize): void {
   const end = endAt(endOf(structure));
   const holder = partitionAt(holderOf(structure));
   settleLater(structure);
+  note(structure);
   addEndWord(end, END_UNRETURNED, -1);
   addPartitionWord(holder, PARTITION_RESCINDED, -1);
   unlinkHeld(holder, structure);

@@ -17,6 +17,7 @@ import {
   HEADER_EVENTS_AT,
   HEADER_EVENTS_MAX,
   HEADER_FRAMES_FREE,
+  HEADER_LPIDS_USED,
   HEADER_PARTITIONS_MAX,
   HEADER_PARTITIONS_USED,
   HEADER_TABLE_BYTES,
@@ -42,11 +43,11 @@ import {
 } from "../src/layout";
 import { endSlotOf, endsFree, setEndWord, takeEnd, unitAddressOf } from "./adapter";
 import { openArena } from "./arena";
-import { describeRange, linkHeld, slotOf, structuresFree, takeStructure } from "./control";
+import { describeRange, hasStructures, linkHeld, slotOf, takeStructure } from "./control";
 import { decodeInteger, decodeType, decodeUnits, isPaged } from "./decode";
 import { fillFrames, framesFree, lowestFrames, lowestRunLength } from "./frame";
 import { beginJob, commit, endJob, put, THREAD } from "./log";
-import { addHeader, header, NONE, setResult } from "./memory";
+import { addHeader, header, NONE, setHeader, setResult } from "./memory";
 import { isFreeRun, mapFrames, openSpaces, spaceAt, spacePages, takePages } from "./page";
 import {
   addPartitionWord,
@@ -110,7 +111,7 @@ function takeLmb(partition: usize, page: u32, count: u32): void {
 function start(partition: usize, memoryPages: u32, lmbPages: u32): i32 {
   const lpid = lpidOf(partition);
   const lmbs: u32 = memoryPages == 0 ? 0 : (memoryPages + lmbPages - 1) / lmbPages;
-  if (memoryPages > framesFree() || lmbs > structuresFree()) return H_NO_MEM;
+  if (memoryPages > framesFree() || !hasStructures(lmbs)) return H_NO_MEM;
   openSpaces(partition, <usize>header(HEADER_TABLES_AT) + <usize>(lpid - 1) * header(HEADER_TABLE_BYTES));
   const ring = <usize>header(HEADER_EVENTS_AT) + <usize>(lpid - 1) * header(HEADER_EVENTS_MAX) * EVENT_BYTES;
   setPartitionWord(partition, PARTITION_EVENT_RING, <u32>ring);
@@ -119,6 +120,7 @@ function start(partition: usize, memoryPages: u32, lmbPages: u32): i32 {
   addPartitionWord(partition, PARTITION_INCARNATION, 1);
   const isCreated = partitionWord(partition, PARTITION_STATE) == PARTITION_FREE;
   if (isCreated) addHeader(HEADER_PARTITIONS_USED, 1);
+  if (lpid > header(HEADER_LPIDS_USED)) setHeader(HEADER_LPIDS_USED, lpid);
   setPartitionWord(partition, PARTITION_STATE, PARTITION_RECOVERING);
   setPartitionWord(partition, PARTITION_SERIAL, 0);
   setPartitionWord(partition, PARTITION_DRAIN, 0);
@@ -197,7 +199,7 @@ export function assignResource(
   const at = spaceAt(partition, space);
   if (<u64>page + count > <u64>spacePages(at) || <u64>frame + count > u64(FRAMES_LIMIT)) return H_PARAMETER;
   if (!isFreeRun(at, page, count)) return H_RESOURCE;
-  if (structuresFree() < (isPaged(space) ? <u32>1 : count)) return H_NO_MEM;
+  if (!hasStructures(isPaged(space) ? 1 : count)) return H_NO_MEM;
   if (isPaged(space)) takeNumbered(partition, space, page, count, bus, frame);
   // Interrupt sources and ports are granted one by one, so each is a resource of its own.
   else for (let i: u32 = 0; i < count; i++) takeNumbered(partition, space, page + i, 1, 0, frame + i);

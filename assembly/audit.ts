@@ -39,6 +39,7 @@ import {
   HEADER_FRAMES_FREE,
   HEADER_FRAMES_MAX,
   HEADER_FRAMES_QUARANTINED,
+  HEADER_LPIDS_USED,
   HEADER_MARKING,
   HEADER_PARTITIONS_MAX,
   HEADER_PIN_FRESH,
@@ -65,6 +66,8 @@ import {
   PARTITION_PAGES_OWNED,
   PARTITION_PIN_LIST,
   PARTITION_PINS,
+  PARTITION_POOL,
+  PARTITION_POOL_COUNT,
   PARTITION_QUARANTINED,
   PARTITION_RESCINDED,
   PARTITION_STATE,
@@ -117,7 +120,7 @@ import {
   STRUCTURE_RETURNING,
   STRUCTURE_SHARED,
   THREAD_JOB,
-  THREAD_LOG_COUNT,
+  THREAD_LOG_TOP,
   THREAD_REAPING,
   THREAD_STARTING,
 } from "../src/layout";
@@ -172,7 +175,7 @@ const SCRATCH_QUARANTINED: usize = PARTITION_AUDIT + 24;
 const SCRATCH_PAGES: usize = PARTITION_AUDIT + 28; // pages that structures take, over all spaces
 
 /** The audit's own words are no part of the table: they are written without the log. */
-function note(at: usize, value: u32): void {
+function write(at: usize, value: u32): void {
   store<u32>(at, value);
 }
 
@@ -182,7 +185,7 @@ function tally(at: usize, delta: u32): void {
 
 function report(code: u32, a: u32, b: u32): void {
   const count = header(HEADER_AUDIT_PROBLEMS);
-  note(HEADER_AUDIT_PROBLEMS, count + 1);
+  write(HEADER_AUDIT_PROBLEMS, count + 1);
   if (count >= u32(PROBLEMS_MAX)) return;
   const at = <usize>header(HEADER_AUDIT_AT) + <usize>count * PROBLEM_BYTES;
   store<u32>(at, code);
@@ -192,19 +195,19 @@ function report(code: u32, a: u32, b: u32): void {
 
 /** One fact looked at; a problem if it does not hold. */
 function check(holds: bool, code: u32, a: u32, b: u32): void {
-  note(HEADER_AUDIT_CHECKED, header(HEADER_AUDIT_CHECKED) + 1);
+  write(HEADER_AUDIT_CHECKED, header(HEADER_AUDIT_CHECKED) + 1);
   if (!holds) report(code, a, b);
 }
 
 function clearScratch(): void {
-  note(HEADER_AUDIT_CHECKED, 0);
-  note(HEADER_AUDIT_PROBLEMS, 0);
+  write(HEADER_AUDIT_CHECKED, 0);
+  write(HEADER_AUDIT_PROBLEMS, 0);
   for (let lpid: u32 = 1; lpid <= header(HEADER_PARTITIONS_MAX); lpid++) {
     memory.fill(partitionAt(lpid) + PARTITION_AUDIT, 0, 32);
   }
   for (let slot: u32 = 1; slot < header(HEADER_END_FRESH); slot++) {
-    note(endAt(slot) + END_AUDIT_USED, 0);
-    note(endAt(slot) + END_AUDIT_UNRETURNED, 0);
+    write(endAt(slot) + END_AUDIT_USED, 0);
+    write(endAt(slot) + END_AUDIT_UNRETURNED, 0);
   }
   clearMarks();
 }
@@ -377,7 +380,7 @@ function auditStructures(): void {
     }
   }
   check(
-    used == header(HEADER_STRUCTURES_USED),
+    used + pooled() == header(HEADER_STRUCTURES_USED),
     PROBLEM_STRUCTURE_COUNT,
     used,
     header(HEADER_STRUCTURES_USED),
@@ -390,7 +393,7 @@ function auditStructures(): void {
   );
   check(roots == header(HEADER_REVOCATIONS), PROBLEM_REVOCATIONS, roots, header(HEADER_REVOCATIONS));
   check(marking == header(HEADER_MARKING), PROBLEM_REVOCATIONS, marking, header(HEADER_MARKING));
-  auditFreeList(free);
+  auditFreeLists(free);
 }
 
 /** Whether some structure above is the root of a revocation. A mark without one would never be torn down. */
@@ -403,13 +406,35 @@ function isBelowRoot(structure: usize): bool {
   return false;
 }
 
-function auditFreeList(free: u32): void {
-  let slot = header(HEADER_STRUCTURE_FREE);
+/** Structures that lie in the pools of partitions. */
+function pooled(): u32 {
   let count: u32 = 0;
-  while (slot != 0 && count <= free) {
+  for (let lpid: u32 = 1; lpid <= header(HEADER_LPIDS_USED); lpid++) {
+    count += partitionWord(partitionAt(lpid), PARTITION_POOL_COUNT);
+  }
+  return count;
+}
+
+/** Walks a list of free structures. Answers how many there are, at most one more than `most`. */
+function countFree(first: u32, most: u32): u32 {
+  let slot = first;
+  let count: u32 = 0;
+  while (slot != 0 && count <= most) {
     check(stateOf(structureAt(slot)) == STRUCTURE_FREE, PROBLEM_FREE_LIST, slot, 0);
     count++;
     slot = nextHeldOf(structureAt(slot));
+  }
+  return count;
+}
+
+/** Every free structure is in one list: that of all, or the pool of one partition. */
+function auditFreeLists(free: u32): void {
+  let count = countFree(header(HEADER_STRUCTURE_FREE), free);
+  for (let lpid: u32 = 1; lpid <= header(HEADER_LPIDS_USED); lpid++) {
+    const partition = partitionAt(lpid);
+    const inPool = countFree(partitionWord(partition, PARTITION_POOL), free);
+    check(inPool == partitionWord(partition, PARTITION_POOL_COUNT), PROBLEM_FREE_LIST, inPool, lpid);
+    count += inPool;
   }
   check(count == free, PROBLEM_FREE_LIST, count, free);
 }
@@ -576,7 +601,7 @@ function auditFrames(pinned: u64): void {
 function auditThreads(): void {
   for (let slot: u32 = 0; slot < header(HEADER_THREADS_USED); slot++) {
     const thread = threadAt(slot);
-    check(threadWord(thread, THREAD_LOG_COUNT) == 0, PROBLEM_THREAD, slot, THREAD_LOG_COUNT);
+    check(threadWord(thread, THREAD_LOG_TOP) == 0, PROBLEM_THREAD, slot, THREAD_LOG_TOP);
     check(threadWord(thread, THREAD_JOB) == 0, PROBLEM_THREAD, slot, THREAD_JOB);
     check(threadWord(thread, THREAD_STARTING) == 0, PROBLEM_THREAD, slot, THREAD_STARTING);
     check(threadWord(thread, THREAD_REAPING) == 0, PROBLEM_THREAD, slot, THREAD_REAPING);

@@ -1,9 +1,12 @@
 /**
- * The calls that look at or change more than one word of the tables, as JavaScript makes them: each takes the table lock,
- * happens wholly or not at all, and gives the lock back. H_LongBusyOrder10msec: the lock was not to be had, nothing
- * happened.
+ * The calls as JavaScript makes them: each takes the locks that it needs, happens wholly or not at all, and gives the locks
+ * back. H_LongBusyOrder10msec: a lock was not to be had, nothing happened.
+ *
+ * A call between two partitions guesses the second one without a lock, takes both locks, and does its work if the guess
+ * was right and if nothing that all share is needed; otherwise it says H_NEED_ALL, having changed nothing, and is made again
+ * with all locks.
  */
-import { H_LONG_BUSY_10_MSEC } from "../src/layout";
+import { H_LONG_BUSY_10_MSEC, H_NEED_ALL, H_PARAMETER, H_SUCCESS } from "../src/layout";
 import {
   pinMemory as pinMemoryLocked,
   unpinMemory as unpinMemoryLocked,
@@ -20,9 +23,13 @@ import {
 } from "./assign";
 import { audit as auditLocked } from "./audit";
 import { copyMemory as copyMemoryLocked } from "./copy";
+import { decodeInteger } from "./decode";
 import {
   acceptLogical as acceptLogicalLocked,
+  granteeNamed,
   grantLogical as grantLogicalLocked,
+  grantorNamed,
+  partnerNamed,
   rescindLogical as rescindLogicalLocked,
   returnLogical as returnLogicalLocked,
 } from "./hcall-logical";
@@ -33,7 +40,8 @@ import {
   sendEntry as sendEntryLocked,
   takeEvent as takeEventLocked,
 } from "./hcall-queue";
-import { acquire, release } from "./lock";
+import { acquire, acquireAll, release } from "./lock";
+import { decodePartition } from "./partition";
 import {
   endViews as endViewsLocked,
   failPartition as failPartitionLocked,
@@ -43,44 +51,60 @@ import {
 import { freeStaging as freeStagingLocked, takeStaging as takeStagingLocked } from "./staging";
 import { openThread as openThreadLocked } from "./thread";
 
+/** The lpid of an existing partition, or 0. */
+function lpidNamed(value: f64): u32 {
+  return decodePartition(value) == 0 ? 0 : decodeInteger(value);
+}
+
+/** Takes the locks of the caller and of another partition, 0 for none. H_PARAMETER: there is no such caller. */
+function enter(lpid: f64, other: u32): i32 {
+  const own = lpidNamed(lpid);
+  if (own == 0) return H_PARAMETER;
+  return acquire(own, other) ? H_SUCCESS : H_LONG_BUSY_10_MSEC;
+}
+
 function leave(status: i32): i32 {
   release();
   return status;
 }
 
 export function pinMemory(lpid: f64, address: f64, length: f64): i32 {
-  if (!acquire()) return H_LONG_BUSY_10_MSEC;
+  if (!acquireAll()) return H_LONG_BUSY_10_MSEC;
   return leave(pinMemoryLocked(lpid, address, length));
 }
 
 export function unpinMemory(lpid: f64, pin: f64): i32 {
-  if (!acquire()) return H_LONG_BUSY_10_MSEC;
+  if (!acquireAll()) return H_LONG_BUSY_10_MSEC;
   return leave(unpinMemoryLocked(lpid, pin));
 }
 
 export function unpinOrphan(pin: f64): i32 {
-  if (!acquire()) return H_LONG_BUSY_10_MSEC;
+  if (!acquireAll()) return H_LONG_BUSY_10_MSEC;
   return leave(unpinOrphanLocked(pin));
 }
 
 export function adapterBetween(lpid: f64, partnerLpid: f64): i32 {
-  if (!acquire()) return H_LONG_BUSY_10_MSEC;
+  if (!acquireAll()) return H_LONG_BUSY_10_MSEC;
   return leave(adapterBetweenLocked(lpid, partnerLpid));
 }
 
 export function adapterPeer(lpid: f64, unit: f64): i32 {
-  if (!acquire()) return H_LONG_BUSY_10_MSEC;
+  if (!acquireAll()) return H_LONG_BUSY_10_MSEC;
   return leave(adapterPeerLocked(lpid, unit));
 }
 
 export function allocate(lpid: f64, length: f64): i32 {
-  if (!acquire()) return H_LONG_BUSY_10_MSEC;
-  return leave(allocateLocked(lpid, length));
+  const entry = enter(lpid, 0);
+  const status = entry == H_SUCCESS ? leave(allocateLocked(lpid, length)) : entry;
+  if (status != H_NEED_ALL) return status;
+  return acquireAll() ? leave(allocateLocked(lpid, length)) : H_LONG_BUSY_10_MSEC;
 }
 
 export function deallocate(lpid: f64, address: f64): i32 {
-  if (!acquire()) return H_LONG_BUSY_10_MSEC;
-  return leave(deallocateLocked(lpid, address));
+  const entry = enter(lpid, 0);
+  const status = entry == H_SUCCESS ? leave(deallocateLocked(lpid, address)) : entry;
+  if (status != H_NEED_ALL) return status;
+  return acquireAll() ? leave(deallocateLocked(lpid, address)) : H_LONG_BUSY_10_MSEC;
 }
 
 export function assignResource(
@@ -91,116 +115,136 @@ export function assignResource(
   physical: f64,
   liobn: f64,
 ): i32 {
-  if (!acquire()) return H_LONG_BUSY_10_MSEC;
+  if (!acquireAll()) return H_LONG_BUSY_10_MSEC;
   return leave(assignResourceLocked(lpid, type, address, length, physical, liobn));
 }
 
 export function connectPartitions(lpid: f64, partnerLpid: f64, quota: f64): i32 {
-  if (!acquire()) return H_LONG_BUSY_10_MSEC;
+  if (!acquireAll()) return H_LONG_BUSY_10_MSEC;
   return leave(connectPartitionsLocked(lpid, partnerLpid, quota));
 }
 
 export function createPartition(memoryPages: f64, lmbPages: f64): i32 {
-  if (!acquire()) return H_LONG_BUSY_10_MSEC;
+  if (!acquireAll()) return H_LONG_BUSY_10_MSEC;
   return leave(createPartitionLocked(memoryPages, lmbPages));
 }
 
 export function removePartition(lpid: f64): i32 {
-  if (!acquire()) return H_LONG_BUSY_10_MSEC;
+  if (!acquireAll()) return H_LONG_BUSY_10_MSEC;
   return leave(removePartitionLocked(lpid));
 }
 
 export function restartPartition(lpid: f64): i32 {
-  if (!acquire()) return H_LONG_BUSY_10_MSEC;
+  if (!acquireAll()) return H_LONG_BUSY_10_MSEC;
   return leave(restartPartitionLocked(lpid));
 }
 
 export function audit(): i32 {
-  if (!acquire()) return H_LONG_BUSY_10_MSEC;
+  if (!acquireAll()) return H_LONG_BUSY_10_MSEC;
   return leave(auditLocked());
 }
 
 export function copyMemory(lpid: f64, from: f64, partnerLpid: f64, to: f64, length: f64): i32 {
-  if (!acquire()) return H_LONG_BUSY_10_MSEC;
-  return leave(copyMemoryLocked(lpid, from, partnerLpid, to, length));
+  const entry = enter(lpid, lpidNamed(partnerLpid));
+  const status = entry == H_SUCCESS ? leave(copyMemoryLocked(lpid, from, partnerLpid, to, length)) : entry;
+  if (status != H_NEED_ALL) return status;
+  return acquireAll() ? leave(copyMemoryLocked(lpid, from, partnerLpid, to, length)) : H_LONG_BUSY_10_MSEC;
 }
 
 export function acceptLogical(lpid: f64, cookie: f64): i32 {
-  if (!acquire()) return H_LONG_BUSY_10_MSEC;
-  return leave(acceptLogicalLocked(lpid, cookie));
+  const entry = enter(lpid, grantorNamed(cookie));
+  const status = entry == H_SUCCESS ? leave(acceptLogicalLocked(lpid, cookie)) : entry;
+  if (status != H_NEED_ALL) return status;
+  return acquireAll() ? leave(acceptLogicalLocked(lpid, cookie)) : H_LONG_BUSY_10_MSEC;
 }
 
 export function grantLogical(lpid: f64, flags: f64, hi: f64, lo: f64, length: f64, unit: f64): i32 {
-  if (!acquire()) return H_LONG_BUSY_10_MSEC;
-  return leave(grantLogicalLocked(lpid, flags, hi, lo, length, unit));
+  const entry = enter(lpid, partnerNamed(lpid, unit));
+  const status = entry == H_SUCCESS ? leave(grantLogicalLocked(lpid, flags, hi, lo, length, unit)) : entry;
+  if (status != H_NEED_ALL) return status;
+  return acquireAll() ? leave(grantLogicalLocked(lpid, flags, hi, lo, length, unit)) : H_LONG_BUSY_10_MSEC;
 }
 
 export function rescindLogical(lpid: f64, flags: f64, cookie: f64): i32 {
-  if (!acquire()) return H_LONG_BUSY_10_MSEC;
-  return leave(rescindLogicalLocked(lpid, flags, cookie));
+  const entry = enter(lpid, granteeNamed(cookie));
+  const status = entry == H_SUCCESS ? leave(rescindLogicalLocked(lpid, flags, cookie)) : entry;
+  if (status != H_NEED_ALL) return status;
+  return acquireAll() ? leave(rescindLogicalLocked(lpid, flags, cookie)) : H_LONG_BUSY_10_MSEC;
 }
 
 export function returnLogical(lpid: f64, cookie: f64): i32 {
-  if (!acquire()) return H_LONG_BUSY_10_MSEC;
-  return leave(returnLogicalLocked(lpid, cookie));
+  const entry = enter(lpid, grantorNamed(cookie));
+  const status = entry == H_SUCCESS ? leave(returnLogicalLocked(lpid, cookie)) : entry;
+  if (status != H_NEED_ALL) return status;
+  return acquireAll() ? leave(returnLogicalLocked(lpid, cookie)) : H_LONG_BUSY_10_MSEC;
 }
 
 export function freeQueue(lpid: f64, unit: f64): i32 {
-  if (!acquire()) return H_LONG_BUSY_10_MSEC;
-  return leave(freeQueueLocked(lpid, unit));
+  const entry = enter(lpid, partnerNamed(lpid, unit));
+  const status = entry == H_SUCCESS ? leave(freeQueueLocked(lpid, unit)) : entry;
+  if (status != H_NEED_ALL) return status;
+  return acquireAll() ? leave(freeQueueLocked(lpid, unit)) : H_LONG_BUSY_10_MSEC;
 }
 
 export function receiveEntry(lpid: f64, unit: f64): i32 {
-  if (!acquire()) return H_LONG_BUSY_10_MSEC;
-  return leave(receiveEntryLocked(lpid, unit));
+  const entry = enter(lpid, 0);
+  const status = entry == H_SUCCESS ? leave(receiveEntryLocked(lpid, unit)) : entry;
+  if (status != H_NEED_ALL) return status;
+  return acquireAll() ? leave(receiveEntryLocked(lpid, unit)) : H_LONG_BUSY_10_MSEC;
 }
 
 export function registerQueue(lpid: f64, unit: f64, address: f64, length: f64): i32 {
-  if (!acquire()) return H_LONG_BUSY_10_MSEC;
-  return leave(registerQueueLocked(lpid, unit, address, length));
+  const entry = enter(lpid, partnerNamed(lpid, unit));
+  const status = entry == H_SUCCESS ? leave(registerQueueLocked(lpid, unit, address, length)) : entry;
+  if (status != H_NEED_ALL) return status;
+  return acquireAll() ? leave(registerQueueLocked(lpid, unit, address, length)) : H_LONG_BUSY_10_MSEC;
 }
 
 export function sendEntry(lpid: f64, unit: f64, word0: f64, word1: f64, word2: f64, word3: f64): i32 {
-  if (!acquire()) return H_LONG_BUSY_10_MSEC;
-  return leave(sendEntryLocked(lpid, unit, word0, word1, word2, word3));
+  const entry = enter(lpid, partnerNamed(lpid, unit));
+  const status = entry == H_SUCCESS ? leave(sendEntryLocked(lpid, unit, word0, word1, word2, word3)) : entry;
+  if (status != H_NEED_ALL) return status;
+  return acquireAll() ? leave(sendEntryLocked(lpid, unit, word0, word1, word2, word3)) : H_LONG_BUSY_10_MSEC;
 }
 
 export function takeEvent(lpid: f64): i32 {
-  if (!acquire()) return H_LONG_BUSY_10_MSEC;
-  return leave(takeEventLocked(lpid));
+  const entry = enter(lpid, 0);
+  const status = entry == H_SUCCESS ? leave(takeEventLocked(lpid)) : entry;
+  if (status != H_NEED_ALL) return status;
+  return acquireAll() ? leave(takeEventLocked(lpid)) : H_LONG_BUSY_10_MSEC;
 }
 
 export function failPartition(lpid: f64, orderly: f64): i32 {
-  if (!acquire()) return H_LONG_BUSY_10_MSEC;
+  if (!acquireAll()) return H_LONG_BUSY_10_MSEC;
   return leave(failPartitionLocked(lpid, orderly));
 }
 
 export function recoverClient(lpid: f64, budget: f64): i32 {
-  if (!acquire()) return H_LONG_BUSY_10_MSEC;
+  if (!acquireAll()) return H_LONG_BUSY_10_MSEC;
   return leave(recoverClientLocked(lpid, budget));
 }
 
 export function recoverServer(lpid: f64, budget: f64): i32 {
-  if (!acquire()) return H_LONG_BUSY_10_MSEC;
+  if (!acquireAll()) return H_LONG_BUSY_10_MSEC;
   return leave(recoverServerLocked(lpid, budget));
 }
 
 export function endViews(lpid: f64, budget: f64): i32 {
-  if (!acquire()) return H_LONG_BUSY_10_MSEC;
+  if (!acquireAll()) return H_LONG_BUSY_10_MSEC;
   return leave(endViewsLocked(lpid, budget));
 }
 
 export function freeStaging(offset: f64, pages: f64): i32 {
-  if (!acquire()) return H_LONG_BUSY_10_MSEC;
+  if (!acquireAll()) return H_LONG_BUSY_10_MSEC;
   return leave(freeStagingLocked(offset, pages));
 }
 
 export function takeStaging(pages: f64): i32 {
-  if (!acquire()) return H_LONG_BUSY_10_MSEC;
+  if (!acquireAll()) return H_LONG_BUSY_10_MSEC;
   return leave(takeStagingLocked(pages));
 }
 
 export function openThread(lpid: f64): i32 {
-  if (!acquire()) return H_LONG_BUSY_10_MSEC;
+  if (!acquireAll()) return H_LONG_BUSY_10_MSEC;
   return leave(openThreadLocked(lpid));
 }

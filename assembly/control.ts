@@ -20,6 +20,7 @@
 import {
   FLAG_REVOKING,
   GENERATION_LIMIT,
+  HEADER_LPIDS_USED,
   HEADER_MARKING,
   HEADER_STRUCTURE_FREE,
   HEADER_STRUCTURE_FRESH,
@@ -29,14 +30,19 @@ import {
   HEADER_STRUCTURES_USED,
   PARTITION_HELD,
   PARTITION_OWNED,
+  PARTITION_POOL,
+  PARTITION_POOL_COUNT,
   PINS_LIMIT,
-  STRUCTURE_BYTES,
+  POOL_MAX,
+  POOL_REFILL,
+  POOL_SPILL,
   STRUCTURE_CHILD,
   STRUCTURE_CURSOR,
   STRUCTURE_END,
   STRUCTURE_FLAGS,
   STRUCTURE_FREE,
   STRUCTURE_GENERATION,
+  STRUCTURE_GRANTED,
   STRUCTURE_HOLDER,
   STRUCTURE_INHIBITS,
   STRUCTURE_LIOBN,
@@ -56,9 +62,9 @@ import {
   STRUCTURE_STATE,
 } from "../src/layout";
 import { decodeCookie, encodeCookie } from "./decode";
-import { put } from "./log";
+import { note, put } from "./log";
 import { addHeader, header, setHeader } from "./memory";
-import { partitionWord, setPartitionWord } from "./partition";
+import { addPartitionWord, partitionAt, partitionWord, setPartitionWord } from "./partition";
 
 export function structureAt(slot: u32): usize {
   return <usize>header(HEADER_STRUCTURES_AT) + ((<usize>slot) << 6);
@@ -226,32 +232,112 @@ export function touchNeighbours(structure: usize): u32 {
   );
 }
 
-export function structuresFree(): u32 {
-  return header(HEADER_STRUCTURES_MAX) - header(HEADER_STRUCTURES_USED) - header(HEADER_STRUCTURES_RETIRED);
+/** Whether so many structures can be taken, by who holds all locks. What lies in pools counts: it is fetched from there. */
+export function hasStructures(count: u32): bool {
+  let free =
+    header(HEADER_STRUCTURES_MAX) - header(HEADER_STRUCTURES_USED) - header(HEADER_STRUCTURES_RETIRED);
+  for (let lpid: u32 = 1; free < count && lpid <= header(HEADER_LPIDS_USED); lpid++) {
+    free += partitionWord(partitionAt(lpid), PARTITION_POOL_COUNT);
+  }
+  return free >= count;
 }
 
-/** Takes a slot, or 0 when all are in use. Its words but state, space, inhibits, holder and list links are 0. */
-export function takeStructure(state: u32, space: u32, inhibits: u32, holder: u32): usize {
-  let slot = header(HEADER_STRUCTURE_FREE);
-  let structure: usize;
-  if (slot != 0) {
-    structure = structureAt(slot);
-    setHeader(HEADER_STRUCTURE_FREE, nextHeldOf(structure));
-    put(structure + STRUCTURE_NEXT_HELD, 0);
-  } else {
-    slot = header(HEADER_STRUCTURE_FRESH);
-    if (slot > header(HEADER_STRUCTURES_MAX)) return 0;
-    setHeader(HEADER_STRUCTURE_FRESH, slot + 1);
-    structure = structureAt(slot);
-    put(structure + STRUCTURE_GENERATION, 1);
-  }
-  addHeader(HEADER_STRUCTURES_USED, 1);
-  put(structure + STRUCTURE_STATE, state | (space << 8) | (inhibits << 16));
-  put(structure + STRUCTURE_HOLDER, holder);
+/** Whether the partition has a structure for a grant at hand. */
+export function hasPooled(partition: usize): bool {
+  return partitionWord(partition, PARTITION_POOL) != 0;
+}
+
+/** Takes a slot out of a pool; noted. */
+function takePooled(partition: usize): usize {
+  const structure = structureAt(partitionWord(partition, PARTITION_POOL));
+  note(structure);
+  setPartitionWord(partition, PARTITION_POOL, nextHeldOf(structure));
+  addPartitionWord(partition, PARTITION_POOL_COUNT, -1);
+  store<u32>(structure, 0, STRUCTURE_NEXT_HELD);
   return structure;
 }
 
-/** Writes what a grant or an elemental resource covers. */
+/** Takes a slot that nobody has, or 0; through the log word by word, since many are taken in one call. */
+function takeUnused(): usize {
+  const slot = header(HEADER_STRUCTURE_FREE);
+  if (slot != 0) {
+    const structure = structureAt(slot);
+    setHeader(HEADER_STRUCTURE_FREE, nextHeldOf(structure));
+    put(structure + STRUCTURE_NEXT_HELD, 0);
+    addHeader(HEADER_STRUCTURES_USED, 1);
+    return structure;
+  }
+  const fresh = header(HEADER_STRUCTURE_FRESH);
+  if (fresh > header(HEADER_STRUCTURES_MAX)) return 0;
+  setHeader(HEADER_STRUCTURE_FRESH, fresh + 1);
+  addHeader(HEADER_STRUCTURES_USED, 1);
+  put(structureAt(fresh) + STRUCTURE_GENERATION, 1);
+  return structureAt(fresh);
+}
+
+/** Takes a slot, from some pool if there is no other; the caller holds all locks and knows that there is one. */
+export function takeStructure(state: u32, space: u32, inhibits: u32, holder: u32): usize {
+  let structure = takeUnused();
+  if (structure != 0) note(structure);
+  for (let lpid: u32 = 1; structure == 0 && lpid <= header(HEADER_LPIDS_USED); lpid++) {
+    if (hasPooled(partitionAt(lpid))) structure = takePooled(partitionAt(lpid));
+  }
+  assert(structure != 0);
+  beginStructure(structure, state, space, inhibits, holder);
+  return structure;
+}
+
+/** Takes a slot for a grant by `partition`, from its pool. */
+export function takeGrant(partition: usize, space: u32, inhibits: u32, holder: u32): usize {
+  const structure = takePooled(partition);
+  beginStructure(structure, STRUCTURE_GRANTED, space, inhibits, holder);
+  return structure;
+}
+
+function beginStructure(structure: usize, state: u32, space: u32, inhibits: u32, holder: u32): void {
+  store<u32>(structure, state | (space << 8) | (inhibits << 16), STRUCTURE_STATE);
+  store<u32>(structure, holder, STRUCTURE_HOLDER);
+}
+
+function pool(partition: usize, structure: usize): void {
+  put(structure + STRUCTURE_NEXT_HELD, partitionWord(partition, PARTITION_POOL));
+  setPartitionWord(partition, PARTITION_POOL, slotOf(structure));
+  addPartitionWord(partition, PARTITION_POOL_COUNT, 1);
+}
+
+/** Fetches some structures for the grants of a partition; the caller holds all locks and knows that there is one. */
+export function fillPool(partition: usize): void {
+  for (let i: u32 = 0; i < u32(POOL_REFILL); i++) {
+    const structure = takeUnused();
+    if (structure == 0) break;
+    pool(partition, structure);
+  }
+  for (let lpid: u32 = 1; !hasPooled(partition) && lpid <= header(HEADER_LPIDS_USED); lpid++) {
+    if (hasPooled(partitionAt(lpid))) pool(partition, takePooled(partitionAt(lpid)));
+  }
+}
+
+/** Whether the pool of a partition takes no more; giving a slot back then needs all locks. */
+export function isPoolFull(partition: usize): bool {
+  return partitionWord(partition, PARTITION_POOL_COUNT) >= u32(POOL_MAX);
+}
+
+/** Gives some structures of a full pool back to all; the caller holds all locks. */
+export function spillPool(partition: usize): void {
+  for (let i: u32 = 0; i < u32(POOL_SPILL); i++) if (!drainPool(partition)) return;
+}
+
+/** Gives one structure of the pool back to all. Answers false when the pool is empty. */
+export function drainPool(partition: usize): bool {
+  if (!hasPooled(partition)) return false;
+  const structure = takePooled(partition);
+  put(structure + STRUCTURE_NEXT_HELD, header(HEADER_STRUCTURE_FREE));
+  setHeader(HEADER_STRUCTURE_FREE, slotOf(structure));
+  addHeader(HEADER_STRUCTURES_USED, -1);
+  return true;
+}
+
+/** Writes what a new grant or elemental resource covers; it is noted. */
 export function describeRange(
   structure: usize,
   sourcePage: u32,
@@ -259,25 +345,44 @@ export function describeRange(
   pageCount: u32,
   liobn: u32,
 ): void {
-  put(structure + STRUCTURE_SOURCE_PAGE, sourcePage);
-  put(structure + STRUCTURE_PAGE, page);
-  put(structure + STRUCTURE_PAGE_COUNT, pageCount);
-  put(structure + STRUCTURE_LIOBN, liobn);
+  store<u32>(structure, sourcePage, STRUCTURE_SOURCE_PAGE);
+  store<u32>(structure, page, STRUCTURE_PAGE);
+  store<u32>(structure, pageCount, STRUCTURE_PAGE_COUNT);
+  store<u32>(structure, liobn, STRUCTURE_LIOBN);
 }
 
+/** Of a new grant. */
 export function setEnd(structure: usize, end: u32): void {
-  put(structure + STRUCTURE_END, end);
+  store<u32>(structure, end, STRUCTURE_END);
 }
 
-/** Gives a slot back; it is in no list and no tree any more. */
-export function releaseStructure(structure: usize): void {
+/** Zeroes what is in no list and no tree any more; it is noted. Answers whether the slot can be used again. */
+function endStructure(structure: usize): bool {
   const generation = generationOf(structure);
-  for (let offset: usize = 0; offset < usize(STRUCTURE_BYTES); offset += 4) {
-    if (load<u32>(structure + offset) != 0) put(structure + offset, 0);
-  }
+  const zero = i64x2.splat(0);
+  v128.store(structure, zero);
+  v128.store(structure, zero, 16);
+  v128.store(structure, zero, 32);
+  v128.store(structure, zero, 48);
+  store<u32>(structure, generation + 1, STRUCTURE_GENERATION);
+  return generation != GENERATION_LIMIT;
+}
+
+/** Whether the slot is used up with its present use; giving it back then needs all locks. */
+export function isLastUse(structure: usize): bool {
+  return generationOf(structure) == GENERATION_LIMIT;
+}
+
+/** Gives a slot, which can be used again, back to the pool of the partition that used it for a grant. */
+export function releaseGrant(partition: usize, structure: usize): void {
+  endStructure(structure);
+  pool(partition, structure);
+}
+
+/** Gives a slot back to all, or retires it; it is noted, and the caller holds all locks. */
+export function releaseStructure(structure: usize): void {
   addHeader(HEADER_STRUCTURES_USED, -1);
-  put(structure + STRUCTURE_GENERATION, generation + 1);
-  if (generation == GENERATION_LIMIT) {
+  if (!endStructure(structure)) {
     setState(structure, STRUCTURE_RETIRED);
     addHeader(HEADER_STRUCTURES_RETIRED, 1);
     return;
@@ -288,24 +393,26 @@ export function releaseStructure(structure: usize): void {
 
 // ---------------------------------------------------------------- the tree
 
+/** Hangs a new grant, which is noted, below what it was granted from. */
 export function linkChild(parent: usize, child: usize): void {
   const slot = slotOf(child);
   const first = childOf(parent);
-  put(child + STRUCTURE_PARENT, slotOf(parent));
-  put(child + STRUCTURE_NEXT, first);
+  store<u32>(child, slotOf(parent), STRUCTURE_PARENT);
+  store<u32>(child, first, STRUCTURE_NEXT);
   if (first != 0) put(structureAt(first) + STRUCTURE_PREVIOUS, slot);
   put(parent + STRUCTURE_CHILD, slot);
 }
 
+/** Takes a grant, which is noted, out of the tree. */
 export function unlinkChild(child: usize): void {
   const next = nextOf(child);
   const previous = previousOf(child);
   if (next != 0) put(structureAt(next) + STRUCTURE_PREVIOUS, previous);
   if (previous != 0) put(structureAt(previous) + STRUCTURE_NEXT, next);
   else put(structureAt(parentOf(child)) + STRUCTURE_CHILD, next);
-  put(child + STRUCTURE_PARENT, 0);
-  put(child + STRUCTURE_NEXT, 0);
-  put(child + STRUCTURE_PREVIOUS, 0);
+  store<u32>(child, 0, STRUCTURE_PARENT);
+  store<u32>(child, 0, STRUCTURE_NEXT);
+  store<u32>(child, 0, STRUCTURE_PREVIOUS);
 }
 
 /**
@@ -331,20 +438,22 @@ function listOf(structure: usize): usize {
   return stateOf(structure) == STRUCTURE_OWNED ? PARTITION_OWNED : PARTITION_HELD;
 }
 
+/** Puts a new structure, which is noted, into its holder's list. */
 export function linkHeld(partition: usize, structure: usize): void {
   const list = listOf(structure);
   const first = partitionWord(partition, list);
-  put(structure + STRUCTURE_NEXT_HELD, first);
+  store<u32>(structure, first, STRUCTURE_NEXT_HELD);
   if (first != 0) put(structureAt(first) + STRUCTURE_PREVIOUS_HELD, slotOf(structure));
   setPartitionWord(partition, list, slotOf(structure));
 }
 
+/** Takes a structure, which is noted, out of its holder's list. */
 export function unlinkHeld(partition: usize, structure: usize): void {
   const next = nextHeldOf(structure);
   const previous = previousHeldOf(structure);
   if (next != 0) put(structureAt(next) + STRUCTURE_PREVIOUS_HELD, previous);
   if (previous != 0) put(structureAt(previous) + STRUCTURE_NEXT_HELD, next);
   else setPartitionWord(partition, listOf(structure), next);
-  put(structure + STRUCTURE_NEXT_HELD, 0);
-  put(structure + STRUCTURE_PREVIOUS_HELD, 0);
+  store<u32>(structure, 0, STRUCTURE_NEXT_HELD);
+  store<u32>(structure, 0, STRUCTURE_PREVIOUS_HELD);
 }

@@ -9,6 +9,7 @@
  */
 import {
   ENTRY_FRAME,
+  H_NEED_ALL,
   H_NO_MEM,
   H_PARAMETER,
   H_RESCINDED,
@@ -28,6 +29,7 @@ import { NONE, resultOf } from "./memory";
 import { entryOf, spaceAt } from "./page";
 import { decodePartition, isRunning, lpidOf } from "./partition";
 import { runAt, takeRun } from "./staging";
+import { holdsAll } from "./thread";
 
 /** Whether two ranges have a frame in common. */
 function shareFrame(source: usize, from: f64, target: usize, to: f64, length: f64): bool {
@@ -68,8 +70,8 @@ function copyOut(space: usize, address: f64, length: f64, staging: usize, isBack
 }
 
 /**
- * Copies from the caller's memory to a partner's: the caller needs read, the partner's range write. With the table lock
- * held, so that the partner cannot return what is being written to. H_NO_MEM when the
+ * Copies from the caller's memory to a partner's: the caller needs read, the partner's range write. With both
+ * partitions' locks held, so that the partner cannot return what is being written to. H_NO_MEM when the
  * ranges overlap in pieces and staging has no room for them.
  */
 export function copyMemory(lpid: f64, from: f64, partnerLpid: f64, to: f64, length: f64): i32 {
@@ -89,6 +91,7 @@ export function copyMemory(lpid: f64, from: f64, partnerLpid: f64, to: f64, leng
     memory.copy(<usize>targetPlace, <usize>sourcePlace, <usize>length);
     return H_SUCCESS;
   }
+  if (!holdsAll()) return H_NEED_ALL; // marks and staging are everybody's
   const source = spaceAt(partition, SPACE_MEMORY);
   const target = spaceAt(partner, SPACE_MEMORY);
   if (!shareFrame(source, from, target, to, length)) {

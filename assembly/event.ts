@@ -25,8 +25,8 @@ import {
   THREAD_ENTRY,
 } from "../src/layout";
 import { THREAD } from "./log";
-import { header, signal } from "./memory";
-import { addPartitionWord, isRunning, partitionWord, setPartitionWord } from "./partition";
+import { header } from "./memory";
+import { addPartitionWord, isRunning, partitionWord, setPartitionWord, signal } from "./partition";
 
 function eventAt(partition: usize, index: u32): usize {
   const slot = index & (header(HEADER_EVENTS_MAX) - 1);
@@ -54,7 +54,7 @@ export function pushEvent(partition: usize, type: u32, lpid: u32, value: f64): v
     putEvent(eventAt(partition, tail), type, lpid, value);
     setPartitionWord(partition, PARTITION_EVENT_TAIL, tail + 1);
   }
-  signal();
+  signal(partition);
 }
 
 /** Moves the oldest event to the thread record; H_NOT_FOUND when there is none. A count of lost ones comes after the kept. */

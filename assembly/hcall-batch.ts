@@ -11,6 +11,7 @@
 import {
   H_FUNCTION,
   H_LONG_BUSY_10_MSEC,
+  H_NEED_ALL,
   H_PARAMETER,
   H_SUCCESS,
   REQUEST_ARGUMENTS,
@@ -35,13 +36,21 @@ import {
   touchStructure,
 } from "./control";
 import { decodeInteger } from "./decode";
-import { acceptLogical, grantLogical, rescindLogical, returnLogical } from "./hcall-logical";
+import {
+  acceptLogical,
+  granteeNamed,
+  grantLogical,
+  grantorNamed,
+  partnerNamed,
+  rescindLogical,
+  returnLogical,
+} from "./hcall-logical";
 import { settle } from "./job";
-import { acquire, release } from "./lock";
+import { acquire, acquireAll, release } from "./lock";
 import { THREAD } from "./log";
 import { inStaging, resultOf, setResult } from "./memory";
 import { backOf, entryOf, spaceAt, spacePages } from "./page";
-import { partitionAt } from "./partition";
+import { decodePartition, lpidOf, partitionAt } from "./partition";
 
 /** Requests that are touched together: about as many misses as a core has in flight. */
 const BLOCK: u32 = 16;
@@ -102,6 +111,57 @@ function touchBlock(first: usize, count: u32): u32 {
   return touched;
 }
 
+/** The partition that a request changes besides its caller's. */
+function otherNamed(request: usize): u32 {
+  switch (load<u32>(request, REQUEST_TOKEN)) {
+    case TOKEN_GRANT:
+      return partnerNamed(load<f64>(request, REQUEST_LPID), argument(request, 4));
+    case TOKEN_RESCIND:
+      return granteeNamed(argument(request, 1));
+    default:
+      return grantorNamed(argument(request, 0));
+  }
+}
+
+/**
+ * Carries out a block of requests. Locks are kept as long as the requests are of the same two partitions, so that a block
+ * pays for them once; others get their turn between two blocks.
+ */
+function carryOutBlock(first: usize, count: u32): void {
+  let heldLpid: u32 = 0;
+  let heldOther: u32 = 0;
+  for (let k: u32 = 0; k < count; k++) {
+    const request = first + <usize>k * REQUEST_BYTES;
+    const partition = decodePartition(load<f64>(request, REQUEST_LPID));
+    const lpid = partition == 0 ? 0 : lpidOf(partition);
+    const other = otherNamed(request);
+    setResult(0);
+    let status = lpid == 0 ? H_PARAMETER : H_SUCCESS;
+    if (lpid != 0 && (lpid != heldLpid || other != heldOther)) {
+      if (heldLpid != 0) release();
+      heldOther = other;
+      heldLpid = acquire(lpid, other) ? lpid : 0;
+      if (heldLpid == 0) status = H_LONG_BUSY_10_MSEC;
+    }
+    if (status == H_SUCCESS) {
+      status = carryOut(request);
+      settle();
+      if (status == H_NEED_ALL) {
+        release();
+        heldLpid = 0;
+        status = H_LONG_BUSY_10_MSEC;
+        if (acquireAll()) {
+          status = carryOut(request);
+          release();
+        }
+      }
+    }
+    store<i32>(request, status, REQUEST_STATUS);
+    store<f64>(request, resultOf(), REQUEST_RESULT);
+  }
+  if (heldLpid != 0) release();
+}
+
 /** Carries out `count` requests at `offset`. */
 export function hcallBatch(offset: f64, count: f64): i32 {
   const at = decodeInteger(offset);
@@ -111,16 +171,7 @@ export function hcallBatch(offset: f64, count: f64): i32 {
     const first = <usize>at + <usize>i * REQUEST_BYTES;
     const count = min(BLOCK, requests - i);
     store<u32>(THREAD, touchBlock(first, count), THREAD_TOUCHED);
-    // Others get their turn between two blocks.
-    const isLocked = acquire();
-    for (let k: u32 = 0; k < count; k++) {
-      const request = first + <usize>k * REQUEST_BYTES;
-      setResult(0);
-      store<i32>(request, isLocked ? carryOut(request) : H_LONG_BUSY_10_MSEC, REQUEST_STATUS);
-      store<f64>(request, resultOf(), REQUEST_RESULT);
-      if (isLocked) settle();
-    }
-    if (isLocked) release();
+    carryOutBlock(first, count);
   }
   return H_SUCCESS;
 }

@@ -6,6 +6,7 @@
  */
 import {
   H_BUSY,
+  H_NEED_ALL,
   H_NO_MEM,
   H_PARAMETER,
   H_PERMISSION,
@@ -45,8 +46,13 @@ import {
   cookieOf,
   decodeStructure,
   describeRange,
+  fillPool,
+  hasPooled,
+  hasStructures,
   holderOf,
   inhibitsOf,
+  isLastUse,
+  isPoolFull,
   isRevoking,
   linkChild,
   linkHeld,
@@ -61,10 +67,10 @@ import {
   slotOf,
   sourcePageOf,
   spaceOf,
+  spillPool,
   stateOf,
   structureAt,
-  structuresFree,
-  takeStructure,
+  takeGrant,
 } from "./control";
 import { decodeInteger, decodeType, decodeUnits, encodeUnits, isPaged } from "./decode";
 import { beginJob, endJob } from "./log";
@@ -81,6 +87,27 @@ import {
 } from "./page";
 import { decodePartition, isRunning, lpidOf, partitionAt, partitionWord } from "./partition";
 import { revoke } from "./revoke";
+import { holds, holdsAll } from "./thread";
+
+// Which partitions a call changes besides its caller's, guessed without any lock; the call itself looks again. 0: none.
+
+/** Of a grant: the partner that the unit address names. */
+export function partnerNamed(lpid: f64, unit: f64): u32 {
+  const end = decodeEnd(decodeInteger(lpid), unit);
+  return end == 0 ? 0 : lpidOf(partnerPartition(end));
+}
+
+/** Of an accept or a return: the grantor. */
+export function grantorNamed(cookie: f64): u32 {
+  const structure = decodeStructure(cookie);
+  return structure == 0 ? 0 : holderOf(structureAt(parentOf(structure)));
+}
+
+/** Of a rescind: the grantee. */
+export function granteeNamed(cookie: f64): u32 {
+  const structure = decodeStructure(cookie);
+  return structure == 0 ? 0 : holderOf(structure);
+}
 
 /** Whether the structure covers the whole range with live access for its holder. */
 function covers(structure: usize, page: u32, count: u32, liobn: u32): bool {
@@ -122,9 +149,15 @@ export function grantLogical(lpid: f64, flags: f64, hi: f64, lo: f64, length: f6
   if (end == 0 || !isOpen(end)) return H_PARAMETER; // GR6
   const grantee = partnerPartition(end);
   if (!isRunning(grantee)) return H_PARAMETER; // GR6
-  if (!quotaFits(end) || structuresFree() == 0) return H_NO_MEM; // GR7
+  if (!quotaFits(end)) return H_NO_MEM; // GR7
+  if (!holds(lpidOf(grantee))) return H_NEED_ALL;
+  if (!hasPooled(grantor)) {
+    if (!holdsAll()) return H_NEED_ALL;
+    if (!hasStructures(1)) return H_NO_MEM; // GR7
+    fillPool(grantor);
+  }
 
-  const structure = takeStructure(STRUCTURE_GRANTED, space, inhibits, lpidOf(grantee));
+  const structure = takeGrant(grantor, space, inhibits, lpidOf(grantee));
   describeRange(structure, page, 0, count, liobn);
   setEnd(structure, endSlotOf(end));
   linkChild(source, structure);
@@ -145,6 +178,7 @@ export function acceptLogical(lpid: f64, cookie: f64): i32 {
   if (state == STRUCTURE_RESCINDED || isRevoking(structure)) return H_RESCINDED; // AC3
   if (state != STRUCTURE_GRANTED) return H_PARAMETER; // AC2
   const grantor = partitionAt(holderOf(structureAt(parentOf(structure))));
+  if (!holds(lpidOf(grantor))) return H_NEED_ALL;
   if (!isRunning(grantor)) return H_RESCINDED; // AC5
   const space = spaceOf(structure);
   const at = spaceAt(holder, space);
@@ -180,9 +214,11 @@ export function returnLogical(lpid: f64, cookie: f64): i32 {
   const state = stateOf(structure);
   if (state == STRUCTURE_GRANTED) return H_PARAMETER; // RE4
   if (state == STRUCTURE_RESCINDED) {
+    if (!holdsAll()) return H_NEED_ALL; // the grantor may be gone, with the end that this counts on
     endRescinded(structure); // RE5
     return H_SUCCESS;
   }
+  if (!holds(holderOf(structureAt(parentOf(structure))))) return H_NEED_ALL;
   if (isRevoking(structure)) return H_RESCINDED;
   if (childOf(structure) != 0) return H_RESOURCE; // RE3
   if (pinsOf(structure) != 0) return H_RESOURCE; // RE2
@@ -209,10 +245,14 @@ export function rescindLogical(lpid: f64, flags: f64, cookie: f64): i32 {
   const structure = decodeStructure(cookie);
   if (structure == 0 || stateOf(structure) == STRUCTURE_RESCINDED) return H_PARAMETER; // RS1
   if (holderOf(structureAt(parentOf(structure))) != lpidOf(grantor)) return H_PARAMETER; // RS1
-  if (bits == RESCIND_FORCED) return revoke(structure, budget());
+  if (bits == RESCIND_FORCED) return holdsAll() ? revoke(structure, budget()) : H_NEED_ALL;
+  if (!holds(holderOf(structure))) return H_NEED_ALL;
   if (isRevoking(structure)) return H_RESCINDED;
   if (stateOf(structure) != STRUCTURE_GRANTED || childOf(structure) != 0) return H_RESOURCE; // RS2
 
+  if (holdsAll()) {
+    if (isPoolFull(grantor)) spillPool(grantor);
+  } else if (isLastUse(structure) || isPoolFull(grantor)) return H_NEED_ALL;
   becomeUnknown(structure); // RS3
   return H_SUCCESS;
 }

@@ -3,6 +3,7 @@
  */
 import {
   H_CLOSED,
+  H_NEED_ALL,
   H_NOT_FOUND,
   H_PARAMETER,
   H_RESCINDED,
@@ -13,12 +14,13 @@ import {
   QUEUE_VALID,
   TRANSPORT_DEREGISTERED,
 } from "../src/layout";
-import { decodeEnd, isOpen, partnerEnd, releaseEndIfIdle } from "./adapter";
+import { decodeEnd, isOpen, partnerEnd, partnerPartition, releaseEndIfIdle } from "./adapter";
 import { decodePages, decodeWord, isWord } from "./decode";
 import { popEvent } from "./event";
 import { NONE } from "./memory";
 import { decodePartition, isRunning, lpidOf, partitionWord } from "./partition";
 import { closeQueue, isRegistered, openQueue, putEntry, putTransport, takeEntry } from "./queue";
+import { holds, holdsAll } from "./thread";
 
 /** Registers a queue in the caller's own memory. H_CLOSED: done, but the partner has not registered (CQ4). */
 export function registerQueue(lpid: f64, unit: f64, address: f64, length: f64): i32 {
@@ -32,6 +34,7 @@ export function registerQueue(lpid: f64, unit: f64, address: f64, length: f64): 
   if (page == NONE || count == NONE || count == 0) return H_PARAMETER;
   if (<u64>page + count > <u64>partitionWord(partition, PARTITION_MEMORY_PAGES)) return H_PARAMETER;
   if (isRegistered(end)) return H_RESOURCE;
+  if (!holds(lpidOf(partnerPartition(end)))) return H_NEED_ALL;
   openQueue(end, page, count);
   return isRegistered(partnerEnd(end)) ? H_SUCCESS : H_CLOSED;
 }
@@ -43,6 +46,7 @@ export function freeQueue(lpid: f64, unit: f64): i32 {
   if (!isRunning(partition)) return H_RESCINDED;
   const end = decodeEnd(lpidOf(partition), unit);
   if (end == 0 || !isRegistered(end)) return H_PARAMETER;
+  if (isOpen(end) ? !holds(lpidOf(partnerPartition(end))) : !holdsAll()) return H_NEED_ALL;
   closeQueue(end);
   if (isOpen(end)) putTransport(partnerEnd(end), TRANSPORT_DEREGISTERED);
   else releaseEndIfIdle(end);
@@ -59,7 +63,9 @@ export function sendEntry(lpid: f64, unit: f64, word0: f64, word1: f64, word2: f
   if (!isWord(word0) || !isWord(word1) || !isWord(word2) || !isWord(word3)) return H_PARAMETER;
   const code = decodeWord(word0) & 0xff;
   if (code == QUEUE_TRANSPORT || (code & QUEUE_VALID) == 0) return H_PARAMETER;
-  if (!isOpen(end) || !isRegistered(partnerEnd(end))) return H_CLOSED;
+  if (!isOpen(end)) return H_CLOSED;
+  if (!holds(lpidOf(partnerPartition(end)))) return H_NEED_ALL;
+  if (!isRegistered(partnerEnd(end))) return H_CLOSED;
   const low = decodeWord(word0) | ((<u64>decodeWord(word1)) << 32);
   const high = decodeWord(word2) | ((<u64>decodeWord(word3)) << 32);
   return putEntry(partnerEnd(end), low, high);

@@ -42,6 +42,6 @@ export {
   unpinOrphan,
 } from "./call";
 export { hcallBatch } from "./hcall-batch";
-export { reapThread } from "./lock";
+export { mendCall, reapThread } from "./lock";
 export { openTable } from "./open";
 export { translate, translateBatch } from "./translate";

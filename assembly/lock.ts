@@ -1,21 +1,36 @@
 /**
- * The table lock: every call that changes the table holds it. Robust: its word names the holder, so that the owner of the
- * table can take it over from a thread that has exited, and a thread that finds its own name (it lives on after a trap, a
- * stack overflow or a time limit inside a call) knows that it must mend before it goes on.
+ * The locks: one for each partition, and one that is taken first by whoever takes all of them.
+ *
+ *     a call that changes two partitions (grant, accept, return, rescind, send ...)   those two, the lower lpid first
+ *     a call of the manager, and whatever walks trees or common tables                the first lock, then all by lpid
+ *
+ * Who holds any one of them keeps out who needs all; so what only the holder of all may change (the tables that all share,
+ * the shape of the tree above a grant, states of partitions) stands still for everybody who holds one.
+ *
+ * Robust: a lock names its holder, so that the owner of the table can take it over from a thread that has exited, and each
+ * thread notes in its record which locks it is about to take, so that it finds at its next call what a trap, a stack
+ * overflow or a time limit has left, and mends that first.
  *
  *     0                                  free
  *     | waiters 1 | generation 20 | slot + 1, 10 bits |
  *
- * Nobody waits for ever: waits are short, the host says when to give up (H_LongBusyOrder10msec), and the owner, whose event
- * loop must hear of exits, waits hardly at all.
+ * A table that no other thread has joined yet does without: there is nobody to keep out.
+ *
+ * Nobody waits for ever: locks are taken in one order, waits are short, the host says when to give up
+ * (H_LongBusyOrder10msec), and the owner, whose event loop must hear of exits, waits hardly at all.
  */
 import {
   H_LONG_BUSY_10_MSEC,
   H_PARAMETER,
   H_SUCCESS,
   HEADER_LOCK,
+  HEADER_LPIDS_USED,
+  LOCK_ALL,
   LOCK_WAITERS,
+  PARTITION_LOCK,
   THREAD_JOB,
+  THREAD_LOCK_A,
+  THREAD_LOCK_B,
   THREAD_NAME,
   THREAD_REAPING,
   THREAD_STARTING,
@@ -23,105 +38,196 @@ import {
 import { pause } from "./env";
 import { settle, settleJob } from "./job";
 import { commit, put, THREAD, undo } from "./log";
-import { NONE } from "./memory";
+import { header, NONE } from "./memory";
+import { partitionAt } from "./partition";
 import { undoStart } from "./recover";
 import { freeNextRun } from "./staging";
-import { decodeSlot, endStaleUse, endUseOf, freeSlot, threadAt, threadWord } from "./thread";
+import { decodeSlot, endStaleUse, endUseOf, freeSlot, isAlone, threadAt, threadWord } from "./thread";
 
 const SPINS: u32 = 64;
 
-/** Takes the lock. Answers false when it was not to be had; nothing has happened then. */
-export function acquire(): bool {
-  const name = load<u32>(THREAD, THREAD_NAME);
-  if (atomic.cmpxchg<u32>(HEADER_LOCK, 0, name) == 0 || acquireSlowly(name)) {
-    endStaleUse();
-    return true;
+/** Lock number `index` of those that a thread record names: in the order in which they are taken. 0 past the last one. */
+function lockAt(thread: usize, index: u32): usize {
+  const first = threadWord(thread, THREAD_LOCK_A);
+  if (first == LOCK_ALL) {
+    if (index == 0) return HEADER_LOCK;
+    return index > header(HEADER_LPIDS_USED) ? 0 : partitionAt(index) + PARTITION_LOCK;
   }
-  return false;
+  const lpid = index == 0 ? first : index == 1 ? threadWord(thread, THREAD_LOCK_B) : 0;
+  return lpid == 0 ? 0 : partitionAt(lpid) + PARTITION_LOCK;
 }
 
-function acquireSlowly(name: u32): bool {
+function takeLock(lock: usize, name: u32): bool {
+  return atomic.cmpxchg<u32>(lock, 0, name) == 0 || takeSlowly(lock, name);
+}
+
+function takeSlowly(lock: usize, name: u32): bool {
   let attempt: u32 = 0;
   while (true) {
     for (let spin: u32 = 0; spin < SPINS; spin++) {
-      const word = atomic.load<u32>(HEADER_LOCK);
-      if ((word & ~LOCK_WAITERS) == name) {
-        mend();
-        return true;
-      }
       // Others may wait too: whoever waited takes the lock together with the duty to wake them.
-      if (word == 0 && atomic.cmpxchg<u32>(HEADER_LOCK, 0, attempt == 0 ? name : name | LOCK_WAITERS) == 0) {
-        return true;
-      }
+      const mine = attempt == 0 ? name : name | LOCK_WAITERS;
+      if (atomic.load<u32>(lock) == 0 && atomic.cmpxchg<u32>(lock, 0, mine) == 0) return true;
     }
-    const word = atomic.load<u32>(HEADER_LOCK);
-    if (word == 0 || (word & ~LOCK_WAITERS) == name) continue;
+    const word = atomic.load<u32>(lock);
+    if (word == 0) continue;
     const marked = word | LOCK_WAITERS;
-    if (word != marked && atomic.cmpxchg<u32>(HEADER_LOCK, word, marked) != word) continue;
-    if (pause(marked, attempt) == 0) return false;
+    if (word != marked && atomic.cmpxchg<u32>(lock, word, marked) != word) continue;
+    if (pause(lock, marked, attempt) == 0) return false;
     attempt++;
   }
 }
 
-/** Gives the lock back after a call. */
+/** Gives back the locks that a thread record names as far as they are in this thread's name, and clears the record. */
+function giveLocks(thread: usize, wakes: i32): void {
+  const name = load<u32>(THREAD, THREAD_NAME);
+  let index: u32 = 0;
+  let lock = lockAt(thread, index);
+  while (lock != 0) {
+    if ((atomic.load<u32>(lock) & ~LOCK_WAITERS) == name) {
+      if ((atomic.xchg<u32>(lock, 0) & LOCK_WAITERS) != 0) atomic.notify(lock, wakes);
+    }
+    index++;
+    lock = lockAt(thread, index);
+  }
+  store<u32>(thread, 0, THREAD_LOCK_A);
+  store<u32>(thread, 0, THREAD_LOCK_B);
+}
+
+function giveLock(lock: usize): void {
+  if ((atomic.xchg<u32>(lock, 0) & LOCK_WAITERS) != 0) atomic.notify(lock, 1);
+}
+
+/** Takes all locks. Answers false when they were not to be had. */
+export function acquireAll(): bool {
+  begin();
+  store<u32>(THREAD, 0, THREAD_LOCK_B);
+  store<u32>(THREAD, LOCK_ALL, THREAD_LOCK_A);
+  if (isAlone()) return true;
+  const name = load<u32>(THREAD, THREAD_NAME);
+  let index: u32 = 0;
+  let lock = lockAt(THREAD, index);
+  while (lock != 0) {
+    if (!takeLock(lock, name)) {
+      giveLocks(THREAD, 1);
+      return false;
+    }
+    index++;
+    lock = lockAt(THREAD, index);
+  }
+  endStaleUse();
+  return true;
+}
+
+/** What an earlier call of this thread has left undone is mended before another one begins. */
+function begin(): void {
+  if ((load<u32>(THREAD, THREAD_LOCK_A) | load<u32>(THREAD, THREAD_REAPING)) != 0) mend();
+}
+
+/** For a thread that has no call to make, while others wait for what it left locked. */
+export function mendCall(): void {
+  begin();
+}
+
+/** Takes the locks of two partitions; the second may be 0, for none. Answers false when they were not to be had. */
+export function acquire(lpid: u32, other: u32): bool {
+  begin();
+  const low = other == 0 || lpid < other ? lpid : other;
+  const high = lpid == other ? 0 : lpid ^ other ^ low;
+  store<u32>(THREAD, high, THREAD_LOCK_B);
+  store<u32>(THREAD, low, THREAD_LOCK_A);
+  if (isAlone()) return true;
+  const name = load<u32>(THREAD, THREAD_NAME);
+  if (!takeLock(partitionAt(low) + PARTITION_LOCK, name)) {
+    giveLocks(THREAD, 1);
+    return false;
+  }
+  if (high != 0 && !takeLock(partitionAt(high) + PARTITION_LOCK, name)) {
+    giveLocks(THREAD, 1);
+    return false;
+  }
+  endStaleUse();
+  return true;
+}
+
+/** Commits, and gives the locks back. */
 export function release(): void {
   settle();
-  if ((atomic.xchg<u32>(HEADER_LOCK, 0) & LOCK_WAITERS) != 0) atomic.notify(HEADER_LOCK, 1);
+  const first = load<u32>(THREAD, THREAD_LOCK_A);
+  if (first == LOCK_ALL) {
+    giveLocks(THREAD, 1);
+    return;
+  }
+  if (!isAlone()) {
+    const second = load<u32>(THREAD, THREAD_LOCK_B);
+    giveLock(partitionAt(first) + PARTITION_LOCK);
+    if (second != 0) giveLock(partitionAt(second) + PARTITION_LOCK);
+  }
+  store<u32>(THREAD, 0, THREAD_LOCK_A);
+  store<u32>(THREAD, 0, THREAD_LOCK_B);
 }
 
 /** This thread stopped inside a call and lives on: undoes that call, or finishes what it had committed. */
 function mend(): void {
   undo(THREAD);
   if (load<u32>(THREAD, THREAD_JOB) != 0) settleJob(THREAD);
-  const starting = load<u32>(THREAD, THREAD_STARTING);
-  if (starting != 0) {
-    undoStart(starting);
-    put(THREAD + THREAD_STARTING, 0);
-    commit();
-  }
+  finishStart(THREAD);
   const reaping = load<u32>(THREAD, THREAD_REAPING);
-  if (reaping != 0) reap(reaping - 1);
+  if (reaping != 0) repair(threadAt(reaping - 1));
+  store<u32>(THREAD, 0, THREAD_REAPING);
+  giveLocks(THREAD, 1);
 }
 
-/** Undoes or finishes the call that a dead thread was in, and takes back what was the thread's own. */
-function reap(slot: u32): void {
-  const thread = threadAt(slot);
-  undo(thread);
-  if (threadWord(thread, THREAD_JOB) != 0) settleJob(thread);
-  endUseOf(slot);
-  let page: u32 = 0;
-  while (page != NONE) {
-    page = freeNextRun(slot, page);
-    settle();
-  }
-  freeSlot(slot);
-  put(THREAD + THREAD_REAPING, 0);
+/** A partition that a thread had begun to start is stopped again. */
+function finishStart(thread: usize): void {
+  const starting = threadWord(thread, THREAD_STARTING);
+  if (starting == 0) return;
+  undoStart(starting);
+  put(thread + THREAD_STARTING, 0);
   commit();
 }
 
 /**
- * A thread has exited: nothing of it runs any more. If it died with the lock, the lock passes from it to the caller
- * without ever being free, so that nobody sees the table before the repair. H_PARAMETER: no such thread.
+ * Undoes or finishes the call that a dead thread was in. Its locks pass to this thread without ever being free, so that
+ * nobody sees the tables before the repair. May be done again from the start.
+ */
+function repair(dead: usize): void {
+  const name = threadWord(dead, THREAD_NAME);
+  const own = load<u32>(THREAD, THREAD_NAME);
+  let index: u32 = 0;
+  let lock = lockAt(dead, index);
+  while (lock != 0) {
+    // Only the waiters bit can change under us.
+    if ((atomic.load<u32>(lock) & ~LOCK_WAITERS) == name) atomic.store<u32>(lock, own | LOCK_WAITERS);
+    index++;
+    lock = lockAt(dead, index);
+  }
+  undo(dead);
+  if (threadWord(dead, THREAD_JOB) != 0) settleJob(dead);
+  finishStart(dead);
+  // All sleepers: a single wake-up may go to a thread that is dying too.
+  giveLocks(dead, -1);
+}
+
+/**
+ * A thread has exited: nothing of it runs any more. What it was in the middle of is mended, and what was its own is taken
+ * back. H_PARAMETER: no such thread. H_LongBusyOrder10msec: the second part is still to do, call again.
  */
 export function reapThread(slot: f64): i32 {
+  begin();
   const dead = decodeSlot(slot);
   if (dead == NONE) return H_PARAMETER;
-  const name = threadWord(threadAt(dead), THREAD_NAME);
-  const word = atomic.load<u32>(HEADER_LOCK);
-  const own = load<u32>(THREAD, THREAD_NAME);
-  if ((word & ~LOCK_WAITERS) == name) {
-    store<u32>(THREAD, dead + 1, THREAD_REAPING);
-    // Only the waiters bit can change under us, and it only comes.
-    if (atomic.cmpxchg<u32>(HEADER_LOCK, word, own | LOCK_WAITERS) != word) {
-      atomic.store<u32>(HEADER_LOCK, own | LOCK_WAITERS);
-    }
-  } else {
-    if (!acquire()) return H_LONG_BUSY_10_MSEC;
-    store<u32>(THREAD, dead + 1, THREAD_REAPING);
+  store<u32>(THREAD, dead + 1, THREAD_REAPING);
+  repair(threadAt(dead));
+  store<u32>(THREAD, 0, THREAD_REAPING);
+  endUseOf(dead);
+  if (!acquireAll()) return H_LONG_BUSY_10_MSEC;
+  let page: u32 = 0;
+  while (page != NONE) {
+    page = freeNextRun(dead, page);
+    settle();
   }
-  reap(dead);
-  // All of them: a single wake-up may go to a thread that is dying too.
-  atomic.store<u32>(HEADER_LOCK, 0);
-  atomic.notify(HEADER_LOCK, -1);
+  freeSlot(dead);
+  release();
   return H_SUCCESS;
 }

@@ -1,22 +1,28 @@
 /**
  * The undo log of a thread: what makes a changing call happen wholly or not at all, wherever its thread stops.
  *
- * Every store to a table goes through put(), which notes the old value first. commit() forgets the notes: one store, and
- * the moment at which the call has happened. Whoever finds notes of a thread that is gone (or its own, after a trap) puts
- * the old values back, last one first; doing that twice does no harm. Only the holder of the table lock has notes.
+ * Every store to a table is noted first: put() notes one word and stores, note() notes a whole record of 64 bytes, whose
+ * words may then be stored plainly until the commit. commit() forgets the notes: one store, and the moment at which the
+ * call has happened. Whoever finds notes of a thread that is gone (or its own, after a trap) puts the old values back,
+ * last one first; doing that twice does no harm. Only a holder of locks has notes.
  *
- *     thread record: ... log count ... | address, old value | address, old value | ...
+ *     a word   | old value | address |             a record   | 64 old bytes | 12 | address + 1 |
+ *
+ * The address stands last, so that the notes can be read from the top down. The top is stored after the note and before
+ * the store that it is for.
  *
  * What is too much for notes (the pages of a large range) is a job: the thread record names the range, the stores are not
  * noted, and job.ts brings the range in line with the structures that the undo has put back. A job is either ended in the
  * call's own commit (what takes a range) or begun in it (what gives a range back).
  *
  * Plain stores are enough: they are seen in order by the thread itself, and by another one only after the first has
- * exited or handed the lock on.
+ * exited or handed its locks on.
  */
 import {
-  LOG_ENTRY_BYTES,
-  LOG_MAX,
+  LINE_BYTES,
+  LOG_BYTES,
+  LOG_LINE_BYTES,
+  LOG_WORD_BYTES,
   THREAD_BYTES,
   THREAD_JOB,
   THREAD_JOB_COUNT,
@@ -25,25 +31,38 @@ import {
   THREAD_JOB_SLOT,
   THREAD_JOB_SPACE,
   THREAD_LOG,
-  THREAD_LOG_COUNT,
+  THREAD_LOG_TOP,
 } from "../src/layout";
 import { thread } from "./env";
 
-if (THREAD_LOG + LOG_MAX * LOG_ENTRY_BYTES != THREAD_BYTES)
-  ERROR("the log fills the rest of a thread record");
+if (THREAD_LOG + LOG_BYTES != THREAD_BYTES) ERROR("the log fills the rest of a thread record");
+if (LOG_LINE_BYTES < LINE_BYTES + 4 || LOG_LINE_BYTES % 8 != 0) ERROR("a record and its address fit a note");
 
 /** Byte offset of this thread's record. */
 export const THREAD: usize = thread;
 
 /** Changes one aligned word of a table. */
 export function put(address: usize, value: u32): void {
-  const count = load<u32>(THREAD, THREAD_LOG_COUNT);
-  assert(count < u32(LOG_MAX));
-  const note = THREAD + ((<usize>count) << 3);
-  store<u32>(note, <u32>address, THREAD_LOG);
-  store<u32>(note, load<u32>(address), THREAD_LOG + 4);
-  store<u32>(THREAD, count + 1, THREAD_LOG_COUNT);
+  const top = load<u32>(THREAD, THREAD_LOG_TOP);
+  assert(top <= u32(LOG_BYTES - LOG_WORD_BYTES));
+  const at = THREAD + <usize>top;
+  store<u32>(at, load<u32>(address), THREAD_LOG);
+  store<u32>(at, <u32>address, THREAD_LOG + 4);
+  store<u32>(THREAD, top + LOG_WORD_BYTES, THREAD_LOG_TOP);
   store<u32>(address, value);
+}
+
+/** Notes a record of 64 bytes: until the commit its words may be stored plainly. */
+export function note(record: usize): void {
+  const top = load<u32>(THREAD, THREAD_LOG_TOP);
+  assert(top <= u32(LOG_BYTES - LOG_LINE_BYTES));
+  const at = THREAD + <usize>top;
+  v128.store(at, v128.load(record), THREAD_LOG, 8);
+  v128.store(at, v128.load(record, 16), THREAD_LOG + 16, 8);
+  v128.store(at, v128.load(record, 32), THREAD_LOG + 32, 8);
+  v128.store(at, v128.load(record, 48), THREAD_LOG + 48, 8);
+  store<u32>(at, <u32>record + 1, THREAD_LOG + LOG_LINE_BYTES - 4);
+  store<u32>(THREAD, top + LOG_LINE_BYTES, THREAD_LOG_TOP);
 }
 
 /** Changes one aligned double word. */
@@ -52,20 +71,26 @@ export function putLong(address: usize, value: u64): void {
   put(address + 4, <u32>(value >> 32));
 }
 
-/** What was put since the last commit has happened. */
+/** What was stored since the last commit has happened. */
 export function commit(): void {
-  store<u32>(THREAD, 0, THREAD_LOG_COUNT);
+  store<u32>(THREAD, 0, THREAD_LOG_TOP);
 }
 
 /** Puts back what a thread stored since its last commit. */
 export function undo(thread: usize): void {
-  let count = load<u32>(thread, THREAD_LOG_COUNT);
-  while (count != 0) {
-    count--;
-    const note = thread + ((<usize>count) << 3);
-    store<u32>(<usize>load<u32>(note, THREAD_LOG), load<u32>(note, THREAD_LOG + 4));
+  const log = thread + THREAD_LOG;
+  let top = load<u32>(thread, THREAD_LOG_TOP);
+  while (top != 0) {
+    const address = load<u32>(log + <usize>top - 4);
+    if ((address & 1) == 0) {
+      top -= LOG_WORD_BYTES;
+      store<u32>(<usize>address, load<u32>(log + <usize>top));
+    } else {
+      top -= LOG_LINE_BYTES;
+      memory.copy(<usize>address - 1, log + <usize>top, LINE_BYTES);
+    }
   }
-  store<u32>(thread, 0, THREAD_LOG_COUNT);
+  store<u32>(thread, 0, THREAD_LOG_TOP);
 }
 
 /** From here on the range may be half written. The kind is stored last: before it there is no job. */

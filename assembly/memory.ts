@@ -16,11 +16,10 @@ import {
   HEADER_FRAMES_AT,
   HEADER_FRAMES_MAX,
   HEADER_MAGIC,
-  HEADER_SIGNAL,
   HEADER_STAGING_AT,
   HEADER_STAGING_PAGES,
+  HEADER_TORN_DOWN,
   HEADER_VERSION,
-  HEADER_WAITING,
   LAYOUT_MAGIC,
   LAYOUT_VERSION,
   PAGE_BYTES,
@@ -36,7 +35,7 @@ import { put, THREAD } from "./log";
 if (STRUCTURE_BYTES != 64 || END_BYTES != 64) ERROR("a record is one cache line");
 if (PARTITION_SPACES + SPACE_COUNT * SPACE_BYTES > PARTITION_TELLING)
   ERROR("the spaces do not fit the partition record");
-if (HEADER_WAITING + 4 > HEADER_BYTES) ERROR("the header overflows");
+if (HEADER_TORN_DOWN + 4 > HEADER_BYTES) ERROR("the header overflows");
 if (FRAMES_LIMIT != 0x100000 || PAGE_BYTES != 0x1000)
   ERROR("frames are numbered by what a 32-bit memory can hold");
 
@@ -62,15 +61,6 @@ export function setResult(value: f64): void {
 
 export function resultOf(): f64 {
   return load<f64>(THREAD, THREAD_RESULT);
-}
-
-/**
- * Somebody has an event or a queue entry to take. Called with the lock held and before the commit: who is woken too early
- * waits for the lock, and a sender that dies here wakes somebody for nothing; the other order could lose the wake-up.
- */
-export function signal(): void {
-  atomic.add<u32>(HEADER_SIGNAL, 1);
-  if (atomic.xchg<u32>(HEADER_WAITING, 0) != 0) atomic.notify(HEADER_SIGNAL, -1);
 }
 
 export function budget(): u32 {

@@ -30,7 +30,7 @@ import { framePins, lowestFrames, releaseFrame, takeFrames } from "./frame";
 import { beginJob } from "./log";
 import { addHeader, frameAt, NONE } from "./memory";
 import { entryOf, followEntry, moveOwnEntry, spaceAt } from "./page";
-import { addPartitionWord, isRunning, partitionAt } from "./partition";
+import { addPartitionWord, isRunning, partitionAt, signal } from "./partition";
 
 /** Points every live mapping of the owner's page at its frame: a walk over the owner's tree, up again by the parents. */
 function follow(root: usize, rootPage: u32, frame: u32): void {
@@ -47,6 +47,8 @@ function follow(root: usize, rootPage: u32, frame: u32): void {
     const child = covers ? childOf(structure) : 0;
     if (covers && stateOf(structure) == STRUCTURE_SHARED && (entryOf(space, page) & ENTRY_VALID) != 0) {
       followEntry(space, page, frame);
+      // Its views follow, in whatever thread they are.
+      signal(partitionAt(holderOf(structure)));
     }
     if (child != 0) {
       delta = first - pageOf(structure);
@@ -75,6 +77,7 @@ export function followOwner(root: usize, rootPage: u32, count: u32): void {
   for (let i: u32 = 0; i < count; i++) {
     follow(root, rootPage + i, entryOf(space, rootPage + i) & ENTRY_FRAME);
   }
+  signal(partitionAt(holderOf(root)));
 }
 
 /** Pages that one commit moves. */

@@ -12,10 +12,13 @@ import {
   PARTITION_BYTES,
   PARTITION_FREE,
   PARTITION_RUNNING,
+  PARTITION_SIGNAL,
   PARTITION_STATE,
+  PARTITION_WAITING,
+  THREAD_SIGNALS,
 } from "../src/layout";
 import { decodeInteger } from "./decode";
-import { put } from "./log";
+import { put, THREAD } from "./log";
 import { header } from "./memory";
 
 /** The record of an lpid that is in range. */
@@ -49,4 +52,16 @@ export function addPartitionWord(partition: usize, offset: usize, delta: i32): v
 
 export function isRunning(partition: usize): bool {
   return partitionWord(partition, PARTITION_STATE) == PARTITION_RUNNING;
+}
+
+/**
+ * The partition has something to take. Called with its lock held, after what there is to take was stored and before the
+ * commit: who is woken too early waits for the lock, and a sender that dies here wakes somebody for nothing; the other
+ * order could lose the wake-up.
+ */
+export function signal(partition: usize): void {
+  store<u32>(THREAD, load<u32>(THREAD, THREAD_SIGNALS) + 1, THREAD_SIGNALS);
+  atomic.add<u32>(partition + PARTITION_SIGNAL, 1);
+  if (atomic.xchg<u32>(partition + PARTITION_WAITING, 0) != 0)
+    atomic.notify(partition + PARTITION_SIGNAL, -1);
 }

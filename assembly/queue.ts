@@ -29,9 +29,9 @@ import {
 } from "../src/layout";
 import { endWord, setEndWord } from "./adapter";
 import { put, putLong, THREAD } from "./log";
-import { frameAt, signal } from "./memory";
+import { frameAt } from "./memory";
 import { entryOf, spaceAt } from "./page";
-import { partitionAt } from "./partition";
+import { partitionAt, signal } from "./partition";
 
 if (QUEUE_ENTRIES_PER_PAGE * QUEUE_ENTRY_BYTES != PAGE_BYTES) ERROR("an entry never straddles a page");
 
@@ -85,7 +85,7 @@ export function putEntry(end: usize, low: u64, high: u64): i32 {
   if (load<u8>(entry) != QUEUE_FREE) return H_DROPPED;
   fill(entry, low, high);
   setEndWord(end, END_QUEUE_TAIL, after(end, tail));
-  signal();
+  signal(partitionAt(endWord(end, END_OWNER)));
   return H_SUCCESS;
 }
 
@@ -99,7 +99,7 @@ export function putTransport(end: usize, code: u32): void {
   if (load<u8>(last) == QUEUE_TRANSPORT)
     setEndWord(end, END_PENDING, endWord(end, END_PENDING) | (1 << code));
   else fill(last, event, 0);
-  signal();
+  signal(partitionAt(endWord(end, END_OWNER)));
 }
 
 /** Delivers what found no place, lowest code first, as far as there is place. */

@@ -62,6 +62,7 @@ import {
 import {
   childOf,
   cursorOf,
+  drainPool,
   nextHeldOf,
   pageCountOf,
   pageOf,
@@ -77,7 +78,7 @@ import { decodeInteger } from "./decode";
 import { dropEvents, pushEvent } from "./event";
 import { releaseFrame } from "./frame";
 import { settle } from "./job";
-import { beginJob, THREAD } from "./log";
+import { beginJob, note, THREAD } from "./log";
 import { addHeader, header, NONE, setResult } from "./memory";
 import { entryOf, spaceAt, unmapPage } from "./page";
 import {
@@ -88,6 +89,7 @@ import {
   partitionAt,
   partitionWord,
   setPartitionWord,
+  signal,
 } from "./partition";
 import { orphanPin, pinAt, pinWord, releasePin } from "./pin";
 import { closeQueue, putTransport } from "./queue";
@@ -165,6 +167,7 @@ export function failPartition(lpid: f64, orderly: f64): i32 {
   setPartitionWord(partition, PARTITION_TELLING, mode == 1 ? TRANSPORT_DEREGISTERED : TRANSPORT_FAILED);
   takeSerial(partition);
   dropEvents(partition);
+  signal(partition); // what its own streams wait for will not come
   settle();
   tellFailure(partition);
   setResult(hasServed(partition) ? 1 : 0);
@@ -234,6 +237,7 @@ function releaseElemental(partition: usize, structure: usize, budget: i32): i32 
     if (done < count) return 0;
   }
   beginJob(JOB_PAGES, slotOf(structure), lpidOf(partition), space, page, count);
+  note(structure);
   unlinkHeld(partition, structure);
   releaseStructure(structure);
   settle();
@@ -292,6 +296,7 @@ function releaseOwned(partition: usize, budget: u32): i32 {
       if (partitionWord(partition, PARTITION_PIN_LIST) != 0) return H_PARTIAL;
       takeSerial(partition);
       settle();
+      while (drainPool(partition)) settle(); // at most POOL_MAX
       closeAdapters(partition);
       setPartitionWord(partition, PARTITION_STATE, PARTITION_STOPPED);
       return H_SUCCESS;

@@ -15,11 +15,14 @@ import {
   HEADER_THREADS_AT,
   HEADER_THREADS_MAX,
   HEADER_THREADS_USED,
+  LOCK_ALL,
   LOCK_GENERATION_LIMIT,
   LOCK_GENERATION_SHIFT,
   THREAD_BYTES,
   THREAD_EPOCH,
   THREAD_GENERATION,
+  THREAD_LOCK_A,
+  THREAD_LOCK_B,
   THREAD_LPID,
   THREAD_NAME,
   THREAD_RESULT,
@@ -85,6 +88,24 @@ export function decodeSlot(slot: f64): u32 {
 export function freeSlot(slot: u32): void {
   put(threadAt(slot) + THREAD_NAME, 0);
   put(threadAt(slot) + THREAD_LPID, 0);
+}
+
+// ---------------------------------------------------------------- locks that this thread holds
+
+/** Whether no other thread has ever joined: then nobody can hold a lock, and only this thread can let somebody join. */
+export function isAlone(): bool {
+  return header(HEADER_THREADS_USED) == 1;
+}
+
+/** Whether this thread holds every lock. */
+export function holdsAll(): bool {
+  return load<u32>(THREAD, THREAD_LOCK_A) == LOCK_ALL;
+}
+
+/** Whether this thread holds the lock of a partition. */
+export function holds(lpid: u32): bool {
+  const first = load<u32>(THREAD, THREAD_LOCK_A);
+  return first == lpid || load<u32>(THREAD, THREAD_LOCK_B) == lpid || first == LOCK_ALL;
 }
 
 // ---------------------------------------------------------------- uses: what a revocation must wait for

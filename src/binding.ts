@@ -6,14 +6,13 @@ import type { instantiate } from "./generated/abi.js";
 import { CORE_BASE64 } from "./generated/core.js";
 import {
   H_SUCCESS,
-  HEADER_LOCK,
   HEADER_THREADS_AT,
   LOCK_SLOT_MASK,
-  LOCK_WAITERS,
   THREAD_BYTES,
   THREAD_ENTRY,
-  THREAD_NAME,
+  THREAD_LOCK_A,
   THREAD_POKE,
+  THREAD_REAPING,
   THREAD_RESULT,
 } from "./layout.js";
 import { type Capacities, layOut } from "./regions.js";
@@ -42,9 +41,9 @@ const WORKER_PATIENCE = { ms: 2, attempts: 2500 };
 /** So many waits before the holder is asked whether it has forgotten the lock. */
 const POKE_AT = 3;
 
-function waitForLock(integers: Int32Array, word: number, ms: number): void {
+function waitForLock(integers: Int32Array, index: number, word: number, ms: number): void {
   try {
-    Atomics.wait(integers, HEADER_LOCK / 4, word | 0, ms);
+    Atomics.wait(integers, index, word | 0, ms);
   } catch {
     // The main thread of a browser may not wait; it tries again at once.
   }
@@ -77,10 +76,10 @@ export class TableMemory {
     this.thread = this.header(HEADER_THREADS_AT) + slot * THREAD_BYTES;
     this.entry = this.thread + THREAD_ENTRY;
     const patience = slot === 0 ? OWNER_PATIENCE : WORKER_PATIENCE;
-    const pause = (word: number, attempt: number): number => {
+    const pause = (address: number, word: number, attempt: number): number => {
       if (attempt >= patience.attempts) return 0;
       if (attempt === POKE_AT) this.#poke(word);
-      waitForLock(this.integers, word, patience.ms);
+      waitForLock(this.integers, address >>> 2, word, patience.ms);
       return 1;
     };
     // The loader's own wrappers allocate an array per call; the functions themselves do not.
@@ -107,9 +106,10 @@ export class TableMemory {
   poked(): Promise<unknown> | undefined {
     const index = (this.thread + THREAD_POKE) / 4;
     const count = Atomics.load(this.integers, index);
-    const holder = Atomics.load(this.words, HEADER_LOCK / 4) & ~LOCK_WAITERS;
-    // Any call will do: it finds the lock its own, undoes what was half done, and unlocks.
-    if (holder === this.header(this.thread + THREAD_NAME)) this.core.takeEvent(0);
+    const isInCall =
+      (this.header(this.thread + THREAD_LOCK_A) | this.header(this.thread + THREAD_REAPING)) !== 0;
+    // This runs between two calls, so that one which is not over was left half done.
+    if (isInCall) this.core.mendCall();
     const sleep = Atomics.waitAsync(this.integers, index, count);
     return sleep.async ? sleep.value : undefined;
   }

@@ -72,10 +72,10 @@ export class Events {
     this.#kernel.checkOpen();
     const stream = new Stream<PartitionEvent>(options, () => {
       this.#streams.delete(stream);
-      if (this.#streams.size === 0) this.#kernel.unlisten(this.#listener);
+      if (this.#streams.size === 0) this.#kernel.unlisten(this.#lpid, this.#listener);
     });
     this.#streams.add(stream);
-    this.#kernel.listen(this.#listener);
+    this.#kernel.listen(this.#lpid, this.#listener);
     this.#drain();
     return stream;
   }

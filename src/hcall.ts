@@ -8,7 +8,6 @@ import { checkInteger } from "./errors.js";
 import type { Kernel } from "./kernel.js";
 import {
   HEADER_BUDGET,
-  HEADER_SIGNAL,
   REQUEST_ARGUMENTS,
   REQUEST_BYTES,
   REQUEST_LPID,
@@ -42,7 +41,6 @@ export class Hcalls {
   readonly #kernel: Kernel;
   readonly #core: Core;
   readonly #words: Uint32Array;
-  #signals = 0;
 
   /** Made by hcalls(). */
   constructor(kernel: Kernel) {
@@ -68,10 +66,7 @@ export class Hcalls {
 
   /** Those who wait for events are told of what raw calls cause, too. */
   #tell(status: number): number {
-    if (this.#words[HEADER_SIGNAL / 4] !== this.#signals) {
-      this.#signals = this.#words[HEADER_SIGNAL / 4] as number;
-      this.#kernel.wake();
-    }
+    this.#kernel.notice();
     return status;
   }
 

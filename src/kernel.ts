@@ -5,13 +5,30 @@
 import type { Core, TableMemory } from "./binding.js";
 import { type Clock, nextTurn } from "./clock.js";
 import { HcallError, LparError } from "./errors.js";
-import { H_LONG_BUSY_10_MSEC, HEADER_MOVES, HEADER_SIGNAL, HEADER_WAITING } from "./layout.js";
+import {
+  H_LONG_BUSY_10_MSEC,
+  HEADER_MOVES,
+  PARTITION_SIGNAL,
+  PARTITION_WAITING,
+  THREAD_SIGNALS,
+} from "./layout.js";
 import type { Partition } from "./partition.js";
+import { partitionOffset } from "./records.js";
 
 /** A zero-copy view as the kernel sees it. */
 export interface Movable {
   /** Some page has moved: follow it if this access still stands. Answers false if the table is locked. */
   follow(): boolean;
+}
+
+/** Who in this thread waits for what comes for one partition. */
+interface Wait {
+  /** Index of the partition's signal count in the table's words. */
+  readonly word: number;
+  readonly listeners: Set<() => void>;
+  /** The count when the listeners were last called. */
+  seen: number;
+  isArmed: boolean;
 }
 
 /** A day: long enough for a timer that only says that somebody still waits. */
@@ -24,11 +41,12 @@ export class Kernel {
   readonly views: Set<Movable> = new Set();
   /** The object of a partition in this thread. */
   readonly partitionOf: (lpid: number) => Partition;
-  readonly #listeners: Set<() => void> = new Set();
+  /** Who waits for events and queue entries, by the partition that they are for. */
+  readonly #waits: Map<number, Wait> = new Map();
   /** Whether other threads may cause events: then this one must be woken by them. */
   #isShared: boolean;
-  #isArmed = false;
   #keepAlive: ReturnType<typeof setInterval> | undefined;
+  /** What this thread has signalled, to any partition, when it last looked. */
   #signals: number;
   #moves: number;
   #closed = false;
@@ -45,7 +63,7 @@ export class Kernel {
     this.clock = clock;
     this.partitionOf = partitionOf;
     this.#isShared = isWorker;
-    this.#signals = memory.header(HEADER_SIGNAL);
+    this.#signals = memory.header(memory.thread + THREAD_SIGNALS);
     this.#moves = memory.header(HEADER_MOVES);
     if (isWorker) void this.#unlockWhenPoked();
   }
@@ -57,7 +75,7 @@ export class Kernel {
   close(): void {
     this.#closed = true;
     // Whoever of this thread sleeps for events wakes up and finds it closed.
-    Atomics.notify(this.memory.integers, HEADER_SIGNAL / 4);
+    for (const { word } of this.#waits.values()) Atomics.notify(this.memory.integers, word);
     this.memory.unpoke();
   }
 
@@ -71,22 +89,30 @@ export class Kernel {
     if (this.#isShared) return;
     this.#isShared = true;
     void this.#unlockWhenPoked();
-    this.#arm();
+    for (const wait of this.#waits.values()) this.#arm(wait);
   }
 
   async #unlockWhenPoked(): Promise<void> {
     while (!this.#closed) await (this.memory.poked() ?? nextTurn());
   }
 
-  /** Calls back when an event or a queue entry may have come, until unlisten(). */
-  listen(listener: () => void): void {
-    this.#listeners.add(listener);
-    this.#arm();
+  /** Calls back when an event or a queue entry may have come for a partition, until unlisten(). */
+  listen(lpid: number, listener: () => void): void {
+    let wait = this.#waits.get(lpid);
+    if (wait === undefined) {
+      const word = (partitionOffset(this.memory, lpid) + PARTITION_SIGNAL) / 4;
+      wait = { word, listeners: new Set(), seen: Atomics.load(this.memory.words, word), isArmed: false };
+      this.#waits.set(lpid, wait);
+    }
+    wait.listeners.add(listener);
+    this.#arm(wait);
   }
 
-  unlisten(listener: () => void): void {
-    this.#listeners.delete(listener);
-    if (this.#listeners.size > 0) return;
+  unlisten(lpid: number, listener: () => void): void {
+    const wait = this.#waits.get(lpid);
+    wait?.listeners.delete(listener);
+    if (wait?.listeners.size === 0 && !wait.isArmed) this.#waits.delete(lpid);
+    for (const { listeners } of this.#waits.values()) if (listeners.size > 0) return;
     clearInterval(this.#keepAlive);
     this.#keepAlive = undefined;
   }
@@ -96,7 +122,7 @@ export class Kernel {
     if (status < 0) throw new HcallError(hcall, status, detail);
     if (status === H_LONG_BUSY_10_MSEC)
       throw new HcallError(hcall, status, "another thread has the table locked");
-    if (this.memory.words[HEADER_SIGNAL / 4] !== this.#signals) this.wake();
+    this.notice();
     return status;
   }
 
@@ -105,11 +131,21 @@ export class Kernel {
     if (call() === H_LONG_BUSY_10_MSEC && !this.#closed) setTimeout(() => this.finish(call), 1);
   }
 
-  /** Wakes who waits, and lets the views follow pages that moved. */
-  wake(): void {
-    this.#signals = Atomics.load(this.memory.words, HEADER_SIGNAL / 4);
+  /** Looks whether a call of this thread has signalled anybody, and wakes who listens here. */
+  notice(): void {
+    if (this.memory.header(this.memory.thread + THREAD_SIGNALS) !== this.#signals) this.wake();
+  }
+
+  /** Wakes those for whose partition something has come, or all; lets the views follow pages that moved. */
+  wake(all: boolean = false): void {
+    this.#signals = this.memory.header(this.memory.thread + THREAD_SIGNALS);
     this.followMoves();
-    for (const listener of this.#listeners) listener();
+    for (const wait of this.#waits.values()) {
+      const count = Atomics.load(this.memory.words, wait.word);
+      if (count === wait.seen && !all) continue;
+      wait.seen = count;
+      for (const listener of wait.listeners) listener();
+    }
   }
 
   /** Lets the views follow pages that moved: another thread may have moved them. */
@@ -123,22 +159,23 @@ export class Kernel {
   }
 
   /**
-   * Sleeps until another thread signals, as long as somebody here listens. The order is what keeps a signal from being
-   * lost: first say that somebody waits, then look whether the count is still the one that was served.
+   * Sleeps until another thread signals the partition, as long as somebody here listens. The order is what keeps a signal
+   * from being lost: first say that somebody waits, then look whether the count is still the one that was served.
    */
-  #arm(): void {
-    if (!this.#isShared || this.#closed || this.#listeners.size === 0) return;
+  #arm(wait: Wait): void {
+    if (!this.#isShared || this.#closed || wait.listeners.size === 0) return;
     // A sleeper alone does not keep a thread alive.
     this.#keepAlive ??= setInterval(() => {}, KEEP_ALIVE_MS);
     // It may be one that sleeps since before: then there is no second one, but somebody again to be kept alive for.
-    if (this.#isArmed) return;
-    this.#isArmed = true;
-    Atomics.store(this.memory.words, HEADER_WAITING / 4, 1);
-    const sleep = Atomics.waitAsync(this.memory.integers, HEADER_SIGNAL / 4, this.#signals | 0);
+    if (wait.isArmed) return;
+    wait.isArmed = true;
+    const { words, integers } = this.memory;
+    Atomics.store(words, wait.word + (PARTITION_WAITING - PARTITION_SIGNAL) / 4, 1);
+    const sleep = Atomics.waitAsync(integers, wait.word, wait.seen | 0);
     const woken = (): void => {
-      this.#isArmed = false;
-      this.wake();
-      this.#arm();
+      wait.isArmed = false;
+      this.wake(this.#closed);
+      this.#arm(wait);
     };
     if (sleep.async) void sleep.value.then(woken);
     else setTimeout(woken, 0);

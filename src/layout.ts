@@ -5,7 +5,7 @@
  */
 
 export const LAYOUT_MAGIC = 0x5241504c; // "LPAR", little-endian
-export const LAYOUT_VERSION = 2;
+export const LAYOUT_VERSION = 3;
 
 export const PAGE_BYTES = 4096;
 export const PAGE_SHIFT = 12;
@@ -29,6 +29,7 @@ export const H_DROPPED = -12;
 export const H_RESOURCE = -16;
 export const H_R_STATE = -45;
 export const H_RESCINDED = -46;
+export const H_NEED_ALL = 0x7fff; // inside the core only: the locks that are held do not do
 export const H_LONG_BUSY_10_MSEC = 9901; // H_LongBusyOrder10msec: the table is locked, nothing was done
 
 // ---------------------------------------------------------------- function tokens of the batch form
@@ -79,6 +80,9 @@ export const UNIT_SLOTS = 0x10000;
 
 // ---------------------------------------------------------------- work
 
+export const POOL_REFILL = 32; // structures that a partition fetches at once
+export const POOL_MAX = 256; // and the most that it keeps
+export const POOL_SPILL = 64; // and gives back at once
 export const DEFAULT_BUDGET = 4096; // steps of one slice: about 0.1 ms in cache, 0.7 ms when every step misses
 export const ZERO_PAGE_STEPS = 8; // zeroing one page counts as so many steps
 export const CUT_PAGES_PER_STEP = 64; // changing so many page table entries counts as one step
@@ -97,7 +101,7 @@ export const HEADER_STAGING_PAGES = 24;
 export const HEADER_EVENTS_MAX = 28; // entries of one event ring, a power of two
 export const HEADER_SPACE_PAGES = 32; // 5 words, one per space
 export const HEADER_THREADS_MAX = 52; // slots are 0 (the owner) .. max - 1
-export const HEADER_LOCK = 56; // the table lock: name of the thread that holds it, 0 if nobody does
+export const HEADER_LOCK = 56; // taken first by who takes all locks: name of the thread that holds it, 0 if nobody does
 export const HEADER_EPOCH = 60; // counts revocations whose marking is complete; never 0
 export const HEADER_PARTITIONS_AT = 64; // byte offsets of the regions
 export const HEADER_STRUCTURES_AT = 68;
@@ -116,7 +120,7 @@ export const HEADER_ARENA_BYTES = 116; // arena maps of one partition
 export const HEADER_END_AT = 120; // end of the last region
 export const HEADER_STRUCTURE_FREE = 128; // head of the free list, then slots never used yet
 export const HEADER_STRUCTURE_FRESH = 132;
-export const HEADER_STRUCTURES_USED = 136;
+export const HEADER_STRUCTURES_USED = 136; // in use, or in the pool of a partition
 export const HEADER_STRUCTURES_RETIRED = 140;
 export const HEADER_END_FREE = 144;
 export const HEADER_END_FRESH = 148;
@@ -126,14 +130,13 @@ export const HEADER_FRAMES_QUARANTINED = 160;
 export const HEADER_MARKING = 164; // revocations whose subtree is not marked to the end
 export const HEADER_REVOCATIONS = 168; // revocations not complete
 export const HEADER_FAILURES = 172; // serial number of the last failure
-export const HEADER_SIGNAL = 176; // counts events and queue entries that somebody may wait for, wraps
+export const HEADER_LPIDS_USED = 176; // the highest lpid that was ever in use
 export const HEADER_BUDGET = 180; // steps of one slice of return and rescind
 export const HEADER_MOVES = 184; // pages moved so far, wraps
 export const HEADER_PARTITIONS_USED = 188;
 export const HEADER_ENDS_RETIRED = 192;
 export const HEADER_AUDIT_CHECKED = 196;
 export const HEADER_AUDIT_PROBLEMS = 200;
-export const HEADER_WAITING = 204; // non-zero: some thread sleeps until HEADER_SIGNAL changes
 export const HEADER_THREADS_AT = 208;
 export const HEADER_THREADS_USED = 212; // slots below this may be in use
 export const HEADER_STAGING_OWNERS_AT = 216;
@@ -150,7 +153,7 @@ export const THREAD_BYTES = 4352;
 export const THREAD_NAME = 0; // what it writes into the lock, 0: the slot is free
 export const THREAD_GENERATION = 4; // survives the release of the slot
 export const THREAD_LPID = 8; // the partition that it is, 0: the owner
-export const THREAD_LOG_COUNT = 12; // stores since the last commit
+export const THREAD_LOG_TOP = 12; // bytes of notes since the last commit
 export const THREAD_JOB = 16; // what is half done if it dies now, 0: nothing
 export const THREAD_JOB_SLOT = 20;
 export const THREAD_JOB_LPID = 24;
@@ -165,12 +168,18 @@ export const THREAD_ENTRY = 128; // 16 bytes: the queue entry or event last take
 export const THREAD_BUDGET_LEFT = 144; // steps that its last slice of a revocation did not use
 export const THREAD_TOUCHED = 148; // means nothing: what was read only to have it in the cache
 export const THREAD_WAITS_FOR = 152; // lpid whose use holds up its last slice of a revocation, plus 1; 0: none
-export const THREAD_POKE = 156; // counts how often others asked it to look whether it left the table locked
-export const THREAD_LOG = 256; // pairs of address and old value
+export const THREAD_SIGNALS = 156; // counts what it signalled, to any partition, wraps
+export const THREAD_LOCK_A = 160; // lpids whose locks it takes, holds or gives back, LOCK_ALL; 0: none
+export const THREAD_LOCK_B = 164;
+export const THREAD_POKE = 168; // counts how often others asked it to look whether it left the table locked
+export const THREAD_LOG = 256; // notes, each behind what it notes
 
 export const START_CREATED = 0x10000;
-export const LOG_MAX = 512;
-export const LOG_ENTRY_BYTES = 8;
+export const LOG_BYTES = 4096;
+export const LOG_WORD_BYTES = 8; // old value, address
+export const LOG_LINE_BYTES = 80; // 64 old bytes, 12 unused, address + 1
+export const LINE_BYTES = 64;
+export const LOCK_ALL = 0xffff;
 export const LOCK_WAITERS = 0x40000000; // somebody sleeps on the lock
 export const LOCK_SLOT_MASK = 0x3ff;
 export const LOCK_GENERATION_SHIFT = 10;
@@ -212,6 +221,11 @@ export const PARTITION_AUDIT = 88; // scratch words of audit, 8 of them
 export const PARTITION_SERIAL = 120; // of its failure
 export const PARTITION_DRAIN = 124; // the epoch that must be over before its memory is freed, 0: not begun
 export const PARTITION_SPACES = 128; // 5 records of 16 bytes
+export const PARTITION_LOCK = 212; // name of the thread that holds it, 0 if nobody does
+export const PARTITION_SIGNAL = 216; // counts events and queue entries for it, wraps
+export const PARTITION_WAITING = 220; // non-zero: some thread sleeps until PARTITION_SIGNAL changes
+export const PARTITION_POOL = 224; // free structures for its next grants
+export const PARTITION_POOL_COUNT = 228;
 export const PARTITION_TELLING = 208; // transport code of its failure while partners are being told, else 0
 export const SPACE_BYTES = 16;
 export const SPACE_ENTRIES = 0; // byte offset of the page table entries, u32 each

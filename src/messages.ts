@@ -58,7 +58,7 @@ export class Messages {
       () => this.#close(),
       () => this.#take(),
     );
-    kernel.listen(this.#listener);
+    kernel.listen(lpid, this.#listener);
   }
 
   #register(): void {
@@ -97,7 +97,7 @@ export class Messages {
   }
 
   #close(): void {
-    this.#kernel.unlisten(this.#listener);
+    this.#kernel.unlisten(this.#lpid, this.#listener);
     if (this.#page === undefined) return;
     const { core } = this.#kernel;
     const page = this.#page;

@@ -627,7 +627,7 @@ export class ResourceTable implements AsyncDisposable {
       ends.push(thread.exited);
     }
     for (const stream of this.#streams) stream.end();
-    this.#kernel.wake();
+    this.#kernel.wake(true);
     await Promise.all(ends);
   }
 

@@ -36,6 +36,7 @@ import {
   PARTITION_PAGES_MAPPED,
   PARTITION_PAGES_OWNED,
   PARTITION_PINS,
+  PARTITION_POOL_COUNT,
   PARTITION_QUARANTINED,
   PARTITION_RESCINDED,
   PARTITION_STATE,
@@ -197,7 +198,9 @@ function snapshotPartition(memory: TableMemory, lpid: number, name: string): Par
 /** @param nameOf a partition's name, which the core does not know. */
 export function inspectTable(memory: TableMemory, nameOf: (lpid: number) => string): TableSnapshot {
   const partitions: PartitionSnapshot[] = [];
+  let pooled = 0;
   for (let lpid = 1; lpid <= memory.header(HEADER_PARTITIONS_MAX); lpid++) {
+    pooled += partitionWord(memory, lpid, PARTITION_POOL_COUNT);
     if (partitionWord(memory, lpid, PARTITION_STATE) === PARTITION_FREE) continue;
     partitions.push(snapshotPartition(memory, lpid, nameOf(lpid)));
   }
@@ -209,7 +212,7 @@ export function inspectTable(memory: TableMemory, nameOf: (lpid: number) => stri
       framesFree: memory.header(HEADER_FRAMES_FREE),
       framesQuarantined: memory.header(HEADER_FRAMES_QUARANTINED),
       structures: memory.header(HEADER_STRUCTURES_MAX),
-      structuresUsed: memory.header(HEADER_STRUCTURES_USED),
+      structuresUsed: memory.header(HEADER_STRUCTURES_USED) - pooled,
       adapterEnds: memory.header(HEADER_ENDS_MAX),
       adapterEndsUsed: memory.header(HEADER_ENDS_USED),
       partitions: memory.header(HEADER_PARTITIONS_USED),
