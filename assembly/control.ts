@@ -35,7 +35,6 @@ import {
   PINS_LIMIT,
   POOL_MAX,
   POOL_REFILL,
-  POOL_SPILL,
   STRUCTURE_CHILD,
   STRUCTURE_CURSOR,
   STRUCTURE_END,
@@ -257,28 +256,26 @@ function takePooled(partition: usize): usize {
   return structure;
 }
 
-/** Takes a slot that nobody has, or 0; through the log word by word, since many are taken in one call. */
+/** Takes a slot that nobody has, or 0; noted. */
 function takeUnused(): usize {
-  const slot = header(HEADER_STRUCTURE_FREE);
-  if (slot != 0) {
-    const structure = structureAt(slot);
-    setHeader(HEADER_STRUCTURE_FREE, nextHeldOf(structure));
-    put(structure + STRUCTURE_NEXT_HELD, 0);
-    addHeader(HEADER_STRUCTURES_USED, 1);
-    return structure;
+  let slot = header(HEADER_STRUCTURE_FREE);
+  if (slot != 0) setHeader(HEADER_STRUCTURE_FREE, nextHeldOf(structureAt(slot)));
+  else {
+    slot = header(HEADER_STRUCTURE_FRESH);
+    if (slot > header(HEADER_STRUCTURES_MAX)) return 0;
+    setHeader(HEADER_STRUCTURE_FRESH, slot + 1);
   }
-  const fresh = header(HEADER_STRUCTURE_FRESH);
-  if (fresh > header(HEADER_STRUCTURES_MAX)) return 0;
-  setHeader(HEADER_STRUCTURE_FRESH, fresh + 1);
   addHeader(HEADER_STRUCTURES_USED, 1);
-  put(structureAt(fresh) + STRUCTURE_GENERATION, 1);
-  return structureAt(fresh);
+  const structure = structureAt(slot);
+  note(structure);
+  if (generationOf(structure) == 0) store<u32>(structure, 1, STRUCTURE_GENERATION);
+  store<u32>(structure, 0, STRUCTURE_NEXT_HELD);
+  return structure;
 }
 
 /** Takes a slot, from some pool if there is no other; the caller holds all locks and knows that there is one. */
 export function takeStructure(state: u32, space: u32, inhibits: u32, holder: u32): usize {
   let structure = takeUnused();
-  if (structure != 0) note(structure);
   for (let lpid: u32 = 1; structure == 0 && lpid <= header(HEADER_LPIDS_USED); lpid++) {
     if (hasPooled(partitionAt(lpid))) structure = takePooled(partitionAt(lpid));
   }
@@ -305,12 +302,46 @@ function pool(partition: usize, structure: usize): void {
   addPartitionWord(partition, PARTITION_POOL_COUNT, 1);
 }
 
-/** Fetches some structures for the grants of a partition; the caller holds all locks and knows that there is one. */
+/** The structure that many links behind another one in a list of free ones, or the last one. */
+function chainEnd(first: u32, links: u32): usize {
+  let structure = structureAt(first);
+  for (let i: u32 = 0; i < links && nextHeldOf(structure) != 0; i++)
+    structure = structureAt(nextHeldOf(structure));
+  return structure;
+}
+
+/** How many structures a list of free ones has from one to another. */
+function chainLength(first: u32, last: usize): u32 {
+  let count: u32 = 1;
+  for (let slot = first; structureAt(slot) != last; slot = nextHeldOf(structureAt(slot))) count++;
+  return count;
+}
+
+/** Fetches some structures for the grants of a partition, whose pool is empty; the caller holds all locks. */
 export function fillPool(partition: usize): void {
-  for (let i: u32 = 0; i < u32(POOL_REFILL); i++) {
-    const structure = takeUnused();
-    if (structure == 0) break;
-    pool(partition, structure);
+  const first = header(HEADER_STRUCTURE_FREE);
+  if (first != 0) {
+    const last = chainEnd(first, POOL_REFILL - 1);
+    const count = chainLength(first, last);
+    setHeader(HEADER_STRUCTURE_FREE, nextHeldOf(last));
+    put(last + STRUCTURE_NEXT_HELD, 0);
+    setPartitionWord(partition, PARTITION_POOL, first);
+    setPartitionWord(partition, PARTITION_POOL_COUNT, count);
+    addHeader(HEADER_STRUCTURES_USED, count);
+    return;
+  }
+  const fresh = header(HEADER_STRUCTURE_FRESH);
+  const count = min<u32>(header(HEADER_STRUCTURES_MAX) + 1 - fresh, POOL_REFILL);
+  for (let i: u32 = 0; i < count; i++) {
+    put(structureAt(fresh + i) + STRUCTURE_GENERATION, 1);
+    if (i + 1 < count) put(structureAt(fresh + i) + STRUCTURE_NEXT_HELD, fresh + i + 1);
+  }
+  if (count != 0) {
+    setHeader(HEADER_STRUCTURE_FRESH, fresh + count);
+    addHeader(HEADER_STRUCTURES_USED, count);
+    setPartitionWord(partition, PARTITION_POOL, fresh);
+    setPartitionWord(partition, PARTITION_POOL_COUNT, count);
+    return;
   }
   for (let lpid: u32 = 1; !hasPooled(partition) && lpid <= header(HEADER_LPIDS_USED); lpid++) {
     if (hasPooled(partitionAt(lpid))) pool(partition, takePooled(partitionAt(lpid)));
@@ -322,19 +353,17 @@ export function isPoolFull(partition: usize): bool {
   return partitionWord(partition, PARTITION_POOL_COUNT) >= u32(POOL_MAX);
 }
 
-/** Gives some structures of a full pool back to all; the caller holds all locks. */
-export function spillPool(partition: usize): void {
-  for (let i: u32 = 0; i < u32(POOL_SPILL); i++) if (!drainPool(partition)) return;
-}
-
-/** Gives one structure of the pool back to all. Answers false when the pool is empty. */
-export function drainPool(partition: usize): bool {
-  if (!hasPooled(partition)) return false;
-  const structure = takePooled(partition);
-  put(structure + STRUCTURE_NEXT_HELD, header(HEADER_STRUCTURE_FREE));
-  setHeader(HEADER_STRUCTURE_FREE, slotOf(structure));
-  addHeader(HEADER_STRUCTURES_USED, -1);
-  return true;
+/** Gives up to `most` structures of a pool back to all; the caller holds all locks. */
+export function spillPool(partition: usize, most: u32): void {
+  const first = partitionWord(partition, PARTITION_POOL);
+  if (first == 0) return;
+  const last = chainEnd(first, most - 1);
+  const count = chainLength(first, last);
+  setPartitionWord(partition, PARTITION_POOL, nextHeldOf(last));
+  addPartitionWord(partition, PARTITION_POOL_COUNT, -(<i32>count));
+  put(last + STRUCTURE_NEXT_HELD, header(HEADER_STRUCTURE_FREE));
+  setHeader(HEADER_STRUCTURE_FREE, first);
+  addHeader(HEADER_STRUCTURES_USED, -(<i32>count));
 }
 
 /** Writes what a new grant or elemental resource covers; it is noted. */

@@ -20,6 +20,7 @@ import {
   INHIBIT_WRITE,
   JOB_PAGES,
   PARTITION_RESCINDED,
+  POOL_SPILL,
   RESCIND_FORCED,
   RETURN_PAGES,
   SPACE_DMA,
@@ -251,7 +252,7 @@ export function rescindLogical(lpid: f64, flags: f64, cookie: f64): i32 {
   if (stateOf(structure) != STRUCTURE_GRANTED || childOf(structure) != 0) return H_RESOURCE; // RS2
 
   if (holdsAll()) {
-    if (isPoolFull(grantor)) spillPool(grantor);
+    if (isPoolFull(grantor)) spillPool(grantor, POOL_SPILL);
   } else if (isLastUse(structure) || isPoolFull(grantor)) return H_NEED_ALL;
   becomeUnknown(structure); // RS3
   return H_SUCCESS;

@@ -62,7 +62,6 @@ import {
 import {
   childOf,
   cursorOf,
-  drainPool,
   nextHeldOf,
   pageCountOf,
   pageOf,
@@ -70,6 +69,7 @@ import {
   setCursor,
   slotOf,
   spaceOf,
+  spillPool,
   stateOf,
   structureAt,
   unlinkHeld,
@@ -296,7 +296,8 @@ function releaseOwned(partition: usize, budget: u32): i32 {
       if (partitionWord(partition, PARTITION_PIN_LIST) != 0) return H_PARTIAL;
       takeSerial(partition);
       settle();
-      while (drainPool(partition)) settle(); // at most POOL_MAX
+      spillPool(partition, u32.MAX_VALUE);
+      settle();
       closeAdapters(partition);
       setPartitionWord(partition, PARTITION_STATE, PARTITION_STOPPED);
       return H_SUCCESS;
