@@ -107,8 +107,6 @@ interface Description {
   readonly resources: ResourceOptions[];
   recovery: Recovery | undefined;
   thread: Thread | undefined;
-  /** Settles when the failure of a partition whose thread has exited has begun. */
-  failing: Promise<void> | undefined;
   /** Of the last spawn(). */
   restarts: Restarts | undefined;
 }
@@ -272,7 +270,6 @@ export class ResourceTable implements AsyncDisposable {
       resources: [],
       recovery: undefined,
       thread: undefined,
-      failing: undefined,
       restarts: undefined,
     });
     return partition;
@@ -384,8 +381,7 @@ export class ResourceTable implements AsyncDisposable {
       if (this.#kernel.isClosed) return void (await thread.exited);
       await this.#patiently(() => this.#begin(description, false, "terminated"));
     }
-    await description.failing;
-    await description.recovery?.wait({});
+    await this.#recovered(description);
   }
 
   /** Opens a thread for a spawn(); when it has ended, the restart policy decides. */
@@ -501,11 +497,9 @@ export class ResourceTable implements AsyncDisposable {
   async #end(description: Description, reason: string, exited: Promise<string>): Promise<string> {
     if (!this.#kernel.isClosed) {
       this.#kernel.wake();
-      description.failing = this.#patiently(() => this.#begin(description, false, reason, exited));
       // Only a table that was closed meanwhile refuses.
-      await description.failing.catch(() => {});
+      await this.#patiently(() => this.#begin(description, false, reason, exited)).catch(() => {});
     }
-    description.failing = undefined;
     description.thread = undefined;
     return reason;
   }
@@ -541,8 +535,13 @@ export class ResourceTable implements AsyncDisposable {
 
   /** Resolves when the partition's resources are recovered; at once if it does not have to be. */
   async recovered(partition: Partition, options: WaitOptions = {}): Promise<void> {
-    const description = this.#describe(partition);
-    await description.failing;
+    await this.#recovered(this.#describe(partition), options);
+  }
+
+  async #recovered(description: Description, options: WaitOptions = {}): Promise<void> {
+    const { thread } = description;
+    // It has exited: the failure of the partition begins in a moment.
+    if (thread?.worker.threadId === -1) await thread.ended;
     await description.recovery?.wait(options);
   }
 
