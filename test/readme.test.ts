@@ -1,0 +1,41 @@
+import { execFile } from "node:child_process";
+import { readFileSync } from "node:fs";
+import { fileURLToPath } from "node:url";
+import { promisify } from "node:util";
+import { expect, test } from "vitest";
+
+const root = fileURLToPath(new URL("..", import.meta.url));
+const readme = readFileSync(`${root}README.md`, "utf8");
+
+/** The fenced blocks of a language, in order. */
+function blocks(language: string): string[] {
+  return [...readme.matchAll(/^```(\w+)\n([\s\S]*?)^```$/gm)].flatMap(([, name, text]) =>
+    name === language && text !== undefined ? [text] : [],
+  );
+}
+
+test("the README's first program runs as it stands and prints what stands below it", async () => {
+  const [program] = blocks("js");
+  const run = promisify(execFile);
+  const { stdout } = await run(process.execPath, ["--input-type=module", "-e", program ?? ""], { cwd: root });
+  expect(blocks("text")).toContain(stdout);
+});
+
+test("the README's scenario runs", async () => {
+  const [scenario] = blocks("json");
+  const { parseScenario } = await import("../src/scenario/scenario.js");
+  expect(() => parseScenario("README.md", scenario ?? "")).not.toThrow();
+});
+
+test("the README names every command of the command line, and no other", async () => {
+  const run = promisify(execFile);
+  const { stdout } = await run(process.execPath, [`${root}dist/src/driver/main.js`, "--help"]);
+  const section = stdout.slice(stdout.indexOf("Commands:"), stdout.indexOf("Examples:"));
+  const commands = [...section.matchAll(/^ {2}(\w+)/gm)].map(([, name]) => name).filter((name) => name !== "help");
+  const named = new Set([...readme.matchAll(/^\| `lpar (\w+)/gm)].map(([, name]) => name));
+  expect([...named].sort()).toEqual(commands.sort());
+});
+
+test("the README leaves no place unfilled", () => {
+  expect(readme).not.toMatch(/@@|TODO|TBD/);
+});
