@@ -644,3 +644,17 @@ describe("FA8: restart", () => {
     expect(next.read(0, PAGE)).toEqual(new Uint8Array(PAGE));
   });
 });
+
+describe("FA7: policies", () => {
+  test("FA7: rescind is the default; a policy that is not there is refused, by its name", () => {
+    const { table } = openTable();
+    expect(() => table.createPartition({ name: "x", onFailure: "defer" })).toThrow(
+      /onFailure.*"defer".*"rescind"/,
+    );
+    expect(() => table.createPartition({ name: "x", onFailure: "wait" as "defer" })).toThrow(
+      /onFailure.*"wait"/,
+    );
+    expect([...table.partitions]).toEqual([]);
+    expect(table.createPartition({ name: "x", onFailure: "rescind" }).state).toBe("running");
+  });
+});
