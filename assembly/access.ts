@@ -19,11 +19,11 @@ import {
 import { pageCountOf, pageOf, pinFits, structureAt } from "./control";
 import { decodeInteger, decodeWord, isWord } from "./decode";
 import { framePinFits } from "./frame";
-import { frameAt, resultOf, setResult } from "./memory";
+import { frameAt, NONE, resultOf, setResult, stagingHolds } from "./memory";
 import { backOf, entryFault, entryNeed, entryOf, spaceAt, spacePages } from "./page";
 import { decodePartition, isRunning, lpidOf } from "./partition";
 import { decodePin, pinNumberOf, pinsLeft, releasePin, takePin } from "./pin";
-import { enterUse, leaveUse } from "./thread";
+import { enterUse, isInUse, leaveUse } from "./thread";
 
 const _OFFSET_MASK: u32 = PAGE_BYTES - 1;
 
@@ -131,6 +131,50 @@ export function fillMemory(lpid: f64, address: f64, length: f64, byte: f64): i32
   else memory.fill(<usize>place, <u8>value, <usize>length);
   leaveUse();
   return answer;
+}
+
+/** Copies a range of memory to `at` in staging, within the use that runs or in one of its own. */
+export function loadMemory(lpid: f64, address: f64, length: f64, at: f64): i32 {
+  return moveStaged(lpid, address, length, at, NEED_READ);
+}
+
+/** Copies from `at` in staging to a range of memory, within the use that runs or in one of its own. */
+export function storeMemory(lpid: f64, address: f64, length: f64, at: f64): i32 {
+  return moveStaged(lpid, address, length, at, NEED_WRITE);
+}
+
+function moveStaged(lpid: f64, address: f64, length: f64, at: f64, need: f64): i32 {
+  const bytes = decodeInteger(length);
+  const beside = decodeInteger(at);
+  if (bytes == NONE || !stagingHolds(beside, bytes)) return H_PARAMETER;
+  const isNested = isInUse();
+  if (!isNested) enterUse();
+  let status = checkAccess(lpid, address, length, need);
+  if (status == H_SUCCESS) {
+    const place = resultOf();
+    if (place >= 0) moveBeside(<usize>place, beside, bytes, need);
+    else status = movePieces(lpid, address, length, beside, need);
+  }
+  if (!isNested) leaveUse();
+  return status;
+}
+
+function moveBeside(place: usize, beside: usize, bytes: usize, need: f64): void {
+  if (need == NEED_READ) memory.copy(beside, place, bytes);
+  else memory.copy(place, beside, bytes);
+}
+
+/** Page by page, as fillPieces(). */
+function movePieces(lpid: f64, address: f64, length: f64, beside: usize, need: f64): i32 {
+  let done: f64 = 0;
+  while (done < length) {
+    const run = min(f64(PAGE_BYTES) - f64(offsetOf(address + done)), length - done);
+    const status = checkAccess(lpid, address + done, run, need);
+    if (status != H_SUCCESS) return status;
+    moveBeside(<usize>resultOf(), beside + <usize>done, <usize>run, need);
+    done += run;
+  }
+  return H_SUCCESS;
 }
 
 /** Page by page, each examined again: what is rescinded on the way ends the fill there. */

@@ -23,7 +23,6 @@ import {
 import { checkAccess, offsetOf, pageOfAddress, pagesTouched, placeOf } from "./access";
 import { areJoined } from "./adapter";
 import { isMarked, markFrame, unmarkAround } from "./frame";
-import { settle } from "./job";
 import { beginJob } from "./log";
 import { NONE, resultOf } from "./memory";
 import { entryOf, spaceAt } from "./page";
@@ -37,6 +36,8 @@ function shareFrame(source: usize, from: f64, target: usize, to: f64, length: f6
   const targetPage = pageOfAddress(to);
   const sourceCount = pagesTouched(source, from, length);
   const targetCount = pagesTouched(target, to, length);
+  // Marks may stand of a thread that stopped in here: those that are looked at are cleared first.
+  for (let i: u32 = 0; i < sourceCount; i++) unmarkAround(entryOf(source, sourcePage + i) & ENTRY_FRAME);
   for (let i: u32 = 0; i < targetCount; i++) markFrame(entryOf(target, targetPage + i) & ENTRY_FRAME);
   let isShared = false;
   for (let i: u32 = 0; i < sourceCount && !isShared; i++) {
@@ -101,7 +102,7 @@ export function copyMemory(lpid: f64, from: f64, partnerLpid: f64, to: f64, leng
   const pageCount = <u32>((length + (PAGE_BYTES - 1)) / PAGE_BYTES);
   const run = takeRun(pageCount);
   if (run == NONE) return H_NO_MEM;
-  settle();
+  // Not committed before all is copied: a thread that stops on the way, and lives on, must not keep the run.
   copyOut(source, from, length, runAt(run), false);
   copyOut(target, to, length, runAt(run), true);
   beginJob(JOB_STAGING, 0, 0, 0, run, pageCount);

@@ -73,6 +73,13 @@ export function fillFrames(first: u32, count: u32, isFree: bool): void {
   mapFill(header(HEADER_FRAME_MAP_AT), header(HEADER_FRAMES_MAX), first, count, isFree);
 }
 
+/** Zeroes those of some frames that are free: a call that had written to them was undone; part of a job. */
+export function zeroIfFree(first: u32, count: u32): void {
+  for (let i: u32 = 0; i < count; i++) {
+    if (frameIsFree(first + i)) memory.fill(frameAt(first + i), 0, PAGE_BYTES);
+  }
+}
+
 /** How many frames the lowest free run has, at most `most`. */
 export function lowestRunLength(most: u32): u32 {
   const map = header(HEADER_FRAME_MAP_AT);

@@ -6,7 +6,9 @@ export {
   compareExchangeWord,
   endUse,
   fillMemory,
+  loadMemory,
   loadWord,
+  storeMemory,
   storeWord,
 } from "./access";
 export {

@@ -33,7 +33,7 @@ import {
 } from "../src/layout";
 import { freeArena } from "./arena";
 import { hasFlag, stateOf, structureAt } from "./control";
-import { fillFrames } from "./frame";
+import { fillFrames, zeroIfFree } from "./frame";
 import { commit, THREAD } from "./log";
 import { followOwner } from "./move";
 import { entryOf, freePages, rescindPages, spaceAt, unmapPages } from "./page";
@@ -86,6 +86,7 @@ export function settleJob(thread: usize): void {
       endPin(slot);
       break;
     case JOB_MOVE:
+      zeroIfFree(threadWord(thread, THREAD_JOB_SPACE), count);
       followOwner(structureAt(slot), page, count);
       break;
     default:

@@ -39,7 +39,7 @@ import { pause } from "./env";
 import { settle, settleJob } from "./job";
 import { commit, put, THREAD, undo } from "./log";
 import { header, NONE } from "./memory";
-import { partitionAt } from "./partition";
+import { partitionAt, wakeSleepers } from "./partition";
 import { undoStart } from "./recover";
 import { freeNextRun } from "./staging";
 import { decodeSlot, endStaleUse, endUseOf, freeSlot, isAlone, threadAt, threadWord } from "./thread";
@@ -175,7 +175,19 @@ function mend(): void {
   const reaping = load<u32>(THREAD, THREAD_REAPING);
   if (reaping != 0) repair(threadAt(reaping - 1));
   store<u32>(THREAD, 0, THREAD_REAPING);
+  wakeLeft(THREAD);
   giveLocks(THREAD, 1);
+}
+
+/** The thread may have struck off who sleeps for a partition that it had locked, and not have woken them (signal()). */
+function wakeLeft(thread: usize): void {
+  let index: u32 = 0;
+  let lock = lockAt(thread, index);
+  while (lock != 0) {
+    if (lock != HEADER_LOCK) wakeSleepers(lock - PARTITION_LOCK);
+    index++;
+    lock = lockAt(thread, index);
+  }
 }
 
 /** A partition that a thread had begun to start is stopped again. */
@@ -205,6 +217,7 @@ function repair(dead: usize): void {
   undo(dead);
   if (threadWord(dead, THREAD_JOB) != 0) settleJob(dead);
   finishStart(dead);
+  wakeLeft(dead);
   // All sleepers: a single wake-up may go to a thread that is dying too.
   giveLocks(dead, -1);
 }

@@ -73,9 +73,14 @@ export function frameAt(frame: u32): usize {
 
 /** Whether `bytes` bytes at `offset` lie in staging and are aligned to 8: batches live nowhere else. */
 export function inStaging(offset: u32, bytes: u64): bool {
+  return (offset & 7) == 0 && stagingHolds(offset, bytes);
+}
+
+/** Whether `bytes` bytes at `offset` lie in staging, however aligned. */
+export function stagingHolds(offset: u32, bytes: u64): bool {
   const start = load<u32>(HEADER_STAGING_AT);
   const end = <u64>start + <u64>load<u32>(HEADER_STAGING_PAGES) * PAGE_BYTES;
-  return (offset & 7) == 0 && offset >= start && <u64>offset + bytes <= end;
+  return offset >= start && <u64>offset + bytes <= end;
 }
 
 /** Whether this memory was laid out by a creator that agrees with this core. */

@@ -86,6 +86,8 @@ const MOVE_PAGES: u32 = 16;
 /** Moves pages of the owner to free frames; the old ones go to quarantine, charged to `lpid`. */
 function movePages(root: usize, rootPage: u32, frame: u32, count: u32, lpid: u32): void {
   const space = spaceAt(partitionAt(holderOf(root)), SPACE_MEMORY);
+  // Ends after the commit: what then is free again was undone, and must not keep what was copied to it.
+  beginJob(JOB_MOVE, slotOf(root), 0, frame, rootPage, count);
   takeFrames(frame, count);
   // First of all: whoever sees a new entry must see that pages have moved.
   addHeader(HEADER_MOVES, count);
@@ -95,7 +97,6 @@ function movePages(root: usize, rootPage: u32, frame: u32, count: u32, lpid: u32
     moveOwnEntry(space, rootPage + i, frame + i);
     if (releaseFrame(old, lpid)) addPartitionWord(partitionAt(lpid), PARTITION_QUARANTINED, 1);
   }
-  beginJob(JOB_MOVE, slotOf(root), 0, 0, rootPage, count);
 }
 
 /** What movePinned() answers. */

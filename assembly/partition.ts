@@ -57,11 +57,17 @@ export function isRunning(partition: usize): bool {
 /**
  * The partition has something to take. Called with its lock held, after what there is to take was stored and before the
  * commit: who is woken too early waits for the lock, and a sender that dies here wakes somebody for nothing; the other
- * order could lose the wake-up.
+ * order could lose the wake-up. One that dies between the last two steps has struck the sleepers off and left them
+ * asleep: whoever mends its call wakes them.
  */
 export function signal(partition: usize): void {
   store<u32>(THREAD, load<u32>(THREAD, THREAD_SIGNALS) + 1, THREAD_SIGNALS);
   atomic.add<u32>(partition + PARTITION_SIGNAL, 1);
   if (atomic.xchg<u32>(partition + PARTITION_WAITING, 0) != 0)
-    atomic.notify(partition + PARTITION_SIGNAL, -1);
+    wakeSleepers(partition);
+}
+
+/** Who sleeps for the partition looks again. */
+export function wakeSleepers(partition: usize): void {
+  atomic.notify(partition + PARTITION_SIGNAL, -1);
 }

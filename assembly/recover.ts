@@ -15,6 +15,7 @@ import {
   ENTRY_FRAME,
   EVENT_PARTNER_FAILED,
   EVENT_PARTNER_RECOVERED,
+  FLAG_ROOT,
   H_PARAMETER,
   H_PARTIAL,
   H_RESOURCE,
@@ -62,6 +63,7 @@ import {
 import {
   childOf,
   cursorOf,
+  hasFlag,
   nextHeldOf,
   pageCountOf,
   pageOf,
@@ -105,9 +107,9 @@ function tellPartner(partition: usize, end: usize, event: u32): void {
   pushEvent(partner, event, lpidOf(partition), f64(lpidOf(partition)));
 }
 
-/** A number for the notices of one failure, or of one recovery. */
+/** A number for the notices of one failure: an even one. The notices of its recovery have the odd one after it. */
 function takeSerial(partition: usize): void {
-  addHeader(HEADER_FAILURES, 1);
+  addHeader(HEADER_FAILURES, 2);
   setPartitionWord(partition, PARTITION_SERIAL, header(HEADER_FAILURES));
 }
 
@@ -214,7 +216,8 @@ function releaseHeld(partition: usize, budget: u32): i32 {
 /** Rescinds what was granted on an elemental resource, then frees it. Answers the budget left, 0 if there is more. */
 function releaseElemental(partition: usize, structure: usize, budget: i32): i32 {
   let left = budget;
-  if (childOf(structure) != 0) {
+  // A revocation that stopped right before its end has no grants left to rescind, and is not over.
+  if (childOf(structure) != 0 || hasFlag(structure, FLAG_ROOT)) {
     if (revoke(structure, left) != H_SUCCESS) return 0;
     left = budgetLeft();
   }
@@ -294,8 +297,7 @@ function releaseOwned(partition: usize, budget: u32): i32 {
     if (slot == 0) {
       orphanPins(partition, left);
       if (partitionWord(partition, PARTITION_PIN_LIST) != 0) return H_PARTIAL;
-      takeSerial(partition);
-      settle();
+      setPartitionWord(partition, PARTITION_SERIAL, partitionWord(partition, PARTITION_SERIAL) | 1);
       spillPool(partition, u32.MAX_VALUE);
       settle();
       closeAdapters(partition);

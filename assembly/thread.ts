@@ -118,6 +118,11 @@ export function enterUse(): void {
   atomic.store<u32>(THREAD, atomic.load<u32>(HEADER_EPOCH), THREAD_EPOCH);
 }
 
+/** Whether a use of this thread runs. */
+export function isInUse(): bool {
+  return load<u32>(THREAD, THREAD_EPOCH) != 0;
+}
+
 export function leaveUse(): void {
   atomic.store<u32>(THREAD, 0, THREAD_EPOCH);
 }

@@ -14,6 +14,7 @@ import {
 } from "./layout.js";
 import type { Partition } from "./partition.js";
 import { partitionOffset } from "./records.js";
+import { Transfer } from "./transfer.js";
 
 /** A zero-copy view as the kernel sees it. */
 export interface Movable {
@@ -39,6 +40,7 @@ export class Kernel {
   readonly core: Core;
   readonly clock: Clock;
   readonly views: Set<Movable> = new Set();
+  readonly transfer: Transfer = new Transfer(this);
   /** The object of a partition in this thread. */
   readonly partitionOf: (lpid: number) => Partition;
   /** Who waits for events and queue entries, by the partition that they are for. */

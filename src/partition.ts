@@ -22,7 +22,11 @@ import {
   H_NOT_FOUND,
   H_PARAMETER,
   H_PARTIAL,
+  HEADER_ENDS_MAX,
+  HEADER_EPOCH,
+  HEADER_FRAMES_AT,
   HEADER_MOVES,
+  HEADER_THREADS_USED,
   HEADER_TORN_DOWN,
   INHIBIT_READ,
   INHIBIT_REGRANT,
@@ -46,6 +50,7 @@ import {
   SPACE_MEMORY,
   SPACE_PAGES,
   THREAD_BUDGET_LEFT,
+  THREAD_EPOCH,
   THREAD_WAITS_FOR,
 } from "./layout.js";
 import { type Cookie, Mapping, returnToEnd, View } from "./mapping.js";
@@ -63,6 +68,7 @@ import {
   unitAddress,
 } from "./records.js";
 import { onAbort, type WaitOptions } from "./stream.js";
+import { FEW_BYTES, moveFew } from "./transfer.js";
 
 /** What to grant, to whom, with which rights. */
 export interface GrantOptions {
@@ -113,8 +119,8 @@ export interface PartitionUsage {
   readonly quarantined: number;
 }
 
-/** Below this many bytes a loop is faster than making a view for one copy. */
-const SMALL_COPY = 48;
+/** An array of so many bytes is made before its range is examined. */
+const UNEXAMINED_BYTES = 65536;
 
 export class Partition {
   readonly lpid: number;
@@ -125,6 +131,9 @@ export class Partition {
   readonly #stateIndex: number;
   readonly #entriesIndex: number;
   readonly #pages: number;
+  readonly #epochIndex: number;
+  /** Byte offset of the first frame. */
+  readonly #framesAt: number;
 
   /** Made by ResourceTable.createPartition(). */
   constructor(kernel: Kernel, lpid: number, name: string) {
@@ -135,6 +144,8 @@ export class Partition {
     this.#stateIndex = (partitionOffset(kernel.memory, lpid) + PARTITION_STATE) / 4;
     this.#entriesIndex = spaceWord(kernel.memory, lpid, SPACE_MEMORY, SPACE_ENTRIES) / 4;
     this.#pages = spaceWord(kernel.memory, lpid, SPACE_MEMORY, SPACE_PAGES);
+    this.#epochIndex = (kernel.memory.thread + THREAD_EPOCH) / 4;
+    this.#framesAt = kernel.memory.header(HEADER_FRAMES_AT);
   }
 
   /** Counts the starts of this partition; a restart makes a new one (G4). */
@@ -347,67 +358,75 @@ export class Partition {
     return this.#kernel.memory.result;
   }
 
-  /** The pieces of an examined range that is not in one: offset in the table's memory, start and length. */
-  *#pieces(hcall: string, address: number, length: number, need: number): Iterable<[number, number, number]> {
-    for (let done = 0; done < length; ) {
-      const run = Math.min(PAGE_BYTES - ((address + done) % PAGE_BYTES), length - done);
-      yield [this.#examine(hcall, address + done, run, need), done, run];
-      done += run;
-    }
-  }
-
   /**
    * A private copy of a range of its memory.
    * @throws HcallError H_PARAMETER, H_RESCINDED, H_PERMISSION (TR1, TR3); RangeError if JavaScript has no room for it.
    */
   read(address: number, length: number): Uint8Array {
-    this.#examine("H_READ", address, length, NEED_READ);
+    // Before an array is made for it, a length that is none, or more than there is, must be answered by its status.
+    if (length >>> 0 !== length || length > UNEXAMINED_BYTES)
+      this.#examine("H_READ", address, length, NEED_READ);
     const target = new Uint8Array(length);
     this.readInto(address, target);
     return target;
   }
 
+  /**
+   * Begins a use of a few bytes of one page without a crossing, by the words that the core reads itself. A table that no
+   * other thread has joined needs no epoch: nobody else revokes meanwhile.
+   * @returns the byte offset in the table's memory; -1 for everything that the core must decide, and then no use runs.
+   */
+  #beginFew(address: number, length: number, mask: number): number {
+    const { words } = this.#kernel.memory;
+    const inPage = address & (PAGE_BYTES - 1);
+    if (length > FEW_BYTES || length === 0 || address >>> 0 !== address) return -1;
+    if (inPage + length > PAGE_BYTES || address >>> 12 >= this.#pages) return -1;
+    if (words[HEADER_THREADS_USED / 4] !== 1) {
+      Atomics.store(words, this.#epochIndex, Atomics.load(words, HEADER_EPOCH / 4));
+    }
+    if (words[this.#stateIndex] === PARTITION_RUNNING) {
+      const entry = Atomics.load(words, this.#entriesIndex + (address >>> 12));
+      if ((entry & mask) === mask) return this.#framesAt + (entry & ENTRY_FRAME) * PAGE_BYTES + inPage;
+    }
+    this.#endFew();
+    return -1;
+  }
+
+  #endFew(): void {
+    const { words } = this.#kernel.memory;
+    if (words[HEADER_THREADS_USED / 4] !== 1) Atomics.store(words, this.#epochIndex, 0);
+  }
+
   /** Copies a range of its memory into `target`. @throws HcallError as read(). */
   readInto(address: number, target: Uint8Array): void {
-    const { length } = target;
-    const offset = this.#begin("H_READ", address, length, NEED_READ);
+    const few = this.#beginFew(address, target.length, ENTRY_VALID | ENTRY_READ);
+    if (few >= 0) {
+      moveFew(this.#kernel.memory.bytes, few, target, 0, target.length);
+      this.#endFew();
+      return;
+    }
+    const offset = this.#begin("H_READ", address, target.length, NEED_READ);
     try {
-      this.#copyOut(offset, address, target);
+      this.#kernel.transfer.read(this.lpid, address, offset, target);
     } finally {
       this.#kernel.core.endUse();
     }
-  }
-
-  #copyOut(offset: number, address: number, target: Uint8Array): void {
-    const { bytes } = this.#kernel.memory;
-    const { length } = target;
-    if (offset < 0) {
-      for (const [at, start, run] of this.#pieces("H_READ", address, length, NEED_READ)) {
-        target.set(bytes.subarray(at, at + run), start);
-      }
-    } else if (length <= SMALL_COPY) for (let i = 0; i < length; i++) target[i] = bytes[offset + i] as number;
-    else target.set(bytes.subarray(offset, offset + length));
   }
 
   /** Copies `source` into its memory. @throws HcallError as read(), for the right to write. */
   write(address: number, source: Uint8Array): void {
+    const few = this.#beginFew(address, source.length, ENTRY_VALID | ENTRY_WRITE);
+    if (few >= 0) {
+      moveFew(source, 0, this.#kernel.memory.bytes, few, source.length);
+      this.#endFew();
+      return;
+    }
     const offset = this.#begin("H_WRITE", address, source.length, NEED_WRITE);
     try {
-      this.#copyIn(offset, address, source);
+      this.#kernel.transfer.write(this.lpid, address, offset, source);
     } finally {
       this.#kernel.core.endUse();
     }
-  }
-
-  #copyIn(offset: number, address: number, source: Uint8Array): void {
-    const { bytes } = this.#kernel.memory;
-    const { length } = source;
-    if (offset < 0) {
-      for (const [at, start, run] of this.#pieces("H_WRITE", address, length, NEED_WRITE)) {
-        bytes.set(source.subarray(start, start + run), at);
-      }
-    } else if (length <= SMALL_COPY) for (let i = 0; i < length; i++) bytes[offset + i] = source[i] as number;
-    else bytes.set(source, offset);
   }
 
   /** Sets a range to one byte value, 0 to 255. @throws HcallError as write(). */
@@ -471,12 +490,20 @@ export class Partition {
   get adapters(): VirtualAdapter[] {
     const { memory, partitionOf } = this.#kernel;
     const adapters: VirtualAdapter[] = [];
+    // Without the lock: an end may close and be another partition's while we look. It is taken for ours only if it is so
+    // after all of it was read; and the list, which may lead us astray into another, is followed only so far.
     let slot = partitionWord(memory, this.lpid, PARTITION_ENDS);
-    for (; slot !== 0; slot = endWord(memory, slot, END_NEXT)) {
-      if (endWord(memory, slot, END_STATE) !== END_OPEN) continue;
+    for (let left = memory.header(HEADER_ENDS_MAX); slot !== 0 && left > 0; left--) {
+      const unit = unitAddress(memory, slot);
       const far = endWord(memory, slot, END_PARTNER);
-      const partner = partitionOf(endWord(memory, far, END_OWNER));
-      adapters.push(new VirtualAdapter(this, unitAddress(memory, slot), partner, unitAddress(memory, far)));
+      const farUnit = unitAddress(memory, far);
+      const partner = endWord(memory, far, END_OWNER);
+      const next = endWord(memory, slot, END_NEXT);
+      const isOpen = endWord(memory, slot, END_STATE) === END_OPEN && unitAddress(memory, slot) === unit;
+      if (isOpen && partner !== 0 && endWord(memory, slot, END_OWNER) === this.lpid) {
+        adapters.push(new VirtualAdapter(this, unit, partitionOf(partner), farUnit));
+      }
+      slot = next;
     }
     return adapters;
   }

@@ -79,6 +79,7 @@ const ARGUMENTS: Readonly<Record<string, readonly Kind[]>> = {
   freeStaging: ["staging", "pages"],
   grantLogical: ["lpid", "flags", "hi", "address", "length", "unit"],
   hcallBatch: ["staging", "count"],
+  loadMemory: ["lpid", "address", "length", "staging"],
   loadWord: ["lpid", "address"],
   openTable: [],
   openThread: ["lpid"],
@@ -93,6 +94,7 @@ const ARGUMENTS: Readonly<Record<string, readonly Kind[]>> = {
   restartPartition: ["lpid"],
   returnLogical: ["lpid", "cookie"],
   sendEntry: ["lpid", "unit", "word", "word", "word", "word"],
+  storeMemory: ["lpid", "address", "length", "staging"],
   storeWord: ["lpid", "address", "word"],
   takeEvent: ["lpid"],
   takeStaging: ["pages"],
@@ -168,7 +170,14 @@ export class Fuzz {
   /** @param seen counts the answers of each function. */
   constructor(seed: number, seen: Map<string, number>, module?: WebAssembly.Module) {
     this.table = ResourceTable.create({
-      ...{ memory: 32 * PAGE_BYTES, partitions: 5, grants: 48, adapters: 9, views: 8, staging: 6 * PAGE_BYTES },
+      ...{
+        memory: 32 * PAGE_BYTES,
+        partitions: 5,
+        grants: 48,
+        adapters: 9,
+        views: 8,
+        staging: 6 * PAGE_BYTES,
+      },
       ...{ logicalSpace: 20 * PAGE_BYTES, spaces: { mmio: 32768, dma: 32768, interrupt: 8, ipi: 8 } },
       ...(module === undefined ? {} : { module }),
     });
@@ -195,7 +204,9 @@ export class Fuzz {
   }
 
   #call(name: string, args: readonly number[]): number {
-    const call = (this.#kernel.core as unknown as Record<string, (...args: readonly number[]) => number | undefined>)[name];
+    const call = (
+      this.#kernel.core as unknown as Record<string, (...args: readonly number[]) => number | undefined>
+    )[name];
     if (call === undefined) throw new Error(`the core does not export ${name}`);
     this.calls++;
     // What has no answer cannot fail.
@@ -264,7 +275,9 @@ export class Fuzz {
       case "lpid":
         return draw.below(draw.once(10) ? 8 : 5) + (draw.once(30) ? 0 : 1);
       case "cookie":
-        return (this.#handle?.number ?? this.#cookies.pick(draw)?.number ?? 1) + (draw.once(30) ? 2 ** 24 : 0);
+        return (
+          (this.#handle?.number ?? this.#cookies.pick(draw)?.number ?? 1) + (draw.once(30) ? 2 ** 24 : 0)
+        );
       case "unit":
         return (this.#handle?.number ?? this.#units.pick(draw)?.number ?? 1) + (draw.once(30) ? 2 ** 16 : 0);
       case "flags":
@@ -306,7 +319,8 @@ export class Fuzz {
     const draw = this.#draw;
     const at = this.#kernel.memory.header(HEADER_STAGING_AT);
     for (let request = 0; request < 12; request++) {
-      const offset = at + draw.below((this.#kernel.memory.header(HEADER_STAGING_PAGES) * PAGE_BYTES) / 64) * 64;
+      const offset =
+        at + draw.below((this.#kernel.memory.header(HEADER_STAGING_PAGES) * PAGE_BYTES) / 64) * 64;
       words[offset / 4] = draw.once(10) ? draw.word() : (draw.pick(TOKENS) ?? 0);
       floats[(offset + REQUEST_LPID) / 8] = this.#argument("lpid");
       const kinds = draw.once(2)
@@ -342,8 +356,7 @@ export class Fuzz {
     if (watch && status < 0) this.#expectUnchanged(table, text);
     if (status !== H_SUCCESS) return;
     const [lpid = 0, second = 0] = args;
-    if (name === "grantLogical")
-      this.#cookies.keep(memory.result, this.#units.partnerOf(args[5] ?? 0), lpid);
+    if (name === "grantLogical") this.#cookies.keep(memory.result, this.#units.partnerOf(args[5] ?? 0), lpid);
     if (name === "pinMemory") this.#pins.keep(memory.result, lpid);
     if (name === "connectPartitions") this.#keepUnits(lpid, second);
   }

@@ -1,0 +1,116 @@
+/**
+ * One adapter as a worker of the chaos sees it: what it sends is numbered, what it receives must come in order, who is
+ * asked must answer, and the wait for messages must end when the partner does.
+ */
+import type { VirtualAdapter } from "../adapter.js";
+import type { CrqEntry } from "../messages.js";
+import type { Partition } from "../partition.js";
+import { Violation } from "./records.js";
+
+const HEADER_MESSAGE = 0x80;
+const HEADER_EVENT = 0xff;
+
+/** The formats of messages. */
+export const PING = 1;
+export const PONG = 2;
+/** A ring that the sender writes and the receiver reads. */
+export const RING_OF_SENDER = 3;
+/** A ring that the receiver writes and the sender reads. */
+export const RING_OF_RECEIVER = 4;
+
+/** A ring is at most as many pages; the format says how many. */
+const PAGES_SHIFT = 4;
+
+/** What a message offers. */
+export interface Offer {
+  readonly kind: number;
+  readonly cookie: number;
+  readonly pages: number;
+}
+
+/** Milliseconds after which a partner that lives should have answered, and a wait that is over have ended. */
+const PATIENCE_MS = 10_000;
+
+export class Mail {
+  readonly adapter: VirtualAdapter;
+  readonly #partition: Partition;
+  #sent = 0;
+  #expected = 0;
+  #askedAt: number | undefined;
+  #owed = 0;
+  #goneAt: number | undefined;
+  #hasEnded = false;
+
+  constructor(partition: Partition, adapter: VirtualAdapter) {
+    this.#partition = partition;
+    this.adapter = adapter;
+  }
+
+  /** Sends a message. @throws HcallError H_CLOSED, H_DROPPED, H_PARAMETER */
+  send(format: number, cookie: number = 0, pages: number = 0): void {
+    const entry = new Uint8Array(16);
+    const words = new DataView(entry.buffer);
+    entry[0] = HEADER_MESSAGE;
+    entry[1] = format | (pages << PAGES_SHIFT);
+    words.setUint32(4, this.#sent, true);
+    words.setFloat64(8, cookie, true);
+    this.#partition.send(this.adapter, entry);
+    this.#sent = (this.#sent + 1) >>> 0;
+  }
+
+  /** Asks the partner for a sign of life, unless it owes one already. */
+  ask(now: number): void {
+    if (this.#askedAt !== undefined) return;
+    this.send(PING);
+    this.#askedAt = now;
+  }
+
+  /** Pays what is owed. */
+  answer(): void {
+    for (; this.#owed > 0; this.#owed--) this.send(PONG);
+  }
+
+  /** Takes messages until the partner is gone. @param receive what it offers. */
+  async listen(receive: (offer: Offer, mail: Mail) => void, isTrusted: () => boolean): Promise<void> {
+    try {
+      for await (const entry of this.#partition.messages(this.adapter)) {
+        if (entry.header === HEADER_EVENT) continue;
+        const offer = this.#open(entry, isTrusted);
+        if (offer !== undefined) receive(offer, this);
+      }
+    } finally {
+      this.#hasEnded = true;
+    }
+  }
+
+  #open({ header, format, payload }: CrqEntry, isTrusted: () => boolean): Offer | undefined {
+    const words = new DataView(payload.buffer, payload.byteOffset);
+    const number = words.getUint32(2, true);
+    const who = `message from "${this.adapter.partner.name}"`;
+    if (header !== HEADER_MESSAGE) throw new Violation(`${who}: header ${header}`);
+    if (number !== this.#expected && isTrusted())
+      throw new Violation(`${who}: number ${number} came where ${this.#expected} was due`);
+    this.#expected = (number + 1) >>> 0;
+    const kind = format & 15;
+    if (kind === PING) this.#owed++;
+    else if (kind === PONG) this.#askedAt = undefined;
+    else if (kind === RING_OF_SENDER || kind === RING_OF_RECEIVER)
+      return { kind, cookie: words.getFloat64(6, true), pages: format >> PAGES_SHIFT };
+    else throw new Violation(`${who}: format ${format}`);
+    return undefined;
+  }
+
+  /** Looks whether everything that must have come has come. @param isOpen whether the adapter still stands. */
+  check(isOpen: boolean, now: number): void {
+    if (!isOpen) this.#goneAt ??= now;
+    if (this.#goneAt !== undefined && !this.#hasEnded && now - this.#goneAt > PATIENCE_MS)
+      throw new Violation(`messages() did not end after partition "${this.adapter.partner.name}" had failed`);
+    if (isOpen && this.#askedAt !== undefined && now - this.#askedAt > PATIENCE_MS)
+      throw new Violation(`partition "${this.adapter.partner.name}" lives but does not answer`);
+  }
+
+  /** Whether nothing more is to come of it. */
+  get isOver(): boolean {
+    return this.#goneAt !== undefined && this.#hasEnded;
+  }
+}

@@ -1,0 +1,122 @@
+/**
+ * Moving bytes between the table's memory and an array of JavaScript's, within a use that has begun.
+ *
+ * The engine copies to and from shared memory eight bytes at a time where both sides are aligned alike, else byte by byte,
+ * five times slower. So what is not aligned alike goes through staging, where the core puts it at the right distance from a
+ * multiple of eight; and a few bytes are moved by a loop, which is faster than making the view that a copy needs.
+ */
+import { Staging } from "./batch.js";
+import { HcallError } from "./errors.js";
+import type { Kernel } from "./kernel.js";
+import { H_NO_MEM, PAGE_BYTES } from "./layout.js";
+
+/** Up to so many bytes a loop wins. */
+export const FEW_BYTES = 64;
+/** From so many bytes on the way through staging wins. */
+const BOUNCE_BYTES = 256;
+const BUFFER_BYTES = 65536;
+
+/** The transfers of one thread. */
+export class Transfer {
+  readonly #kernel: Kernel;
+  /** Taken on first need and kept; undefined if the table's staging had no room for it. */
+  #buffer: Staging | undefined;
+  #hasTried = false;
+
+  constructor(kernel: Kernel) {
+    this.#kernel = kernel;
+  }
+
+  /** @param offset of the range in the table's memory if it is in one piece, else -1. */
+  read(lpid: number, address: number, offset: number, target: Uint8Array): void {
+    const { bytes } = this.#kernel.memory;
+    const { length } = target;
+    if (offset >= 0 && length <= FEW_BYTES) moveFew(bytes, offset, target, 0, length);
+    else if (offset >= 0 && isDirect(offset, target)) target.set(bytes.subarray(offset, offset + length));
+    else this.#inRuns(lpid, address, target, true);
+  }
+
+  write(lpid: number, address: number, offset: number, source: Uint8Array): void {
+    const { bytes } = this.#kernel.memory;
+    if (offset >= 0 && source.length <= FEW_BYTES) moveFew(source, 0, bytes, offset, source.length);
+    else if (offset >= 0 && isDirect(offset, source)) bytes.set(source, offset);
+    else this.#inRuns(lpid, address, source, false);
+  }
+
+  #staging(): Staging | undefined {
+    if (this.#hasTried) return this.#buffer;
+    this.#hasTried = true;
+    try {
+      this.#buffer = new Staging(this.#kernel, BUFFER_BYTES + PAGE_BYTES);
+    } catch (error) {
+      if (!(error instanceof HcallError)) throw error;
+      // Only a lack of room is for good.
+      this.#hasTried = error.status === H_NO_MEM;
+    }
+    return this.#buffer;
+  }
+
+  #inRuns(lpid: number, address: number, array: Uint8Array, isRead: boolean): void {
+    const { core, memory } = this.#kernel;
+    const staging = this.#staging();
+    for (let done = 0; done < array.length; ) {
+      const left = array.length - done;
+      if (staging === undefined) {
+        // Page by page: a page is always in one piece.
+        const run = Math.min(PAGE_BYTES - ((address + done) % PAGE_BYTES), left);
+        this.#check(core.checkAccess(lpid, address + done, run, 0), isRead, address + done, run);
+        const at = memory.result;
+        if (isRead) array.set(memory.bytes.subarray(at, at + run), done);
+        else memory.bytes.set(array.subarray(done, done + run), at);
+        done += run;
+        continue;
+      }
+      const run = Math.min(BUFFER_BYTES, left);
+      const at = staging.offset + ((array.byteOffset + done) & 7);
+      if (isRead) {
+        this.#check(core.loadMemory(lpid, address + done, run, at), isRead, address + done, run);
+        array.set(memory.bytes.subarray(at, at + run), done);
+      } else {
+        memory.bytes.set(array.subarray(done, done + run), at);
+        this.#check(core.storeMemory(lpid, address + done, run, at), isRead, address + done, run);
+      }
+      done += run;
+    }
+  }
+
+  /** The range was examined before; only what is rescinded meanwhile is refused here. */
+  #check(status: number, isRead: boolean, address: number, length: number): void {
+    if (status < 0) {
+      const hcall = isRead ? "H_READ" : "H_WRITE";
+      throw new HcallError(hcall, status, `address ${address}, length ${length}`);
+    }
+  }
+}
+
+function isDirect(offset: number, array: Uint8Array): boolean {
+  return ((offset ^ array.byteOffset) & 7) === 0 || array.length < BOUNCE_BYTES;
+}
+
+/** By eights, which the compiler does not do by itself. */
+export function moveFew(
+  source: Uint8Array,
+  from: number,
+  target: Uint8Array,
+  to: number,
+  length: number,
+): void {
+  let i = 0;
+  for (; i + 8 <= length; i += 8) {
+    const a = from + i;
+    const b = to + i;
+    target[b] = source[a] as number;
+    target[b + 1] = source[a + 1] as number;
+    target[b + 2] = source[a + 2] as number;
+    target[b + 3] = source[a + 3] as number;
+    target[b + 4] = source[a + 4] as number;
+    target[b + 5] = source[a + 5] as number;
+    target[b + 6] = source[a + 6] as number;
+    target[b + 7] = source[a + 7] as number;
+  }
+  for (; i < length; i++) target[to + i] = source[from + i] as number;
+}
