@@ -38,11 +38,11 @@ import {
 import { pause } from "./env";
 import { settle, settleJob } from "./job";
 import { commit, put, THREAD, undo } from "./log";
-import { header, NONE } from "./memory";
+import { header, isAlone, NONE } from "./memory";
 import { partitionAt, wakeSleepers } from "./partition";
 import { undoStart } from "./recover";
 import { freeNextRun } from "./staging";
-import { decodeSlot, endStaleUse, endUseOf, freeSlot, isAlone, threadAt, threadWord } from "./thread";
+import { decodeSlot, endStaleUse, endUseOf, freeSlot, threadAt, threadWord } from "./thread";
 
 const SPINS: u32 = 64;
 

@@ -18,6 +18,7 @@ import {
   HEADER_MAGIC,
   HEADER_STAGING_AT,
   HEADER_STAGING_PAGES,
+  HEADER_THREADS_USED,
   HEADER_TORN_DOWN,
   HEADER_VERSION,
   LAYOUT_MAGIC,
@@ -61,6 +62,11 @@ export function setResult(value: f64): void {
 
 export function resultOf(): f64 {
   return load<f64>(THREAD, THREAD_RESULT);
+}
+
+/** Whether no other thread has ever joined: then nobody can hold a lock, and only this thread can let somebody join. */
+export function isAlone(): bool {
+  return load<u32>(HEADER_THREADS_USED) == 1;
 }
 
 export function budget(): u32 {

@@ -33,7 +33,7 @@ import {
 } from "../src/layout";
 import { mapBytes, mapFill, mapIsFree, mapLowestRun, mapRunEnd } from "./bitmap";
 import { put } from "./log";
-import { header } from "./memory";
+import { header, isAlone } from "./memory";
 
 if (ENTRY_READ != ENTRY_VALID * (NEED_READ * 2) || ENTRY_WRITE != ENTRY_VALID * (NEED_WRITE * 2)) {
   ERROR("entryNeed() shifts the need into place");
@@ -139,8 +139,14 @@ function renewed(old: u32, bits: u32): u32 {
   return ((old & GENERATION_MASK) + GENERATION_ONE) | bits;
 }
 
+/** Other threads read entries at any time; where there are none, what an atomic store costs is saved. */
+function storeEntry(entry: usize, value: u32): void {
+  if (isAlone()) store<u32>(entry, value);
+  else atomic.store<u32>(entry, value);
+}
+
 function setEntry(entry: usize, bits: u32): void {
-  atomic.store<u32>(entry, renewed(load<u32>(entry), bits));
+  storeEntry(entry, renewed(load<u32>(entry), bits));
 }
 
 /** The entry of a page that moves to another frame, with the rights that it has (RS6). */
@@ -169,7 +175,7 @@ function leaveOnly(at: usize, page: u32, count: u32, bits: u32): void {
   const entries = spaceEntries(at) + ((<usize>page) << 2);
   for (let i: u32 = 0; i < count; i++) {
     const entry = entries + ((<usize>i) << 2);
-    atomic.store<u32>(entry, (load<u32>(entry) & GENERATION_MASK) | bits);
+    storeEntry(entry, (load<u32>(entry) & GENERATION_MASK) | bits);
   }
 }
 

@@ -19,7 +19,7 @@ import {
 } from "../src/layout";
 import { decodeInteger } from "./decode";
 import { put, THREAD } from "./log";
-import { header } from "./memory";
+import { header, isAlone } from "./memory";
 
 /** The record of an lpid that is in range. */
 export function partitionAt(lpid: u32): usize {
@@ -62,9 +62,12 @@ export function isRunning(partition: usize): bool {
  */
 export function signal(partition: usize): void {
   store<u32>(THREAD, load<u32>(THREAD, THREAD_SIGNALS) + 1, THREAD_SIGNALS);
+  if (isAlone()) {
+    store<u32>(partition, load<u32>(partition, PARTITION_SIGNAL) + 1, PARTITION_SIGNAL);
+    return;
+  }
   atomic.add<u32>(partition + PARTITION_SIGNAL, 1);
-  if (atomic.xchg<u32>(partition + PARTITION_WAITING, 0) != 0)
-    wakeSleepers(partition);
+  if (atomic.xchg<u32>(partition + PARTITION_WAITING, 0) != 0) wakeSleepers(partition);
 }
 
 /** Who sleeps for the partition looks again. */

@@ -92,11 +92,6 @@ export function freeSlot(slot: u32): void {
 
 // ---------------------------------------------------------------- locks that this thread holds
 
-/** Whether no other thread has ever joined: then nobody can hold a lock, and only this thread can let somebody join. */
-export function isAlone(): bool {
-  return header(HEADER_THREADS_USED) == 1;
-}
-
 /** Whether this thread holds every lock. */
 export function holdsAll(): bool {
   return load<u32>(THREAD, THREAD_LOCK_A) == LOCK_ALL;
