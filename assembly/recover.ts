@@ -191,6 +191,7 @@ export function recoverClient(lpid: f64, budget: f64): i32 {
   const steps = decodeInteger(budget);
   if (partition == 0 || steps == NONE || steps == 0) return H_PARAMETER;
   if (!isFailing(partition)) return H_RESOURCE;
+  store<u32>(THREAD, 0, THREAD_WAITS_FOR);
   tellFailure(partition);
   return releaseHeld(partition, steps);
 }
@@ -328,6 +329,7 @@ export function recoverServer(lpid: f64, budget: f64): i32 {
   const steps = decodeInteger(budget);
   if (partition == 0 || steps == NONE || steps == 0) return H_PARAMETER;
   if (!isFailing(partition)) return H_RESOURCE;
+  store<u32>(THREAD, 0, THREAD_WAITS_FOR);
   tellFailure(partition);
   setPartitionWord(partition, PARTITION_STATE, PARTITION_RECOVERING);
   if (partitionWord(partition, PARTITION_HELD) != 0 && releaseHeld(partition, steps) != H_SUCCESS) {

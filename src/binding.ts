@@ -7,9 +7,11 @@ import { CORE_BASE64 } from "./generated/core.js";
 import {
   H_SUCCESS,
   HEADER_THREADS_AT,
+  HEADER_THREADS_USED,
   LOCK_SLOT_MASK,
   THREAD_BYTES,
   THREAD_ENTRY,
+  THREAD_EPOCH,
   THREAD_LOCK_A,
   THREAD_POKE,
   THREAD_REAPING,
@@ -35,9 +37,10 @@ export function coreModule(): WebAssembly.Module {
   return compiled;
 }
 
-/** How long a thread waits for the lock: the owner hardly, since its event loop must hear of a holder's exit. */
-const OWNER_PATIENCE = { ms: 1, attempts: 4 };
-const WORKER_PATIENCE = { ms: 2, attempts: 2500 };
+/** Milliseconds that a thread waits for a lock: the owner hardly, since its event loop must hear of a holder's exit. */
+const OWNER_PATIENCE_MS = 4;
+const WORKER_PATIENCE_MS = 5000;
+const WAIT_MS = 2;
 /** So many waits before the holder is asked whether it has forgotten the lock. */
 const POKE_AT = 3;
 
@@ -75,11 +78,14 @@ export class TableMemory {
     this.floats = new Float64Array(memory.buffer);
     this.thread = this.header(HEADER_THREADS_AT) + slot * THREAD_BYTES;
     this.entry = this.thread + THREAD_ENTRY;
-    const patience = slot === 0 ? OWNER_PATIENCE : WORKER_PATIENCE;
+    const patience = slot === 0 ? OWNER_PATIENCE_MS : WORKER_PATIENCE_MS;
+    let began = 0;
     const pause = (address: number, word: number, attempt: number): number => {
-      if (attempt >= patience.attempts) return 0;
-      if (attempt === POKE_AT) this.#poke(word);
-      waitForLock(this.integers, address >>> 2, word, patience.ms);
+      // By time, not by number: under contention a wait is over in microseconds, and somebody else has the lock again.
+      if (attempt === 0) began = performance.now();
+      else if (performance.now() - began > patience) return 0;
+      if (attempt === POKE_AT) this.#poke((word & LOCK_SLOT_MASK) - 1);
+      waitForLock(this.integers, address >>> 2, word, WAIT_MS);
       return 1;
     };
     // The loader's own wrappers allocate an array per call; the functions themselves do not.
@@ -92,15 +98,19 @@ export class TableMemory {
    * Asks the thread that holds the lock to look. One that stopped inside a call (a stack overflow, a time limit) and lives
    * on mends at its next call, but it may have none to make: it sleeps in its event loop, and all others wait.
    */
-  #poke(word: number): void {
-    const slot = (word & LOCK_SLOT_MASK) - 1;
+  #poke(slot: number): void {
     const index = (this.header(HEADER_THREADS_AT) + slot * THREAD_BYTES + THREAD_POKE) / 4;
     Atomics.add(this.integers, index, 1);
     Atomics.notify(this.integers, index);
   }
 
+  /** Asks all threads to look, for who waits for the end of a use: it may have been left open in the same way. */
+  pokeAll(): void {
+    for (let slot = 0; slot < this.header(HEADER_THREADS_USED); slot++) this.#poke(slot);
+  }
+
   /**
-   * Waits until another thread asks this one whether it left the table locked, and gives the lock back if it did.
+   * Waits until another thread asks this one whether it left a lock or a use behind, and ends them if it did.
    * @returns when asked, undefined if that was just now.
    */
   poked(): Promise<unknown> | undefined {
@@ -108,8 +118,9 @@ export class TableMemory {
     const count = Atomics.load(this.integers, index);
     const isInCall =
       (this.header(this.thread + THREAD_LOCK_A) | this.header(this.thread + THREAD_REAPING)) !== 0;
-    // This runs between two calls, so that one which is not over was left half done.
+    // This runs between two calls, so that one which is not over was left half done, and so was a use.
     if (isInCall) this.core.mendCall();
+    if (this.header(this.thread + THREAD_EPOCH) !== 0) this.core.endUse();
     const sleep = Atomics.waitAsync(this.integers, index, count);
     return sleep.async ? sleep.value : undefined;
   }

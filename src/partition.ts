@@ -119,6 +119,9 @@ export interface PartitionUsage {
   readonly quarantined: number;
 }
 
+/** A use that outlasts so many slices may have been left open by a thread that lives on. */
+const POKE_SLICES = 16;
+
 /** An array of so many bytes is made before its range is examined. */
 const UNEXAMINED_BYTES = 65536;
 
@@ -294,7 +297,10 @@ export class Partition {
       if (status !== H_PARTIAL) return { nodes, slices, pagesMoved, waitedFor: [...waitedFor] };
       slices++;
       const user = memory.header(memory.thread + THREAD_WAITS_FOR);
-      if (user !== 0) waitedFor.add(user - 1);
+      if (user !== 0) {
+        waitedFor.add(user - 1);
+        if (slices % POKE_SLICES === 0) memory.pokeAll();
+      }
       // Steps are left over only when there is nothing to do but wait: for a use that began before, or for a free frame.
       const mustWait = memory.header(memory.thread + THREAD_BUDGET_LEFT) > 0;
       await nextTurn(mustWait ? 1 : 0);
@@ -401,8 +407,11 @@ export class Partition {
   readInto(address: number, target: Uint8Array): void {
     const few = this.#beginFew(address, target.length, ENTRY_VALID | ENTRY_READ);
     if (few >= 0) {
-      moveFew(this.#kernel.memory.bytes, few, target, 0, target.length);
-      this.#endFew();
+      try {
+        moveFew(this.#kernel.memory.bytes, few, target, 0, target.length);
+      } finally {
+        this.#endFew();
+      }
       return;
     }
     const offset = this.#begin("H_READ", address, target.length, NEED_READ);
@@ -417,8 +426,11 @@ export class Partition {
   write(address: number, source: Uint8Array): void {
     const few = this.#beginFew(address, source.length, ENTRY_VALID | ENTRY_WRITE);
     if (few >= 0) {
-      moveFew(source, 0, this.#kernel.memory.bytes, few, source.length);
-      this.#endFew();
+      try {
+        moveFew(source, 0, this.#kernel.memory.bytes, few, source.length);
+      } finally {
+        this.#endFew();
+      }
       return;
     }
     const offset = this.#begin("H_WRITE", address, source.length, NEED_WRITE);

@@ -5,8 +5,10 @@
 import { nextTurn } from "./clock.js";
 import { LparError } from "./errors.js";
 import type { Kernel } from "./kernel.js";
-import { H_LONG_BUSY_10_MSEC, H_PARTIAL, HEADER_BUDGET } from "./layout.js";
+import { H_LONG_BUSY_10_MSEC, H_PARTIAL, HEADER_BUDGET, THREAD_WAITS_FOR } from "./layout.js";
 import { onAbort, type WaitOptions } from "./stream.js";
+
+const POKE_TURNS = 16;
 
 /** One failure of one incarnation, from the notice to the stop. */
 export class Recovery {
@@ -17,6 +19,8 @@ export class Recovery {
   #timer: { cancel(): void } | undefined;
   #graceOver = false;
   #isRunning = false;
+  /** Whether the last slice could not go on: for a lock, or for a use that must end first. */
+  #mustWait = false;
   /** Whether views of an exited thread may be on record. */
   #hasViews = false;
   #ended = false;
@@ -94,6 +98,7 @@ export class Recovery {
     const budget = memory.header(HEADER_BUDGET);
     const work = this.#hasViews ? core.endViews : this.#graceOver ? core.recoverServer : core.recoverClient;
     const status = work(this.#lpid, budget);
+    this.#mustWait = status === H_LONG_BUSY_10_MSEC || memory.header(memory.thread + THREAD_WAITS_FOR) !== 0;
     if (status === H_LONG_BUSY_10_MSEC) return true;
     this.#kernel.settle("recovery", status);
     if (status === H_PARTIAL) return true;
@@ -121,8 +126,12 @@ export class Recovery {
 
   async #goOn(): Promise<void> {
     this.#isRunning = true;
-    do await nextTurn();
-    while (!this.#ended && this.#slice());
+    for (let turn = 1; ; turn++) {
+      await nextTurn(this.#mustWait ? 1 : 0);
+      // A use that does not end may have been left open by a thread that lives on.
+      if (this.#mustWait && turn % POKE_TURNS === 0) this.#kernel.memory.pokeAll();
+      if (this.#ended || !this.#slice()) break;
+    }
     this.#isRunning = false;
   }
 }

@@ -23,6 +23,8 @@ const ACTOR_PAGES = 48;
 const LMB_PAGES = 16;
 const HOME_PAGES = 32;
 const SPARE_PAGES = 64;
+/** A stack overflow takes as long as the stack is deep. */
+const LIMITS = { stackSizeMb: 1 };
 /** A thread lives for less than so many rounds of up to 60 operations. */
 const TURNS_MOST = 30;
 /** A thread that has been told to die, a recovery, a notice: what takes longer than this hangs. */
@@ -258,7 +260,7 @@ export class Chaos {
     const workerData: ActorData = { board: board.buffer, seeds: [seed, index, random.word()] };
     seat.turnsDue = (board.turns + random.below(TURNS_MOST)) >>> 0;
     seat.isDying = false;
-    const handle = await this.#table.spawn(partition, WORKER, { workerData });
+    const handle = await this.#table.spawn(partition, WORKER, { workerData, resourceLimits: LIMITS });
     seat.handle = handle;
     const { worker } = handle;
     worker.once("exit", (code) => {

@@ -69,7 +69,7 @@ async function obey(actor: Actor, order: number): Promise<void> {
     case ORDER_HEAP: {
       const hoard: unknown[] = [];
       while (true) {
-        for (let i = 0; i < 200; i++) hoard.push({ i, hoard: new Array(20).fill(i) });
+        for (let i = 0; i < 20; i++) hoard.push({ i, hoard: new Array(500).fill(i) });
         actor.scratch();
       }
     }
