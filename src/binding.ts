@@ -83,8 +83,9 @@ export class TableMemory {
     const pause = (address: number, word: number, attempt: number): number => {
       // By time, not by number: under contention a wait is over in microseconds, and somebody else has the lock again.
       if (attempt === 0) began = performance.now();
-      else if (performance.now() - began > patience) return 0;
-      if (attempt === POKE_AT) this.#poke((word & LOCK_SLOT_MASK) - 1);
+      const isOver = performance.now() - began > patience;
+      if (isOver || attempt === POKE_AT) this.#poke((word & LOCK_SLOT_MASK) - 1);
+      if (isOver) return 0;
       waitForLock(this.integers, address >>> 2, word, WAIT_MS);
       return 1;
     };

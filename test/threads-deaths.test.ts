@@ -796,13 +796,22 @@ async function nextOf(events: AsyncIterableIterator<TableEvent>): Promise<TableE
 
 // ---------------------------------------------------------------- inside the worker: states that only bad luck brings
 
-/** Takes the table lock as a call does that stops half way. */
+/** Takes all locks as a call does that stops half way. */
 function hold({ partition, layout, handle }: Inside): void {
   partition.state;
   const words = new Uint32Array(handle.memory.buffer);
   const thread = (words[layout.HEADER_THREADS_AT / 4] ?? 0) + handle.slot * layout.THREAD_BYTES;
   const name = words[(thread + layout.THREAD_NAME) / 4] ?? 0;
-  while (Atomics.compareExchange(words, layout.HEADER_LOCK / 4, 0, name) !== 0) {}
+  words[(thread + layout.THREAD_LOCK_A) / 4] = layout.LOCK_ALL;
+  const take = (lock: number): void => {
+    while (Atomics.compareExchange(words, lock / 4, 0, name) !== 0) {}
+  };
+  take(layout.HEADER_LOCK);
+  for (let lpid = 1; lpid <= (words[layout.HEADER_LPIDS_USED / 4] ?? 0); lpid++) {
+    take(
+      (words[layout.HEADER_PARTITIONS_AT / 4] ?? 0) + lpid * layout.PARTITION_BYTES + layout.PARTITION_LOCK,
+    );
+  }
 }
 
 /** Is in the middle of a checked access, as a read is that stops half way. */
