@@ -17,7 +17,7 @@ import {
   SPACE_MEMORY,
 } from "../src/layout";
 import { pageCountOf, pageOf, pinFits, structureAt } from "./control";
-import { decodeInteger, decodeWord, isWord } from "./decode";
+import { decodeInteger, decodeWord, isSafe, isWord } from "./decode";
 import { framePinFits } from "./frame";
 import { frameAt, NONE, resultOf, setResult, stagingHolds } from "./memory";
 import { backOf, entryFault, entryNeed, entryOf, spaceAt, spacePages } from "./page";
@@ -31,7 +31,7 @@ const _OFFSET_MASK: u32 = PAGE_BYTES - 1;
 function isRange(at: usize, address: f64, length: f64): bool {
   const size = f64(spacePages(at)) * PAGE_BYTES;
   if (!(address >= 0 && length >= 0 && address < size)) return false;
-  return floor(address) == address && floor(length) == length;
+  return floor(address) == address && floor(length) == length && isSafe(length);
 }
 
 export function pageOfAddress(address: f64): u32 {
@@ -111,9 +111,10 @@ export function endUse(): void {
 /** Examines a range of memory. R4: its byte offset in the table's memory if it is physically contiguous, else -1. */
 export function checkAccess(lpid: f64, address: f64, length: f64, need: f64): i32 {
   const partition = decodePartition(lpid);
-  const rights = decodeInteger(need);
-  if (partition == 0 || rights > u32(NEED_READ | NEED_WRITE)) return H_PARAMETER;
+  if (partition == 0) return H_PARAMETER;
   if (!isRunning(partition)) return H_RESCINDED;
+  const rights = decodeInteger(need);
+  if (rights > u32(NEED_READ | NEED_WRITE)) return H_PARAMETER;
   const at = spaceAt(partition, SPACE_MEMORY);
   if (!isRange(at, address, length)) return H_PARAMETER;
   return locate(at, pageOfAddress(address), pagesTouched(at, address, length), rights, offsetOf(address));
@@ -122,7 +123,7 @@ export function checkAccess(lpid: f64, address: f64, length: f64, need: f64): i3
 /** Sets a range of memory to one byte value. */
 export function fillMemory(lpid: f64, address: f64, length: f64, byte: f64): i32 {
   const value = decodeInteger(byte);
-  if (value > 0xff) return H_PARAMETER;
+  if (value > 0xff) return refuse(lpid);
   const status = beginUse(lpid, address, length, NEED_WRITE);
   if (status != H_SUCCESS) return status;
   const place = resultOf();
@@ -146,7 +147,7 @@ export function storeMemory(lpid: f64, address: f64, length: f64, at: f64): i32 
 function moveStaged(lpid: f64, address: f64, length: f64, at: f64, need: f64): i32 {
   const bytes = decodeInteger(length);
   const beside = decodeInteger(at);
-  if (bytes == NONE || !stagingHolds(beside, bytes)) return H_PARAMETER;
+  if (bytes == NONE || !stagingHolds(beside, bytes)) return refuse(lpid);
   const isNested = isInUse();
   if (!isNested) enterUse();
   let status = checkAccess(lpid, address, length, need);
@@ -192,6 +193,12 @@ function fillPieces(lpid: f64, address: f64, length: f64, value: u8): i32 {
 
 // ---------------------------------------------------------------- aligned 32-bit words
 
+/** The answer to a number that cannot be: a caller that does not run hears of that first. */
+function refuse(lpid: f64): i32 {
+  const partition = decodePartition(lpid);
+  return partition == 0 || isRunning(partition) ? H_PARAMETER : H_RESCINDED;
+}
+
 /** Begins the use of an aligned word. */
 function beginWord(lpid: f64, address: f64, need: f64): i32 {
   const status = beginUse(lpid, address, 4, need);
@@ -220,7 +227,7 @@ export function loadWord(lpid: f64, address: f64): i32 {
 }
 
 export function storeWord(lpid: f64, address: f64, value: f64): i32 {
-  if (!isWord(value)) return H_PARAMETER;
+  if (!isWord(value)) return refuse(lpid);
   const status = beginWord(lpid, address, NEED_WRITE);
   if (status != H_SUCCESS) return status;
   atomic.store<u32>(wordAt(), decodeWord(value));
@@ -230,7 +237,7 @@ export function storeWord(lpid: f64, address: f64, value: f64): i32 {
 
 /** R4: the word before; it was replaced if that equals `expected`. */
 export function compareExchangeWord(lpid: f64, address: f64, expected: f64, replacement: f64): i32 {
-  if (!isWord(expected) || !isWord(replacement)) return H_PARAMETER;
+  if (!isWord(expected) || !isWord(replacement)) return refuse(lpid);
   const status = beginWord(lpid, address, NEED_READ | NEED_WRITE);
   if (status != H_SUCCESS) return status;
   return endWord(atomic.cmpxchg<u32>(wordAt(), decodeWord(expected), decodeWord(replacement)));
@@ -238,7 +245,7 @@ export function compareExchangeWord(lpid: f64, address: f64, expected: f64, repl
 
 /** R4: the word before. */
 export function addWord(lpid: f64, address: f64, value: f64): i32 {
-  if (!isWord(value)) return H_PARAMETER;
+  if (!isWord(value)) return refuse(lpid);
   const status = beginWord(lpid, address, NEED_READ | NEED_WRITE);
   if (status != H_SUCCESS) return status;
   return endWord(atomic.add<u32>(wordAt(), decodeWord(value)));

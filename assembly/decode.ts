@@ -24,6 +24,11 @@ export function decodeInteger(value: f64): u32 {
   return f64(integer) == value ? integer : NONE;
 }
 
+/** Whether a number is small enough to count bytes exactly: below 2^53. */
+export function isSafe(value: f64): bool {
+  return value <= f64.MAX_SAFE_INTEGER;
+}
+
 /** Whether a value is a 32-bit word, read as signed or as unsigned. */
 export function isWord(value: f64): bool {
   return f64(u32(value)) == value || f64(i32(value)) == value;

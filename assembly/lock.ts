@@ -78,15 +78,19 @@ function takeSlowly(lock: usize, name: u32): bool {
   }
 }
 
-/** Gives back the locks that a thread record names as far as they are in this thread's name, and clears the record. */
+/**
+ * Gives back the locks that a thread record names as far as they are in this thread's name, and clears the record. With
+ * `wakes` -1 all are woken who sleep on any of them, held or not: the thread that was stopped may have freed a lock and
+ * not come to wake the next one, or have been woken and not come to take it.
+ */
 function giveLocks(thread: usize, wakes: i32): void {
   const name = load<u32>(THREAD, THREAD_NAME);
   let index: u32 = 0;
   let lock = lockAt(thread, index);
   while (lock != 0) {
-    if ((atomic.load<u32>(lock) & ~LOCK_WAITERS) == name) {
-      if ((atomic.xchg<u32>(lock, 0) & LOCK_WAITERS) != 0) atomic.notify(lock, wakes);
-    }
+    const isHeld = (atomic.load<u32>(lock) & ~LOCK_WAITERS) == name;
+    const word = isHeld ? atomic.xchg<u32>(lock, 0) : 0;
+    if ((word & LOCK_WAITERS) != 0 || wakes < 0) atomic.notify(lock, wakes);
     index++;
     lock = lockAt(thread, index);
   }
@@ -176,7 +180,7 @@ function mend(): void {
   if (reaping != 0) repair(threadAt(reaping - 1));
   store<u32>(THREAD, 0, THREAD_REAPING);
   wakeLeft(THREAD);
-  giveLocks(THREAD, 1);
+  giveLocks(THREAD, -1);
 }
 
 /** The thread may have struck off who sleeps for a partition that it had locked, and not have woken them (signal()). */
@@ -218,7 +222,6 @@ function repair(dead: usize): void {
   if (threadWord(dead, THREAD_JOB) != 0) settleJob(dead);
   finishStart(dead);
   wakeLeft(dead);
-  // All sleepers: a single wake-up may go to a thread that is dying too.
   giveLocks(dead, -1);
 }
 

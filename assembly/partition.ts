@@ -50,8 +50,12 @@ export function addPartitionWord(partition: usize, offset: usize, delta: i32): v
   put(partition + offset, load<u32>(partition + offset) + delta);
 }
 
+/**
+ * Atomic, since a use asks without a lock: the answer must not be older than the epoch in which the use began, else the
+ * recovery of the partition might not wait for it.
+ */
 export function isRunning(partition: usize): bool {
-  return partitionWord(partition, PARTITION_STATE) == PARTITION_RUNNING;
+  return atomic.load<u32>(partition, PARTITION_STATE) == PARTITION_RUNNING;
 }
 
 /**

@@ -12,7 +12,7 @@ import {
   PAGE_BYTES,
   PAGE_SHIFT,
 } from "../src/layout";
-import { decodeInteger, decodeType, isPaged } from "./decode";
+import { decodeInteger, decodeType, isPaged, isSafe } from "./decode";
 import { inStaging, NONE, setResult } from "./memory";
 import { entryFault, entryNeed, entryOf, spaceAt, spaceEntries, spacePages } from "./page";
 import { decodePartition, isRunning } from "./partition";
@@ -45,6 +45,7 @@ export function translate(lpid: f64, type: f64, address: f64, length: f64, need:
   const end = address + length;
   // Comparing with the size of the space first keeps everything below exact.
   if (!(address >= 0 && length >= 1 && address < f64(spacePages(at)) * unit)) return H_PARAMETER;
+  if (!isSafe(length)) return H_PARAMETER;
   if (floor(address) != address || floor(length) != length) return H_PARAMETER;
   const page = u32(address / unit);
   const last = end > f64(spacePages(at)) * unit ? spacePages(at) : u32((end - 1) / unit);

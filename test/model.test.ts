@@ -7,6 +7,7 @@
  */
 import fc from "fast-check";
 import { expect, test } from "vitest";
+import type { TableOptions } from "../src/index.js";
 import { PAGE_BYTES } from "../src/layout.js";
 import { type Command, type Coverage, Twins } from "./support/compare.js";
 
@@ -42,6 +43,7 @@ const ANSWERS: Readonly<Record<string, readonly number[]>> = {
   fill: [0, -4, -11, -46],
   grant: [0, -4, -9, -11, -46],
   load: [0, -4, -11, -46],
+  "load-staged": [0, -4, -11, -46],
   pin: [0, -4, -9, -11, -16, -46],
   "queue-free": [0, -4, -46],
   "queue-receive": [0, 2, -4, -7, -46],
@@ -56,6 +58,7 @@ const ANSWERS: Readonly<Record<string, readonly number[]>> = {
   restart: [0, -4, -9, -16],
   return: [0, -4, -16, -46],
   store: [0, -4, -11, -46],
+  "store-staged": [0, -4, -11, -46],
   "take-event": [0, -4, -7],
   translate: [0, -4, -11, -46],
   "translate-batch": [0, -46],
@@ -64,6 +67,20 @@ const ANSWERS: Readonly<Record<string, readonly number[]>> = {
   "unpin-orphan": [0, -4],
   write: [0, -4, -11, -46],
 };
+
+/** For sequences made by hand. */
+const SMALL: TableOptions = {
+  memory: 8 * PAGE_BYTES,
+  partitions: 3,
+  grants: 20,
+  adapters: 3,
+  views: 4,
+  staging: 5 * PAGE_BYTES,
+  spaces: { mmio: PAGE_BYTES, dma: PAGE_BYTES, interrupt: 1, ipi: 1 },
+};
+
+/** Answers that a call can give, but so rarely that a run may do without. */
+const RARE: readonly string[] = ["batch rescind-forced 5"];
 
 const command: fc.Arbitrary<Command> = fc.tuple(
   fc.nat({ max: Twins.weights - 1 }),
@@ -107,15 +124,17 @@ test(`the core answers as the naive model does, over ${CALLS} random hypercalls`
   }
   expect(calls).toBeGreaterThanOrEqual(CALLS);
   const all = Object.entries(ANSWERS).flatMap(([call, answers]) => answers.map((status) => `${call} ${status}`));
-  expect([...coverage.keys()].sort(), `answers that were seen, seed ${SEED}`).toEqual(all.sort());
+  const seen = [...coverage.keys()].filter((key) => !RARE.includes(key));
+  expect(seen.sort(), `answers that were seen, seed ${SEED}`).toEqual(all.sort());
 });
 
 test("RE6: a return of more pages than one step may take answers H_BUSY and is then completed, as in the model", () => {
   const coverage: Coverage = new Map();
   const pages = 65_540;
   const twins = new Twins(coverage, DEV, {
-    ...{ memory: 8 * PAGE_BYTES, partitions: 3, grants: 20, adapters: 3, views: 4, staging: PAGE_BYTES },
-    ...{ logicalSpace: 8 * PAGE_BYTES, spaces: { mmio: 66_000 * PAGE_BYTES, dma: 4096, interrupt: 1, ipi: 1 } },
+    ...SMALL,
+    logicalSpace: 8 * PAGE_BYTES,
+    spaces: { ...SMALL.spaces, mmio: 66_000 * PAGE_BYTES },
   });
   twins.create(4, 4);
   twins.create(2, 2);
@@ -138,14 +157,34 @@ test("RE6: a return of more pages than one step may take answers H_BUSY and is t
   twins.tearDown();
 });
 
+test("FA2: a flood of other events does not push out the notice of a failure, as in the model", () => {
+  const twins = new Twins(new Map(), DEV, { ...SMALL, logicalSpace: 8 * PAGE_BYTES });
+  twins.create(4, 4);
+  twins.create(2, 2);
+  twins.connect(1, 2, 8);
+  expect(twins.grant(1, 1, 0, 0, PAGE_BYTES, twins.r4)).toBe(0);
+  const cookie = twins.r4;
+  for (let round = 0; round < 400; round++) {
+    expect(twins.accept(2, cookie)).toBe(0);
+    expect(twins.return(2, cookie)).toBe(0);
+  }
+  expect(twins.fail(2, 0)).toBe(0);
+  twins.check();
+  expect(twins.model.partitions.get(1)?.eventsLost).toBeGreaterThan(0);
+  expect(twins.model.partitions.get(1)?.events.at(-1)).toEqual({ type: 1, from: 2, value: 2 });
+  while (twins.takeEvent(1) === 0);
+  twins.tearDown();
+});
+
 test.each([
   4096, 3,
 ])("ranges of many pages are granted, viewed, moved and recovered as in the model, in slices of %i steps", (budget) => {
   const coverage: Coverage = new Map();
   const pages = 600;
   const twins = new Twins(coverage, DEV, {
-    ...{ memory: 700 * PAGE_BYTES, partitions: 3, grants: 20, adapters: 3, views: 4, staging: PAGE_BYTES },
-    ...{ logicalSpace: 1500 * PAGE_BYTES, spaces: { mmio: 4096, dma: 4096, interrupt: 1, ipi: 1 } },
+    ...SMALL,
+    memory: 700 * PAGE_BYTES,
+    logicalSpace: 1500 * PAGE_BYTES,
   });
   twins.create(pages, pages);
   twins.create(30, 30);

@@ -94,6 +94,7 @@ const HOSTILE = [
 const BUDGETS = [1, 1, 2, 2, 3, 4, 5, 7, 10, 14, 30, 4096] as const;
 const REQUESTS = 8;
 const ADDRESSES = 16;
+const STAGED_PAGES = 4;
 
 /** Small, so that every limit is met often. */
 const TABLE: TableOptions = {
@@ -104,7 +105,7 @@ const TABLE: TableOptions = {
   views: 6,
   logicalSpace: 24 * PAGE_BYTES,
   spaces: { mmio: 10 * PAGE_BYTES, dma: 8 * PAGE_BYTES, interrupt: 6, ipi: 4 },
-  staging: 12 * PAGE_BYTES, // a batch per partition, the requests, and room for a copy
+  staging: 16 * PAGE_BYTES, // a batch per partition, the requests, a range, and room for a copy
 };
 
 export class Twins {
@@ -116,6 +117,8 @@ export class Twins {
   readonly #h: Hcalls;
   readonly #requests: RequestBatch;
   readonly #batches = new Map<number, TranslationBatch>();
+  /** Byte offset of staging through which ranges are moved, and its size. */
+  readonly #staged: number;
   readonly #dead: number[] = [];
   /** The bound that each revocation answered last (RS5). */
   readonly #bounds = new Map<number, number>();
@@ -127,6 +130,9 @@ export class Twins {
     this.#kernel = kernelOf(this.table);
     this.#h = hcalls(this.table);
     this.#requests = this.#h.createRequests(REQUESTS);
+    const status = this.#kernel.core.takeStaging(STAGED_PAGES);
+    ensure(status === H_SUCCESS, () => `takeStaging() answered ${status}`);
+    this.#staged = this.#kernel.memory.result;
     const { counters } = this.table.inspect();
     const { spaces = {} } = options;
     this.model = new Model(
@@ -187,7 +193,7 @@ export class Twins {
         events.push(event);
       }
       partition.eventsLost += told.length;
-      const isFull = told.every((event) => events.length >= placesFor(event, model));
+      const isFull = told.every((event) => event.type > 2 && events.length >= placesFor(event, model));
       ensure(isFull, () => `${call()}: partition ${lpid} was not told ${JSON.stringify(told)}`);
       const lost = word(PARTITION_EVENTS_LOST);
       ensure(lost === partition.eventsLost, () => `${call()}: partition ${lpid} counts ${lost} lost events`);
@@ -500,14 +506,15 @@ export class Twins {
     [3, (twins, draw) => twins.#rescindNormal(draw)],
     [4, (twins, draw) => twins.#rescindForced(draw)],
     [6, (twins, draw) => twins.#rescindOn(draw)],
+    [3, (twins, draw) => twins.#rescindAbove(draw)],
     [10, (twins, draw) => twins.#translate(draw)],
     [4, (twins, draw) => twins.#translateBatch(draw)],
     [3, (twins, draw) => twins.#checkAccess(draw)],
-    [6, (twins, draw) => twins.#readOrWrite(draw)],
+    [9, (twins, draw) => twins.#readOrWrite(draw)],
     [3, (twins, draw) => twins.#fill(draw)],
-    [5, (twins, draw) => twins.#copy(draw)],
+    [7, (twins, draw) => twins.#copy(draw)],
     [6, (twins, draw) => twins.#word(draw)],
-    [4, (twins, draw) => twins.#pin(draw)],
+    [6, (twins, draw) => twins.#pin(draw)],
     [3, (twins, draw) => twins.#unpinOne(draw)],
     [2, (twins, draw) => twins.#scribble(draw)],
     [6, (twins, draw) => twins.#queue(draw)],
@@ -571,7 +578,9 @@ export class Twins {
   }
 
   #rescindForced(draw: Draw): void {
-    const grant = this.#grantIn(draw, "shared", "granted");
+    // Mostly where there is something to do: grants to tear down, or pages to move.
+    const much = [...this.model.grants.values()].filter(({ children, pins }) => children.size + pins > 0);
+    const grant = draw.pick(draw.once(2) ? much : []) ?? this.#grantIn(draw, "shared", "granted");
     this.#h.budget = draw.pick(BUDGETS) ?? 1;
     this.rescind(this.#lpid(draw, grant?.grantor.lpid), 1, this.#cookie(draw, grant));
   }
@@ -582,6 +591,19 @@ export class Twins {
     if (grant === undefined) return this.#rescindForced(draw);
     this.#h.budget = draw.pick(BUDGETS) ?? 1;
     this.rescind(this.#lpid(draw, grant.grantor.lpid), 1, grant.cookie);
+  }
+
+  /** Two revocations that overlap, the outer one begun while the inner one marks (RS7). */
+  #rescindAbove(draw: Draw): void {
+    const inner = [...this.model.grants.values()].filter(
+      ({ source, children }) => source.kind === "grant" && children.size > 0,
+    );
+    const grant = draw.pick(inner);
+    if (grant === undefined || grant.source.kind !== "grant") return this.#rescindForced(draw);
+    this.#h.budget = 1 + draw.below(2);
+    this.rescind(grant.grantor.lpid, 1, grant.cookie);
+    this.#h.budget = 1 + draw.below(4);
+    this.rescind(grant.source.grantor.lpid, 1, grant.source.cookie);
   }
 
   #translate(draw: Draw): void {
@@ -686,6 +708,10 @@ export class Twins {
     const [address, length] = this.#range(draw, lpid);
     // JavaScript allocates what is read before it is copied, so lengths are those that a caller has room for.
     const size = length >= 0 && length <= 4 * PAGE_BYTES ? Math.floor(length) : 16;
+    if (draw.once(3)) {
+      this.#moveStaged(draw, lpid, address, size);
+      return;
+    }
     let status = H_SUCCESS;
     if (draw.once(2)) {
       let bytes: Uint8Array | undefined;
@@ -711,6 +737,25 @@ export class Twins {
     this.#same("write", [lpid, address, size], status, write(this.model, lpid, address, source));
   }
 
+  /** The same through staging, as threads do that may be stopped. */
+  #moveStaged(draw: Draw, lpid: number, address: number, length: number): void {
+    const { core, memory } = this.#kernel;
+    const staged = memory.bytes.subarray(this.#staged, this.#staged + length);
+    const args = [lpid, address, length, this.#staged] as const;
+    if (draw.once(2)) {
+      const status = core.loadMemory(...args);
+      const model = read(this.model, lpid, address, length);
+      this.#same("load-staged", args, status, model.answer);
+      const isSame = model.bytes === undefined || Buffer.compare(staged, model.bytes) === 0;
+      ensure(isSame, () => `loadMemory(${args.join()}) gave another content than in the model`);
+      return;
+    }
+    if (this.#touchesQueue(lpid, address, length)) return;
+    for (let index = 0; index < length; index++) staged[index] = index + draw.below(200);
+    const status = core.storeMemory(...args);
+    this.#same("store-staged", args, status, write(this.model, lpid, address, staged.slice()));
+  }
+
   #fill(draw: Draw): void {
     const lpid = this.#lpid(draw);
     const [address, length] = this.#range(draw, lpid);
@@ -728,9 +773,10 @@ export class Twins {
       : draw.once(8)
         ? this.#lpid(draw)
         : (draw.pick(partners)?.partner?.owner?.lpid ?? lpid);
-    const [from, length] = this.#range(draw, lpid);
+    const [from, some] = this.#range(draw, lpid);
     const [apart] = this.#range(draw, partner);
     const onto = draw.once(2) ? this.#sameFrame(draw, lpid, from, partner) : undefined;
+    const length = onto === undefined || draw.once(2) ? some : PAGE_BYTES + draw.below(PAGE_BYTES);
     const to = onto === undefined ? apart : onto + (from % PAGE_BYTES) + draw.below(300) - 150;
     if (this.#touchesQueue(partner, to, length)) return;
     const args = [lpid, from, partner, to, length] as const;
@@ -786,6 +832,15 @@ export class Twins {
   }
 
   #pin(draw: Draw): void {
+    const accepted = [...this.model.grants.values()].filter(
+      ({ type, state }) => type === "memory" && state === "shared",
+    );
+    const grant = draw.once(2) ? draw.pick(accepted) : undefined;
+    if (grant !== undefined) {
+      const pageCount = draw.once(2) ? 1 : grant.pageCount;
+      this.pin(grant.holder.lpid, grant.page * PAGE_BYTES, pageCount * PAGE_BYTES);
+      return;
+    }
     const lpid = this.#lpid(draw);
     const [address, length] = this.#range(draw, lpid);
     this.pin(lpid, address, length);
@@ -882,14 +937,17 @@ export class Twins {
   #takeEvent(draw: Draw): void {
     const lpid = this.#lpid(draw);
     // Now and then all of them; mostly they pile up.
-    for (let left = draw.once(4) ? 100 : 1; left > 0; left--) {
-      const status = this.#kernel.core.takeEvent(lpid);
-      const model = this.model.takeEvent(lpid);
-      this.#same("take-event", [lpid], status, model.answer);
-      if (model.event === undefined) return;
-      const difference = differenceOf(this.#eventAt(this.#kernel.memory.entry), model.event, `event of ${lpid}`);
-      ensure(difference === undefined, () => `takeEvent: ${difference}`);
-    }
+    for (let left = draw.once(4) ? 300 : 1; left > 0; left--) if (this.takeEvent(lpid) !== H_SUCCESS) return;
+  }
+
+  takeEvent(lpid: number): number {
+    const status = this.#kernel.core.takeEvent(lpid);
+    const model = this.model.takeEvent(lpid);
+    this.#same("take-event", [lpid], status, model.answer);
+    if (model.event === undefined) return status;
+    const difference = differenceOf(this.#eventAt(this.#kernel.memory.entry), model.event, `event of ${lpid}`);
+    ensure(difference === undefined, () => `takeEvent: ${difference}`);
+    return status;
   }
 
   /** Failures are rare; what they begin is driven on, now and then to the end. */
@@ -915,7 +973,7 @@ export class Twins {
   #start(draw: Draw): void {
     const stopped = this.#partition(draw, "stopped");
     if (draw.once(3)) {
-      const pages = draw.once(20) ? (draw.pick(HOSTILE) ?? 0) : draw.below(draw.once(5) ? 40 : 9);
+      const pages = draw.once(20) ? (draw.pick(HOSTILE) ?? 0) : draw.below(draw.once(3) ? 40 : 9);
       this.create(pages, draw.once(20) ? (draw.pick([0, ...HOSTILE]) ?? 0) : 1 + draw.below(8));
     } else if (draw.once(4)) this.#remove(draw.once(10) ? draw.below(20) : this.#lpid(draw, stopped?.lpid));
     else {
