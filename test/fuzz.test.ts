@@ -9,7 +9,9 @@ import { Fuzz } from "./support/fuzz.js";
 
 const CALLS = Number(process.env.LPAR_FUZZ_CALLS ?? 1_000_000);
 const SEED = Number(process.env.LPAR_FUZZ_SEED ?? Date.now() % 2 ** 31);
-const DEV = process.env.LPAR_DEV_WASM ? new WebAssembly.Module((await import("node:fs")).readFileSync(process.env.LPAR_DEV_WASM)) : undefined;
+const DEV = process.env.LPAR_DEV_WASM
+  ? new WebAssembly.Module((await import("node:fs")).readFileSync(process.env.LPAR_DEV_WASM))
+  : undefined;
 /** Calls on one table; then a fresh one is begun. */
 const CALLS_PER_TABLE = 20_000;
 /** Calls between two audits. */
@@ -17,7 +19,9 @@ const CHECK_EVERY = 200;
 /** Of so many calls one is watched byte by byte. */
 const WATCH_EVERY = 8;
 
-test(`G2: ${CALLS} calls of every exported function neither trap nor break an invariant`, { timeout: 0 }, () => {
+test(`G2: ${CALLS} calls of every exported function neither trap nor break an invariant`, {
+  timeout: 0,
+}, () => {
   const seen = new Map<string, number>();
   const start = performance.now();
   let calls = 0;

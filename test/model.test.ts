@@ -13,7 +13,9 @@ import { type Command, type Coverage, Twins } from "./support/compare.js";
 
 const CALLS = Number(process.env.LPAR_MODEL_CALLS ?? 200_000);
 const SEED = Number(process.env.LPAR_MODEL_SEED ?? Date.now() % 2 ** 31);
-const DEV = process.env.LPAR_DEV_WASM ? new WebAssembly.Module((await import("node:fs")).readFileSync(process.env.LPAR_DEV_WASM)) : undefined;
+const DEV = process.env.LPAR_DEV_WASM
+  ? new WebAssembly.Module((await import("node:fs")).readFileSync(process.env.LPAR_DEV_WASM))
+  : undefined;
 const COMMANDS = 600;
 /** Commands between two comparisons of everything. */
 const CHECK_EVERY = 40;
@@ -123,7 +125,9 @@ test(`the core answers as the naive model does, over ${CALLS} random hypercalls`
     for (const [key, count] of [...coverage].sort()) console.log(`${key}: ${count}`);
   }
   expect(calls).toBeGreaterThanOrEqual(CALLS);
-  const all = Object.entries(ANSWERS).flatMap(([call, answers]) => answers.map((status) => `${call} ${status}`));
+  const all = Object.entries(ANSWERS).flatMap(([call, answers]) =>
+    answers.map((status) => `${call} ${status}`),
+  );
   const seen = [...coverage.keys()].filter((key) => !RARE.includes(key));
   expect(seen.sort(), `answers that were seen, seed ${SEED}`).toEqual(all.sort());
 });
@@ -176,50 +180,51 @@ test("FA2: a flood of other events does not push out the notice of a failure, as
   twins.tearDown();
 });
 
-test.each([
-  4096, 3,
-])("ranges of many pages are granted, viewed, moved and recovered as in the model, in slices of %i steps", (budget) => {
-  const coverage: Coverage = new Map();
-  const pages = 600;
-  const twins = new Twins(coverage, DEV, {
-    ...SMALL,
-    memory: 700 * PAGE_BYTES,
-    logicalSpace: 1500 * PAGE_BYTES,
-  });
-  twins.create(pages, pages);
-  twins.create(30, 30);
-  twins.create(20, 20);
-  twins.connect(1, 2, 8);
-  const unit = twins.r4;
-  twins.connect(2, 3, 8);
-  const next = twins.r4;
-  twins.budget = budget;
-  expect(twins.grant(1, 1, 0, 0, pages * PAGE_BYTES, unit)).toBe(0);
-  const first = twins.r4;
-  expect(twins.accept(2, first)).toBe(0);
-  const address = twins.r4;
-  expect(twins.grant(2, 1, 0, address, pages * PAGE_BYTES, next)).toBe(0);
-  expect(twins.accept(3, twins.r4)).toBe(0);
-  // A view of more pages than there are free frames: the rescind waits until it is released.
-  expect(twins.pin(3, twins.r4, 400 * PAGE_BYTES)).toBe(0);
-  const view = twins.r4;
-  expect(twins.pin(2, address + 500 * PAGE_BYTES, 30 * PAGE_BYTES)).toBe(0);
-  twins.check();
-  for (let slice = 0; slice < 40; slice++) {
-    expect(twins.rescind(1, 1, first)).toBe(5);
+test.each([4096, 3])(
+  "ranges of many pages are granted, viewed, moved and recovered as in the model, in slices of %i steps",
+  (budget) => {
+    const coverage: Coverage = new Map();
+    const pages = 600;
+    const twins = new Twins(coverage, DEV, {
+      ...SMALL,
+      memory: 700 * PAGE_BYTES,
+      logicalSpace: 1500 * PAGE_BYTES,
+    });
+    twins.create(pages, pages);
+    twins.create(30, 30);
+    twins.create(20, 20);
+    twins.connect(1, 2, 8);
+    const unit = twins.r4;
+    twins.connect(2, 3, 8);
+    const next = twins.r4;
+    twins.budget = budget;
+    expect(twins.grant(1, 1, 0, 0, pages * PAGE_BYTES, unit)).toBe(0);
+    const first = twins.r4;
+    expect(twins.accept(2, first)).toBe(0);
+    const address = twins.r4;
+    expect(twins.grant(2, 1, 0, address, pages * PAGE_BYTES, next)).toBe(0);
+    expect(twins.accept(3, twins.r4)).toBe(0);
+    // A view of more pages than there are free frames: the rescind waits until it is released.
+    expect(twins.pin(3, twins.r4, 400 * PAGE_BYTES)).toBe(0);
+    const view = twins.r4;
+    expect(twins.pin(2, address + 500 * PAGE_BYTES, 30 * PAGE_BYTES)).toBe(0);
     twins.check();
-  }
-  twins.unpin(3, view);
-  for (let slices = 0; twins.rescind(1, 1, first) !== 0; slices++) expect(slices).toBeLessThan(2000);
-  twins.check();
-  for (const { cookie, holder } of [...twins.model.grants.values()]) twins.return(holder.lpid, cookie);
-  for (const { number, holder } of [...twins.model.pins.values()]) twins.unpin(holder?.lpid ?? 0, number);
-  twins.check();
-  twins.connect(1, 3, 8);
-  expect(twins.registerQueue(1, twins.r4, 0, pages * PAGE_BYTES)).toBe(2);
-  twins.check();
-  expect(twins.grant(1, 1, 0, 0, pages * PAGE_BYTES, unit)).toBe(0);
-  expect(twins.accept(2, twins.r4)).toBe(0);
-  expect(twins.pin(2, twins.r4 + 450 * PAGE_BYTES, 30 * PAGE_BYTES)).toBeLessThanOrEqual(0);
-  twins.tearDown();
-});
+    for (let slice = 0; slice < 40; slice++) {
+      expect(twins.rescind(1, 1, first)).toBe(5);
+      twins.check();
+    }
+    twins.unpin(3, view);
+    for (let slices = 0; twins.rescind(1, 1, first) !== 0; slices++) expect(slices).toBeLessThan(2000);
+    twins.check();
+    for (const { cookie, holder } of [...twins.model.grants.values()]) twins.return(holder.lpid, cookie);
+    for (const { number, holder } of [...twins.model.pins.values()]) twins.unpin(holder?.lpid ?? 0, number);
+    twins.check();
+    twins.connect(1, 3, 8);
+    expect(twins.registerQueue(1, twins.r4, 0, pages * PAGE_BYTES)).toBe(2);
+    twins.check();
+    expect(twins.grant(1, 1, 0, 0, pages * PAGE_BYTES, unit)).toBe(0);
+    expect(twins.accept(2, twins.r4)).toBe(0);
+    expect(twins.pin(2, twins.r4 + 450 * PAGE_BYTES, 30 * PAGE_BYTES)).toBeLessThanOrEqual(0);
+    twins.tearDown();
+  },
+);

@@ -31,7 +31,9 @@ test("the README names every command of the command line, and no other", async (
   const run = promisify(execFile);
   const { stdout } = await run(process.execPath, [`${root}dist/src/driver/main.js`, "--help"]);
   const section = stdout.slice(stdout.indexOf("Commands:"), stdout.indexOf("Examples:"));
-  const commands = [...section.matchAll(/^ {2}(\w+)/gm)].map(([, name]) => name).filter((name) => name !== "help");
+  const commands = [...section.matchAll(/^ {2}(\w+)/gm)]
+    .map(([, name]) => name)
+    .filter((name) => name !== "help");
   const named = new Set([...readme.matchAll(/^\| `lpar (\w+)/gm)].map(([, name]) => name));
   expect([...named].sort()).toEqual(commands.sort());
 });

@@ -8,6 +8,7 @@ import { HcallError, LparError } from "../errors.js";
 import { ScenarioError } from "../scenario/schema.js";
 import { TraceError } from "../trace/format.js";
 import { benchCommand } from "./bench.js";
+import { chaosCommand } from "./chaos.js";
 import { replayCommand } from "./replay.js";
 import { runCommand } from "./run.js";
 import { type CommandStreams, EXIT_FAILED, EXIT_USAGE } from "./streams.js";
@@ -32,6 +33,7 @@ function createProgram(streams: CommandStreams): Command {
     .helpCommand("help [command]", "say more about a command")
     .addHelpText("after", EXAMPLES)
     .addCommand(benchCommand(streams))
+    .addCommand(chaosCommand(streams))
     .addCommand(replayCommand(streams))
     .addCommand(runCommand(streams))
     .addCommand(traceCommand(streams));

@@ -443,7 +443,9 @@ export class Twins {
     const places = [...(caller?.spaces[type].entries ?? [])];
     // Regranting makes depth: half of the time from what was accepted.
     const accepted = places.filter(([, { node }]) => node.kind === "grant");
-    const [page, entry] = draw.pick(draw.once(2) && accepted.length > 0 ? accepted : places) ?? [draw.below(12)];
+    const [page, entry] = draw.pick(draw.once(2) && accepted.length > 0 ? accepted : places) ?? [
+      draw.below(12),
+    ];
     const left = entry === undefined ? 4 : entry.node.page + entry.node.pageCount - page;
     const pageCount = draw.once(12) ? 1 + draw.below(8) : 1 + draw.below(Math.min(left, 4));
     let flags: number = TYPE_NUMBERS[type] | (draw.once(12) ? 0 : (entry?.node.inhibits ?? 0));
@@ -639,7 +641,10 @@ export class Twins {
       isWrite ? NEED_WRITE : NEED_READ,
     );
     this.#same("translate-fast", [lpid, address, isWrite], status, answer(again.status));
-    ensure(status < 0 || result === again.r4, () => `translate ${address} of ${lpid}: ${result}, ${again.r4}`);
+    ensure(
+      status < 0 || result === again.r4,
+      () => `translate ${address} of ${lpid}: ${result}, ${again.r4}`,
+    );
   }
 
   #api(lpid: number): Partition {
@@ -849,7 +854,9 @@ export class Twins {
   #unpinOne(draw: Draw): void {
     const those = [...this.model.pins.values()];
     const found = draw.pick(those);
-    const number = draw.once(10) ? (draw.pick([...HOSTILE, ...this.model.pinsEver]) ?? 0) : (found?.number ?? 1);
+    const number = draw.once(10)
+      ? (draw.pick([...HOSTILE, ...this.model.pinsEver]) ?? 0)
+      : (found?.number ?? 1);
     const isOrphan = draw.once(10) ? draw.once(2) : found?.holder === undefined && found !== undefined;
     this.unpin(isOrphan ? "orphan" : this.#lpid(draw, found?.holder?.lpid), number);
   }
@@ -875,7 +882,9 @@ export class Twins {
     const choice = draw.below(12);
     if (choice < 2) {
       // Every other time one whose partner has a queue.
-      const answering = ends.filter(({ queue, partner }) => queue === undefined && partner?.queue !== undefined);
+      const answering = ends.filter(
+        ({ queue, partner }) => queue === undefined && partner?.queue !== undefined,
+      );
       const other = draw.once(2) ? draw.pick(answering) : undefined;
       this.#registerQueue(draw, other?.owner?.lpid ?? lpid, other?.unit ?? unit);
     } else if (choice === 2) {
@@ -945,7 +954,11 @@ export class Twins {
     const model = this.model.takeEvent(lpid);
     this.#same("take-event", [lpid], status, model.answer);
     if (model.event === undefined) return status;
-    const difference = differenceOf(this.#eventAt(this.#kernel.memory.entry), model.event, `event of ${lpid}`);
+    const difference = differenceOf(
+      this.#eventAt(this.#kernel.memory.entry),
+      model.event,
+      `event of ${lpid}`,
+    );
     ensure(difference === undefined, () => `takeEvent: ${difference}`);
     return status;
   }

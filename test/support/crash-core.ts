@@ -43,6 +43,8 @@ export interface Mutation {
   readonly file: string;
   readonly from: string;
   readonly to: string;
+  /** An import that only the bug needs. */
+  readonly needs?: string;
 }
 
 const { Features } = binaryen;
@@ -101,6 +103,24 @@ export function builtCore(): Instrumented {
   return instrument(readFileSync(join(ROOT, "dist/core.wat"), "utf8"));
 }
 
+/** The core as it ships, without any instrumentation. */
+export function shippedCore(): Instrumented {
+  const module = new WebAssembly.Module(readFileSync(join(ROOT, "dist/core.wasm")));
+  return { module, sites: [], calls: new Map(), exports: new Map() };
+}
+
+/** The functions of the text that some exports can reach. */
+export function reachable(core: Instrumented, exports: readonly string[]): ReadonlySet<string> {
+  const reached = new Set<string>();
+  const left = exports.map((name) => core.exports.get(name) ?? "");
+  for (let name = left.pop(); name !== undefined; name = left.pop()) {
+    if (reached.has(name)) continue;
+    reached.add(name);
+    left.push(...(core.calls.get(name) ?? []));
+  }
+  return reached;
+}
+
 /** Whether the text that is instrumented is the module that ships. */
 export function isWhatShips(): boolean {
   const shipped = binaryen.readBinary(readFileSync(join(ROOT, "dist/core.wasm")));
@@ -112,15 +132,16 @@ export function isWhatShips(): boolean {
 
 /** A source file with all the bugs in it that belong there, each behind its number. */
 function seed(name: string, text: string, mutations: readonly Mutation[]): string {
+  if (name === "assembly/env.ts") return `${text}\nexport declare const bug: u32;\n`;
   let seeded = text;
-  let count = 0;
-  for (const [index, { file, from, to }] of mutations.entries()) {
+  const imports = new Set<string>();
+  for (const [index, { file, from, to, needs }] of mutations.entries()) {
     if (file !== name) continue;
     seeded = seeded.replace(from, () => `if (bug == ${index + 1}) { ${to} } else { ${from} }`);
-    count++;
+    imports.add('import { bug } from "./env";');
+    if (needs !== undefined) imports.add(needs);
   }
-  if (name === "assembly/env.ts") return `${seeded}\nexport declare const bug: u32;\n`;
-  return count === 0 ? seeded : `import { bug } from "./env";\n${seeded}`;
+  return [...imports, seeded].join("\n");
 }
 
 /** Compiles the core from its source with seeded bugs in it; the host chooses one by the import `bug`, 0 for none. */

@@ -11,11 +11,19 @@
  * made again, comes to the same end as one that was never stopped. In crashPairs() the repair is stopped, too.
  */
 import type { Core } from "../../src/binding.js";
-import { H_LONG_BUSY_10_MSEC, H_PARAMETER, H_SUCCESS, THREAD_EPOCH, THREAD_LPID } from "../../src/layout.js";
+import {
+  H_LONG_BUSY_10_MSEC,
+  H_PARAMETER,
+  H_SUCCESS,
+  LOCK_WAITERS,
+  THREAD_EPOCH,
+  THREAD_LPID,
+  THREAD_NAME,
+} from "../../src/layout.js";
 import type { Instrumented } from "./crash-core.js";
 import { Rig, SMALL } from "./crash-rig.js";
 import type { Act, Scenario } from "./crash-scenarios.js";
-import { checkLists, State } from "./crash-state.js";
+import { checkLists, type Leave, State } from "./crash-state.js";
 import type { Draw } from "./draw.js";
 
 /** What the net caught. */
@@ -39,6 +47,8 @@ interface Reference {
 export interface Tally {
   points: number;
   pairs: number;
+  /** Scenarios of which all pairs were tried. */
+  complete: number;
 }
 
 const THE_OTHER = 2;
@@ -51,6 +61,7 @@ function look(core: Core): number {
 
 export class Net {
   readonly #rig: Rig;
+  readonly #core: Instrumented;
   readonly #scenario: Scenario;
   readonly #act: Act;
   readonly #caller: number;
@@ -62,13 +73,16 @@ export class Net {
   /** Sets the scenario up, and makes its call once without stopping it. */
   constructor(core: Instrumented, scenario: Scenario, tally: Tally, covered: Uint8Array, bug = 0) {
     this.#rig = new Rig(core, scenario.capacities ?? SMALL, bug, covered);
+    this.#core = core;
     this.#scenario = scenario;
     this.#tally = tally;
-    this.#act = scenario.setUp(this.#rig);
-    this.#caller = this.#act.caller ?? 1;
+    const act = scenario.setUp(this.#rig);
+    this.#act = scenario.isAlone === true ? { ...act, othersAreBusy: true } : act;
+    this.#caller = scenario.isAlone === true ? 0 : (act.caller ?? 1);
+    this.#before = this.#rig.save();
+    this.#idle();
     const trouble = this.#rig.audit();
     if (trouble !== "") throw new Caught(`${scenario.name}: not sound when set up: ${trouble}`);
-    this.#before = this.#rig.save();
     this.#now = new State(this.#rig);
     this.#reference = this.#refer();
   }
@@ -77,15 +91,20 @@ export class Net {
     return this.#reference.stores;
   }
 
-  #leave(way: Way): { thread?: number | undefined } {
-    return { ...this.#act.leave, thread: way === "dies" ? this.#caller : undefined };
+  #leave(way: Way): Leave {
+    const epochs = [...(this.#act.leave?.epochs ?? []), this.#caller];
+    return { ...this.#act.leave, epochs, thread: way === "dies" ? this.#caller : undefined };
   }
 
   #begin(saved: Uint8Array): void {
     this.#rig.restore(saved);
-    this.#rig.pause = () => 0;
-    this.#act.begin?.();
+    this.#idle();
     this.#rig.beginSleep();
+  }
+
+  /** Whoever must wait gives up at once, unless the scenario says otherwise. */
+  #idle(): void {
+    this.#rig.pause = this.#act.pause ?? (() => 0);
   }
 
   #refer(): Reference {
@@ -116,8 +135,9 @@ export class Net {
     );
     const stores = rig.stores;
     keep();
-    if (status !== this.#act.status) this.#fail(`answers ${status}, not ${this.#act.status}`);
-    if (this.#act.goOn === undefined && states.dies.length > 2)
+    if (this.#act.status !== undefined && status !== this.#act.status)
+      this.#fail(`answers ${status}, not ${this.#act.status}`);
+    if (this.#act.goOn === undefined && this.#act.once !== true && states.dies.length > 2)
       this.#fail(`is one call, but has ${states.dies.length - 1} commits`);
     this.#act.goOn?.(core);
     const ends = {
@@ -139,43 +159,73 @@ export class Net {
     this.#tally.points++;
   }
 
+  #reap(): void {
+    let answer = this.#rig.core(0).reapThread(this.#caller);
+    // A lock may be another thread's; the owner then tries again in its next turn.
+    if (answer === H_LONG_BUSY_10_MSEC && this.#act.othersAreBusy === true)
+      answer = this.#rig.core(0).reapThread(this.#caller);
+    if (answer !== H_SUCCESS) this.#fail(`reapThread() answers ${answer}`);
+  }
+
+  /** Nobody gets all locks while something is half done. */
+  #expectHidden(): void {
+    const answer = look(this.#rig.core(THE_OTHER));
+    if (answer !== H_LONG_BUSY_10_MSEC) this.#fail(`another thread sees what is half done: ${answer}`);
+  }
+
   #repair(way: Way, variant: number): void {
     const rig = this.#rig;
-    const busy = rig.lock;
-    const isWaiting = variant !== 0;
-    if (variant === 1 && busy !== 0) {
-      rig.pause = () => 0;
-      const answer = look(rig.core(THE_OTHER));
-      if (answer !== H_LONG_BUSY_10_MSEC) this.#fail(`another thread gets a lock that is taken: ${answer}`);
+    const isLeft = rig.held.length !== 0 || !rig.isQuiescent(this.#caller);
+    const isWaiting = variant !== 0 && isLeft && this.#act.othersAreBusy !== true;
+    let awaited: readonly number[] = [];
+    if (isWaiting && (variant === 1 || way === "lives on")) {
+      this.#expectHidden();
+      awaited = rig.awaited;
     }
-    rig.pause = () => 0;
     if (way === "lives on") {
-      const answer = look(rig.core(this.#caller));
-      if (answer === H_LONG_BUSY_10_MSEC) this.#fail("the thread waits for itself");
-    } else if (variant === 2 && busy !== 0) {
-      // The owner hears of the exit while somebody waits; who waited must then get the lock.
+      if (variant === 0) rig.core(this.#caller).mendCall();
+      else if (look(rig.core(this.#caller)) === H_LONG_BUSY_10_MSEC && this.#act.othersAreBusy !== true)
+        this.#fail("the thread waits for itself");
+    } else if (isWaiting && variant === 2) {
+      // The owner hears of the exit while somebody waits, who has some of the locks and must then get all.
       rig.pause = () => {
-        rig.pause = () => 0;
+        this.#idle();
+        awaited = rig.awaited;
         const answer = rig.core(0).reapThread(this.#caller);
-        if (answer !== H_SUCCESS) this.#fail(`reapThread() answers ${answer}`);
+        if (answer !== H_LONG_BUSY_10_MSEC && answer !== H_SUCCESS)
+          this.#fail(`reapThread() answers ${answer}`);
         return 1;
       };
       const answer = look(rig.core(THE_OTHER));
       if (answer === H_LONG_BUSY_10_MSEC) this.#fail("who waited does not get the lock");
-    } else {
-      const answer = rig.core(0).reapThread(this.#caller);
-      if (answer !== H_SUCCESS) this.#fail(`reapThread() answers ${answer}`);
+      const again = rig.core(0).reapThread(this.#caller);
+      if (again !== H_SUCCESS && again !== H_PARAMETER) this.#fail(`reapThread() again answers ${again}`);
+    } else this.#reap();
+    for (const lock of awaited) {
+      const count = rig.woken.get(lock) ?? 0;
+      if (way === "dies" ? count !== 0xffffffff : count === 0)
+        this.#fail("who waits for the lock is not woken");
     }
-    if (!isWaiting || busy === 0) return;
-    if (way === "dies" ? rig.wokeLock !== 0xffffffff : variant === 1 && rig.wokeLock === 0)
-      this.#fail("who waits for the lock is not woken");
+  }
+
+  /** The names of the threads that must not be found in a lock. */
+  #names(): number[] {
+    const before = new Uint32Array(this.#before.buffer);
+    const slots = [0, 1, 2, 3].filter((slot) => slot !== THE_OTHER || this.#act.othersAreBusy !== true);
+    return slots
+      .map((slot) => before[(this.#rig.threadAt(slot) + THREAD_NAME) / 4] as number)
+      .filter((name) => name !== 0);
   }
 
   /** After a repair. Answers which state stands, of those around store `at`. */
   #expectRepaired(way: Way, at: number): number {
     const rig = this.#rig;
-    if (rig.lock !== 0) this.#fail(`the lock holds ${rig.lock}`);
-    if (!rig.sleeperIsSafe) this.#fail("who sleeps for an event is not on record and was not woken");
+    const names = this.#names();
+    const held = rig.held.filter((at) => names.includes(rig.word(at) & ~LOCK_WAITERS));
+    if (held.length !== 0) this.#fail(`locks are taken: ${held.join()}`);
+    if (rig.inCall.some((slot) => slot !== THE_OTHER || this.#act.othersAreBusy !== true))
+      this.#fail(`threads say that they are in a call: ${rig.inCall.join()}`);
+    if (!rig.sleepersAreSafe) this.#fail("who sleeps for an event is not on record and was not woken");
     if (way === "dies" && rig.word(rig.threadAt(this.#caller) + THREAD_EPOCH) !== 0)
       this.#fail("the use of the dead thread still runs");
     const states = this.#reference.states[way];
@@ -203,11 +253,15 @@ export class Net {
     const rig = this.#rig;
     const { states, ends, status } = this.#reference;
     const isOver = stands === states[way].length - 1;
-    if (this.#act.goOn === undefined && (isOver || this.#act.once === true)) return;
-    this.#act.begin?.();
+    if (this.#act.once === true || (isOver && this.#act.goOn === undefined)) return;
+    this.#idle();
     let core = rig.core(this.#caller);
     if (way === "dies") {
-      const lpid = new Uint32Array(this.#before.buffer, rig.threadAt(this.#caller) + THREAD_LPID, 1)[0] as number;
+      const lpid = new Uint32Array(
+        this.#before.buffer,
+        rig.threadAt(this.#caller) + THREAD_LPID,
+        1,
+      )[0] as number;
       if (rig.core(0).openThread(lpid) === H_SUCCESS) {
         if (rig.result(0) !== this.#caller) this.#fail("the slot of the dead thread is not free");
       } else core = rig.core(0);
@@ -235,7 +289,9 @@ export class Net {
     try {
       check();
     } catch (error) {
-      throw new Caught(`${where}: ${error instanceof Error ? error.message : String(error)}`);
+      const site = this.#core.sites[this.#rig.site];
+      const what = error instanceof Error ? error.message : String(error);
+      throw new Caught(`${where}: ${what} [${site?.name}: ${site?.text}]`);
     }
   }
 
@@ -255,22 +311,27 @@ export class Net {
   /** Stops the call before its stores, and the repair before its stores: all pairs, or so many drawn ones. */
   crashPairs(most: number, draw: Draw): void {
     const rig = this.#rig;
-    const per = Math.max(1, Math.ceil(most / this.stores / this.#ways().length));
-    for (const at of choose(this.stores, most, draw)) {
-      for (const way of this.#ways()) {
+    const share = Math.ceil(most / this.#ways().length);
+    // As many stores of the call as of each repair, where not all pairs fit.
+    const firsts = Math.min(this.stores, Math.ceil(Math.sqrt(share)));
+    const seconds = Math.ceil(share / firsts);
+    let isComplete = firsts === this.stores;
+    for (const way of this.#ways()) {
+      for (const at of choose(this.stores, firsts, draw)) {
         this.#told(this.#at(way, at), () => this.#crash(at));
         const crashed = rig.save();
-        const woke = rig.wokeSignal;
+        const woken = new Map(rig.woken);
         const repair = (): number =>
           way === "dies" ? rig.core(0).reapThread(this.#caller) : look(rig.core(this.#caller));
-        rig.pause = () => 0;
         rig.run(repair);
-        for (const second of choose(rig.stores, per, draw)) {
+        if (rig.stores > seconds) isComplete = false;
+        for (const second of choose(rig.stores, seconds, draw)) {
           this.#told(this.#at(way, at, `, store ${second} of the repair`), () => {
             rig.restore(crashed);
-            rig.wokeSignal = woke;
+            rig.woken = new Map(woken);
             if (!rig.crash(repair, second)) this.#fail("the repair has other stores than before");
             this.#tally.pairs++;
+            if (!rig.isQuiescent(this.#caller) && this.#act.othersAreBusy !== true) this.#expectHidden();
             const then = way === "lives on" && second % 2 === 0 && this.#caller !== 0 ? "dies" : way;
             this.#repairAgain(way, then, second);
             const stands = this.#expectRepaired(then, at);
@@ -279,6 +340,7 @@ export class Net {
         }
       }
     }
+    if (isComplete) this.#tally.complete++;
   }
 
   #repairAgain(way: Way, then: Way, second: number): void {
@@ -289,7 +351,9 @@ export class Net {
     }
     // Where the owner was stopped in reaping, it may make another call first.
     if (way === "dies" && second % 2 === 0) look(rig.core(0));
-    const answer = rig.core(0).reapThread(this.#caller);
+    let answer = rig.core(0).reapThread(this.#caller);
+    if (answer === H_LONG_BUSY_10_MSEC && this.#act.othersAreBusy === true)
+      answer = rig.core(0).reapThread(this.#caller);
     if (answer !== H_SUCCESS && answer !== H_PARAMETER) this.#fail(`reapThread() again answers ${answer}`);
   }
 }
@@ -298,8 +362,9 @@ export class Net {
 function choose(count: number, most: number, draw: Draw): number[] {
   const all = Array.from({ length: count }, (_, index) => index + 1);
   if (count <= most) return all;
-  // The first and the last ones are always among them: there the lock is taken and given back.
-  const chosen = new Set([...all.slice(0, Math.min(4, most)), ...all.slice(-Math.min(4, most))]);
+  // The first and the last ones are always among them: there the locks are taken and given back.
+  const edge = Math.floor(most * 0.3);
+  const chosen = new Set([...all.slice(0, edge), ...all.slice(count - edge)]);
   while (chosen.size < most) chosen.add(1 + draw.below(count));
   return [...chosen].sort((a, b) => a - b);
 }

@@ -4,19 +4,26 @@
  */
 import type { Core } from "../../src/binding.js";
 import {
+  H_LONG_BUSY_10_MSEC,
   H_SUCCESS,
   HEADER_AUDIT_AT,
   HEADER_AUDIT_PROBLEMS,
   HEADER_LOCK,
-  HEADER_SIGNAL,
-  HEADER_STAGING_AT,
+  HEADER_PARTITIONS_AT,
+  HEADER_PARTITIONS_MAX,
   HEADER_THREADS_AT,
-  HEADER_WAITING,
+  HEADER_THREADS_MAX,
+  LOCK_WAITERS,
+  PARTITION_BYTES,
+  PARTITION_LOCK,
+  PARTITION_SIGNAL,
+  PARTITION_WAITING,
   PROBLEM_BYTES,
   THREAD_BYTES,
   THREAD_ENTRY,
   THREAD_JOB,
-  THREAD_LOG_COUNT,
+  THREAD_LOCK_A,
+  THREAD_LOG_TOP,
   THREAD_REAPING,
   THREAD_RESULT,
   THREAD_STARTING,
@@ -31,7 +38,7 @@ export const SMALL: Capacities = {
   frames: 28,
   partitions: 4,
   threads: 4,
-  structures: 40,
+  structures: 120,
   ends: 14,
   pins: 6,
   stagingPages: 4,
@@ -45,7 +52,7 @@ export const VAST: Capacities = { ...SMALL, frames: 4, partitions: 2, spacePages
 const CRASH = new Error("the thread stops here");
 
 /** What a thread left unfinished, by the words of its record. */
-const UNFINISHED: readonly number[] = [THREAD_LOG_COUNT, THREAD_JOB, THREAD_STARTING, THREAD_REAPING];
+const UNFINISHED: readonly number[] = [THREAD_LOG_TOP, THREAD_JOB, THREAD_STARTING, THREAD_REAPING];
 
 export class Rig {
   readonly memory: WebAssembly.Memory;
@@ -57,6 +64,8 @@ export class Rig {
   readonly cores: readonly Core[];
   /** Stores executed since run() or crash() began. */
   stores = 0;
+  /** The site of the store before which a thread was last stopped. */
+  site = 0;
   /** Sites at which a thread has been stopped. */
   readonly covered: Uint8Array;
   /** Called before each store while run() counts. */
@@ -64,9 +73,10 @@ export class Rig {
   #left = 0;
   /** What a thread does that must wait for the lock: 0 gives up. */
   pause: () => number = () => 0;
-  /** Wake-ups sent since they were last forgotten, by address; the number of sleepers that each was for. */
-  wokeSignal = false;
-  wokeLock = 0;
+  /** How often threads have waited since the memory was restored. */
+  pauses = 0;
+  /** Wake-ups sent since they were last forgotten: for how many sleepers at most, by the address that they sleep on. */
+  woken: Map<number, number> = new Map();
 
   constructor(core: Instrumented, capacities: Capacities, bug = 0, covered?: Uint8Array) {
     const { words, bytes } = layOut(capacities);
@@ -78,7 +88,9 @@ export class Rig {
     this.size = bytes;
     this.covered = covered ?? new Uint8Array(core.sites.length);
     for (const [offset, value] of words) this.words[offset / 4] = value;
-    this.cores = Array.from({ length: capacities.threads }, (_, slot) => this.#instance(core.module, slot, bug));
+    this.cores = Array.from({ length: capacities.threads }, (_, slot) =>
+      this.#instance(core.module, slot, bug),
+    );
     if (this.core(0).openTable() !== H_SUCCESS) throw new Error("the table does not open");
   }
 
@@ -87,9 +99,13 @@ export class Rig {
       memory: this.memory,
       thread: this.threadAt(slot),
       bug,
-      pause: (): number => this.pause(),
+      pause: (): number => {
+        this.pauses++;
+        return this.pause();
+      },
       store: (site: number): void => this.#store(site),
-      notify: (address: number, count: number, offset: number): number => this.#notify(address + offset, count),
+      notify: (address: number, count: number, offset: number): number =>
+        this.#notify(address + offset, count),
     };
     return new WebAssembly.Instance(module, { env }).exports as unknown as Core;
   }
@@ -98,14 +114,14 @@ export class Rig {
     this.stores++;
     if (--this.#left === 0) {
       this.covered[site] = 1;
+      this.site = site;
       throw CRASH;
     }
     this.#watch?.();
   }
 
   #notify(address: number, count: number): number {
-    if (address === HEADER_SIGNAL) this.wokeSignal = true;
-    if (address === HEADER_LOCK) this.wokeLock = Math.max(this.wokeLock, count >>> 0);
+    this.woken.set(address, Math.max(this.woken.get(address) ?? 0, count >>> 0));
     return 0;
   }
 
@@ -171,25 +187,55 @@ export class Rig {
     return UNFINISHED.every((offset) => this.word(at + offset) === 0);
   }
 
-  get lock(): number {
-    return this.word(HEADER_LOCK);
+  partitionAt(lpid: number): number {
+    return this.word(HEADER_PARTITIONS_AT) + lpid * PARTITION_BYTES;
   }
 
-  /** Somebody sleeps until an event comes, and no wake-up was sent yet. */
+  #partitions(): number[] {
+    return Array.from({ length: this.word(HEADER_PARTITIONS_MAX) }, (_, index) =>
+      this.partitionAt(index + 1),
+    );
+  }
+
+  /** The places of the locks: the one of who takes all, then those of the partitions. */
+  get locks(): readonly number[] {
+    return [HEADER_LOCK, ...this.#partitions().map((at) => at + PARTITION_LOCK)];
+  }
+
+  /** The locks that somebody holds. */
+  get held(): readonly number[] {
+    return this.locks.filter((at) => this.word(at) !== 0);
+  }
+
+  /** The locks on which somebody sleeps. */
+  get awaited(): readonly number[] {
+    return this.locks.filter((at) => (this.word(at) & LOCK_WAITERS) !== 0);
+  }
+
+  /** The threads that say of themselves that they are in a call. */
+  get inCall(): readonly number[] {
+    const slots = Array.from({ length: this.word(HEADER_THREADS_MAX) }, (_, slot) => slot);
+    return slots.filter((slot) => this.word(this.threadAt(slot) + THREAD_LOCK_A) !== 0);
+  }
+
+  /** Somebody sleeps until something comes for each partition, and no wake-up was sent yet. */
   beginSleep(): void {
-    this.setWord(HEADER_WAITING, 1);
-    this.wokeSignal = false;
-    this.wokeLock = 0;
+    for (const at of this.#partitions()) this.setWord(at + PARTITION_WAITING, 1);
+    this.woken.clear();
   }
 
-  /** Whether the sleeper is on record still, or was woken. */
-  get sleeperIsSafe(): boolean {
-    return this.word(HEADER_WAITING) !== 0 || this.wokeSignal;
+  /** Whether all sleepers are on record still, or were woken. */
+  get sleepersAreSafe(): boolean {
+    return this.#partitions().every(
+      (at) => this.word(at + PARTITION_WAITING) !== 0 || this.woken.has(at + PARTITION_SIGNAL),
+    );
   }
 
   /** What audit() finds, seen by the owner: "" if all is well. */
   audit(): string {
-    const status = this.core(0).audit();
+    // Where another thread is in a call, the lock is there the second time.
+    const first = this.core(0).audit();
+    const status = first === H_LONG_BUSY_10_MSEC ? this.core(0).audit() : first;
     const count = this.word(HEADER_AUDIT_PROBLEMS);
     if (status === H_SUCCESS && count === 0) return "";
     const at = this.word(HEADER_AUDIT_AT);
@@ -205,10 +251,6 @@ export class Rig {
 
   restore(saved: Uint8Array): void {
     this.bytes.set(saved);
-  }
-
-  /** Byte offset of staging. */
-  get staging(): number {
-    return this.word(HEADER_STAGING_AT);
+    this.pauses = 0;
   }
 }

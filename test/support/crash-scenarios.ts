@@ -13,6 +13,7 @@ import {
   H_BUSY,
   H_CLOSED,
   H_DROPPED,
+  H_LONG_BUSY_10_MSEC,
   H_NO_MEM,
   H_NOT_FOUND,
   H_PARAMETER,
@@ -24,13 +25,12 @@ import {
   HEADER_BUDGET,
   HEADER_ENDS_AT,
   HEADER_EPOCH,
-  HEADER_LOCK,
-  HEADER_PARTITIONS_AT,
   HEADER_PINS_AT,
   HEADER_STRUCTURES_AT,
   LOCK_GENERATION_LIMIT,
   PAGE_BYTES,
-  PARTITION_BYTES,
+  PARTITION_LOCK,
+  PARTITION_POOL_COUNT,
   PARTITION_RUNNING,
   PARTITION_STATE,
   PARTITION_STOPPED,
@@ -38,6 +38,7 @@ import {
   PIN_GENERATION,
   PIN_GENERATION_LIMIT,
   PIN_SLOTS,
+  POOL_MAX,
   REQUEST_ARGUMENTS,
   REQUEST_BYTES,
   REQUEST_LPID,
@@ -46,6 +47,7 @@ import {
   STRUCTURE_BYTES,
   STRUCTURE_GENERATION,
   THREAD_GENERATION,
+  THREAD_LOCK_A,
   THREAD_NAME,
   TOKEN_ACCEPT,
   TOKEN_GRANT,
@@ -58,28 +60,34 @@ import {
   TYPE_MMIO,
 } from "../../src/layout.js";
 import type { Capacities } from "../../src/regions.js";
-import { type Rig, VAST } from "./crash-rig.js";
+import { type Rig, SMALL, VAST } from "./crash-rig.js";
 import type { Leave } from "./crash-state.js";
 
 /** A call in a state. */
 export interface Act {
   /** The thread that makes it; default 1, partition 2's. */
   readonly caller?: number;
-  /** What it answers when nothing stops it. */
-  readonly status: number;
+  /** What it answers when nothing stops it; if it is given. */
+  readonly status?: number;
   call(core: Core): number;
   /** Of a call of several commits: goes on from wherever it stands, to the end. */
   readonly goOn?: (core: Core) => void;
-  /** Whether an undone call cannot be compared with a second one. */
+  /** Whether the end cannot be compared with that of a second call. */
   readonly once?: boolean;
+  /** Whether the other threads are in the middle of something, so that they make no calls meanwhile. */
+  readonly othersAreBusy?: boolean;
   readonly leave?: Omit<Leave, "thread">;
-  /** Arranges what is no part of the memory, before each time. */
-  readonly begin?: () => void;
+  /** What a thread does that must wait for a lock; default: it gives up. */
+  readonly pause?: () => number;
 }
 
 export interface Scenario {
   readonly name: string;
   readonly capacities?: Capacities;
+  /** How many of its stores are tried at most in the normal run, where each takes long. */
+  readonly most?: number;
+  /** The owner makes the call, and no other thread has ever joined. */
+  readonly isAlone?: boolean;
   setUp(rig: Rig): Act;
 }
 
@@ -123,9 +131,7 @@ class Table {
   grant(a: number, b: number, page: number, pages = 1, flags = TYPE_MEMORY, which = 0): number {
     const isNumber = (flags & 15) === TYPE_INTERRUPT || (flags & 15) === TYPE_IPI;
     const unit = isNumber ? 1 : KIB4;
-    return this.get(
-      this.core.grantLogical(a, flags, 0, page * unit, pages * unit, this.unit(a, b, which)),
-    );
+    return this.get(this.core.grantLogical(a, flags, 0, page * unit, pages * unit, this.unit(a, b, which)));
   }
 
   accept(lpid: number, cookie: number): number {
@@ -144,7 +150,12 @@ class Table {
     const order = [1, 2, 3];
     let at = page;
     for (let index = 0; index < depth; index++) {
-      const [cookie, mapped] = this.share(order[index % 3] as number, order[(index + 1) % 3] as number, at, pages);
+      const [cookie, mapped] = this.share(
+        order[index % 3] as number,
+        order[(index + 1) % 3] as number,
+        at,
+        pages,
+      );
       cookies.push(cookie);
       at = mapped;
     }
@@ -193,7 +204,7 @@ class Table {
   }
 
   state(lpid: number): number {
-    return this.rig.word(this.rig.word(HEADER_PARTITIONS_AT) + lpid * PARTITION_BYTES + PARTITION_STATE);
+    return this.rig.word(this.rig.partitionAt(lpid) + PARTITION_STATE);
   }
 
   /** Makes a structure one that is on its last generation; answers its new cookie. */
@@ -205,7 +216,7 @@ class Table {
   }
 }
 
-function table(rig: Rig): Table {
+function table(rig: Rig, isAlone: boolean): Table {
   const made = new Table(rig);
   const { core } = made;
   made.get(core.createPartition(8, 4));
@@ -219,8 +230,10 @@ function table(rig: Rig): Table {
   made.connect(2, 3);
   made.connect(1, 3);
   made.connect(1, 3);
-  made.get(core.openThread(2));
-  made.get(core.openThread(3));
+  if (!isAlone) {
+    made.get(core.openThread(2));
+    made.get(core.openThread(3));
+  }
   for (let lpid = 1; lpid <= 3; lpid++)
     for (let page = 0; page < 4; page++) made.get(core.fillMemory(lpid, page * KIB4, KIB4, lpid * 16 + page));
   return made;
@@ -252,8 +265,14 @@ type Calls = (made: Table) => Act;
 /** The scenarios so far. */
 const scenarios: Scenario[] = [];
 
+function addShared(name: string, calls: Calls): void {
+  scenarios.push({ name, setUp: (rig) => calls(table(rig, false)) });
+}
+
+/** With threads, and once more with the owner alone, who then does without locks. */
 function add(name: string, calls: Calls): void {
-  scenarios.push({ name, setUp: (rig) => calls(table(rig)) });
+  addShared(name, calls);
+  scenarios.push({ name: `alone: ${name}`, isAlone: true, setUp: (rig) => calls(table(rig, true)) });
 }
 
 // ---------------------------------------------------------------- grants
@@ -278,28 +297,33 @@ add("grant of what was accepted", (made) => {
   return { status: H_SUCCESS, call: grantOf(made, 2, 3, 4, 1, TYPE_MEMORY) };
 });
 add("grant, all structures in use", (made) => {
-  made.connect(1, 2, 100);
+  made.connect(1, 2, 200);
   while (made.core.grantLogical(1, TYPE_MEMORY, 0, 0, KIB4, made.unit(1, 2, 1)) === H_SUCCESS) {}
   return { status: H_NO_MEM, call: grantOf(made, 2, 3, 0, 1, TYPE_MEMORY) };
 });
 add("grant, the last structure, and the quota's last", (made) => {
-  made.connect(1, 2, 100);
+  made.connect(1, 2, 200);
   const cookies: number[] = [];
   while (made.core.grantLogical(1, TYPE_MEMORY, 0, 0, KIB4, made.unit(1, 2, 1)) === H_SUCCESS)
     cookies.push(made.rig.result(0));
   made.get(made.core.rescindLogical(1, 0, cookies[3] as number));
   return { status: H_SUCCESS, call: grantOf(made, 2, 3, 0, 1, TYPE_MEMORY) };
 });
+add("grant, structures from the free list", (made) => {
+  for (let index = 0; index < 3; index++) made.grant(3, 1, index);
+  made.fail(3);
+  made.recover(3);
+  return { status: H_SUCCESS, call: grantOf(made, 2, 1, 0, 1, TYPE_MEMORY) };
+});
 add("grant that is refused", (made) => {
   made.share(1, 2, 0, 1, TYPE_MEMORY | 0x40);
   return { status: H_PERMISSION, call: grantOf(made, 2, 3, 4, 1, TYPE_MEMORY) };
 });
 add("grant of what is under revocation", (made) => {
-  made.share(1, 2, 0, 2);
+  const top = made.tree(0, 2);
   made.budget(1);
-  made.tree(2, 2);
-  made.get(made.core.rescindLogical(1, FORCED, made.share(1, 2, 0)[0]), H_PARTIAL);
-  return { status: H_RESCINDED, call: grantOf(made, 2, 3, 8, 1, TYPE_MEMORY) };
+  made.get(made.core.rescindLogical(1, FORCED, top), H_PARTIAL);
+  return { status: H_RESCINDED, call: grantOf(made, 2, 3, 4, 1, TYPE_MEMORY) };
 });
 
 // ---------------------------------------------------------------- accept, return, normal rescind
@@ -355,12 +379,6 @@ returning("return of what was rescinded", H_SUCCESS, (made) => {
 returning("return of what is granted on", H_RESOURCE, (made) => made.chain(2)[0] as number);
 returning("return, the grantor's ring is full", H_SUCCESS, (made) => {
   const [cookie] = made.share(1, 2, 0);
-  for (let index = 0; index < 140; index++) {
-    made.accept(2, made.grant(1, 2, 0, 1, TYPE_MMIO));
-    const other = made.rig.word(0);
-    void other;
-    break;
-  }
   for (let index = 0; index < 130; index++) {
     const [one] = made.share(1, 2, 1);
     made.get(made.core.returnLogical(2, one));
@@ -388,26 +406,22 @@ rescinding("rescind, between others", H_SUCCESS, (made) => {
   made.grant(1, 2, 0);
   return cookie;
 });
-rescinding("rescind of a structure in its last generation", H_SUCCESS, (made) => made.age(made.grant(1, 2, 0)));
+rescinding("rescind of a structure in its last generation", H_SUCCESS, (made) =>
+  made.age(made.grant(1, 2, 0)),
+);
 rescinding("rescind of what is accepted", H_RESOURCE, (made) => made.share(1, 2, 0)[0]);
 
 // ---------------------------------------------------------------- forced rescind
 
 /** The first call of a forced rescind by partition 1, with a budget; then it goes on with that budget. */
-function forcing(
-  name: string,
-  budget: number,
-  status: number,
-  prepare: (made: Table) => number,
-  lpid = 1,
-): void {
+function forcing(name: string, budget: number, status: number, prepare: (made: Table) => number): void {
   add(name, (made) => {
     const cookie = prepare(made);
     made.budget(budget);
     return {
       status,
-      call: (core) => core.rescindLogical(lpid, FORCED, cookie),
-      goOn: (core) => rescind(core, lpid, cookie),
+      call: (core) => core.rescindLogical(1, FORCED, cookie),
+      goOn: (core) => rescind(core, 1, cookie),
     };
   });
 }
@@ -415,7 +429,8 @@ function forcing(
 /** After so many calls with a budget. */
 function begun(made: Table, cookie: number, budget: number, calls: number): number {
   made.budget(budget);
-  for (let index = 0; index < calls; index++) made.get(made.core.rescindLogical(1, FORCED, cookie), H_PARTIAL);
+  for (let index = 0; index < calls; index++)
+    made.get(made.core.rescindLogical(1, FORCED, cookie), H_PARTIAL);
   return cookie;
 }
 
@@ -449,20 +464,22 @@ forcing("forced rescind, absorbs an inner one that is freeing", MANY, H_SUCCESS,
   for (let index = 0; index < 3; index++) made.share(3, 1, below);
   made.budget(8);
   made.get(made.core.rescindLogical(2, FORCED, inner), H_PARTIAL);
-  made.get(made.core.rescindLogical(2, FORCED, inner), H_PARTIAL);
   return top;
 });
-forcing(
-  "forced rescind of an inner one works on the outer",
-  3,
-  H_PARTIAL,
-  (made) => {
-    const cookies = made.chain(4);
-    begun(made, cookies[0] as number, 1, 1);
-    return cookies[1] as number;
-  },
-  2,
-);
+add("forced rescind of an inner one works on the outer", (made) => {
+  const [outer = 0, inner = 0] = made.chain(4);
+  begun(made, outer, 1, 1);
+  made.budget(3);
+  return {
+    status: H_PARTIAL,
+    call: (core) => core.rescindLogical(2, FORCED, inner),
+    goOn: (core) => {
+      rescind(core, 2, inner);
+      // What is left of the outer one then depends on where the steps were cut.
+      rescind(core, 1, outer);
+    },
+  };
+});
 forcing("forced rescind, of a structure in its last generation", MANY, H_SUCCESS, (made) =>
   made.age(made.grant(1, 2, 0)),
 );
@@ -471,7 +488,7 @@ forcing("forced rescind, the epoch wraps", MANY, H_SUCCESS, (made) => {
   made.rig.setWord(HEADER_EPOCH, 0xffffffff);
   return cookie;
 });
-add("forced rescind, draining while another thread reads", (made) => {
+addShared("forced rescind, draining while another thread reads", (made) => {
   const cookie = made.tree(0, 1);
   made.get(made.core.rescindLogical(1, FORCED, made.share(1, 2, 3)[0]));
   made.get(made.rig.core(2).beginUse(3, 0, 8, 1));
@@ -482,9 +499,10 @@ add("forced rescind, draining while another thread reads", (made) => {
       made.rig.core(2).endUse();
       rescind(core, 1, cookie);
     },
+    othersAreBusy: true,
   };
 });
-add("forced rescind, the reader has left after the draining began", (made) => {
+addShared("forced rescind, the reader has left after the draining began", (made) => {
   const cookie = made.tree(0, 1);
   made.get(made.rig.core(2).beginUse(3, 0, 8, 1));
   made.get(made.core.rescindLogical(1, FORCED, cookie), H_PARTIAL);
@@ -495,7 +513,7 @@ add("forced rescind, the reader has left after the draining began", (made) => {
     goOn: (core) => rescind(core, 1, cookie),
   };
 });
-add("forced rescind by a thread that stopped in a use before", (made) => {
+addShared("forced rescind by a thread that stopped in a use before", (made) => {
   const [cookie] = made.share(1, 2, 0);
   made.get(made.rig.core(1).beginUse(2, 0, 8, 1));
   return {
@@ -520,19 +538,23 @@ forcing("forced rescind moves pinned pages under a tree", 6, H_PARTIAL, (made) =
   made.pin(3, 4, 1);
   return cookie;
 });
-forcing("forced rescind moves page by page where no run of frames is free", MANY, H_SUCCESS, (made) => {
+add("forced rescind moves page by page where no run of frames is free", (made) => {
   const [cookie, page] = made.share(1, 2, 0, 3);
-  const [deep] = made.share(1, 3, 0, 4);
-  void deep;
-  made.share(3, 1, 4, 2);
-  // Eleven frames are left: three are to be apart.
-  made.get(made.core.createPartition(1, 1));
-  const spare = made.rig.result(0);
-  made.fail(spare);
-  made.recover(spare);
-  for (const frame of [16, 17, 19, 20, 22, 23, 25, 26, 27]) takeFrame(made, frame);
+  made.share(1, 3, 0, 4);
+  // Twelve frames are left. A partition of one-page LMBs has all of them; two that are apart come back.
+  made.get(made.core.createPartition(12, 1));
+  const pins = [1, 3, 5].map((index) => made.pin(4, index));
+  made.fail(4);
+  made.recover(4);
+  made.get(made.core.removePartition(4));
+  made.get(made.core.createPartition(9, 1));
+  for (const pin of pins) made.get(made.core.unpinOrphan(pin));
   made.pin(2, page, 3);
-  return cookie;
+  made.budget(MANY);
+  return {
+    call: (core) => core.rescindLogical(1, FORCED, cookie),
+    goOn: (core) => rescind(core, 1, cookie),
+  };
 });
 add("forced rescind is stuck: no frame is free", (made) => {
   const [cookie, page] = made.share(1, 2, 0, 2);
@@ -551,12 +573,6 @@ add("forced rescind is stuck: no frame is free", (made) => {
     },
   };
 });
-
-/** Gives one free frame to nobody in a way that audit() accepts: a partition of one page would take the lowest. */
-function takeFrame(made: Table, frame: number): void {
-  void made;
-  void frame;
-}
 
 // ---------------------------------------------------------------- a partition's own memory
 
@@ -598,18 +614,16 @@ add("create a partition without memory", () => ({
   leave: { started: 4 },
 }));
 add("create a partition from frames in pieces", (made) => {
-  made.get(made.core.createPartition(1, 1));
-  // The pages of partition 3 come back beside those of 4: the free frames are two pieces.
-  made.fail(3);
-  made.recover(3);
-  return {
-    status: H_NO_MEM,
-    call: (core) => core.createPartition(14, 14),
-  };
+  // The frames of partition 2 come back: four that are apart from the twelve behind those of 3.
+  made.fail(2);
+  made.recover(2);
+  return { status: H_SUCCESS, call: (core) => core.createPartition(14, 14), leave: { started: 4 } };
 });
 add("restart from frames in pieces", (made) => {
   made.fail(3);
   made.recover(3);
+  made.fail(1);
+  made.recover(1);
   made.get(made.core.createPartition(2, 2));
   return { status: H_SUCCESS, call: (core) => core.restartPartition(3), leave: { started: 3 } };
 });
@@ -621,7 +635,7 @@ add("restart of a partition of two LMBs", (made) => {
 });
 add("create a partition, no frames", () => ({
   status: H_NO_MEM,
-  call: (core) => core.createPartition(16, 4),
+  call: (core) => core.createPartition(13, 4),
 }));
 add("restart of a partition that runs", () => ({
   status: H_RESOURCE,
@@ -636,13 +650,13 @@ add("assign 100 MMIO pages", () => ({
   status: H_SUCCESS,
   call: (core) => core.assignResource(2, TYPE_MMIO, 3 * KIB4, 100 * KIB4, 0, 0),
 }));
-add("assign three interrupts", (made) => ({
+add("assign three interrupts", () => ({
   status: H_SUCCESS,
   call: (core) => core.assignResource(2, TYPE_INTERRUPT, 1, 3, 4, 0),
   goOn: (core) => {
     // Each is a resource of its own: what is not there yet is assigned by itself.
-    for (let source = 1; source < 4; source++) core.assignResource(2, TYPE_INTERRUPT, source, 1, 3 + source, 0);
-    void made;
+    for (let source = 1; source < 4; source++)
+      core.assignResource(2, TYPE_INTERRUPT, source, 1, 3 + source, 0);
   },
 }));
 add("assign a DMA window", () => ({
@@ -881,14 +895,14 @@ add("a batch of requests", (made) => {
   put(3, TOKEN_RESCIND, 1, 0, given);
   put(4, 77, 1);
   put(5, TOKEN_RESCIND, 1, FORCED, forced);
-  for (let index = 6; index < 18; index++) put(index, TOKEN_GRANT, 3, TYPE_MEMORY, 0, 0, KIB4, made.unit(3, 2));
+  for (let index = 6; index < 18; index++)
+    put(index, TOKEN_GRANT, 3, TYPE_MEMORY, 0, 0, KIB4, made.unit(3, 2));
   return {
     status: H_SUCCESS,
     call: (core) => core.hcallBatch(offset, 18),
     // Which requests were carried out is in the table; the answers are for a caller that is there.
     leave: { staging: true },
     // A batch that stopped is not made again as it is: its first requests have happened.
-    goOn: () => {},
     once: true,
   };
 });
@@ -897,26 +911,70 @@ add("open a thread, all generations used once", (made) => {
   made.rig.setWord(made.rig.threadAt(3) + THREAD_GENERATION, LOCK_GENERATION_LIMIT);
   return { status: H_SUCCESS, call: (core) => core.openThread(3) };
 });
-add("a call that must wait for the lock first", (made) => {
-  const holder = made.rig.word(made.rig.threadAt(2) + THREAD_NAME);
+/** Thread 2 is in a call, and has the lock of a partition; it goes on when another one has waited `times` times. */
+function waiting(made: Table, lpid: number, times: number): Pick<Act, "othersAreBusy" | "pause"> {
+  const other = made.rig.threadAt(2);
+  const lock = made.rig.partitionAt(lpid) + PARTITION_LOCK;
+  made.rig.setWord(other + THREAD_LOCK_A, lpid);
+  made.rig.setWord(lock, made.rig.word(other + THREAD_NAME));
   return {
-    status: H_SUCCESS,
-    call: grantOf(made, 2, 3, 0, 2, TYPE_MEMORY),
-    begin: () => {
-      made.rig.setWord(HEADER_LOCK, holder);
-      made.rig.pause = () => {
-        made.rig.setWord(HEADER_LOCK, 0);
-        return 1;
-      };
+    othersAreBusy: true,
+    pause: () => {
+      if (made.rig.pauses <= times) return 0;
+      made.rig.setWord(lock, 0);
+      made.rig.setWord(other + THREAD_LOCK_A, 0);
+      return 1;
     },
   };
+}
+addShared("a call that must wait for its first lock", (made) => {
+  made.grant(2, 3, 0);
+  return { status: H_SUCCESS, call: grantOf(made, 2, 3, 0, 2, TYPE_MEMORY), ...waiting(made, 2, 0) };
 });
-add("reap a thread that died outside of a call, with staging", (made) => {
+addShared("a call that must wait for its second lock", (made) => {
+  made.grant(2, 3, 0);
+  return { status: H_SUCCESS, call: grantOf(made, 2, 3, 0, 2, TYPE_MEMORY), ...waiting(made, 3, 0) };
+});
+addShared("a call that must wait for one of all locks", (made) => ({
+  status: H_SUCCESS,
+  call: (core) => core.pinMemory(2, 0, 2 * KIB4),
+  ...waiting(made, 2, 0),
+}));
+addShared("a call that does not get its first lock", (made) => ({
+  status: H_LONG_BUSY_10_MSEC,
+  call: grantOf(made, 2, 3, 0, 2, TYPE_MEMORY),
+  once: true,
+  ...waiting(made, 2, 1),
+}));
+addShared("a call that does not get its second lock", (made) => ({
+  status: H_LONG_BUSY_10_MSEC,
+  call: grantOf(made, 2, 3, 0, 2, TYPE_MEMORY),
+  once: true,
+  ...waiting(made, 3, 1),
+}));
+addShared("a call that does not get one of all locks", (made) => ({
+  status: H_LONG_BUSY_10_MSEC,
+  call: (core) => core.pinMemory(2, 0, 2 * KIB4),
+  once: true,
+  ...waiting(made, 3, 1),
+}));
+addShared("a call for all locks by a thread that stopped in a use before", (made) => {
+  made.get(made.rig.core(1).beginUse(2, 0, 8, 1));
+  return { status: H_SUCCESS, call: (core) => core.pinMemory(2, 0, 2 * KIB4) };
+});
+addShared("reap a thread that died outside of a call, with staging", (made) => {
   made.get(made.rig.core(2).takeStaging(1));
   made.get(made.core.takeStaging(1));
   made.get(made.rig.core(2).takeStaging(2));
   made.get(made.rig.core(2).beginUse(3, 0, 8, 1));
-  return { caller: 0, status: H_SUCCESS, call: (core) => core.reapThread(2), goOn: (core) => void core.reapThread(2) };
+  return {
+    caller: 0,
+    status: H_SUCCESS,
+    call: (core) => core.reapThread(2),
+    goOn: (core) => void core.reapThread(2),
+    leave: { epochs: [2] },
+    othersAreBusy: true,
+  };
 });
 
 // ---------------------------------------------------------------- failure and recovery
@@ -938,14 +996,15 @@ function busy(made: Table, lpid: number): void {
   made.queue(x, lpid, 3);
   made.queue(y, lpid, 3);
   made.pin(lpid, 0, 2);
+  made.pin(lpid, 3);
   made.pin(lpid, page, 2);
   made.pin(x, own, 1);
 }
 
 /** Recovery of a partition, from whatever state to the end, with a budget. */
-function toTheEnd(made: Table, lpid: number, budget: number): (core: Core) => void {
+function toTheEnd(made: Table, lpid: number, budget: number, orderly = 0): (core: Core) => void {
   return (core) => {
-    if (made.state(lpid) === PARTITION_RUNNING) core.failPartition(lpid, 0);
+    if (made.state(lpid) === PARTITION_RUNNING) core.failPartition(lpid, orderly);
     if (made.state(lpid) === PARTITION_STOPPED) return;
     recoverClient(core, lpid, budget);
     recoverServer(core, lpid, budget);
@@ -968,7 +1027,7 @@ add("fail, partners' queues full", (made) => {
   made.flood(3, 1, 0);
   made.flood(3, 1, 1);
   made.flood(3, 2);
-  return { status: H_SUCCESS, call: (core) => core.failPartition(3, 1), goOn: toTheEnd(made, 3, MANY) };
+  return { status: H_SUCCESS, call: (core) => core.failPartition(3, 1), goOn: toTheEnd(made, 3, MANY, 1) };
 });
 add("fail again", (made) => {
   made.fail(3);
@@ -982,7 +1041,7 @@ function recovering(
   budget: number,
   slices: number,
   isServer: boolean,
-  status: number,
+  status: number | undefined,
   prepare: (made: Table) => void = (made) => busy(made, lpid),
 ): void {
   add(name, (made) => {
@@ -991,7 +1050,8 @@ function recovering(
     const slice = (core: Core): number =>
       isServer ? core.recoverServer(lpid, budget) : core.recoverClient(lpid, budget);
     for (let index = 0; index < slices; index++) made.get(slice(made.core), H_PARTIAL);
-    return { status, call: slice, goOn: toTheEnd(made, lpid, budget) };
+    const act = { call: slice, goOn: toTheEnd(made, lpid, budget) };
+    return status === undefined ? act : { ...act, status };
   });
 }
 
@@ -1001,8 +1061,12 @@ recovering("recover the client's part by steps of 2, third slice", 2, 2, 2, fals
 recovering("recover at once, two adapters to one partner", 1, MANY, 0, true, H_SUCCESS);
 recovering("recover at once", 2, MANY, 0, true, H_SUCCESS);
 recovering("recover by steps of 9", 2, 9, 0, true, H_PARTIAL);
-for (const slices of [1, 2, 3, 4, 5, 6])
-  recovering(`recover by steps of 9, slice ${slices + 1}`, 2, 9, slices, true, H_PARTIAL);
+for (const slices of [1, 2, 3, 4, 5])
+  recovering(`recover by steps of 9, slice ${slices + 1}`, 2, 9, slices, true, undefined);
+recovering("recover, all frames in use, the epoch wraps", 3, MANY, 0, true, H_SUCCESS, (made) => {
+  made.get(made.core.createPartition(12, 12));
+  made.rig.setWord(HEADER_EPOCH, 0xffffffff);
+});
 recovering("recover in the middle of a forced rescind by it", 1, MANY, 0, true, H_SUCCESS, (made) => {
   begun(made, made.tree(0, 3), 4, 2);
 });
@@ -1013,15 +1077,23 @@ recovering("recover while a partner that failed too holds its pages", 1, MANY, 0
   busy(made, 1);
   made.fail(3);
 });
-recovering("recover with structures, pins and ends in their last generation", 3, MANY, 0, true, H_SUCCESS, (made) => {
-  made.age(made.grant(3, 1, 0));
-  made.age(made.grant(1, 3, 0));
-  for (const unit of [made.unit(3, 1), made.unit(1, 3), made.unit(3, 2)]) {
-    const at = made.rig.word(HEADER_ENDS_AT) + (unit & 0xffff) * END_BYTES;
-    made.rig.setWord(at + END_GENERATION, END_GENERATION_LIMIT);
-  }
-});
-add("recover while a partner copies into it", (made) => {
+recovering(
+  "recover with structures, pins and ends in their last generation",
+  3,
+  MANY,
+  0,
+  true,
+  H_SUCCESS,
+  (made) => {
+    made.age(made.grant(3, 1, 0));
+    made.age(made.grant(1, 3, 0));
+    for (const unit of [made.unit(3, 1), made.unit(1, 3), made.unit(3, 2)]) {
+      const at = made.rig.word(HEADER_ENDS_AT) + (unit & 0xffff) * END_BYTES;
+      made.rig.setWord(at + END_GENERATION, END_GENERATION_LIMIT);
+    }
+  },
+);
+addShared("recover while a partner copies into it", (made) => {
   made.fail(3);
   made.get(made.rig.core(2).beginUse(1, 0, 8, 1));
   return {
@@ -1031,11 +1103,8 @@ add("recover while a partner copies into it", (made) => {
       made.rig.core(2).endUse();
       recoverServer(core, 3);
     },
+    othersAreBusy: true,
   };
-});
-add("recover what returned half of a large range", (made) => {
-  made.fail(3);
-  return { status: H_SUCCESS, call: (core) => core.recoverClient(3, MANY) };
 });
 add("end the views of a failed thread", (made) => {
   busy(made, 2);
@@ -1053,20 +1122,52 @@ add("end all views of a failed thread", (made) => {
   };
 });
 
+// ---------------------------------------------------------------- a pool that is full
+
+for (const isAlone of [false, true]) {
+  scenarios.push({
+    name: `${isAlone ? "alone: " : ""}rescind, the pool of structures is full`,
+    isAlone,
+    capacities: { ...SMALL, structures: 600 },
+    setUp: (rig) => {
+      const made = table(rig, isAlone);
+      made.connect(1, 2, 500);
+      const cookies: number[] = [];
+      for (let index = 0; index < POOL_MAX + 40; index++)
+        cookies.push(made.grant(1, 2, 0, 1, TYPE_MEMORY, 1));
+      const full = (): boolean => rig.word(rig.partitionAt(1) + PARTITION_POOL_COUNT) >= POOL_MAX;
+      while (!full()) made.get(made.core.rescindLogical(1, 0, cookies.pop() ?? 0));
+      const last = cookies.pop() ?? 0;
+      return { status: H_SUCCESS, call: (core) => core.rescindLogical(1, 0, last) };
+    },
+  });
+}
+
 // ---------------------------------------------------------------- ranges beyond what one return gives back
 
 function vast(name: string, status: number, act: (made: Table, cookie: number) => Omit<Act, "status">): void {
+  for (const isAlone of [false, true]) vastOnce(isAlone ? `alone: ${name}` : name, isAlone, status, act);
+}
+
+function vastOnce(
+  name: string,
+  isAlone: boolean,
+  status: number,
+  act: (made: Table, cookie: number) => Omit<Act, "status">,
+): void {
   scenarios.push({
     name,
+    isAlone,
     capacities: VAST,
+    most: 90,
     setUp: (rig) => {
       const made = new Table(rig);
       made.get(made.core.createPartition(1, 1));
       made.get(made.core.createPartition(1, 1));
       made.get(made.core.assignResource(1, TYPE_MMIO, 0, (RETURN_PAGES + 40) * KIB4, 0, 0));
       made.connect(1, 2);
-      made.get(made.core.openThread(2));
-      made.get(made.core.openThread(2));
+      if (!isAlone) made.get(made.core.openThread(2));
+      if (!isAlone) made.get(made.core.openThread(2));
       const [cookie] = made.share(1, 2, 0, RETURN_PAGES + 20, TYPE_MMIO);
       return { status, ...act(made, cookie) };
     },

@@ -6,14 +6,16 @@
  *     generations of page table entries and pins     a mapping or a view that was undone used one up
  *     the free list of pins, records of free ones    the same; that it is whole is checked by itself
  *     log, results and scratch of a thread           its own; that nothing is unfinished is checked by audit()
- *     epoch, count of signals, "somebody waits"      may be taken, counted and cleared for nothing; checked by themselves
- *     the epoch in the cursor of a draining          the same
+ *     epoch, counts of signals, who waits, locks     may be taken and counted for nothing; checked by themselves
+ *     epochs that a draining or a recovery waits for the same; whether there is one is kept
  *     events outside head and tail, free frames      nobody's; that free frames are zero is checked by audit()
+ *     marks of frames                                scratch: whoever uses them clears them first
  *     staging that nobody has                        nobody's
  *     memory that a recovery has begun to zero       nobody can see it: all grants are gone and all uses are over
  *     the allocation maps of what does not run       written when it starts
  */
 import {
+  END_AUDIT_USED,
   END_BYTES,
   ENTRY_FRAME,
   ENTRY_VALID,
@@ -25,6 +27,7 @@ import {
   HEADER_AUDIT_CHECKED,
   HEADER_AUDIT_PROBLEMS,
   HEADER_ENDS_AT,
+  HEADER_ENDS_MAX,
   HEADER_EPOCH,
   HEADER_EVENTS_AT,
   HEADER_EVENTS_MAX,
@@ -34,6 +37,7 @@ import {
   HEADER_FRAMES_AT,
   HEADER_FRAMES_MAX,
   HEADER_LOCK,
+  HEADER_LPIDS_USED,
   HEADER_PARTITIONS_AT,
   HEADER_PARTITIONS_MAX,
   HEADER_PIN_FREE,
@@ -41,7 +45,6 @@ import {
   HEADER_PINS_AT,
   HEADER_PINS_MAX,
   HEADER_PINS_USED,
-  HEADER_SIGNAL,
   HEADER_SPACE_PAGES,
   HEADER_STAGING_AT,
   HEADER_STAGING_MAP_AT,
@@ -55,7 +58,6 @@ import {
   HEADER_TABLES_AT,
   HEADER_THREADS_AT,
   HEADER_THREADS_MAX,
-  HEADER_WAITING,
   PAGE_BYTES,
   PARTITION_ARENA_ENDS,
   PARTITION_ARENA_MAP,
@@ -69,12 +71,15 @@ import {
   PARTITION_FREE,
   PARTITION_INCARNATION,
   PARTITION_LMB_PAGES,
+  PARTITION_LOCK,
   PARTITION_MEMORY_PAGES,
   PARTITION_RECOVERING,
   PARTITION_RUNNING,
   PARTITION_SERIAL,
+  PARTITION_SIGNAL,
   PARTITION_SPACES,
   PARTITION_STATE,
+  PARTITION_WAITING,
   PIN_BYTES,
   PIN_GENERATION,
   PIN_LPID,
@@ -95,7 +100,7 @@ import {
   THREAD_BYTES,
   THREAD_EPOCH,
   THREAD_JOB,
-  THREAD_LOG_COUNT,
+  THREAD_LOG_TOP,
   THREAD_LPID,
   THREAD_NAME,
   THREAD_REAPING,
@@ -116,7 +121,7 @@ const REGIONS: readonly (readonly [offset: number, name: string, bytes: number])
   [HEADER_EVENTS_AT, "events", EVENT_BYTES],
   [HEADER_FRAME_MAP_AT, "frame map", 0],
   [HEADER_FRAME_PINS_AT, "frame pins", 4],
-  [HEADER_AUDIT_AT, "marks", 0],
+  [HEADER_AUDIT_AT, "audit", 0],
   [HEADER_STAGING_MAP_AT, "staging map", 0],
   [HEADER_STAGING_OWNERS_AT, "staging owner", 4],
   [HEADER_STAGING_AT, "staging", PAGE_BYTES],
@@ -184,13 +189,17 @@ export function checkLists(rig: Rig): string {
     slot = rig.word(at + PIN_NEXT);
   }
   const used = rig.word(HEADER_PINS_USED);
-  return used + free + retired === most ? "" : `pins: ${used} used, ${free} free, ${retired} retired of ${most}`;
+  return used + free + retired === most
+    ? ""
+    : `pins: ${used} used, ${free} free, ${retired} retired of ${most}`;
 }
 
 /** What else is left out of one comparison. */
 export interface Leave {
   /** A thread that died: its record, and the staging that it had. */
   readonly thread?: number | undefined;
+  /** Threads whose uses may have ended. */
+  readonly epochs?: readonly number[] | undefined;
   /** A partition whose start was begun and undone: its incarnation, what it last was, and which structures were used. */
   readonly started?: number | undefined;
   /** Frames that the call writes to for its caller, without promising anything about a call that stops half-way. */
@@ -200,12 +209,13 @@ export interface Leave {
 }
 
 const THREAD_WORDS: readonly number[] = [
-  ...[THREAD_LPID, THREAD_LOG_COUNT, THREAD_JOB, THREAD_REAPING, THREAD_STARTING, THREAD_EPOCH],
+  ...[THREAD_LPID, THREAD_LOG_TOP, THREAD_JOB, THREAD_REAPING, THREAD_STARTING, THREAD_EPOCH],
 ];
 const HEADER_LEFT: readonly number[] = [
-  ...[HEADER_LOCK, HEADER_EPOCH, HEADER_SIGNAL, HEADER_WAITING, HEADER_AUDIT_CHECKED, HEADER_AUDIT_PROBLEMS],
+  ...[HEADER_LOCK, HEADER_EPOCH, HEADER_AUDIT_CHECKED, HEADER_AUDIT_PROBLEMS],
   ...[HEADER_PIN_FREE, HEADER_PIN_FRESH],
 ];
+const PARTITION_LEFT: readonly number[] = [PARTITION_LOCK, PARTITION_SIGNAL, PARTITION_WAITING];
 const PARTITION_STARTED: readonly number[] = [
   ...[PARTITION_INCARNATION, PARTITION_SERIAL, PARTITION_DRAIN, PARTITION_EVENT_RING],
   ...[PARTITION_ARENA_MAP, PARTITION_ARENA_ENDS],
@@ -244,9 +254,12 @@ export class State {
     this.#leavePartitions(leave);
     this.#leaveStructures(leave);
     this.#leavePins();
+    this.#leaveEnds();
     for (const offset of HEADER_LEFT) this.#set(offset, 0);
-    if (leave.started !== undefined) this.#set(HEADER_FAILURES, 0);
-    this.#clear(this.#get(HEADER_AUDIT_AT), PROBLEMS_MAX * PROBLEM_BYTES);
+    if (leave.started !== undefined)
+      for (const offset of [HEADER_FAILURES, HEADER_LPIDS_USED]) this.#set(offset, 0);
+    const marks = Math.ceil(this.#get(HEADER_FRAMES_MAX) / 64) * 8;
+    this.#clear(this.#get(HEADER_AUDIT_AT), PROBLEMS_MAX * PROBLEM_BYTES + marks);
     return this;
   }
 
@@ -259,6 +272,7 @@ export class State {
       if (slot === leave.thread) continue;
       this.#set(at + THREAD_NAME, isUsed ? 1 : 0);
       for (const [index, offset] of THREAD_WORDS.entries()) this.#set(at + offset, words[index] as number);
+      if (leave.epochs?.includes(slot) === true) this.#set(at + THREAD_EPOCH, 0);
     }
   }
 
@@ -293,6 +307,8 @@ export class State {
       const at = this.#get(HEADER_PARTITIONS_AT) + lpid * PARTITION_BYTES;
       const state = this.#get(at + PARTITION_STATE);
       this.#clear(at + PARTITION_AUDIT, 32);
+      for (const offset of PARTITION_LEFT) this.#set(at + offset, 0);
+      this.#set(at + PARTITION_DRAIN, this.#get(at + PARTITION_DRAIN) === 0 ? 0 : 1);
       this.#leaveEvents(at, lpid);
       for (let space = 0; space < SPACE_COUNT; space++) this.#leaveSpace(lpid, space, state);
       if (state !== PARTITION_RUNNING && state !== PARTITION_FAILED) {
@@ -368,6 +384,12 @@ export class State {
       if (this.#get(at + PIN_LPID) === 0) this.#clear(at, PIN_BYTES);
       else this.#set(at + PIN_GENERATION, 0);
     }
+  }
+
+  /** Scratch of audit(). */
+  #leaveEnds(): void {
+    for (let slot = 1; slot <= this.#get(HEADER_ENDS_MAX); slot++)
+      this.#clear(this.#get(HEADER_ENDS_AT) + slot * END_BYTES + END_AUDIT_USED, 8);
   }
 
   /** The first bytes that differ, as regions of the table name them; "" if none does. */

@@ -81,6 +81,7 @@ const ARGUMENTS: Readonly<Record<string, readonly Kind[]>> = {
   hcallBatch: ["staging", "count"],
   loadMemory: ["lpid", "address", "length", "staging"],
   loadWord: ["lpid", "address"],
+  mendCall: [],
   openTable: [],
   openThread: ["lpid"],
   pinMemory: ["lpid", "address", "length"],

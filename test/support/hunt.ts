@@ -17,12 +17,19 @@ export interface HuntOptions {
 
 /** What the nets find first, undefined if they find nothing. */
 export function hunt(module: WebAssembly.Module, options: HuntOptions): string | undefined {
+  let place = "";
   try {
-    for (let seed = 1; seed <= options.sequences; seed++) compareOnce(module, seed, options.commands);
-    for (let seed = 1; seed <= options.tables; seed++) fuzzOnce(module, seed, options.calls);
+    for (let seed = 1; seed <= options.sequences; seed++) {
+      place = `comparison ${seed}`;
+      compareOnce(module, seed, options.commands);
+    }
+    for (let seed = 1; seed <= options.tables; seed++) {
+      place = `fuzzing ${seed}`;
+      fuzzOnce(module, seed, options.calls);
+    }
     return undefined;
   } catch (error) {
-    return error instanceof Error ? `${error.name}: ${error.message}` : String(error);
+    return `${place}: ${error instanceof Error ? error.message : String(error)}`;
   }
 }
 

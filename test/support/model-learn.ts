@@ -111,7 +111,10 @@ function learnNodes(model: Model, begun: readonly Node[], ended: ModelPartition 
       model.end(grant);
     } else if (!within.has(grant)) {
       const isSame = now.state === grant.state && now.named === grant.named && now.marked === grant.marked;
-      ensure(isSame, () => `${nameOf(grant)}, ${grant.state}, was changed by a call that does not concern it`);
+      ensure(
+        isSame,
+        () => `${nameOf(grant)}, ${grant.state}, was changed by a call that does not concern it`,
+      );
     } else if (now.state !== grant.state) torn.add(grant);
     else {
       ensure(now.marked || !grant.marked, () => `${nameOf(grant)} has lost its mark`);
@@ -129,7 +132,7 @@ function learnNodes(model: Model, begun: readonly Node[], ended: ModelPartition 
   }
   checkPhases(allowed, torn);
   learnMoves(model, within, ended);
-  for (const grant of torn) checkUnpinned(model, grant);
+  for (const grant of torn) checkUnpinned(grant);
   for (const grant of torn) tearDown(model, grant);
 }
 
@@ -172,7 +175,10 @@ function tearDown(model: Model, grant: Grant): void {
   for (const child of [...grant.children]) tearDown(model, child);
   const { state } = model.observed.grant(grant.cookie);
   const expected = stateAfterTearDown(grant);
-  ensure(state === expected, () => `${nameOf(grant)} should be ${expected} after its revocation, is ${state}`);
+  ensure(
+    state === expected,
+    () => `${nameOf(grant)} should be ${expected} after its revocation, is ${state}`,
+  );
   if (expected === "rescinded") {
     model.tell(grant.holder, EVENT_RESCINDED, grant.grantor.lpid, grant.cookie);
     grant.source.children.delete(grant);
@@ -200,7 +206,7 @@ function learnMoves(model: Model, within: ReadonlySet<Grant>, ended: ModelPartit
       const physical = model.observed.physical(partition.lpid, "memory", page);
       if (physical === undefined || physical === entry.frame.physical) continue;
       seen++;
-      move(model, entry, physical, within, ended);
+      move(model, page, entry, physical, within, ended);
     }
   }
   // Pages of a partition that is recovered may have been freed since.
@@ -209,6 +215,7 @@ function learnMoves(model: Model, within: ReadonlySet<Grant>, ended: ModelPartit
 
 function move(
   model: Model,
+  page: number,
   entry: Entry,
   physical: number,
   within: ReadonlySet<Grant>,
@@ -217,8 +224,7 @@ function move(
   const old = entry.frame;
   ensure(old.pins > 0, () => `frame ${old.physical} moved, but no view stood on it`);
   const reasons = [...within].filter(
-    (grant) =>
-      grant.pins > 0 && grant.marked && model.entriesUnder(grant).some(({ frame }) => frame === old),
+    (grant) => grant.pins > 0 && grant.marked && rootOf(grant) === entry.node && covers(grant, page),
   );
   ensure(reasons.length > 0, () => `frame ${old.physical} moved without a reason`);
   const fresh = model.frame(physical, old.bytes.slice());
@@ -239,13 +245,35 @@ function quarantine(model: Model, frame: Frame, chargeable: readonly number[]): 
   model.quarantine.set(frame, charged);
 }
 
-/** A mapping with views goes when its pages have moved, unless their owner loses them anyway. */
-function checkUnpinned(model: Model, grant: Grant): void {
-  const root = chainOf(grant).at(-1);
-  if (grant.pins === 0 || grant.state !== "shared" || root?.holder.state !== "running") return;
-  for (const { frame } of model.entriesUnder(grant)) {
-    const isLeft = frame.pins > 0 && !model.quarantine.has(frame);
-    ensure(!isLeft, () => `${nameOf(grant)} went with a view on frame ${frame.physical} that did not move`);
+function rootOf(grant: Grant): Node {
+  return chainOf(grant).at(-1) ?? grant;
+}
+
+/** The first page that a grant covers, as its owner counts. */
+function rootPageOf(grant: Grant): number {
+  let page = grant.sourcePage;
+  for (let above = grant.source; above.kind === "grant"; above = above.source)
+    page += above.sourcePage - above.page;
+  return page;
+}
+
+function covers(grant: Grant, rootPage: number): boolean {
+  const first = rootPageOf(grant);
+  return rootPage >= first && rootPage < first + grant.pageCount;
+}
+
+/** A mapping with views goes when the pages under it are free of views, unless their owner loses them anyway. */
+function checkUnpinned(grant: Grant): void {
+  const { holder } = rootOf(grant);
+  if (grant.pins === 0 || grant.state !== "shared" || grant.type !== "memory") return;
+  if (holder.state !== "running") return;
+  const first = rootPageOf(grant);
+  for (let page = first; page < first + grant.pageCount; page++) {
+    const frame = holder.spaces.memory.entries.get(page)?.frame;
+    ensure(
+      frame?.pins === 0,
+      () => `${nameOf(grant)} went with a view on frame ${frame?.physical} that did not move`,
+    );
   }
 }
 

@@ -587,4 +587,3 @@ function overlaps(allocated: ReadonlyMap<number, number>, page: number, pageCoun
   for (const [first, count] of allocated) if (first < page + pageCount && page < first + count) return true;
   return false;
 }
-

@@ -5,7 +5,9 @@ import { parentPort } from "node:worker_threads";
 import asc from "assemblyscript/asc";
 import { type HuntOptions, hunt } from "./hunt.js";
 
-const DEV: [string, string, string][] | undefined = process.env.LPAR_DEV_PATCH ? (await import(process.env.LPAR_DEV_PATCH)).patches : undefined;
+const DEV: [string, string, string][] | undefined = process.env.LPAR_DEV_PATCH
+  ? (await import(process.env.LPAR_DEV_PATCH)).patches
+  : undefined;
 /** A bug to seed: in `file`, `from` becomes `to`. */
 export interface Mutation {
   readonly file: string;

@@ -1,0 +1,295 @@
+/**
+ * Crash at every store: a call is stopped before each instruction that writes to memory, in many states of a small table,
+ * the table is repaired by another thread or by the same one, and the call has happened or it has not. Then the repair is
+ * stopped at each of its stores, too. How it works, and what is compared: test/support/crash-net.ts and crash-state.ts.
+ *
+ * LPAR_CRASH_FACTOR multiplies how many stores and pairs are drawn of the scenarios that have too many.
+ */
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import { beforeAll, describe, expect, test } from "vitest";
+import {
+  builtCore,
+  type Instrumented,
+  isWhatShips,
+  type Mutation,
+  ROOT,
+  reachable,
+  type Site,
+  seededCore,
+  shippedCore,
+} from "./support/crash-core.js";
+import { Net, type Tally } from "./support/crash-net.js";
+import { Rig, SMALL } from "./support/crash-rig.js";
+import { SCENARIOS, type Scenario } from "./support/crash-scenarios.js";
+import { Draw } from "./support/draw.js";
+
+const FACTOR = Number(process.env.LPAR_CRASH_FACTOR ?? 1);
+const SEED = 20261124;
+/** Stores of one call, and pairs of a store and one of its repair, that are tried at most in the normal run. */
+const POINTS = 400;
+const PAIRS = 400;
+
+/** Exports that change no table, with what they are. */
+const NOT_CHANGING: Readonly<Record<string, string>> = {
+  ...{
+    addWord: "a use",
+    beginUse: "a use",
+    checkAccess: "a use",
+    compareExchangeWord: "a use",
+    endUse: "a use",
+  },
+  ...{
+    fillMemory: "a use",
+    loadWord: "a use",
+    storeWord: "a use",
+    readStaged: "a use",
+    writeStaged: "a use",
+  },
+  ...{
+    translate: "reads",
+    translateBatch: "reads",
+    adapterPeer: "reads",
+    audit: "reads, and writes its own scratch",
+  },
+  openTable: "nobody knows the table before it answers",
+};
+
+/** Store sites that no scenario reaches, with the reason. */
+const NOT_REACHED: readonly { readonly site: RegExp; readonly reason: string }[] = [
+  {
+    site: /^\$assembly\/hcall-logical\/returnLogical:.*offset=28|^\$assembly\/hcall-logical\/returnLogical:.*\$8;/,
+    reason: "pages of memory (not MMIO) beyond what one return gives back: a grant of more than 256 MiB",
+  },
+];
+
+/** What every seeded bug must be caught in. */
+const SHORT: readonly string[] = [
+  ...["grant, fresh table", "accept, three pages", "return, three pages", "connect, fresh"],
+  ...["forced rescind moves a pinned page", "forced rescind by a thread that stopped in a use before"],
+  ...["create a partition of four LMBs", "recover the client's part by steps of 2"],
+  ...["recover with structures, pins and ends in their last generation", "recover by steps of 9, slice 6"],
+  ...["pin three pages", "copy in pieces that overlap, through staging", "send"],
+];
+
+const BUGS: readonly Mutation[] = [
+  {
+    bug: "no log: what a call stored is not noted",
+    file: "assembly/log.ts",
+    from: "store<u32>(THREAD, top + LOG_WORD_BYTES, THREAD_LOG_TOP);",
+    to: "",
+  },
+  {
+    bug: "a word is stored before it is noted",
+    file: "assembly/log.ts",
+    from: "store<u32>(at, load<u32>(address), THREAD_LOG);",
+    to: "const old = load<u32>(address); store<u32>(address, value); store<u32>(at, old, THREAD_LOG);",
+  },
+  {
+    bug: "undone in the wrong order: first notes first",
+    file: "assembly/log.ts",
+    from: "top -= LOG_WORD_BYTES;\n      store<u32>(<usize>address, load<u32>(log + <usize>top));",
+    to: `for (let at: u32 = 0; at < top; at += LOG_WORD_BYTES)
+          store<u32>(<usize>load<u32>(log + <usize>at + 4), load<u32>(log + <usize>at));
+        top = 0;`,
+  },
+  {
+    bug: "the commit comes before the last stores of a grant",
+    file: "assembly/hcall-logical.ts",
+    from: "countGrant(end, grantor, grantee);",
+    to: "commit(); countGrant(end, grantor, grantee);",
+    needs: 'import { commit } from "./log";',
+  },
+  {
+    bug: "accept names no job",
+    file: "assembly/hcall-logical.ts",
+    from: "beginJob(JOB_PAGES, slotOf(structure), lpidOf(holder), space, page, count);",
+    to: "",
+  },
+  {
+    bug: "a thread that lives on does not mend",
+    file: "assembly/lock.ts",
+    from: "if ((load<u32>(THREAD, THREAD_LOCK_A) | load<u32>(THREAD, THREAD_REAPING)) != 0) mend();",
+    to: "",
+  },
+  {
+    bug: "the reaper frees the locks before the undo",
+    file: "assembly/lock.ts",
+    from: "if ((atomic.load<u32>(lock) & ~LOCK_WAITERS) == name) atomic.store<u32>(lock, own | LOCK_WAITERS);",
+    to: "if ((atomic.load<u32>(lock) & ~LOCK_WAITERS) == name) atomic.store<u32>(lock, 0);",
+  },
+  {
+    bug: "the reaper forgets the job",
+    file: "assembly/lock.ts",
+    from: "if (threadWord(dead, THREAD_JOB) != 0) settleJob(dead);",
+    to: "",
+  },
+  {
+    bug: "the reaper does the job before the undo",
+    file: "assembly/lock.ts",
+    from: "undo(dead);",
+    to: "if (threadWord(dead, THREAD_JOB) != 0) settleJob(dead); undo(dead);",
+  },
+  {
+    bug: "the reaper forgets a start half-way",
+    file: "assembly/lock.ts",
+    from: "finishStart(dead);",
+    to: "",
+  },
+  {
+    bug: "the reaper forgets those who were struck off as sleepers and not woken",
+    file: "assembly/lock.ts",
+    from: "wakeLeft(dead);",
+    to: "",
+  },
+  {
+    bug: "the reaper forgets the epoch of the dead",
+    file: "assembly/lock.ts",
+    from: "endUseOf(dead);",
+    to: "",
+  },
+  {
+    bug: "frames that pages were to move to keep what was copied to them",
+    file: "assembly/move.ts",
+    from: "beginJob(JOB_MOVE, slotOf(root), 0, frame, rootPage, count);",
+    to: "",
+  },
+  {
+    bug: "recovery takes a revocation without grants left for one that is over",
+    file: "assembly/recover.ts",
+    from: `if (childOf(structure) != 0 || hasFlag(structure, FLAG_ROOT)) {
+    if (revoke(structure, left) != H_SUCCESS) return 0;`,
+    to: "if (childOf(structure) != 0) { if (revoke(structure, left) != H_SUCCESS) return 0; left = budgetLeft(); }",
+  },
+  {
+    bug: "a recovery that goes on tells partners again",
+    file: "assembly/recover.ts",
+    from: "setPartitionWord(partition, PARTITION_SERIAL, partitionWord(partition, PARTITION_SERIAL) | 1);",
+    to: "takeSerial(partition); settle();",
+  },
+  {
+    bug: "a thread that stops in a copy and lives on keeps the staging",
+    file: "assembly/copy.ts",
+    from: "copyOut(source, from, length, runAt(run), false);",
+    to: "settle(); copyOut(source, from, length, runAt(run), false);",
+    needs: 'import { settle } from "./job";',
+  },
+];
+
+/** What the net catches in some scenarios, or undefined. */
+function cast(
+  core: Instrumented,
+  scenarios: readonly Scenario[],
+  most: { readonly points: number; readonly pairs: number },
+  tally: Tally,
+  covered: Uint8Array,
+  bug = 0,
+): string | undefined {
+  for (const scenario of scenarios) {
+    const draw = new Draw(SEED);
+    const limit = scenario.most === undefined ? Number.POSITIVE_INFINITY : scenario.most * FACTOR;
+    try {
+      const net = new Net(core, scenario, tally, covered, bug);
+      net.crashPoints(Math.min(most.points, limit), draw);
+      net.crashPairs(Math.min(most.pairs, limit), draw);
+    } catch (error) {
+      return `${scenario.name}: ${error instanceof Error ? error.message : String(error)}`;
+    }
+  }
+  return undefined;
+}
+
+function emptyTally(): Tally {
+  return { points: 0, pairs: 0, complete: 0 };
+}
+
+describe("crash at every store of the core that ships", () => {
+  const core = builtCore();
+  const covered = new Uint8Array(core.sites.length);
+  const tally = emptyTally();
+
+  test("what is instrumented is what ships", () => {
+    expect(isWhatShips()).toBe(true);
+  });
+
+  test("instrumented, every call leaves the same bytes as it does in the core that ships", () => {
+    for (const scenario of SCENARIOS) {
+      const ends = [core, shippedCore()].map((each) => {
+        const rig = new Rig(each, scenario.capacities ?? SMALL);
+        const act = scenario.setUp(rig);
+        rig.pause = act.pause ?? rig.pause;
+        act.call(rig.core(scenario.isAlone === true ? 0 : (act.caller ?? 1)));
+        return rig.save();
+      });
+      expect(Buffer.compare(ends[0] as Uint8Array, ends[1] as Uint8Array), scenario.name).toBe(0);
+    }
+  });
+
+  test("FA5, G1: stopped at any store, and in the repair again, a call has happened or it has not", {
+    timeout: 0,
+  }, () => {
+    const most = { points: POINTS * FACTOR, pairs: PAIRS * FACTOR };
+    const caught: string[] = [];
+    for (const scenario of SCENARIOS) {
+      const found = cast(core, [scenario], most, tally, covered);
+      if (found !== undefined) caught.push(found);
+    }
+    expect(caught).toEqual([]);
+  });
+
+  test("every store of the calls that change a table, and of the repair, was one of them", () => {
+    const changing = [...core.exports.keys()].filter((name) => NOT_CHANGING[name] === undefined);
+    expect(changing).toEqual(
+      expect.arrayContaining(["grantLogical", "hcallBatch", "reapThread", "mendCall"]),
+    );
+    const functions = reachable(core, changing);
+    const sites = core.sites
+      .map((site, index) => ({ site, index }))
+      .filter(({ site }) => functions.has(site.name));
+    const missed = sites.filter(({ index }) => covered[index] !== 1).map(({ site }) => told(site));
+    const reached = sites.length - missed.length;
+    console.info(
+      `crash: ${SCENARIOS.length} scenarios, ${tally.points} crash points, ${tally.pairs} crashes in the repair of a crash ` +
+        `(all pairs of ${tally.complete} scenarios), ${reached} of ${sites.length} store sites, seed ${SEED}`,
+    );
+    expect(missed.filter((name) => !NOT_REACHED.some(({ site }) => site.test(name)))).toEqual([]);
+  });
+});
+
+function told(site: Site): string {
+  return `${site.name}: ${site.text}`;
+}
+
+describe("seeded bugs are caught by a short run", () => {
+  const short = SHORT.map((name) => SCENARIOS.find((scenario) => scenario.name === name));
+  const most = { points: 60, pairs: 60 };
+  let core: Instrumented;
+
+  beforeAll(async () => {
+    core = await seededCore(BUGS);
+  });
+
+  test("each is one statement of the source, and each scenario of the short run exists", () => {
+    for (const { bug, file, from } of BUGS)
+      expect(readFileSync(join(ROOT, file), "utf8").split(from).length - 1, bug).toBe(1);
+    expect(short).not.toContain(undefined);
+  });
+
+  /** What a short run finds with a bug, 0 for none. */
+  function hunt(bug: number): string | undefined {
+    const scenarios = short.filter((scenario) => scenario !== undefined);
+    return cast(core, scenarios, most, emptyTally(), new Uint8Array(core.sites.length), bug);
+  }
+
+  test("nothing is caught without a bug", { timeout: 0 }, () => {
+    expect(hunt(0)).toBeUndefined();
+  });
+
+  for (const [index, { bug }] of BUGS.entries()) {
+    test(`caught: ${bug}`, { timeout: 0 }, () => {
+      const found = hunt(index + 1);
+      expect(found).toBeTypeOf("string");
+      if (process.env.LPAR_MUTANTS_SHOW !== undefined) console.info(`${bug}\n    ${found}`);
+    });
+  }
+});

@@ -1,0 +1,210 @@
+/**
+ * The core for the explorer: compiled from its sources with the flags of the product, then instrumented so that a logical
+ * thread can stop before every access to memory.
+ *
+ * It works on the linear text of the module: each load, store, read-modify-write, copy, fill and notify becomes a call of a
+ * function that first asks the monitor (schedule-monitor.ts) whether this is a point at which the schedule may change, then
+ * tells it of the access, then does it. Binaryen's asyncify makes the two imports `stop` and `pause` able to leave the
+ * whole call and to come back to it.
+ */
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import asc from "assemblyscript/asc";
+import binaryen from "binaryen";
+
+export const ROOT: string = fileURLToPath(new URL("../..", import.meta.url));
+
+/** A bug to seed: in `file`, `from` becomes `to`. */
+export interface Mutation {
+  readonly file: string;
+  readonly from: string;
+  readonly to: string;
+}
+
+/**
+ * A waiter looks at the lock once instead of 64 times before it sleeps: between two looks that find the same word nothing
+ * has happened, so that more of them only repeat the same schedules.
+ */
+const SPIN: Mutation = {
+  file: "assembly/lock.ts",
+  from: "const SPINS: u32 = 64;",
+  to: "const SPINS: u32 = 1;",
+};
+
+function readSource(name: string, mutations: readonly Mutation[]): string | null {
+  let text: string;
+  try {
+    text = readFileSync(join(ROOT, name), "utf8");
+  } catch {
+    return null;
+  }
+  for (const { file, from, to } of mutations) {
+    if (file !== name) continue;
+    if (text.split(from).length !== 2) throw new Error(`"${from}" does not stand once in ${file}`);
+    text = text.replace(from, () => to);
+  }
+  return text;
+}
+
+async function compile(level: string, mutations: readonly Mutation[]): Promise<string> {
+  let wat: string | undefined;
+  const { error, stderr } = await asc.main(
+    [
+      ...["assembly/index.ts", "--baseDir", ROOT],
+      ...["--textFile", "core.wat", "--runtime", "stub", "--use", "abort="],
+      ...["--importMemory", "--sharedMemory", "--initialMemory", "1", "--maximumMemory", "65536"],
+      ...["--enable", "threads", "--enable", "simd", level, "--noExportMemory"],
+    ],
+    {
+      readFile: (name) => readSource(name, [SPIN, ...mutations]),
+      writeFile: (_name, contents) => {
+        if (typeof contents === "string") wat = contents;
+      },
+      listFiles: () => [],
+    },
+  );
+  if (error !== null || wat === undefined) throw new Error(`${stderr.toString()}${error?.message ?? ""}`);
+  return wat;
+}
+
+/** Kinds of access, as the monitor takes them. */
+const READ = 1;
+const WRITE = 2;
+const ATOMIC = 4;
+const NOTIFY = 8;
+
+const ACCESS =
+  /^(i32|i64|f64|v128)\.(atomic\.)?(load|store|rmw)(8|16|32)?(?:\.(add|sub|and|or|xor|xchg|cmpxchg))?(?:_[su])?((?: (?:offset|align)=\d+)*)$/;
+const MAYBE_ACCESS = /\.(load|store|rmw|wait)|^memory\./;
+const BYTES = { i32: 4, i64: 8, f64: 8, v128: 16 } as const;
+
+/** Asks the monitor, and stops if it says so; nothing of this is done again when the thread comes back. */
+function ask(address: string, bytes: string, kind: number): string {
+  return `(local.set $r (call $point (local.get ${address}) ${bytes} (i32.const ${kind})))
+    (if (local.get $r) (then (call $stop (local.get $r))))`;
+}
+
+/** The function that takes the place of one kind of access. */
+function accessFunction(name: string, instruction: string): string {
+  const match = ACCESS.exec(instruction);
+  if (match === null) throw new Error(`schedule-build.ts does not know ${instruction}`);
+  const type = match[1] as keyof typeof BYTES;
+  const isAtomic = match[2] !== undefined;
+  const operation = match[3] as string;
+  const bytes = match[4] === undefined ? BYTES[type] : Number(match[4]) / 8;
+  const offset = /offset=(\d+)/.exec(match[6] ?? "")?.[1] ?? "0";
+  const operands = operation === "load" ? 0 : match[5] === "cmpxchg" ? 2 : 1;
+  const isRead = operation !== "store";
+  const kind = (isAtomic ? ATOMIC : 0) | (isRead ? READ : 0) | (operation !== "load" ? WRITE : 0);
+  const values = Array.from({ length: operands }, (_, index) => `(param $v${index} ${type})`).join(" ");
+  const tell =
+    operands === 2
+      ? // One that fails stores nothing, so that it releases nothing either.
+        `(call $record (local.get $a) (i32.const ${bytes}) (select (i32.const ${kind}) (i32.const ${ATOMIC | READ})
+          (${type}.eq (${type}.load (local.get $a)) (local.get $v0))))`
+      : `(call $record (local.get $a) (i32.const ${bytes}) (i32.const ${kind}))`;
+  const gets = Array.from({ length: operands }, (_, index) => ` (local.get $v${index})`).join("");
+  return `(func ${name} (param $p i32) ${values} ${isRead ? `(result ${type})` : ""} (local $a i32) (local $r i32)
+    (local.set $a (i32.add (local.get $p) (i32.const ${offset})))
+    ${ask("$a", `(i32.const ${bytes})`, kind)}
+    ${tell}
+    (${instruction} (local.get $p)${gets}))`;
+}
+
+const BULK = `
+ (func $acc_copy (param $d i32) (param $s i32) (param $n i32) (local $r i32)
+    ${ask("$s", "(local.get $n)", READ)}
+    (call $record (local.get $s) (local.get $n) (i32.const ${READ}))
+    ${ask("$d", "(local.get $n)", WRITE)}
+    (call $record (local.get $d) (local.get $n) (i32.const ${WRITE}))
+    (memory.copy (local.get $d) (local.get $s) (local.get $n)))
+ (func $acc_fill (param $d i32) (param $v i32) (param $n i32) (local $r i32)
+    ${ask("$d", "(local.get $n)", WRITE)}
+    (call $record (local.get $d) (local.get $n) (i32.const ${WRITE}))
+    (memory.fill (local.get $d) (local.get $v) (local.get $n)))`;
+
+function notifyFunction(name: string, offset: string): string {
+  return `(func ${name} (param $p i32) (param $n i32) (result i32) (local $a i32) (local $r i32)
+    (local.set $a (i32.add (local.get $p) (i32.const ${offset})))
+    ${ask("$a", "(i32.const 4)", NOTIFY)}
+    (call $notify (local.get $a) (local.get $n)))`;
+}
+
+const HOOKS = `
+ (import "monitor" "point" (func $point (param i32 i32 i32) (result i32)))
+ (import "monitor" "record" (func $record (param i32 i32 i32)))
+ (import "env" "stop" (func $stop (param i32)))
+ (import "env" "notify" (func $notify (param i32 i32) (result i32)))`;
+
+function instrument(wat: string): string {
+  const functions = new Map<string, string>();
+  const lines: string[] = [];
+  for (const line of wat.split("\n")) {
+    const instruction = line.trim();
+    if (line.startsWith("(module")) lines.push(line, HOOKS);
+    else if (line === ")") lines.push(BULK, ...functions.values(), line);
+    else if (instruction === "memory.copy") lines.push("call $acc_copy");
+    else if (instruction === "memory.fill") lines.push("call $acc_fill");
+    else if (!line.startsWith(" (") && MAYBE_ACCESS.test(instruction)) {
+      const name = `$acc_${instruction.replace(/[ =]/g, "_")}`;
+      const notify = /^memory\.atomic\.notify(?: offset=(\d+))?$/.exec(instruction);
+      if (!functions.has(name)) {
+        const text =
+          notify === null ? accessFunction(name, instruction) : notifyFunction(name, notify[1] ?? "0");
+        functions.set(name, text);
+      }
+      lines.push(`call ${name}`);
+    } else lines.push(line);
+  }
+  return lines.join("\n");
+}
+
+const { Features } = binaryen;
+/** What Node 20 understands, and no more. */
+const FEATURES: number =
+  Features.Atomics |
+  Features.MutableGlobals |
+  Features.NontrappingFPToInt |
+  Features.SIMD128 |
+  Features.BulkMemory |
+  Features.BulkMemoryOpt |
+  Features.SignExt;
+
+/** The core with these bugs seeded, instrumented. */
+export async function buildCore(mutations: readonly Mutation[], level = "-O1"): Promise<WebAssembly.Module> {
+  const module = binaryen.parseText(instrument(await compile(level, mutations)));
+  try {
+    module.setFeatures(FEATURES);
+    binaryen.setOptimizeLevel(1);
+    binaryen.setShrinkLevel(0);
+    binaryen.setPassArgument("asyncify-imports", "env.stop,env.pause");
+    binaryen.setPassArgument("asyncify-ignore-indirect", "true");
+    module.runPasses(["asyncify"]);
+    module.runPasses(["simplify-locals", "coalesce-locals", "reorder-locals", "vacuum"]);
+    return new WebAssembly.Module(Uint8Array.from(module.emitBinary()));
+  } finally {
+    module.dispose();
+  }
+}
+
+/** Compiles a module that is written in AssemblyScript in a string: the monitor. */
+export async function buildText(text: string): Promise<WebAssembly.Module> {
+  let binary: Uint8Array<ArrayBuffer> | undefined;
+  const { error, stderr } = await asc.main(
+    [
+      ...["monitor.ts", "--outFile", "monitor.wasm", "--runtime", "stub", "--use", "abort="],
+      ...["--importMemory", "--sharedMemory", "--initialMemory", "1", "--maximumMemory", "65536"],
+      ...["--enable", "threads", "-O3", "--noExportMemory"],
+    ],
+    {
+      readFile: (name) => (name === "monitor.ts" ? text : null),
+      writeFile: (_name, contents) => {
+        if (typeof contents !== "string") binary = Uint8Array.from(contents);
+      },
+      listFiles: () => [],
+    },
+  );
+  if (error !== null || binary === undefined) throw new Error(`${stderr.toString()}${error?.message ?? ""}`);
+  return new WebAssembly.Module(binary);
+}

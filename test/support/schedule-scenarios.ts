@@ -1,0 +1,409 @@
+/** The pairs of calls whose schedules are explored, on a table with three partitions in a triangle of adapters. */
+import {
+  H_BUSY,
+  H_PARAMETER,
+  H_PARTIAL,
+  H_RESCINDED,
+  H_RESOURCE,
+  H_SUCCESS,
+  NEED_READ,
+  NEED_WRITE,
+  PAGE_BYTES,
+  RESCIND_FORCED,
+  THREAD_RESULT,
+  TYPE_MEMORY,
+} from "../../src/layout.js";
+import type { Scenario } from "./schedule-explore.js";
+import type { Call, LogicalThread, Machine, Program, Step } from "./schedule-machine.js";
+
+/** lpids, and the slots of the threads that are these partitions. */
+const SERVER = 1;
+const CLIENT = 2;
+const THIRD = 3;
+
+/** Steps of one slice of a recovery: all of it. */
+const ALL = 10_000;
+
+type Part = Generator<Step, number, number>;
+
+function* call(name: Call, ...args: readonly number[]): Part {
+  return yield { kind: "call", name, args };
+}
+
+/** One call, whose status is noted. */
+function* noted(self: LogicalThread, name: Call, ...args: readonly number[]): Part {
+  const status = yield* call(name, ...args);
+  self.results.push(status);
+  return status;
+}
+
+/** A call whose second result is noted, too. */
+function* notedWithResult(self: LogicalThread, name: Call, ...args: readonly number[]): Part {
+  const status = yield* noted(self, name, ...args);
+  if (status === H_SUCCESS) self.results.push(self.result);
+  return status;
+}
+
+/** A call that is made until it is not answered H_PARTIAL; how often is nobody's business. */
+function* complete(name: Call, ...args: readonly number[]): Part {
+  let isBegun = false;
+  while (true) {
+    const status = yield* call(name, ...args);
+    // Somebody else has done the rest of it: as rescindForced() sees it.
+    if (isBegun && status === H_PARAMETER) return H_SUCCESS;
+    if (status !== H_PARTIAL) return status;
+    isBegun = true;
+    yield { kind: "wait" };
+  }
+}
+
+function* rescinded(self: LogicalThread, lpid: number, cookie: number): Part {
+  const status = yield* complete("rescindLogical", lpid, RESCIND_FORCED, cookie);
+  self.results.push(status);
+  return status;
+}
+
+/** A call of the set-up, which must succeed. Answers its second result. */
+function must(machine: Machine, name: Call, ...args: readonly number[]): number {
+  const core = machine.cores[0];
+  const status = (core?.[name] as (...args: readonly number[]) => number)(...args);
+  if (status !== H_SUCCESS) throw new Error(`set-up: ${name} answers ${status}`);
+  return machine.floats[(machine.threadAt(0) + THREAD_RESULT) / 8] as number;
+}
+
+interface Table {
+  readonly machine: Machine;
+  /** units[a][b]: the unit address by which a grants to b. */
+  readonly units: readonly (readonly number[])[];
+}
+
+function grant(table: Table, from: number, to: number, page = 0): number {
+  const unit = table.units[from]?.[to] as number;
+  return must(table.machine, "grantLogical", from, TYPE_MEMORY, 0, page * PAGE_BYTES, PAGE_BYTES, unit);
+}
+
+function accept(table: Table, lpid: number, cookie: number): number {
+  return must(table.machine, "acceptLogical", lpid, cookie);
+}
+
+/** Byte offset in memory of an address. */
+function placeOf({ machine }: Table, lpid: number, address: number): number {
+  return must(machine, "checkAccess", lpid, address, 4, NEED_READ);
+}
+
+/** Three partitions with a page each, joined, and a thread for each. */
+function open(machine: Machine): Table {
+  const units: number[][] = [[], [], [], []];
+  for (let lpid = SERVER; lpid <= THIRD; lpid++) must(machine, "createPartition", 1, 1);
+  const join = (a: number, b: number): void => {
+    (units[a] as number[])[b] = must(machine, "connectPartitions", a, b, 4);
+    (units[b] as number[])[a] = must(machine, "adapterBetween", b, a);
+  };
+  join(SERVER, CLIENT);
+  join(CLIENT, THIRD);
+  join(SERVER, THIRD);
+  // So that a grant finds a structure in the pool of its grantor.
+  const table = { machine, units };
+  for (const [from, to] of [
+    [SERVER, CLIENT],
+    [CLIENT, THIRD],
+    [THIRD, SERVER],
+  ] as const) {
+    must(machine, "rescindLogical", from, 0, grant(table, from, to));
+  }
+  for (let lpid = SERVER; lpid <= THIRD; lpid++) must(machine, "openThread", lpid);
+  return table;
+}
+
+/** The recovery of a partition whose thread has exited, as the owner does it. */
+function recovery(lpid: (machine: Machine) => number): Program {
+  return function* (self) {
+    const dead = lpid(self.machine);
+    yield* call("failPartition", dead, 0);
+    yield* complete("recoverClient", dead, ALL);
+    yield* complete("endViews", dead, ALL);
+    yield* complete("recoverServer", dead, ALL);
+  };
+}
+
+/** The partition of a thread is that of its slot. */
+const recover: Program = recovery(
+  (machine) => machine.threads.find(({ state, slot }) => slot !== 0 && state === "dead")?.slot ?? 0,
+);
+
+function expectOneOf(name: string, allowed: readonly string[]): Scenario["judge"] {
+  return (results) => {
+    const text = results.map((result) => result.map((value) => String(value)).join(",")).join(" | ");
+    return allowed.includes(text) ? "" : `${name} answers ${text}`;
+  };
+}
+
+/** Reads or writes a few bytes between beginUse() and endUse(), as JavaScript does. */
+function* use(self: LogicalThread, lpid: number, address: number, writes: boolean): Part {
+  const need = writes ? NEED_WRITE : NEED_READ;
+  const status = yield* noted(self, "beginUse", lpid, address, 4, need);
+  if (status !== H_SUCCESS) return status;
+  const place = self.result;
+  for (let i = 0; i < 2; i++) yield { kind: "access", address: place + i, writes };
+  yield* call("endUse");
+  return status;
+}
+
+/** A forced rescind of what a thread reads or writes; who is answered H_SUCCESS knows that nobody can any more. */
+function revocation(table: Table, cookie: number, place: number): Program {
+  const { machine } = table;
+  return function* (self) {
+    yield* rescinded(self, SERVER, cookie);
+    machine.monitor.forbid(machine.frameOf(place), CLIENT);
+  };
+}
+
+const OK = String(H_SUCCESS);
+
+/** Forced rescind by the server of what the client has accepted, against what the client does with it. */
+function againstRevocation(
+  name: string,
+  client: (table: Table, cookie: number, address: number) => Program,
+  allowed: readonly string[] | undefined,
+  extra: Partial<Scenario> = {},
+): Scenario {
+  const judge =
+    allowed === undefined ? {} : { judge: expectOneOf(name, allowed) as NonNullable<Scenario["judge"]> };
+  return {
+    name,
+    mortal: [SERVER, CLIENT],
+    recover,
+    setUp: (machine) => {
+      const table = open(machine);
+      const cookie = grant(table, SERVER, CLIENT);
+      const address = accept(table, CLIENT, cookie);
+      const place = placeOf(table, CLIENT, address);
+      return [revocation(table, cookie, place), client(table, cookie, address)];
+    },
+    ...judge,
+    ...extra,
+  };
+}
+
+const REFUSED = String(H_RESCINDED);
+
+export const SCENARIOS: readonly Scenario[] = [
+  {
+    name: "grant / rescind",
+    mortal: [SERVER, CLIENT],
+    recover,
+    setUp: (machine) => {
+      const table = open(machine);
+      const cookie = grant(table, CLIENT, SERVER);
+      const unit = table.units[SERVER]?.[CLIENT] as number;
+      return [
+        function* (self) {
+          yield* notedWithResult(self, "grantLogical", SERVER, TYPE_MEMORY, 0, 0, PAGE_BYTES, unit);
+        },
+        function* (self) {
+          yield* noted(self, "rescindLogical", CLIENT, 0, cookie);
+        },
+      ];
+    },
+  },
+  againstRevocation(
+    "grant on / forced rescind",
+    (table, _cookie, address) =>
+      function* (self) {
+        const unit = table.units[CLIENT]?.[THIRD] as number;
+        yield* noted(self, "grantLogical", CLIENT, TYPE_MEMORY, 0, address, PAGE_BYTES, unit);
+      },
+    [`${OK} | ${OK}`, `${OK} | ${REFUSED}`],
+  ),
+  {
+    name: "accept / rescind",
+    mortal: [SERVER, CLIENT],
+    recover,
+    setUp: (machine) => {
+      const table = open(machine);
+      const cookie = grant(table, SERVER, CLIENT);
+      return [
+        function* (self) {
+          yield* noted(self, "rescindLogical", SERVER, 0, cookie);
+        },
+        function* (self) {
+          yield* noted(self, "acceptLogical", CLIENT, cookie);
+        },
+      ];
+    },
+    judge: expectOneOf("accept / rescind", [`${OK} | ${H_PARAMETER}`, `${H_RESOURCE} | ${OK}`]) as never,
+  },
+  {
+    name: "accept / forced rescind",
+    mortal: [SERVER, CLIENT],
+    recover,
+    setUp: (machine) => {
+      const table = open(machine);
+      const cookie = grant(table, SERVER, CLIENT);
+      return [
+        function* (self) {
+          yield* rescinded(self, SERVER, cookie);
+        },
+        function* (self) {
+          yield* noted(self, "acceptLogical", CLIENT, cookie);
+        },
+      ];
+    },
+    judge: expectOneOf("accept / forced rescind", [`${OK} | ${H_PARAMETER}`, `${OK} | ${OK}`]) as never,
+  },
+  {
+    name: "accept / accept of two grants to one client",
+    mortal: [CLIENT],
+    recover: recovery(() => CLIENT),
+    setUp: (machine) => {
+      const table = open(machine);
+      const first = grant(table, SERVER, CLIENT);
+      const second = grant(table, THIRD, CLIENT);
+      return [first, second].map(
+        (cookie): Program =>
+          function* (self) {
+            yield* notedWithResult(self, "acceptLogical", CLIENT, cookie);
+          },
+      );
+    },
+    judge: ([a, b]) =>
+      a?.[0] === H_SUCCESS && b?.[0] === H_SUCCESS && a[1] !== b[1]
+        ? ""
+        : `two accepts answer ${String(a)} and ${String(b)}`,
+  },
+  againstRevocation(
+    "return / forced rescind",
+    (_table, cookie) =>
+      function* (self) {
+        yield* noted(self, "returnLogical", CLIENT, cookie);
+      },
+    [`${OK} | ${OK}`],
+  ),
+  {
+    name: "forced / forced, overlapping",
+    mortal: [SERVER, CLIENT],
+    recover,
+    setUp: (machine) => {
+      const table = open(machine);
+      const outer = grant(table, SERVER, CLIENT);
+      const inner = grant(table, CLIENT, THIRD, accept(table, CLIENT, outer) / PAGE_BYTES);
+      accept(table, THIRD, inner);
+      return [
+        function* (self) {
+          yield* rescinded(self, SERVER, outer);
+        },
+        function* (self) {
+          yield* rescinded(self, CLIENT, inner);
+        },
+      ];
+    },
+    judge: expectOneOf("forced / forced", [`${OK} | ${OK}`, `${OK} | ${H_PARAMETER}`]) as never,
+  },
+  againstRevocation(
+    "read / forced rescind",
+    (_table, _cookie, address) =>
+      function* (self) {
+        yield* use(self, CLIENT, address, false);
+      },
+    [`${OK} | ${OK}`, `${OK} | ${REFUSED}`],
+  ),
+  againstRevocation(
+    "write / forced rescind",
+    (_table, _cookie, address) =>
+      function* (self) {
+        yield* use(self, CLIENT, address, true);
+      },
+    [`${OK} | ${OK}`, `${OK} | ${REFUSED}`],
+  ),
+  againstRevocation(
+    "store of a word, fill / forced rescind",
+    (_table, _cookie, address) =>
+      function* (self) {
+        yield* noted(self, "storeWord", CLIENT, address, 7);
+        yield* noted(self, "fillMemory", CLIENT, address, 64, 3);
+      },
+    [`${OK} | ${OK},${OK}`, `${OK} | ${OK},${REFUSED}`, `${OK} | ${REFUSED},${REFUSED}`],
+  ),
+  {
+    name: "death of the server / read by the client",
+    mortal: [SERVER],
+    recover,
+    setUp: (machine) => {
+      const table = open(machine);
+      const address = accept(table, CLIENT, grant(table, SERVER, CLIENT));
+      const unit = table.units[SERVER]?.[THIRD] as number;
+      return [
+        function* (self) {
+          yield* noted(self, "grantLogical", SERVER, TYPE_MEMORY, 0, 0, PAGE_BYTES, unit);
+        },
+        function* (self) {
+          yield* use(self, CLIENT, address, false);
+        },
+      ];
+    },
+  },
+  {
+    name: "death of the client / accept by the third",
+    mortal: [CLIENT],
+    recover,
+    setUp: (machine) => {
+      const table = open(machine);
+      const outer = grant(table, SERVER, CLIENT);
+      const inner = grant(table, CLIENT, THIRD, accept(table, CLIENT, outer) / PAGE_BYTES);
+      return [
+        function* () {},
+        function* (self) {
+          yield* noted(self, "returnLogical", CLIENT, outer);
+        },
+        function* (self) {
+          yield* noted(self, "acceptLogical", THIRD, inner);
+        },
+      ];
+    },
+  },
+  {
+    name: "kernel: one lock, three threads",
+    mortal: [SERVER, CLIENT],
+    recover: recovery(
+      (machine) => machine.threads.find(({ state, slot }) => slot !== 0 && state === "dead")?.slot ?? 0,
+    ),
+    bound: 2,
+    setUp: (machine) => {
+      open(machine);
+      return [SERVER, CLIENT, THIRD].map(
+        (): Program =>
+          function* (self) {
+            yield* noted(self, "takeEvent", SERVER);
+          },
+      );
+    },
+  },
+  {
+    name: "kernel: one lock, two threads",
+    mortal: [SERVER, CLIENT],
+    recover,
+    bound: 3,
+    setUp: (machine) => {
+      open(machine);
+      return [SERVER, CLIENT].map(
+        (): Program =>
+          function* (self) {
+            yield* noted(self, "takeEvent", SERVER);
+            yield* noted(self, "takeEvent", SERVER);
+          },
+      );
+    },
+  },
+  againstRevocation(
+    "kernel: page entry and epoch",
+    (_table, _cookie, address) =>
+      function* (self) {
+        yield* use(self, CLIENT, address, true);
+        yield* use(self, CLIENT, address, false);
+      },
+    undefined,
+    { bound: 3, mortal: [] },
+  ),
+];
+
+export const _unused = [H_BUSY];
