@@ -32,44 +32,53 @@ const PAIRS = 400;
 
 /** Exports that change no table, with what they are. */
 const NOT_CHANGING: Readonly<Record<string, string>> = {
-  ...{
-    addWord: "a use",
-    beginUse: "a use",
-    checkAccess: "a use",
-    compareExchangeWord: "a use",
-    endUse: "a use",
-  },
-  ...{
-    fillMemory: "a use",
-    loadWord: "a use",
-    storeWord: "a use",
-    readStaged: "a use",
-    writeStaged: "a use",
-  },
-  ...{
-    translate: "reads",
-    translateBatch: "reads",
-    adapterPeer: "reads",
-    audit: "reads, and writes its own scratch",
-  },
+  addWord: "a use",
+  adapterPeer: "reads",
+  audit: "reads, and writes its own scratch",
+  beginUse: "a use",
+  checkAccess: "a use",
+  compareExchangeWord: "a use",
+  endUse: "a use",
+  fillMemory: "a use",
+  loadMemory: "a use",
+  loadWord: "a use",
   openTable: "nobody knows the table before it answers",
+  readStaged: "a use",
+  storeMemory: "a use",
+  storeWord: "a use",
+  translate: "reads",
+  translateBatch: "reads",
+  writeStaged: "a use",
 };
 
 /** Store sites that no scenario reaches, with the reason. */
 const NOT_REACHED: readonly { readonly site: RegExp; readonly reason: string }[] = [
   {
-    site: /^\$assembly\/hcall-logical\/returnLogical:.*offset=28|^\$assembly\/hcall-logical\/returnLogical:.*\$8;/,
+    site: /^\$assembly\/hcall-logical\/returnLogical: .*(offset=28\b|offset=260\b)/,
     reason: "pages of memory (not MMIO) beyond what one return gives back: a grant of more than 256 MiB",
+  },
+  {
+    site: /^\$assembly\/access\/checkAccess: .*f64\.store offset=48$/,
+    reason:
+      "where a range in one piece begins, as a use asks it; a copy, which changes something, goes page by page",
   },
 ];
 
 /** What every seeded bug must be caught in. */
 const SHORT: readonly string[] = [
-  ...["grant, fresh table", "accept, three pages", "return, three pages", "connect, fresh"],
-  ...["forced rescind moves a pinned page", "forced rescind by a thread that stopped in a use before"],
-  ...["create a partition of four LMBs", "recover the client's part by steps of 2"],
-  ...["recover with structures, pins and ends in their last generation", "recover by steps of 9, slice 6"],
-  ...["pin three pages", "copy in pieces that overlap, through staging", "send"],
+  "grant, fresh table",
+  "accept, three pages",
+  "return, three pages",
+  "connect, fresh",
+  "forced rescind moves a pinned page",
+  "forced rescind by a thread that stopped in a use before",
+  "create a partition of four LMBs",
+  "recover the client's part by steps of 2",
+  "recover with structures, pins and ends in their last generation",
+  "recover by steps of 9, slice 6",
+  "pin three pages",
+  "copy in pieces that overlap, through staging",
+  "send",
 ];
 
 const BUGS: readonly Mutation[] = [
@@ -158,8 +167,13 @@ const BUGS: readonly Mutation[] = [
     bug: "recovery takes a revocation without grants left for one that is over",
     file: "assembly/recover.ts",
     from: `if (childOf(structure) != 0 || hasFlag(structure, FLAG_ROOT)) {
-    if (revoke(structure, left) != H_SUCCESS) return 0;`,
-    to: "if (childOf(structure) != 0) { if (revoke(structure, left) != H_SUCCESS) return 0; left = budgetLeft(); }",
+    if (revoke(structure, left) != H_SUCCESS) return 0;
+    left = budgetLeft();
+  }`,
+    to: `if (childOf(structure) != 0) {
+      if (revoke(structure, left) != H_SUCCESS) return 0;
+      left = budgetLeft();
+    }`,
   },
   {
     bug: "a recovery that goes on tells partners again",
@@ -267,7 +281,7 @@ describe("seeded bugs are caught by a short run", () => {
 
   beforeAll(async () => {
     core = await seededCore(BUGS);
-  });
+  }, 120_000);
 
   test("each is one statement of the source, and each scenario of the short run exists", () => {
     for (const { bug, file, from } of BUGS)

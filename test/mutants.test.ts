@@ -222,20 +222,25 @@ class Hunter {
     this.#worker ??= new Worker(url);
     const worker = this.#worker;
     return new Promise((resolve) => {
+      let timer: NodeJS.Timeout | undefined;
       const settle = (report: Report): void => {
         clearTimeout(timer);
-        worker.off("message", settle).off("error", fail).off("exit", fail);
+        worker.off("message", hear).off("error", fail).off("exit", fail);
         resolve(report);
       };
       const fail = (reason: unknown): void => {
         this.end();
         settle({ broken: `the worker ended: ${String(reason)}` });
       };
-      const timer = setTimeout(() => {
+      const giveUp = (): void => {
         this.end();
         settle({ found: `no answer in ${PATIENCE_MS} ms` });
-      }, PATIENCE_MS);
-      worker.on("message", settle).on("error", fail).on("exit", fail);
+      };
+      const hear = (report: Report): void => {
+        if (report.isCompiled === true) timer = setTimeout(giveUp, PATIENCE_MS);
+        else settle(report);
+      };
+      worker.on("message", hear).on("error", fail).on("exit", fail);
       worker.postMessage({ root, mutation, options: OPTIONS } satisfies Order);
     });
   }

@@ -11,6 +11,7 @@ import {
   QUEUE_ENTRIES_PER_PAGE,
 } from "../src/layout.js";
 import {
+  accepted,
   auditedAfterEach,
   expectRefused,
   granted,
@@ -47,6 +48,19 @@ function message(value: number): Uint8Array {
   bytes[1] = value & 0xff;
   new DataView(bytes.buffer).setUint32(8, value, true);
   return bytes;
+}
+
+/** Collects what comes, and says whether the stream has ended by itself. */
+function untilEnd(stream: AsyncIterable<CrqEntry>): {
+  readonly seen: CrqEntry[];
+  readonly hasEnded: boolean;
+} {
+  const heard = { seen: [] as CrqEntry[], hasEnded: false };
+  void (async () => {
+    for await (const entry of stream) heard.seen.push(entry);
+    heard.hasEnded = true;
+  })();
+  return heard;
 }
 
 function numberOf(entry: CrqEntry | undefined): number | undefined {
@@ -447,6 +461,38 @@ describe("CQ7: polling and waiting", () => {
     table.fail(client);
     await heard.stop();
     expect(heard.seen).toMatchObject([{ header: 0xff, format: 1 }]);
+  });
+
+  test("CQ7: who begins to wait after the partner's failure hears no notice any more, but the wait ends with the adapter", async () => {
+    const { table, clock, h, server, client, adapter, back } = openPair({ clientPages: 4 });
+    // A grant of the server's is owed the grace period: until then the adapter stands.
+    const cookie = granted(h, server.lpid, adapter.unitAddress, 0);
+    accepted(h, client.lpid, cookie);
+    table.fail(server);
+    const heard = untilEnd(client.messages(adapter));
+    await settle();
+    expect([heard.hasEnded, client.adapters.length]).toEqual([false, 1]);
+    clock.advance(5000);
+    await table.recovered(server);
+    await settle();
+    expect([heard.hasEnded, heard.seen]).toEqual([true, []]);
+    // What it registered is free again.
+    expect(h.freeCrq(client.lpid, back)).toBe(H_PARAMETER);
+    expect(client.allocate(4 * PAGE)).toBe(0);
+  });
+
+  test("CQ7: a wait ends when the partner is destroyed: it is told of the deregistration, then nothing can come", async () => {
+    const { table, server, client, adapter } = openPair({ clientPages: 4 });
+    const heard = untilEnd(client.messages(adapter));
+    await settle();
+    server.send(adapter, message(1));
+    await table.destroyPartition(server);
+    await settle();
+    expect(heard.hasEnded).toBe(true);
+    expect(heard.seen.map(({ header, format }) => [header, format])).toEqual([
+      [0x80, expect.anything()],
+      [0xff, 2],
+    ]);
   });
 
   test("CQ7: every wait is settled when the waiting partition itself fails", async () => {

@@ -321,14 +321,17 @@ export class Net {
         this.#told(this.#at(way, at), () => this.#crash(at));
         const crashed = rig.save();
         const woken = new Map(rig.woken);
+        const { pauses } = rig;
         const repair = (): number =>
           way === "dies" ? rig.core(0).reapThread(this.#caller) : look(rig.core(this.#caller));
         rig.run(repair);
-        if (rig.stores > seconds) isComplete = false;
-        for (const second of choose(rig.stores, seconds, draw)) {
+        const { stores } = rig;
+        if (stores > seconds) isComplete = false;
+        for (const second of choose(stores, seconds, draw)) {
           this.#told(this.#at(way, at, `, store ${second} of the repair`), () => {
             rig.restore(crashed);
             rig.woken = new Map(woken);
+            rig.pauses = pauses;
             if (!rig.crash(repair, second)) this.#fail("the repair has other stores than before");
             this.#tally.pairs++;
             if (!rig.isQuiescent(this.#caller) && this.#act.othersAreBusy !== true) this.#expectHidden();

@@ -51,6 +51,9 @@ export const VAST: Capacities = { ...SMALL, frames: 4, partitions: 2, spacePages
 /** What the hook throws where a thread is to stop. */
 const CRASH = new Error("the thread stops here");
 
+/** A call that stores as often as this does not end: a bug that was seeded may leave it going round. */
+const STORES_MAX = 2_000_000;
+
 /** What a thread left unfinished, by the words of its record. */
 const UNFINISHED: readonly number[] = [THREAD_LOG_TOP, THREAD_JOB, THREAD_STARTING, THREAD_REAPING];
 
@@ -111,7 +114,7 @@ export class Rig {
   }
 
   #store(site: number): void {
-    this.stores++;
+    if (++this.stores > STORES_MAX) throw new Error(`a call that does not end, at site ${site}`);
     if (--this.#left === 0) {
       this.covered[site] = 1;
       this.site = site;

@@ -576,7 +576,7 @@ add("forced rescind is stuck: no frame is free", (made) => {
 
 // ---------------------------------------------------------------- a partition's own memory
 
-add("allocate, fresh", (made) => ({ status: H_SUCCESS, call: (core) => core.allocate(2, 3 * KIB4) }));
+add("allocate, fresh", () => ({ status: H_SUCCESS, call: (core) => core.allocate(2, 3 * KIB4) }));
 add("allocate, behind others, up to the border of an LMB", (made) => {
   made.get(made.core.allocate(1, 3 * KIB4));
   return { status: H_SUCCESS, call: (core) => core.allocate(1, 2 * KIB4) };

@@ -5,9 +5,6 @@ import { parentPort } from "node:worker_threads";
 import asc from "assemblyscript/asc";
 import { type HuntOptions, hunt } from "./hunt.js";
 
-const DEV: [string, string, string][] | undefined = process.env.LPAR_DEV_PATCH
-  ? (await import(process.env.LPAR_DEV_PATCH)).patches
-  : undefined;
 /** A bug to seed: in `file`, `from` becomes `to`. */
 export interface Mutation {
   readonly file: string;
@@ -21,8 +18,9 @@ export interface Order {
   readonly options: HuntOptions;
 }
 
-/** `broken` says why the mutant is none; else `found` is what the nets found first. */
+/** `broken` says why the mutant is none; else `found` is what the nets found first. Before it comes `isCompiled`. */
 export interface Report {
+  readonly isCompiled?: true;
   readonly broken?: string;
   readonly found?: string | undefined;
 }
@@ -34,7 +32,6 @@ function readSource(root: string, name: string, mutation: Mutation | undefined):
   } catch {
     return null;
   }
-  if (DEV) for (const [f, a, c] of DEV) if (f === name) text = text.replace(a, () => c);
   return mutation?.file === name ? text.replace(mutation.from, () => mutation.to) : text;
 }
 
@@ -62,7 +59,10 @@ async function compile({ root, mutation }: Order): Promise<WebAssembly.Module> {
 
 parentPort?.on("message", (order: Order) => {
   compile(order).then(
-    (module) => parentPort?.postMessage({ found: hunt(module, order.options) } satisfies Report),
+    (module) => {
+      parentPort?.postMessage({ isCompiled: true } satisfies Report);
+      parentPort?.postMessage({ found: hunt(module, order.options) } satisfies Report);
+    },
     (error: unknown) => parentPort?.postMessage({ broken: String(error) } satisfies Report),
   );
 });

@@ -15,12 +15,42 @@ import binaryen from "binaryen";
 
 export const ROOT: string = fileURLToPath(new URL("../..", import.meta.url));
 
-/** A bug to seed: in `file`, `from` becomes `to`. */
+/**
+ * A bug to seed: in `file`, the statements `from` become `to`. All bugs are compiled into one module, and the import `bug`
+ * says which of them is there: 1 for the first, 0 for none. Where `to` names BUG, it takes the place of `from` always, and
+ * BUG is true if the bug is to be there.
+ */
 export interface Mutation {
   readonly file: string;
   readonly from: string;
   readonly to: string;
 }
+
+/** What the scenarios call; the rest of the core is left out, since compiling it takes longer than exploring a scenario. */
+export const CALLS = [
+  "acceptLogical",
+  "adapterBetween",
+  "audit",
+  "beginUse",
+  "checkAccess",
+  "connectPartitions",
+  "createPartition",
+  "endUse",
+  "endViews",
+  "failPartition",
+  "fillMemory",
+  "grantLogical",
+  "openTable",
+  "openThread",
+  "reapThread",
+  "recoverClient",
+  "recoverServer",
+  "rescindLogical",
+  "restartPartition",
+  "returnLogical",
+  "storeWord",
+  "takeEvent",
+] as const;
 
 /**
  * A waiter looks at the lock once instead of 64 times before it sleeps: between two looks that find the same word nothing
@@ -32,19 +62,39 @@ const SPIN: Mutation = {
   to: "const SPINS: u32 = 1;",
 };
 
-function readSource(name: string, mutations: readonly Mutation[]): string | null {
+/** The text of a source, and how often a bug's place stands in it is once. */
+export function readSource(name: string, mutations: readonly Mutation[]): string | null {
   let text: string;
   try {
     text = readFileSync(join(ROOT, name), "utf8");
   } catch {
     return null;
   }
-  for (const { file, from, to } of mutations) {
-    if (file !== name) continue;
+  let isSwitched = false;
+  const change = ({ file, from, to }: Mutation, number: number): void => {
+    if (file !== name) return;
     if (text.split(from).length !== 2) throw new Error(`"${from}" does not stand once in ${file}`);
-    text = text.replace(from, () => to);
-  }
+    const test = `(bug == ${number})`;
+    const isWhole = number === 0 || /\bBUG\b/.test(to);
+    const changed = isWhole ? to.replace(/\bBUG\b/g, test) : `if ${test} { ${to} } else { ${from} }`;
+    text = text.replace(from, () => changed);
+    isSwitched ||= number !== 0;
+  };
+  change(SPIN, 0);
+  mutations.forEach((mutation, index) => {
+    change(mutation, index + 1);
+  });
+  if (isSwitched) text = `import { bug } from "./env";\n${text}`;
+  if (name === "assembly/env.ts") text += "export declare const bug: u32;\n";
+  if (name === "assembly/index.ts") text = selectExports(text);
   return text;
+}
+
+function selectExports(text: string): string {
+  return text.replace(/export \{([^}]*)\} from ("[^"]*");/g, (_all, names: string, from: string) => {
+    const wanted = names.split(",").filter((name) => (CALLS as readonly string[]).includes(name.trim()));
+    return wanted.length === 0 ? "" : `export {${wanted.join(",")}} from ${from};`;
+  });
 }
 
 async function compile(level: string, mutations: readonly Mutation[]): Promise<string> {
@@ -57,7 +107,7 @@ async function compile(level: string, mutations: readonly Mutation[]): Promise<s
       ...["--enable", "threads", "--enable", "simd", level, "--noExportMemory"],
     ],
     {
-      readFile: (name) => readSource(name, [SPIN, ...mutations]),
+      readFile: (name) => readSource(name, mutations),
       writeFile: (_name, contents) => {
         if (typeof contents === "string") wat = contents;
       },
@@ -69,10 +119,10 @@ async function compile(level: string, mutations: readonly Mutation[]): Promise<s
 }
 
 /** Kinds of access, as the monitor takes them. */
-const READ = 1;
-const WRITE = 2;
-const ATOMIC = 4;
-const NOTIFY = 8;
+export const READ = 1;
+export const WRITE = 2;
+export const ATOMIC = 4;
+export const NOTIFY = 8;
 
 const ACCESS =
   /^(i32|i64|f64|v128)\.(atomic\.)?(load|store|rmw)(8|16|32)?(?:\.(add|sub|and|or|xor|xchg|cmpxchg))?(?:_[su])?((?: (?:offset|align)=\d+)*)$/;
@@ -171,7 +221,7 @@ const FEATURES: number =
   Features.BulkMemoryOpt |
   Features.SignExt;
 
-/** The core with these bugs seeded, instrumented. */
+/** The core, instrumented, with these bugs to choose from. */
 export async function buildCore(mutations: readonly Mutation[], level = "-O1"): Promise<WebAssembly.Module> {
   const module = binaryen.parseText(instrument(await compile(level, mutations)));
   try {

@@ -57,7 +57,9 @@ import {
   THREAD_STARTING,
 } from "../../src/layout.js";
 import { type Capacities, layOut } from "../../src/regions.js";
+import { ATOMIC, type CALLS, READ, WRITE } from "./schedule-build.js";
 import {
+  DEATH,
   EXTRA_AT,
   GUESS,
   MONITORED_PAGES,
@@ -66,6 +68,7 @@ import {
   POINT,
   STACK_BYTES,
   STATE,
+  SWITCH,
   stackOf,
   THREADS,
 } from "./schedule-monitor.js";
@@ -90,13 +93,18 @@ interface Suspendable {
   asyncify_stop_rewind(): void;
 }
 
-export type Call = Exclude<keyof Core, "memory">;
+export type Call = (typeof CALLS)[number] & keyof Core;
 
 /** One thing that a logical thread does. */
 export type Step =
   | { readonly kind: "call"; readonly name: Call; readonly args: readonly number[] }
   /** An access to a byte of a frame by JavaScript, between beginUse() and endUse(). */
   | { readonly kind: "access"; readonly address: number; readonly writes: boolean }
+  /** An atomic load, or store, of a word by JavaScript. */
+  | { readonly kind: "load"; readonly address: number }
+  | { readonly kind: "store"; readonly address: number; readonly value: number }
+  /** Atomics.wait() or waitAsync(), without a limit of time. */
+  | { readonly kind: "sleep"; readonly address: number; readonly word: number }
   /** Nothing to do until some other thread has got on. */
   | { readonly kind: "wait" };
 
@@ -114,7 +122,7 @@ export class LogicalThread {
   state: State = "unborn";
   /** What its program has noted. */
   results: (number | string)[] = [];
-  /** The lock on which it sleeps. */
+  /** The word on which it sleeps. */
   sleepsOn = 0;
   /** How far the others had got when it began its last call. */
   seen = 0;
@@ -141,6 +149,13 @@ export class LogicalThread {
     this.#pausing = 0;
     this.#steps = 0;
     this.seen = this.machine.progress;
+  }
+
+  /** What it does, for people. */
+  get doing(): string {
+    const step = this.#step;
+    if (step === undefined) return "nothing";
+    return step.kind === "call" ? `${step.name}(${step.args.join(", ")})` : step.kind;
   }
 
   /** Whether it is in the middle of a call. */
@@ -212,7 +227,7 @@ export class LogicalThread {
       }
     } else {
       this.#pausing = 1;
-      const verdict = this.machine.decide(this, 1);
+      const verdict = this.machine.decide(this, SWITCH);
       if (verdict !== undefined) {
         this.#leave();
         return 0;
@@ -223,11 +238,15 @@ export class LogicalThread {
       return 1;
     }
     this.#pausing = 2;
-    this.state = this.machine.decide(this, 2) === "die" ? "dead" : "asleep";
-    this.sleepsOn = lock;
-    this.machine.sleepers.push(this);
+    this.#fallAsleep(lock);
     this.#leave();
     return 0;
+  }
+
+  #fallAsleep(at: number): void {
+    this.state = this.machine.decide(this, DEATH) === "die" ? "dead" : "asleep";
+    this.sleepsOn = at;
+    this.machine.sleepers.push(this);
   }
 
   /** Runs until it stops for some reason. */
@@ -254,14 +273,27 @@ export class LogicalThread {
           this.state = "waiting";
           return;
         }
-        const verdict = machine.decideBetween(this, step.kind === "access");
+        const verdict = machine.decideBetween(this, step.kind !== "call");
         if (verdict === "die") this.state = "dead";
         if (verdict !== undefined) return;
       }
       if (step.kind === "access") {
-        machine.monitor.record(step.address, 1, step.writes ? 2 : 1);
+        machine.monitor.record(step.address, 1, step.writes ? WRITE : READ);
         if (step.writes) machine.bytes[step.address] = this.slot;
         answer = machine.bytes[step.address] as number;
+      } else if (step.kind === "load") {
+        machine.monitor.record(step.address, 4, ATOMIC | READ);
+        answer = machine.word(step.address);
+      } else if (step.kind === "store") {
+        machine.monitor.record(step.address, 4, ATOMIC | WRITE);
+        machine.words[step.address >>> 2] = step.value;
+      } else if (step.kind === "sleep") {
+        machine.monitor.record(step.address, 4, ATOMIC | READ);
+        if (machine.word(step.address) === step.word) {
+          this.#step = undefined;
+          this.#fallAsleep(step.address);
+          return;
+        }
       } else if (step.kind === "call") {
         if (this.#isInside) {
           this.#isComingBack = true;
@@ -303,7 +335,7 @@ export class Machine {
   readonly monitor: Monitor;
   readonly cores: readonly Core[];
   readonly threads: readonly LogicalThread[];
-  /** Who sleeps on locks, in the order in which they fell asleep. */
+  /** Who sleeps, in the order in which they fell asleep. */
   sleepers: LogicalThread[] = [];
   /** Counts what may let somebody go on who waits for others. */
   progress = 0;
@@ -316,6 +348,7 @@ export class Machine {
     size: number,
     monitor: Monitor,
     module: WebAssembly.Module,
+    bug: number,
   ) {
     this.memory = memory;
     this.bytes = new Uint8Array(memory.buffer);
@@ -328,6 +361,7 @@ export class Machine {
       const env = {
         memory,
         thread: this.threadAt(thread.slot),
+        bug,
         stop: (answer: number): void => thread.stop(answer),
         pause: (lock: number, word: number): number => thread.pause(lock, word),
         notify: (at: number, count: number): number => this.#notify(at, count >>> 0),
@@ -336,7 +370,8 @@ export class Machine {
     });
   }
 
-  static async open(module: WebAssembly.Module): Promise<Machine> {
+  /** `bug`: the number of the seeded bug that is there. */
+  static async open(module: WebAssembly.Module, bug = 0): Promise<Machine> {
     const { words, bytes } = layOut(TINY);
     const memory = new WebAssembly.Memory({
       initial: MONITORED_PAGES,
@@ -345,7 +380,7 @@ export class Machine {
     });
     const header = new Uint32Array(memory.buffer);
     for (const [offset, value] of words) header[offset / 4] = value;
-    const machine = new Machine(memory, bytes, await openMonitor(memory), module);
+    const machine = new Machine(memory, bytes, await openMonitor(memory), module, bug);
     if (machine.cores[0]?.openTable() !== H_SUCCESS) throw new Error("the table does not open");
     return machine;
   }
@@ -421,7 +456,7 @@ export class Machine {
   }
 
   reset(): void {
-    this.monitor.restore(this.size);
+    this.monitor.restore();
     this.sleepers = [];
     this.progress = 0;
     this.isExitKnown = false;
@@ -507,12 +542,12 @@ export class Machine {
     const extra = (at * 4 - EXTRA_AT + 15) & ~15;
     for (; at * 4 < EXTRA_AT + extra; at++) words[at] = 0;
     const partitions = this.word(HEADER_PARTITIONS_AT);
-    return this.monitor.fingerprint(this.size, partitions, THREAD_LOG_TOP, extra, suspended);
+    return this.monitor.fingerprint(partitions, THREAD_LOG_TOP, extra, suspended);
   }
 
   /** A number for the state of the table, without the records of threads and without audit's own words. */
   digest(): bigint {
-    return this.monitor.digest(this.size, this.word(HEADER_THREADS_AT), this.word(HEADER_PARTITIONS_AT));
+    return this.monitor.digest(this.word(HEADER_THREADS_AT), this.word(HEADER_PARTITIONS_AT));
   }
 
   /** A frame by its byte offset. */

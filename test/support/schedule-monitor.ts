@@ -26,6 +26,7 @@ const VECTOR_AT = TAIL + 0x680000;
 const FORBIDDEN_AT = TAIL + 0x681000;
 /** Where the machine leaves what is not in memory, for fingerprint(). */
 export const EXTRA_AT: number = TAIL + 0x682000;
+const TOUCHED_AT = TAIL + 0x688000;
 export const STACK_BYTES = 0x10000;
 export const MONITORED_PAGES: number = (TAIL + 0x690000) / 0x10000;
 
@@ -50,9 +51,17 @@ const VECTOR: usize = ${VECTOR_AT};
 const FORBIDDEN: usize = ${FORBIDDEN_AT};
 const EXTRA: usize = ${EXTRA_AT};
 const STACKS: usize = ${STACKS_AT};
+const TAIL: u32 = ${TAIL};
+
+/** Blocks of 256 bytes that were written since restore(): a flag each, the list of them, and what each is as saved. */
+const TOUCHED: usize = ${TOUCHED_AT};
+const TOUCHED_LIST: usize = TOUCHED + 0x400;
+const SAVED_HASH: usize = TOUCHED + 0x1000;
+let touched: u32 = 0;
 
 let on: bool = false;
 let mortal: bool = false;
+let flexible: bool = false;
 let racing: bool = false;
 let me: u32 = 0;
 let own: usize = 0;
@@ -64,7 +73,8 @@ let framesAt: usize = 0;
 let frameMapAt: usize = 0;
 let lockCount: u32 = 0;
 let deadMask: u32 = 0;
-let bufferedAt: usize = 0;
+let stoppedAt: u32 = 0;
+let stoppedKind: u32 = 0;
 
 // The first trouble of a schedule: what, where, who, with whom.
 let trouble: u32 = 0;
@@ -85,24 +95,59 @@ export function setClass(address: u32, bits: u32): void { store<u8>(CLASS + (add
 export function run(thread: u32): void { me = thread; own = threads + thread * threadBytes; }
 export function setOn(value: bool): void { on = value; }
 export function setMortal(value: bool): void { mortal = value; }
+export function setFlexible(value: bool): void { flexible = value; }
 export function setRacing(value: bool): void { racing = value; }
 export function setDead(thread: u32): void { deadMask |= 1 << thread; }
 export function whatTrouble(): u32 { return trouble; }
 export function whereTrouble(): u32 { return troubleAt; }
 export function whoseTrouble(): u32 { return troubleThread; }
 export function withTrouble(): u32 { return troubleWith; }
-export function clearTrouble(): void { trouble = 0; }
+/** The access before which it was last asked whether to stop. */
+export function whereStopped(): u32 { return stoppedAt; }
+export function howStopped(): u32 { return stoppedKind; }
 
 function report(kind: u32, at: u32, other: u32): void {
   if (trouble != 0) return;
   trouble = kind; troubleAt = at; troubleThread = me; troubleWith = other;
 }
 
-/** The table as it stands is what restore() brings back. */
-export function save(bytes: u32): void { memory.copy(SAVED, 0, bytes); }
+function touch(at: u32, bytes: u32): void {
+  for (let block = at >> 8; block <= (at + bytes - 1) >> 8; block++) {
+    if (block >= TAIL >> 8 || load<u8>(TOUCHED + block) != 0) continue;
+    store<u8>(TOUCHED + block, 1);
+    store<u16>(TOUCHED_LIST + (touched++ << 1), block);
+  }
+}
 
-export function restore(bytes: u32): void {
-  memory.copy(0, SAVED, bytes);
+function hash(block: u32): u64 {
+  let a: u64 = 0x9e3779b97f4a7c15 ^ block;
+  let b: u64 = 0xc2b2ae3d27d4eb4f + block;
+  const end = <usize>((block + 1) << 8);
+  for (let at = <usize>(block << 8); at < end; at += 16) {
+    a = (a ^ load<u64>(at)) * 0xff51afd7ed558ccd;
+    b = (b ^ load<u64>(at, 8)) * 0xc4ceb9fe1a85ec53;
+    a ^= a >> 29;
+    b ^= b >> 31;
+  }
+  a = (a ^ (b << 1)) * 0x9e3779b97f4a7c15;
+  return a ^ (a >> 32);
+}
+
+/** The table as it stands is what restore() brings back. */
+export function save(bytes: u32): void {
+  memory.copy(SAVED, 0, bytes);
+  for (let block: u32 = 0; block < bytes >> 8; block++) store<u64>(SAVED_HASH + (block << 3), hash(block));
+  memory.fill(TOUCHED, 0, 0x400);
+  touched = 0;
+}
+
+export function restore(): void {
+  for (let i: u32 = 0; i < touched; i++) {
+    const block = <u32>load<u16>(TOUCHED_LIST + (i << 1));
+    memory.copy(block << 8, SAVED + (block << 8), 256);
+    store<u8>(TOUCHED + block, 0);
+  }
+  touched = 0;
   memory.fill(FORBIDDEN, 0, 256);
   deadMask = 0;
   trouble = 0;
@@ -113,18 +158,17 @@ export function restore(bytes: u32): void {
     for (let u: usize = 0; u < 4; u++) store<u32>(VECTOR + (t << 4) + (u << 2), t == u ? most + 1 : most);
 }
 
-/** A number for the state of the table without the records of threads. */
-export function digest(bytes: u32, skipFrom: u32, skipTo: u32): u64 {
-  let a: u64 = 0x9e3779b97f4a7c15;
-  let b: u64 = 0xc2b2ae3d27d4eb4f;
-  for (let at: usize = 0; at < bytes; at += 16) {
-    if (at == skipFrom) at = skipTo;
-    a = (a ^ load<u64>(at)) * 0xff51afd7ed558ccd;
-    b = (b ^ load<u64>(at, 8)) * 0xc4ceb9fe1a85ec53;
-    a ^= a >> 29;
-    b ^= b >> 31;
+/**
+ * A number for the state of the table without the records of threads, which stand between these two: the sum over all
+ * blocks of what each of them adds, as far as it is not what it was when it was saved.
+ */
+export function digest(skipFrom: u32, skipTo: u32): u64 {
+  let sum: u64 = 0;
+  for (let i: u32 = 0; i < touched; i++) {
+    const block = <u32>load<u16>(TOUCHED_LIST + (i << 1));
+    if (block < skipFrom >> 8 || block >= skipTo >> 8) sum += hash(block) - load<u64>(SAVED_HASH + (block << 3));
   }
-  return a ^ (b << 1);
+  return sum;
 }
 
 let a: u64 = 0;
@@ -142,10 +186,9 @@ function mix(from: usize, to: usize): void {
  * A number for all that decides how the threads go on: the table, the records of threads as far as they mean anything, the
  * calls that threads have left for a while, and what the machine left in EXTRA. No thread is inside a call now.
  */
-export function fingerprint(bytes: u32, partitionsAt: u32, logTopAt: u32, extra: u32, suspended: u32): u64 {
-  a = 0x9e3779b97f4a7c15;
+export function fingerprint(partitionsAt: u32, logTopAt: u32, extra: u32, suspended: u32): u64 {
+  a = 0x9e3779b97f4a7c15 ^ digest(<u32>threads, partitionsAt);
   b = 0xc2b2ae3d27d4eb4f;
-  mix(0, threads);
   for (let t: u32 = 0; t < 4; t++) {
     const thread = threads + t * threadBytes;
     const isReaped = ((deadMask >> t) & 1) != 0 && load<u32>(thread) == 0;
@@ -159,7 +202,6 @@ export function fingerprint(bytes: u32, partitionsAt: u32, logTopAt: u32, extra:
       mix(stack, top);
     }
   }
-  mix(partitionsAt, bytes);
   mix(FORBIDDEN, FORBIDDEN + 64);
   store<u64>(EXTRA + extra, 0);
   store<u64>(EXTRA + extra, 0, 8);
@@ -197,25 +239,33 @@ function isOwn(at: u32): bool {
 }
 
 /**
- * Before an access: may the schedule change here (1), may the thread die here (2)? A death before a read leaves what a
- * death before the next write leaves; one before a note is as good as one before the top of the notes moves.
+ * Before an access: may the schedule change here (1), may the thread die here (2)? The first is only asked while preemptions
+ * are left. A death before a read leaves what a death before the next write leaves. One before a note is as good as one
+ * before the top of the notes moves, and so is one before a store to a word that is not in dispute: nobody sees the word
+ * until the call is mended.
  */
 export function point(at: u32, bytes: u32, kind: u32): u32 {
   if (!on) return 0;
+  stoppedAt = at;
+  stoppedKind = kind;
   const writes = (kind & 10) != 0;
-  if (isOwn(at)) return mortal && writes && at - <u32>own < logAt ? 2 : 0;
-  let answer: u32 = mortal && writes ? 2 : 0;
-  if (kind == 8) return answer | 1;
+  const death: u32 = mortal && writes ? 2 : 0;
+  if (isOwn(at)) return at - <u32>own < logAt ? death : 0;
+  if (!flexible && death == 0) return 0;
+  const answer: u32 = death | (flexible ? 1 : 0);
+  if (kind == 8) return answer;
+  if (at >= <u32>framesAt) return bytes != 0 ? answer : 0;
   const last = (at + bytes - 1) >> 2;
-  if (at >= <u32>framesAt) return bytes != 0 ? answer | 1 : answer;
   for (let word = at >> 2; word <= last; word++) {
-    if ((load<u8>(CLASS + word) & 1) != 0) return answer | 1;
+    if ((load<u8>(CLASS + word) & 1) != 0) return answer;
   }
-  return answer;
+  return 0;
 }
 
 export function record(at: u32, bytes: u32, kind: u32): void {
-  if (!on || bytes == 0 || isOwn(at)) return;
+  if (bytes == 0) return;
+  if ((kind & 2) != 0) touch(at, bytes);
+  if (!on || isOwn(at)) return;
   if (at >= <u32>framesAt) { data(at); return; }
   const held = lockset() | 0x80;
   const last = (at + bytes - 1) >> 2;
@@ -329,17 +379,19 @@ export interface Monitor {
   run(thread: number): void;
   setOn(value: boolean): void;
   setMortal(value: boolean): void;
+  setFlexible(value: boolean): void;
   setRacing(value: boolean): void;
   setDead(thread: number): void;
   whatTrouble(): number;
   whereTrouble(): number;
   whoseTrouble(): number;
   withTrouble(): number;
-  clearTrouble(): void;
+  whereStopped(): number;
+  howStopped(): number;
   save(bytes: number): void;
-  restore(bytes: number): void;
-  digest(bytes: number, skipFrom: number, skipTo: number): bigint;
-  fingerprint(bytes: number, partitions: number, logTop: number, extra: number, suspended: number): bigint;
+  restore(): void;
+  digest(skipFrom: number, skipTo: number): bigint;
+  fingerprint(partitions: number, logTop: number, extra: number, suspended: number): bigint;
   happensBefore(first: number, second: number): void;
   point(at: number, bytes: number, kind: number): number;
   record(at: number, bytes: number, kind: number): void;
