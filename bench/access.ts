@@ -11,26 +11,26 @@ type Mode = "read" | "write" | "view";
 const PLACES = 64;
 const MARGIN = 16384;
 
-const CHECKED: Target = {
+export const CHECKED: Target = {
   text: "30 ns + 1.1 x native",
   reach: ({ native }) => (native === undefined ? undefined : 30 + 1.1 * native),
   aim: ({ native }) => (native === undefined ? undefined : 15 + native),
 };
 
-interface Size {
+export interface Size {
   readonly mode: Mode;
   readonly bytes: number;
   /** Whether the pages lie apart in physical memory, in reverse. */
   readonly isScattered: boolean;
 }
 
-interface Data {
+export interface Data {
   readonly memory: Uint8Array;
   readonly buffer: Uint8Array;
   readonly places: readonly number[];
 }
 
-function makeData(bytes: number, seed: number): Data {
+export function makeData(bytes: number, seed: number): Data {
   const random = new Random(seed);
   const memory = Uint8Array.from({ length: bytes + MARGIN }, () => random.next());
   const buffer = Uint8Array.from({ length: bytes }, () => random.next());
@@ -48,12 +48,16 @@ function describe(memory: Uint8Array, buffer: Uint8Array): string {
 }
 
 /** A partition with memory of its own, or that of a server whose pages it has accepted last first. */
-function openMemory(size: Size): { table: ResourceTable; partition: Partition } {
+export function openMemory(
+  size: Size,
+  module?: WebAssembly.Module,
+): { table: ResourceTable; partition: Partition } {
   const pages = Math.ceil((size.bytes + MARGIN) / PAGE_BYTES);
   const table = ResourceTable.create({
     memory: pages * PAGE_BYTES,
     partitions: 2,
     grants: pages + 16,
+    ...(module === undefined ? {} : { module }),
   });
   const server = table.createPartition({ name: "server", memory: pages * PAGE_BYTES });
   if (!size.isScattered) return { table, partition: server };
@@ -67,7 +71,12 @@ function openMemory(size: Size): { table: ResourceTable; partition: Partition } 
   return { table, partition: client };
 }
 
-function ours(partition: Partition, { memory, buffer: original, places }: Data, size: Size): Contender {
+/** Through a partition. */
+export function checked(
+  partition: Partition,
+  { memory, buffer: original, places }: Data,
+  size: Size,
+): Contender {
   partition.write(0, memory);
   const buffer = original.slice();
   const loops: Record<Mode, () => void> = {
@@ -103,7 +112,7 @@ function contender({ bytes }: Size, loop: () => void, result: () => string): Con
 }
 
 /** The same with typed arrays, without any check. */
-function plain(data: Data, size: Size): Contender {
+export function plain(data: Data, size: Size): Contender {
   const memory = data.memory.slice();
   const buffer = data.buffer.slice();
   const { bytes } = size;
@@ -133,7 +142,7 @@ async function openStage(name: string, size: Size, { seed, native }: Context): P
     ways: [
       {
         what: name,
-        contender: ours(partition, data, size),
+        contender: checked(partition, data, size),
         ...(mode === "view" ? {} : { target: CHECKED }),
       },
     ],

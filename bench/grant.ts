@@ -3,8 +3,8 @@
  * it, grants the same pages again and accepts. Through objects, raw, and in batches of raw requests.
  */
 import type { Hcalls, RequestBatch } from "../src/hcall.js";
-import type { Mapping } from "../src/index.js";
 import { H_PARAMETER, PAGE_BYTES, TYPE_MEMORY } from "../src/layout.js";
+import { type Cycles, cyclesOfCalls, cyclesOfObjects, fill, type Size } from "./cycles.js";
 import { MapTable, type RawCalls } from "./map-table.js";
 import { inBlocks } from "./measure.js";
 import { Random } from "./random.js";
@@ -21,21 +21,11 @@ import { clientOf, joinFirst, must, openWorld, type World } from "./worlds.js";
 /** Cycles of one block; divides the numbers of live grants. */
 const BLOCK = 250;
 
-/** What is granted: `live` ranges of `pages` pages each. */
-interface Size {
-  readonly live: number;
-  readonly pages: number;
-  readonly seed: number;
-}
-
-/** One implementation: `cycles` does the cycles of the given grants, and adds the addresses up. */
-interface Cycler {
+/** One implementation. */
+interface Cycler extends Cycles {
   readonly calls: RawCalls;
   readonly server: number;
   readonly client: number;
-  cycles(order: Uint32Array, from: number, count: number): number;
-  /** The cookie of grant k now. */
-  cookie(k: number): number;
 }
 
 function contender(cycler: Cycler, usage: () => readonly [number, number], size: Size): Contender {
@@ -68,20 +58,10 @@ function contender(cycler: Cycler, usage: () => readonly [number, number], size:
   };
 }
 
-/** Grants and accepts everything once. */
-function fill(calls: RawCalls, server: number, client: number, unit: number, size: Size): Float64Array {
-  const length = size.pages * PAGE_BYTES;
-  return Float64Array.from({ length: size.live }, (_, k) => {
-    must(calls.grantLogical(server, TYPE_MEMORY, 0, k * length, length, unit));
-    const cookie = calls.r4;
-    must(calls.acceptLogical(client, cookie));
-    return cookie;
-  });
-}
-
 // ---------------------------------------------------------------- ours
 
-function open(size: Size): World {
+/** @param module another core than the package's own. */
+export function openGrants(size: Size, module?: WebAssembly.Module): World {
   const pages = size.live * size.pages;
   return openWorld({
     serverPages: pages,
@@ -89,6 +69,7 @@ function open(size: Size): World {
     spacePages: pages * 2,
     partitions: 2,
     stagingPages: 16,
+    ...(module === undefined ? {} : { module }),
   });
 }
 
@@ -102,57 +83,16 @@ function usageOf(world: World): () => readonly [number, number] {
 function throughObjects(world: World, size: Size): Contender {
   const { server, h } = world;
   const client = clientOf(world);
-  const to = joinFirst(world);
-  const length = size.pages * PAGE_BYTES;
-  const mappings: Mapping[] = Array.from({ length: size.live }, (_, k) =>
-    client.accept(server.grant({ to, address: k * length, length })),
-  );
-  const cycles = (order: Uint32Array, from: number, count: number): number => {
-    let sum = 0;
-    for (let i = from; i < from + count; i++) {
-      const k = order[i] as number;
-      const old = mappings[k] as Mapping;
-      old.return();
-      server.rescind(old.cookie);
-      const mapping = client.accept(server.grant({ to, address: k * length, length }));
-      mappings[k] = mapping;
-      sum += mapping.address;
-    }
-    return sum;
-  };
-  const cookie = (k: number): number => (mappings[k] as Mapping).cookie;
-  return contender(
-    { calls: h, server: server.lpid, client: client.lpid, cycles, cookie },
-    usageOf(world),
-    size,
-  );
+  const cycles = cyclesOfObjects(server, client, joinFirst(world), size);
+  return contender({ calls: h, server: server.lpid, client: client.lpid, ...cycles }, usageOf(world), size);
 }
 
-function throughRaw(world: World, size: Size): Contender {
-  const h: Hcalls = world.h;
+export function throughRaw(world: World, size: Size): Contender {
+  const { h } = world;
   const server = world.server.lpid;
   const client = clientOf(world).lpid;
-  const unit = joinFirst(world).unitAddress;
-  const length = size.pages * PAGE_BYTES;
-  const cookies = fill(h, server, client, unit, size);
-  const cycles = (order: Uint32Array, from: number, count: number): number => {
-    let sum = 0;
-    let status = 0;
-    for (let i = from; i < from + count; i++) {
-      const k = order[i] as number;
-      status |= h.returnLogical(client, cookies[k] as number);
-      status |= h.rescindLogical(server, 0, cookies[k] as number);
-      status |= h.grantLogical(server, TYPE_MEMORY, 0, k * length, length, unit);
-      const cookie = h.r4;
-      status |= h.acceptLogical(client, cookie);
-      cookies[k] = cookie;
-      sum += h.r4;
-    }
-    must(status);
-    return sum;
-  };
-  const cookie = (k: number): number => cookies[k] as number;
-  return contender({ calls: h, server, client, cycles, cookie }, usageOf(world), size);
+  const cycles = cyclesOfCalls(h, server, client, joinFirst(world).unitAddress, size);
+  return contender({ calls: h, server, client, ...cycles }, usageOf(world), size);
 }
 
 /**
@@ -237,7 +177,7 @@ interface Targets {
 }
 
 async function openStage(name: string, size: Size, targets: Targets, { native }: Context): Promise<Stage> {
-  const worlds = [open(size), open(size), open(size)] as const;
+  const worlds = [openGrants(size), openGrants(size), openGrants(size)] as const;
   const nativeContender = await native?.setUp("grant", size.live, size.pages, size.seed);
   return {
     ways: [

@@ -2,9 +2,10 @@
  * Suite recovery: a partition with many grants fails. A dead client holds mappings of a server's page, which are returned
  * on its behalf; a dead server has granted, which is rescinded by force. From fail() until recovered() resolves.
  */
+import type { Partition, ResourceTable } from "../src/index.js";
 import { H_PARAMETER, PAGE_BYTES, TYPE_MEMORY } from "../src/layout.js";
 import { MapTable, type RawCalls } from "./map-table.js";
-import { inAsyncRuns, inRuns, watchTurns } from "./measure.js";
+import { inAsyncRuns, inRuns, type Timed, watchTurns } from "./measure.js";
 import { Random } from "./random.js";
 import { type Contender, type Context, type Scenario, type Stage, timesNative } from "./suite.js";
 import { clientOf, joinFirst, must, openWorld, type World } from "./worlds.js";
@@ -16,7 +17,24 @@ const MAP_GRANTS_MAX = 100_000;
 /** Of the server, so that freeing its memory costs nothing beside the grants. */
 const SERVER_PAGES = 16;
 
-interface Size {
+/** How the partition dies. */
+export interface Death {
+  /** Before each death, while it does not count. */
+  prepare(table: ResourceTable, partition: Partition): Promise<void>;
+  /** Resolves when the partition is recovered, with what counts. */
+  happen(table: ResourceTable, partition: Partition): Promise<Required<Timed>>;
+}
+
+const BY_CALL: Death = {
+  prepare: async () => {},
+  happen: (table, partition) =>
+    watchTurns(() => {
+      table.fail(partition);
+      return table.recovered(partition);
+    }),
+};
+
+export interface Size {
   readonly role: Role;
   readonly isScattered: boolean;
   readonly grants: number;
@@ -82,28 +100,26 @@ class Holdings {
   }
 }
 
-function ours(world: World, size: Size): Contender {
+function ours(world: World, size: Size, death: Death): Contender {
   const { table, h, server } = world;
   const client = clientOf(world);
   const dead = size.role === "client" ? client : server;
   const holdings = new Holdings(h, server.lpid, client.lpid, size);
-  const fail = (): ReturnType<typeof watchTurns> =>
-    watchTurns(() => {
-      table.fail(dead);
-      return table.recovered(dead);
-    });
-  const start = (): void => holdings.build(joinFirst(world).unitAddress);
+  const start = async (): Promise<void> => {
+    holdings.build(joinFirst(world).unitAddress);
+    await death.prepare(table, dead);
+  };
   return {
     measure: inAsyncRuns(size.grants, async () => {
-      start();
-      const timed = await fail();
+      await start();
+      const timed = await death.happen(table, dead);
       holdings.clear();
       table.restart(dead);
       return timed;
     }),
     check: async () => {
-      start();
-      await fail();
+      await start();
+      await death.happen(table, dead);
       const { pagesMapped, grantsIn, rescinded } = client.usage();
       const { grantsOut } = server.usage();
       holdings.clear();
@@ -142,7 +158,12 @@ function withMap(size: Size): Contender {
   };
 }
 
-async function openStage(name: string, size: Size, { native }: Context): Promise<Stage> {
+export async function openRecovery(
+  name: string,
+  size: Size,
+  { native }: Context,
+  death: Death = BY_CALL,
+): Promise<Stage> {
   const world = openWorld({
     serverPages: SERVER_PAGES,
     grants: size.grants + 16,
@@ -152,7 +173,7 @@ async function openStage(name: string, size: Size, { native }: Context): Promise
   const { role, isScattered, grants, seed } = size;
   const nativeContender = await native?.setUp("recovery", role, isScattered ? 1 : 0, grants, seed);
   return {
-    ways: [{ what: name, contender: ours(world, size), target: timesNative(2, 1.2, 1) }],
+    ways: [{ what: name, contender: ours(world, size, death), target: timesNative(2, 1.2, 1) }],
     baselines: {
       ...(nativeContender === undefined ? {} : { native: nativeContender }),
       ...(grants <= MAP_GRANTS_MAX ? { map: withMap(size) } : {}),
@@ -184,7 +205,7 @@ export function recoveryScenarios(quick: boolean): readonly Scenario[] {
     return {
       name,
       ...(grants > MAP_GRANTS_MAX ? { repetitionsMax: 5 } : {}),
-      open: (context) => openStage(name, { role, isScattered, grants, seed: context.seed }, context),
+      open: (context) => openRecovery(name, { role, isScattered, grants, seed: context.seed }, context),
     };
   });
 }

@@ -3,7 +3,10 @@
  * the median of the repetitions, so that a disturbance of the machine falls on all and decides nothing.
  */
 import { accessScenarios } from "./access.js";
+import { contentionScenarios } from "./contention.js";
+import { deathScenarios } from "./death.js";
 import { grantScenarios } from "./grant.js";
+import { handoffScenarios } from "./handoff.js";
 import { describeMachine, type Machine } from "./machine.js";
 import { Native } from "./native.js";
 import { recoveryScenarios } from "./recovery.js";
@@ -44,6 +47,8 @@ export interface Row {
   readonly baselines: BaselineTimes;
   /** Our time by each baseline's. */
   readonly ratios: BaselineTimes;
+  /** The baseline whose ratio says most. */
+  readonly versus: BaselineName;
   readonly longestMs?: number;
   readonly target?: RowTarget;
   /** Nanoseconds of every repetition. */
@@ -67,6 +72,8 @@ export interface Report {
   readonly nativeMissing: string | null;
   readonly options: Pick<RunOptions, "suites" | "quick" | "timeMs" | "repetitions" | "seed">;
   readonly rows: readonly Row[];
+  /** Scenarios that could not be prepared here, and why. */
+  readonly leftOut: readonly string[];
   /** Results that differ, and broken invariants: the run has failed if there are any. */
   readonly wrong: readonly string[];
   readonly isComplete: boolean;
@@ -78,6 +85,9 @@ const SCENARIOS: Readonly<Record<SuiteName, (quick: boolean) => readonly Scenari
   tree: treeScenarios,
   recovery: recoveryScenarios,
   access: accessScenarios,
+  contention: contentionScenarios,
+  handoff: handoffScenarios,
+  death: deathScenarios,
 };
 
 function median(numbers: readonly number[]): number {
@@ -129,6 +139,7 @@ function toRow(suite: SuiteName, way: Way, entrants: readonly Entrant[]): Row {
     ns,
     baselines,
     ratios,
+    versus: way.versus ?? "native",
     ...(longestMs === undefined ? {} : { longestMs }),
     ...(target === undefined ? {} : { target }),
     samples,
@@ -190,7 +201,7 @@ export async function runBenchmark(options: RunOptions): Promise<Report> {
   const { suites, quick, timeMs, repetitions, seed, signal } = options;
   const machine = describeMachine();
   const native = await Native.open(signal);
-  const context: Context = { seed, native: native instanceof Native ? native : undefined };
+  const context: Context = { seed, native: native instanceof Native ? native : undefined, signal };
   const scenarios = suites.flatMap((suite) =>
     SCENARIOS[suite](quick).map((scenario) => ({
       suite,
@@ -200,6 +211,7 @@ export async function runBenchmark(options: RunOptions): Promise<Report> {
   );
   const total = scenarios.reduce((sum, { times }) => sum + times + 1, 0);
   const rows: Row[] = [];
+  const leftOut: string[] = [];
   const wrong: string[] = [];
   let done = 0;
   try {
@@ -208,6 +220,11 @@ export async function runBenchmark(options: RunOptions): Promise<Report> {
       const name = `${suite}: ${scenario.name}`;
       options.onProgress?.(done, total, name);
       const stage = await scenario.open(context);
+      if (typeof stage === "string") {
+        leftOut.push(`${name}: ${stage}`);
+        done += times + 1;
+        continue;
+      }
       try {
         const step = (): void => options.onProgress?.(++done, total, name);
         rows.push(...(await runStage(suite, name, stage, times, options, wrong, step)));
@@ -224,6 +241,7 @@ export async function runBenchmark(options: RunOptions): Promise<Report> {
     nativeMissing: native instanceof Native ? null : native,
     options: { suites, quick, timeMs, repetitions, seed },
     rows,
+    leftOut,
     wrong,
     isComplete: signal?.aborted !== true,
   };

@@ -1,7 +1,16 @@
 /** What a benchmark is made of: suites of scenarios, each with our own ways to do it and baselines to compare with. */
 import type { Native } from "./native.js";
 
-export const SUITE_NAMES = ["translate", "grant", "tree", "recovery", "access"] as const;
+export const SUITE_NAMES = [
+  "translate",
+  "grant",
+  "tree",
+  "recovery",
+  "access",
+  "contention",
+  "handoff",
+  "death",
+] as const;
 export type SuiteName = (typeof SUITE_NAMES)[number];
 
 /** One measurement. */
@@ -20,8 +29,26 @@ export interface Contender {
   check(): Promise<string>;
 }
 
-export const BASELINES = ["native", "typed", "map", "copy"] as const;
-/** C at -O3; typed arrays in JavaScript; a Map of objects; Uint8Array.set() without any check. */
+/**
+ * native: C at -O3; typed: typed arrays in JavaScript; map: a Map of objects; copy: Uint8Array.set() without any check.
+ * bare: the core without locks, undo log and epochs; alone: one worker instead of two.
+ * ring, spin: a hand-written ring in a SharedArrayBuffer whose ends sleep, or spin first; transfer, clone: postMessage().
+ * flag: a hand-written flag that readers look at; idle: the same while nobody reads.
+ */
+export const BASELINES = [
+  "native",
+  "typed",
+  "map",
+  "copy",
+  "bare",
+  "alone",
+  "ring",
+  "spin",
+  "transfer",
+  "clone",
+  "flag",
+  "idle",
+] as const;
 export type BaselineName = (typeof BASELINES)[number];
 /** Nanoseconds of the baselines that were measured. */
 export type BaselineTimes = Readonly<Partial<Record<BaselineName, number>>>;
@@ -40,6 +67,8 @@ export interface Way {
   readonly what: string;
   readonly contender: Contender;
   readonly target?: Target;
+  /** The baseline that it is above all compared with; native if left out. */
+  readonly versus?: BaselineName;
 }
 
 /** A scenario ready to run. */
@@ -56,13 +85,16 @@ export interface Context {
   readonly seed: number;
   /** Not there without a C compiler. */
   readonly native: Native | undefined;
+  /** Ends what takes long to prepare. */
+  readonly signal: AbortSignal | undefined;
 }
 
 export interface Scenario {
   readonly name: string;
   /** Fewer repetitions than asked for, where one takes seconds to prepare. */
   readonly repetitionsMax?: number;
-  open(context: Context): Promise<Stage>;
+  /** @returns why it must be left out, if something that it needs is not there. */
+  open(context: Context): Promise<Stage | string>;
 }
 
 /** `reach` times native, at best `aim` times. */
@@ -72,5 +104,16 @@ export function timesNative(reach: number, aim: number, longestMs?: number): Tar
     reach: ({ native }) => (native === undefined ? undefined : native * reach),
     aim: ({ native }) => (native === undefined ? undefined : native * aim),
     ...(longestMs === undefined ? {} : { longestMs }),
+  };
+}
+
+/** At most so many nanoseconds more than a baseline, at best `aim`. */
+export function plusNs(baseline: BaselineName, reach: number, aim?: number): Target {
+  const limit = (ns: number | undefined, { [baseline]: time }: BaselineTimes): number | undefined =>
+    ns === undefined || time === undefined ? undefined : time + ns;
+  return {
+    text: `${baseline} + ${reach} ns`,
+    reach: (times) => limit(reach, times),
+    aim: (times) => limit(aim, times),
   };
 }

@@ -18,6 +18,8 @@ export interface WorldOptions {
   readonly spacePages: number;
   readonly partitions: number;
   readonly stagingPages?: number;
+  /** Another core than the package's own. */
+  readonly module?: WebAssembly.Module;
 }
 
 /** A server whose pages are granted, and its clients. */
@@ -29,7 +31,7 @@ export interface World {
 }
 
 export function openWorld(options: WorldOptions): World {
-  const { serverPages, grants, spacePages, partitions, stagingPages = 1 } = options;
+  const { serverPages, grants, spacePages, partitions, stagingPages = 1, module } = options;
   const table = ResourceTable.create({
     memory: serverPages * PAGE_BYTES,
     partitions,
@@ -39,6 +41,7 @@ export function openWorld(options: WorldOptions): World {
     spaces: { mmio: PAGE_BYTES, dma: PAGE_BYTES, interrupt: 1, ipi: 1 },
     staging: stagingPages * PAGE_BYTES,
     gracePeriodMs: 0,
+    ...(module === undefined ? {} : { module }),
   });
   const server = table.createPartition({ name: "server", memory: serverPages * PAGE_BYTES });
   const clients = Array.from({ length: partitions - 1 }, (_, index) =>

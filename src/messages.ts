@@ -4,7 +4,9 @@
 import { HcallError } from "./errors.js";
 import type { Kernel } from "./kernel.js";
 import {
+  END_OPEN,
   END_QUEUE_PAGES,
+  END_STATE,
   H_LONG_BUSY_10_MSEC,
   H_NOT_FOUND,
   H_SUCCESS,
@@ -73,9 +75,23 @@ export class Messages {
     this.#page = page;
   }
 
+  /**
+   * A notice of the partner's failure comes only to who had a queue by then, one of its end is no failure: so the stream
+   * also ends when the adapter is closed, and what came before is taken.
+   */
+  #receive(): CrqEntry | undefined {
+    const entry = receiveEntry(this.#kernel, this.#lpid, this.#unit);
+    if (entry !== undefined || endWord(this.#kernel.memory, this.#unit % UNIT_SLOTS, END_STATE) === END_OPEN)
+      return entry;
+    // It may have closed between the two, after a last entry.
+    const last = receiveEntry(this.#kernel, this.#lpid, this.#unit);
+    if (last === undefined) this.stream.end();
+    return last;
+  }
+
   #take(): CrqEntry | undefined {
     try {
-      const entry = receiveEntry(this.#kernel, this.#lpid, this.#unit);
+      const entry = this.#receive();
       if (entry?.header === QUEUE_TRANSPORT && entry.format === TRANSPORT_FAILED)
         queueMicrotask(() => this.stream.end());
       return entry;

@@ -500,21 +500,43 @@ export class Partition {
 
   /** Its open virtual adapters: in a worker, how the partition learns whom it can grant to. */
   get adapters(): VirtualAdapter[] {
+    while (true) {
+      const adapters = this.#walkAdapters();
+      if (adapters !== undefined) return adapters;
+    }
+  }
+
+  /**
+   * Without the lock: an end may close and be another partition's while we look. It is taken for ours only if it is so
+   * after all of it was read. Who unlinks an end leads the link before it past it, and only then clears its own: what an
+   * end says of the next one is true if the link that led to the end still does.
+   * @returns undefined if the walk left the list.
+   */
+  #walkAdapters(): VirtualAdapter[] | undefined {
     const { memory, partitionOf } = this.#kernel;
     const adapters: VirtualAdapter[] = [];
-    // Without the lock: an end may close and be another partition's while we look. It is taken for ours only if it is so
-    // after all of it was read; and the list, which may lead us astray into another, is followed only so far.
-    let slot = partitionWord(memory, this.lpid, PARTITION_ENDS);
+    const first = (): number => partitionWord(memory, this.lpid, PARTITION_ENDS);
+    let link = first;
+    let slot = first();
     for (let left = memory.header(HEADER_ENDS_MAX); slot !== 0 && left > 0; left--) {
-      const unit = unitAddress(memory, slot);
-      const far = endWord(memory, slot, END_PARTNER);
+      const here = slot;
+      const unit = unitAddress(memory, here);
+      // Before and after: in between it cannot have left and come back without another generation.
+      const isListed = (): boolean => link() === here && unitAddress(memory, here) === unit;
+      if (!isListed()) return undefined;
+      const far = endWord(memory, here, END_PARTNER);
       const farUnit = unitAddress(memory, far);
       const partner = endWord(memory, far, END_OWNER);
-      const next = endWord(memory, slot, END_NEXT);
-      const isOpen = endWord(memory, slot, END_STATE) === END_OPEN && unitAddress(memory, slot) === unit;
-      if (isOpen && partner !== 0 && endWord(memory, slot, END_OWNER) === this.lpid) {
+      const next = endWord(memory, here, END_NEXT);
+      const isOpen = endWord(memory, here, END_STATE) === END_OPEN;
+      if (!isListed()) return undefined;
+      if (isOpen && partner !== 0)
         adapters.push(new VirtualAdapter(this, unit, partitionOf(partner), farUnit));
-      }
+      link = () => {
+        const after = endWord(memory, here, END_NEXT);
+        // A free end has a link too, into the list of those that are free.
+        return unitAddress(memory, here) === unit ? after : 0;
+      };
       slot = next;
     }
     return adapters;

@@ -38,13 +38,22 @@ interface Outcome {
 interface RunOptions {
   /** Where programs are looked for; as in this process if left out. */
   readonly path?: string;
+  readonly nodeOptions?: string;
   /** Called when it has begun to look for a compiler. */
   readonly begun?: (kill: (signal: NodeJS.Signals) => void) => void;
 }
 
 /** Runs the built command as a process of its own, with its temporary files in `folder`. */
-async function lpar(args: readonly string[], { path, begun }: RunOptions = {}): Promise<Outcome> {
-  const env = { ...process.env, TMPDIR: join(folder, "tmp"), ...(path === undefined ? {} : { PATH: path }) };
+async function lpar(
+  args: readonly string[],
+  { path, nodeOptions, begun }: RunOptions = {},
+): Promise<Outcome> {
+  const env = {
+    ...process.env,
+    TMPDIR: join(folder, "tmp"),
+    ...(path === undefined ? {} : { PATH: path }),
+    ...(nodeOptions === undefined ? {} : { NODE_OPTIONS: nodeOptions }),
+  };
   const child = spawn(process.execPath, [MAIN, ...args], { env, stdio: ["ignore", "pipe", "pipe"] });
   const exit = once(child, "exit") as Promise<[number | null]>;
   const outcome = Promise.all([exit, text(child.stdout), text(child.stderr)]);
@@ -66,6 +75,7 @@ async function fakeCompiler(script: string): Promise<string> {
 
 function expectSound(report: Report): void {
   expect(report.wrong).toEqual([]);
+  expect(new Set(report.rows.map(({ suite, what }) => `${suite} ${what}`)).size).toBe(report.rows.length);
   expect(report.isComplete).toBe(true);
   for (const row of report.rows) {
     const numbers = [row.ns, ...Object.values(row.baselines), ...Object.values(row.ratios)];
@@ -79,17 +89,66 @@ function expectSound(report: Report): void {
   }
 }
 
+/** Suites without worker threads; the other ones, with the baselines that each row must have. */
+const ALONE = ["translate", "grant", "tree", "recovery", "access"] as const;
+const HANDOFF = ["ring", "spin", "transfer", "clone"];
+const THREADED = {
+  contention: {
+    "one hypercall, locks and undo log": ["bare"],
+    "one hypercall, no thread has joined": ["bare"],
+    "read 64 B, epochs": ["bare"],
+    "read 4 KiB, epochs": ["bare"],
+    "two workers, unrelated grants, raw": ["alone"],
+    "two workers, unrelated grants, objects": ["alone"],
+    "two workers, the same partitions, raw": ["alone"],
+    "two workers, one grant, accept or return": ["alone"],
+    "read 64 B in a worker": ["native", "copy"],
+    "read 4 KiB in a worker": ["native", "copy"],
+  },
+  handoff: Object.fromEntries(
+    ["4 KiB", "64 KiB", "1 MiB"].flatMap((size) => [
+      [`${size}, grant each time`, HANDOFF],
+      [`${size}, grant each time, spinning`, HANDOFF],
+      [`${size}, standing grant`, HANDOFF],
+      [`${size}, standing grant, spinning`, HANDOFF],
+      [`${size}, grant each time, messages`, HANDOFF],
+    ]),
+  ),
+  death: {
+    "exit of a client with 10,000 grants": ["native", "map"],
+    "exit of a server with 10,000 grants": ["native", "map"],
+    ...Object.fromEntries(
+      ["1 reader", "2 readers"].flatMap((readers) =>
+        ["p50, raw", "p50, rescindForced()", "p99, raw", "p99, rescindForced()"].map((what) => [
+          `revoke from ${readers}, ${what}`,
+          ["flag", "idle"],
+        ]),
+      ),
+    ),
+  },
+} as const;
+
+/** Node options with which assemblyscript is as if it were not installed, in worker threads, too. */
+function withoutCompiler(): string {
+  const hook = `export async function resolve(name, context, next) {
+    if (name.startsWith("assemblyscript")) throw new Error("not installed");
+    return next(name, context);
+  }`;
+  const asUrl = (text: string): string => `data:text/javascript,${encodeURIComponent(text)}`;
+  const register = `import { register } from "node:module"; register(${JSON.stringify(asUrl(hook))});`;
+  return `--import=${asUrl(register)}`;
+}
+
 describe("lpar bench --quick", () => {
-  it("runs every suite, finds all results equal, and prints one JSON object and nothing else", async () => {
-    const { code, output, errors } = await lpar(["bench", "--quick", "--json", "--seed", "7"]);
+  it("runs the suites of one thread, finds all results equal, and prints one JSON object and nothing else", async () => {
+    const { code, output, errors } = await lpar(["bench", ...ALONE, "--quick", "--json", "--seed", "7"]);
     expect([code, errors]).toEqual([0, ""]);
     const report: Report = JSON.parse(output);
     expectSound(report);
-    expect(report.options).toMatchObject({ suites: SUITE_NAMES, quick: true, seed: 7 });
+    expect(report.options).toMatchObject({ suites: ALONE, quick: true, seed: 7 });
     expect(report.machine).toMatchObject({ node: process.versions.node, v8: process.versions.v8 });
     expect(report.machine.core).toMatch(/^[0-9a-f]{12}$/);
-    expect(new Set(report.rows.map(({ suite }) => suite))).toEqual(new Set(SUITE_NAMES));
-    expect(new Set(report.rows.map(({ suite, what }) => `${suite} ${what}`)).size).toBe(report.rows.length);
+    expect(new Set(report.rows.map(({ suite }) => suite))).toEqual(new Set(ALONE));
     const isNative = report.compiler !== null;
     for (const { suite, what, baselines, target } of report.rows) {
       const isView = what.startsWith("view()");
@@ -101,6 +160,46 @@ describe("lpar bench --quick", () => {
     }
     expect(await readdir(join(folder, "tmp"))).toEqual([]);
   }, 120_000);
+
+  it.each(Object.entries<Readonly<Record<string, readonly string[]>>>(THREADED))(
+    "runs the suite %s in worker threads, and reports each row with its baselines",
+    async (suite, rows) => {
+      const { code, output, errors } = await lpar(["bench", suite, "--quick", "--json", "--seed", "7"]);
+      expect([code, errors]).toEqual([0, ""]);
+      const report: Report = JSON.parse(output);
+      expectSound(report);
+      expect(report.leftOut).toEqual([]);
+      const hasNative = report.compiler !== null;
+      expect(
+        Object.fromEntries(report.rows.map(({ what, baselines }) => [what, Object.keys(baselines)])),
+      ).toEqual(
+        Object.fromEntries(
+          Object.entries(rows).map(([what, names]) => [
+            what,
+            names.filter((name: string) => hasNative || name !== "native"),
+          ]),
+        ),
+      );
+      for (const { what, versus, baselines, target } of report.rows) {
+        if (hasNative) expect(Object.keys(baselines), what).toContain(versus);
+        if (hasNative && target !== undefined) expect(target.reached, what).toBeTypeOf("boolean");
+      }
+    },
+    120_000,
+  );
+
+  it("leaves out what needs a build of the core where assemblyscript is not installed, and says why", async () => {
+    const { code, output, errors } = await lpar(["bench", "contention", "--quick"], {
+      nodeOptions: withoutCompiler(),
+    });
+    expect([code, errors]).toEqual([0, ""]);
+    expect(output).toMatch(/^left out: contention: one hypercall: assemblyscript is not installed$/m);
+    expect(output).not.toMatch(/^one hypercall/m);
+    expect(output).toMatch(/^contention +lpar .* ratio +target +reached$/m);
+    expect(output).toMatch(
+      /^two workers, unrelated grants, raw .* [\d.]+ alone +alone \/ 1\.7 +(yes|no \(time\))$/m,
+    );
+  }, 60_000);
 
   it("leaves the native rows out without a compiler, and says why", async () => {
     const { code, output, errors } = await lpar(["bench", "grant", "access", "--quick"], {
@@ -174,7 +273,10 @@ async function inProcess(args: readonly string[]): Promise<Outcome> {
 describe("lpar bench", () => {
   it("exits with 2 and one line for suites and options that cannot be", async () => {
     const wrong = [
-      [["nonsense"], 'there is no suite "nonsense"; the suites are translate, grant, tree, recovery, access'],
+      [
+        ["nonsense"],
+        'there is no suite "nonsense"; the suites are translate, grant, tree, recovery, access, contention, handoff, death',
+      ],
       [["grant", "tres"], 'there is no suite "tres"'],
       [["--time", "0"], '--time takes a number from 1 to 60000, but got "0"'],
       [["--time", "fast"], 'but got "fast"'],

@@ -376,8 +376,7 @@ describe("deaths", { timeout: 60_000 }, () => {
     const { table, server, client, handle, remote, adapter } = await spawnPair();
     const cookie = server.grant({ to: adapter, address: 0, length: PAGE });
     await remote.run(({ partition }, cookie) => partition.accept(cookie as Cookie), cookie);
-    remote.send(new Function("inside", `(${enterUse})(inside); (${freeze})()`) as never);
-    await sleep(100);
+    await stopInUse(remote);
     const rescinded = server.rescindForced(cookie);
     expect(await Promise.race([rescinded, sleep(100)])).toBeUndefined();
     void handle.worker.terminate();
@@ -564,11 +563,13 @@ describe("every wait is settled", { timeout: 30_000 }, () => {
       kept.cookie = partition.grant({ to: adapter, address: 0, length: 4096 });
       return kept.cookie;
     });
-    await remoteB.run(({ partition }, cookie) => partition.accept(cookie as Cookie), cookie);
-    remoteB.send(new Function("inside", `(${enterUse})(inside); (${freeze})()`) as never);
-    await sleep(100);
+    const address = await remoteB.run(
+      ({ partition }, cookie) => partition.accept(cookie as Cookie).address,
+      cookie,
+    );
+    await stopInUse(remoteB);
     const rescinded = a.run(({ partition, kept }) => partition.rescindForced(kept.cookie as Cookie));
-    await sleep(50);
+    await untilRescinded(client, address);
     void b.worker.terminate();
     expect(await within(rescinded, "rescindForced()")).toMatchObject({ waitedFor: [client.lpid] });
     await stopped({ table, client });
@@ -819,6 +820,26 @@ function enterUse({ layout, handle }: Inside): void {
   const words = new Uint32Array(handle.memory.buffer);
   const thread = (words[layout.HEADER_THREADS_AT / 4] ?? 0) + handle.slot * layout.THREAD_BYTES;
   Atomics.store(words, (thread + layout.THREAD_EPOCH) / 4, Atomics.load(words, layout.HEADER_EPOCH / 4));
+}
+
+/** The thread of a partition stops between the beginning and the end of a checked access. */
+async function stopInUse(remote: Remote): Promise<void> {
+  await remote.run(enterUse);
+  remote.send(freeze);
+}
+
+/** A forced rescind has begun to take what is at this address. */
+async function untilRescinded(partition: Partition, address: number): Promise<void> {
+  for (let turn = 0; turn < 1000; turn++) {
+    try {
+      partition.translate(address);
+    } catch (error) {
+      if (error instanceof HcallError && error.code === "H_RESCINDED") return;
+      throw error;
+    }
+    await sleep(2);
+  }
+  throw new Error("no rescind has begun");
 }
 
 /** Never comes back. */

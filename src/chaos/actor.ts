@@ -7,7 +7,7 @@ import { HcallError, LparError } from "../errors.js";
 import { PAGE_BYTES } from "../layout.js";
 import type { Cookie, Mapping, View } from "../mapping.js";
 import type { Partition } from "../partition.js";
-import { type Board, OPERATIONS } from "./board.js";
+import type { Board, Operation } from "./board.js";
 import { Mail, type Offer, RING_OF_RECEIVER, RING_OF_SENDER } from "./mail.js";
 import { Notices } from "./notices.js";
 import type { Random } from "./random.js";
@@ -39,17 +39,18 @@ const SERVED_MOST = 6;
 const HELD_MOST = 12;
 const RING_PAGES_MOST = 3;
 /** A forced rescind that takes longer than this hangs. */
-const RESCIND_MS = 15_000;
+const RESCIND_MS = 10_000;
+/** A thread that has waited so long for something lives until the wait has ended. Most threads live for longer. */
+const OVERDUE_MS = 50;
 /** What a dead ring is filled with: whoever reads it has kept an access that is over. */
 const RUBBISH = 0xee;
 const HOSTILE = [Number.NaN, -1, 0.5, 2 ** 32, 2 ** 53, -(2 ** 31), Number.POSITIVE_INFINITY, 4097];
-
-const NUMBERS: ReadonlyMap<string, number> = new Map(OPERATIONS.map((name, index) => [name, index]));
 
 export class Actor {
   readonly #partition: Partition;
   readonly #board: Board;
   readonly #random: Random;
+  readonly #fail: (error: unknown) => void;
   readonly #mails: Map<number, Mail> = new Map();
   readonly #notices: Notices = new Notices();
   readonly #served: Served[] = [];
@@ -61,10 +62,12 @@ export class Actor {
   #counter = 0;
   #isInjured = false;
 
-  constructor(partition: Partition, board: Board, random: Random) {
+  /** @param fail is told of what goes wrong beside the steps. */
+  constructor(partition: Partition, board: Board, random: Random, fail: (error: unknown) => void) {
     this.#partition = partition;
     this.#board = board;
     this.#random = random;
+    this.#fail = fail;
     const pages = partition.usage().pagesOwned;
     // The page at 0 is where partners copy to: they may have done so already.
     for (let page = 1; page < pages; page++) {
@@ -77,40 +80,44 @@ export class Actor {
     partition.write(this.#own + 16, this.#pattern);
   }
 
-  /** From here on some of what came may have been lost in JavaScript: the call that took it was interrupted. */
+  /** From here on some of what comes may be lost in JavaScript: the call that takes it is interrupted. */
   injure(): void {
     this.#isInjured = true;
   }
 
-  #count(name: string): void {
-    this.#board.count(NUMBERS.get(name) ?? 0);
+  #count(operation: Operation): void {
+    this.#board.count(operation);
   }
 
   /** Calls what may be refused for these reasons. Answers whether it was done. */
-  #try(name: string, refusals: readonly string[], call: () => void): boolean {
-    this.#count(name);
+  #try(operation: Operation, refusals: readonly string[], call: () => void): boolean {
+    this.#count(operation);
     try {
       call();
       return true;
     } catch (error) {
-      // Whoever is being failed by the owner is refused everything.
-      if (this.#partition.state !== "running" || this.#isInjured) return this.#refused(error, []);
-      return this.#refused(error, refusals);
+      this.#refused(error, refusals);
+      return false;
     }
   }
 
-  #refused(error: unknown, refusals: readonly string[]): boolean {
+  /** @throws what is not a refusal for one of these reasons. */
+  #refused(error: unknown, refusals: readonly string[]): void {
     if (!(error instanceof HcallError)) throw error;
-    const isDying = this.#partition.state !== "running" || this.#isInjured;
+    // Whoever is being failed by the owner is refused everything.
+    const isDying = this.#partition.state !== "running";
     if (!isDying && !refusals.includes(error.code)) throw new Violation(`refused: ${error.message}`);
     this.#count("refused");
-    return false;
   }
 
   // -------------------------------------------------------------- waiting
 
-  /** Waits for what it is told, as long as it lives. Answers only with a violation, or when it was failed. */
-  async listen(): Promise<void> {
+  /** Waits for what it is told, as long as it lives. */
+  listen(): void {
+    this.#listen().catch(this.#fail);
+  }
+
+  async #listen(): Promise<void> {
     for await (const event of this.#partition.events()) {
       this.#count("event");
       if (!this.#isInjured) this.#notices.take(event);
@@ -118,24 +125,26 @@ export class Actor {
     }
   }
 
-  /** New adapters get a listener, and all are looked at. @param fail is told of a violation in a listener. */
-  tend(fail: (error: unknown) => void): void {
+  /** New adapters get a listener, and all waits are looked at. */
+  tend(): void {
     const { adapters } = this.#partition;
     const open = new Map(adapters.map((adapter) => [adapter.unitAddress, adapter]));
-    for (const [unit, adapter] of open) if (!this.#mails.has(unit)) this.#join(unit, adapter, fail);
+    for (const [unit, adapter] of open) if (!this.#mails.has(unit)) this.#join(unit, adapter);
     const now = performance.now();
+    let due = 0;
     for (const [unit, mail] of this.#mails) {
-      if (!this.#isInjured) mail.check(open.has(unit), now);
+      // The answer, or the end, may have been lost with what an injury interrupted.
+      if (!this.#isInjured) due = Math.max(due, mail.check(open.has(unit), now));
       if (mail.isOver) this.#mails.delete(unit);
-      else this.#try("send", ["H_CLOSED", "H_DROPPED", "H_PARAMETER"], () => mail.answer());
+      else if (mail.owes) this.#try("send", ["H_CLOSED", "H_DROPPED", "H_PARAMETER"], () => mail.answer());
     }
-    for (const { since } of this.#rescinding) {
-      if (now - since > RESCIND_MS)
-        throw new Violation(`a forced rescind takes ${Math.round(now - since)} ms`);
-    }
+    for (const { since } of this.#rescinding) due = Math.max(due, now - since);
+    // The mails have thrown before it is theirs.
+    if (due > RESCIND_MS) throw new Violation(`a forced rescind takes ${Math.round(due)} ms`);
+    this.#board.isOverdue = due > OVERDUE_MS;
   }
 
-  #join(unit: number, adapter: VirtualAdapter, fail: (error: unknown) => void): void {
+  #join(unit: number, adapter: VirtualAdapter): void {
     const mail = new Mail(this.#partition, adapter);
     this.#mails.set(unit, mail);
     const receive = (offer: Offer): void => {
@@ -144,15 +153,9 @@ export class Actor {
     };
     mail
       .listen(receive, () => !this.#isInjured)
-      .catch((error) => {
-        // The partner may have failed before there was a queue, or all own memory is in use.
-        const refusals = ["H_PARAMETER", "H_NO_MEM", "H_RESCINDED"];
-        try {
-          this.#refused(error, refusals);
-        } catch (violation) {
-          fail(violation);
-        }
-      });
+      // The partner may have failed before there was a queue, or all own memory is in use.
+      .catch((error) => this.#refused(error, ["H_PARAMETER", "H_NO_MEM", "H_RESCINDED"]))
+      .catch(this.#fail);
   }
 
   // -------------------------------------------------------------- the mix
@@ -388,27 +391,34 @@ export class Actor {
       this.#rescinding.delete(pending);
       done();
     };
-    this.#partition.rescindForced(cookie).then(ended, (error) => {
+    this.#partition
+      .rescindForced(cookie)
       // The client has failed, and its grants went with it; or this ring was of somebody who has failed.
-      this.#refused(error, ["H_PARAMETER", "H_RESCINDED"]);
-      ended();
-    });
+      .catch((error) => this.#refused(error, ["H_PARAMETER", "H_RESCINDED"]))
+      .then(ended)
+      .catch(this.#fail);
   }
 
   /** Nobody has access any more: what a client could still write goes nowhere, what it could still read is rubbish. */
   #bury({ ring, view }: Served): void {
-    if (this.#partition.state !== "running") return;
     view?.release();
-    this.#partition.fill(ring.address, ring.bytes, RUBBISH);
+    if (!this.#try("write", [], () => this.#partition.fill(ring.address, ring.bytes, RUBBISH))) return;
     setTimeout(() => {
-      const isFree = this.#try("allocate", [], () => {
-        const left = this.#partition.read(ring.address, ring.bytes);
-        if (left.some((byte) => byte !== RUBBISH))
-          throw new Violation("somebody wrote to a ring after the forced rescind was complete");
-        this.#partition.free(ring.address);
-      });
-      return isFree;
+      try {
+        this.#exhume(ring);
+      } catch (error) {
+        this.#fail(error);
+      }
     }, this.#random.below(4));
+  }
+
+  /** The pages are used again, if nobody has been at them. */
+  #exhume({ address, bytes }: Ring): void {
+    this.#try("free", [], () => {
+      if (this.#partition.read(address, bytes).some((byte) => byte !== RUBBISH))
+        throw new Violation("somebody wrote to a ring after the forced rescind was complete");
+      this.#partition.free(address);
+    });
   }
 
   #grantOn(): void {
@@ -457,7 +467,7 @@ export class Actor {
       const batch = this.#partition.createBatch(1 + this.#random.below(300));
       for (let i = 0; i < batch.addresses.length; i++) batch.addresses[i] = this.#own + i;
       const done = batch.run(batch.addresses.length);
-      if (done !== batch.addresses.length)
+      if (done !== batch.addresses.length && this.#partition.state === "running")
         throw new Violation(`${done} of ${batch.addresses.length} translated`);
       const frame = this.#partition.translate(this.#own);
       if (batch.physical[0] !== frame) throw new Violation(`translated to ${batch.physical[0]} and ${frame}`);

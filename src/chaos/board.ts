@@ -1,8 +1,8 @@
 /**
  * What the driver and one worker tell each other in shared memory, since what a dying thread posts may never arrive.
  *
- *     0     4       8       12     16           128
- *     order state   length  turns  operations   what is wrong, as text of that length
+ *     0     4       8       12     16       20           128
+ *     order state   length  turns  overdue  operations   what is wrong, as text of that length
  */
 
 /** Ways to die that the worker carries out itself. */
@@ -14,6 +14,9 @@ export const ORDER_WAIT = 4;
 export const ORDER_OVERFLOW = 5;
 export const ORDER_TIMEOUT = 6;
 
+/** What a thread throws that was told to: it tells it from a real error. */
+export const ORDERED = "chaos: as ordered";
+
 export const STATE_STARTING = 0;
 export const STATE_WORKING = 1;
 /** It sleeps, as ordered, until it is terminated. */
@@ -23,13 +26,15 @@ const ORDER = 0;
 const STATE = 1;
 const LENGTH = 2;
 const TURNS = 3;
-const COUNTS = 4;
+const OVERDUE = 4;
+const COUNTS = 5;
 const TEXT_AT = 128;
 const TEXT_BYTES = 2048;
 
 /** Kinds of operations that are counted; their places on the board. */
-export const OPERATIONS: readonly string[] = [
+export const OPERATIONS = [
   "allocate",
+  "free",
   "grant",
   "accept",
   "return",
@@ -47,7 +52,9 @@ export const OPERATIONS: readonly string[] = [
   "event",
   "hostile",
   "refused",
-];
+] as const;
+
+export type Operation = (typeof OPERATIONS)[number];
 
 export class Board {
   readonly buffer: SharedArrayBuffer;
@@ -63,6 +70,7 @@ export class Board {
   /** For the next incarnation; the counts go on. */
   reset(): void {
     Atomics.store(this.#words, STATE, STATE_STARTING);
+    Atomics.store(this.#words, OVERDUE, 0);
     Atomics.store(this.#words, ORDER, ORDER_NONE);
   }
 
@@ -92,14 +100,22 @@ export class Board {
     Atomics.add(this.#words, TURNS, 1);
   }
 
-  /** Counts one operation. */
-  count(operation: number): void {
-    const words = this.#words;
-    words[COUNTS + operation] = ((words[COUNTS + operation] as number) + 1) | 0;
+  /** Whether the thread waits for something so long that it must live until the wait has ended, or is found to hang. */
+  get isOverdue(): boolean {
+    return Atomics.load(this.#words, OVERDUE) !== 0;
   }
 
-  counted(operation: number): number {
-    return Atomics.load(this.#words, COUNTS + operation) >>> 0;
+  set isOverdue(isOverdue: boolean) {
+    Atomics.store(this.#words, OVERDUE, isOverdue ? 1 : 0);
+  }
+
+  /** Counts one operation. */
+  count(operation: Operation): void {
+    Atomics.add(this.#words, COUNTS + OPERATIONS.indexOf(operation), 1);
+  }
+
+  counted(operation: Operation): number {
+    return Atomics.load(this.#words, COUNTS + OPERATIONS.indexOf(operation)) >>> 0;
   }
 
   /** Says what is wrong; only the first one stays. */

@@ -11,7 +11,9 @@ import { type PartitionWorker, ResourceTable } from "../resource-table.js";
 import { Board, OPERATIONS, STATE_WORKING } from "./board.js";
 import { DEATHS, type Death } from "./deaths.js";
 import { Home } from "./home.js";
+import { ResidentMemory } from "./memory.js";
 import { type ChaosOptions, checkOptions } from "./options.js";
+import { Plan, type PlannedDeath } from "./plan.js";
 import { Random } from "./random.js";
 import { Violation } from "./records.js";
 import { type ChaosReport, percentilesOf } from "./report.js";
@@ -27,11 +29,10 @@ const SPARE_PAGES = 64;
 const LIMITS = { stackSizeMb: 1 };
 /** A thread lives for less than so many rounds of up to 60 operations. */
 const TURNS_MOST = 30;
-/** A thread that has been told to die, a recovery, a notice: what takes longer than this hangs. */
+/** A thread that has been told to die, a recovery, a lock, a notice: what takes longer than this hangs. */
 const PATIENCE_MS = 20_000;
-/** Memory that grows by more than half and this much over at least so many deaths leaks. */
-const RSS_SLACK = 64 * 2 ** 20;
-const RSS_KILLS = 500;
+/** How often the owner's event loop is looked at. */
+const LOOP_MS = 5;
 
 /** One partition, with the thread that it is at the moment. */
 interface Seat {
@@ -59,14 +60,21 @@ function sleep(ms: number): Promise<void> {
   return new Promise((resolve) => setTimeout(resolve, ms));
 }
 
+/** Milliseconds by which a look at the loop came late, of the nanoseconds between two looks. */
+function lateness(nanoseconds: number): number {
+  return Math.max(0, nanoseconds / 1e6 - LOOP_MS);
+}
+
 export class Chaos {
   readonly #options: Required<ChaosOptions>;
-  readonly #random: Random;
+  readonly #plan: Plan;
   readonly #table: ResourceTable;
   readonly #home: Home;
   readonly #seats: readonly Seat[];
   readonly #killsByKind: Map<string, number> = new Map(DEATHS.map(({ kind }) => [kind, 0]));
   readonly #recoveries: number[] = [];
+  /** Why each partition failed last, as the table says. */
+  readonly #reasons: Map<number, string> = new Map();
   readonly #working: Set<Promise<void>> = new Set();
   #ordered = 0;
   #done = 0;
@@ -79,7 +87,7 @@ export class Chaos {
   constructor(options: ChaosOptions = {}) {
     this.#options = checkOptions(options);
     const { workers, seed, graceMs } = this.#options;
-    this.#random = new Random(seed);
+    this.#plan = new Plan(seed, workers);
     this.#table = ResourceTable.create({
       memory: (workers * ACTOR_PAGES + HOME_PAGES + SPARE_PAGES) * PAGE_BYTES,
       logicalSpace: 4 * ACTOR_PAGES * PAGE_BYTES,
@@ -112,26 +120,23 @@ export class Chaos {
   /** Runs to the last kill, or to the first violation. Once. */
   async run({ signal, onProgress = () => {}, rss = () => 0 }: ChaosRun = {}): Promise<ChaosReport> {
     const began = performance.now();
-    const delay = monitorEventLoopDelay({ resolution: 5 });
+    const delay = monitorEventLoopDelay({ resolution: LOOP_MS });
     delay.enable();
-    const warm = Math.min(100, Math.ceil(this.#options.kills / 10));
-    let rssStart = 0;
-    const watching = this.#watch();
+    const resident = new ResidentMemory(this.#options.kills);
+    const watching = [this.#watch(), this.#learnReasons()];
     try {
       await this.#kill(signal, () => {
-        if (this.#done >= warm && rssStart === 0) rssStart = rss();
+        resident.sample(rss());
         onProgress(this.#done, this.#options.kills);
       });
       if (signal?.aborted !== true && this.#violation === null) await this.#takeDown();
+      if (resident.fault !== undefined) throw new Violation(resident.fault);
     } catch (error) {
       this.#fail(error);
     }
-    const rssEnd = rss();
-    if (this.#done >= RSS_KILLS && rssEnd > rssStart * 1.5 + RSS_SLACK)
-      this.#fail(new Violation(`memory grew from ${rssStart} to ${rssEnd} bytes`));
     this.#isOver = true;
     await this.#table.close();
-    await Promise.allSettled([...this.#working, watching]);
+    await Promise.allSettled([...this.#working, ...watching]);
     delay.disable();
     const isInterrupted = signal?.aborted === true && this.#violation === null;
     const verdict = this.#violation !== null ? "violated" : isInterrupted ? "interrupted" : "clean";
@@ -145,21 +150,21 @@ export class Chaos {
       ...this.#countOperations(),
       recoveryMs: this.#recoveries.length === 0 ? null : percentilesOf(this.#recoveries),
       loopDelayMs: {
-        p50: delay.percentile(50) / 1e6,
-        p90: delay.percentile(90) / 1e6,
-        p99: delay.percentile(99) / 1e6,
-        max: delay.max / 1e6,
+        p50: lateness(delay.percentile(50)),
+        p90: lateness(delay.percentile(90)),
+        p99: lateness(delay.percentile(99)),
+        max: lateness(delay.max),
       },
       audits: this.#audits,
       factsAudited: this.#facts,
-      rss: { start: rssStart, end: rssEnd },
+      rss: resident.levels,
       violation: this.#violation,
     };
   }
 
   #countOperations(): Pick<ChaosReport, "operations" | "operationsByKind"> {
-    const counts = OPERATIONS.map((name, operation) => {
-      const count = this.#seats.reduce((sum, { board }) => sum + board.counted(operation), 0);
+    const counts = OPERATIONS.map((name) => {
+      const count = this.#seats.reduce((sum, { board }) => sum + board.counted(name), 0);
       return [name, count] as const;
     });
     const operationsByKind = Object.fromEntries(counts);
@@ -182,14 +187,29 @@ export class Chaos {
     return this.#violation !== null;
   }
 
+  #hearAccusations(): void {
+    for (const { board, partition } of this.#seats) {
+      const { accusation } = board;
+      if (accusation !== undefined) this.#fail(new Violation(`${partition.name}: ${accusation}`));
+    }
+  }
+
+  /** Learns why partitions fail; a thread that nobody killed must not end. */
+  async #learnReasons(): Promise<void> {
+    for await (const { type, lpid, reason = "" } of this.#table.events()) {
+      if (type !== "partition-failed") continue;
+      this.#reasons.set(lpid, reason);
+      const seat = this.#seats.find(({ partition }) => partition.lpid === lpid);
+      if (seat !== undefined && !seat.isDying)
+        this.#fail(new Violation(`${seat.partition.name} ended by itself: ${reason}`));
+    }
+  }
+
   /** Looks at what the workers say, and at what comes by itself. */
   async #watch(): Promise<void> {
     try {
       while (!this.#isOver && !this.#hasFailed) {
-        for (const { board, partition } of this.#seats) {
-          const { accusation } = board;
-          if (accusation !== undefined) this.#fail(new Violation(`${partition.name}: ${accusation}`));
-        }
+        this.#hearAccusations();
         const open = new Set(this.#home.partition.adapters.map(({ unitAddress }) => unitAddress));
         this.#home.tend(({ unitAddress }) => open.has(unitAddress));
         await sleep(2);
@@ -201,7 +221,8 @@ export class Chaos {
 
   /** Goes on with a call until the table is not locked: the owner's thread hardly waits. */
   async #patiently<T>(call: () => T): Promise<T> {
-    while (true) {
+    const until = performance.now() + PATIENCE_MS;
+    while (performance.now() < until) {
       try {
         return call();
       } catch (error) {
@@ -209,15 +230,14 @@ export class Chaos {
       }
       await sleep(1);
     }
+    throw new Violation(`the table was locked for ${PATIENCE_MS} ms`);
   }
 
   async #inTime<T>(what: string, promise: Promise<T>): Promise<T> {
+    const patience = PATIENCE_MS + this.#options.graceMs;
     let timer: ReturnType<typeof setTimeout> | undefined;
     const late = new Promise<never>((_, reject) => {
-      timer = setTimeout(
-        () => reject(new Violation(`${what}: nothing after ${PATIENCE_MS} ms`)),
-        PATIENCE_MS,
-      );
+      timer = setTimeout(() => reject(new Violation(`${what}: nothing after ${patience} ms`)), patience);
     });
     try {
       return await Promise.race([promise, late]);
@@ -260,13 +280,8 @@ export class Chaos {
     const workerData: ActorData = { board: board.buffer, seeds: [seed, index, random.word()] };
     seat.turnsDue = (board.turns + random.below(TURNS_MOST)) >>> 0;
     seat.isDying = false;
-    const handle = await this.#table.spawn(partition, WORKER, { workerData, resourceLimits: LIMITS });
-    seat.handle = handle;
-    const { worker } = handle;
-    worker.once("exit", (code) => {
-      if (seat.isDying || this.#isOver) return;
-      this.#fail(new Violation(`${partition.name} ended by itself, with exit code ${code}`));
-    });
+    const spawned = this.#table.spawn(partition, WORKER, { workerData, resourceLimits: LIMITS });
+    seat.handle = await this.#inTime(`spawn() of ${partition.name}`, spawned);
   }
 
   /** Orders deaths until there were enough, one after the other but without waiting for the end of the last. */
@@ -274,39 +289,32 @@ export class Chaos {
     const { kills } = this.#options;
     for (const seat of this.#seats) this.#background(this.#start(seat));
     while (this.#ordered < kills && !this.#hasFailed && signal?.aborted !== true) {
-      await sleep(this.#random.below(12));
-      const death = this.#drawDeath();
-      const seat = await this.#findVictim(death, signal);
+      const planned = this.#plan.next();
+      await sleep(planned.pauseMs);
+      const seat = await this.#findVictim(planned, signal);
       if (seat === undefined) return;
       this.#ordered++;
       seat.isDying = true;
-      this.#background(this.#endOf(seat, death, onDeath));
+      this.#background(this.#endOf(seat, planned.death, onDeath));
     }
     while (this.#done < this.#ordered && !this.#hasFailed && signal?.aborted !== true) await sleep(1);
   }
 
-  #drawDeath(): Death {
-    const all = DEATHS.reduce((sum, { weight }) => sum + weight, 0);
-    let at = this.#random.below(all);
-    for (const death of DEATHS) {
-      at -= death.weight;
-      if (at < 0) return death;
-    }
-    return DEATHS[0] as Death;
-  }
-
-  /** A thread that can die; a sudden death may strike one that is not at work yet. */
-  async #findVictim(death: Death, signal: AbortSignal | undefined): Promise<Seat | undefined> {
-    const isEarly = death.isSudden && this.#random.once(8);
+  /** The thread that dies. One that waits for something too long lives until it is known how that ends. */
+  async #findVictim(
+    { isEarly, seat: from }: PlannedDeath,
+    signal: AbortSignal | undefined,
+  ): Promise<Seat | undefined> {
+    const inOrder = [...this.#seats.slice(from), ...this.#seats.slice(0, from)];
     const until = performance.now() + PATIENCE_MS;
     while (!this.#hasFailed && signal?.aborted !== true) {
-      const candidates = this.#seats.filter(
+      const seat = inOrder.find(
         ({ handle, isDying, board, turnsDue }) =>
           handle !== undefined &&
           !isDying &&
+          !board.isOverdue &&
           (isEarly || (board.state === STATE_WORKING && board.turns >= turnsDue)),
       );
-      const seat = this.#random.pick(candidates);
       if (seat !== undefined) return seat;
       if (performance.now() > until) throw new Violation(`no thread came to work for ${PATIENCE_MS} ms`);
       await sleep(1);
@@ -324,12 +332,16 @@ export class Chaos {
     });
     const what = `${partition.name}, killed by "${death.kind}"`;
     const victim = { table: this.#table, handle, board };
-    await this.#patiently(() => death.inflict(victim)).then((begun) => begun);
+    await this.#patiently(() => death.inflict(victim));
     const exitedAt = await this.#inTime(`${what}: exit`, exited);
     await this.#inTime(`${what}: recovered()`, this.#table.recovered(partition));
     this.#recoveries.push(performance.now() - exitedAt);
     seat.deaths++;
     await this.#check(seat, what);
+    const reason = this.#reasons.get(partition.lpid);
+    if (reason === undefined || !death.reason.test(reason))
+      throw new Violation(`${what}: the table says that it ended by "${reason}"`);
+    this.#reasons.delete(partition.lpid);
     this.#killsByKind.set(death.kind, (this.#killsByKind.get(death.kind) ?? 0) + 1);
     this.#done++;
     onDeath();
@@ -345,14 +357,14 @@ export class Chaos {
     if (kept.length > 0)
       throw new Violation(`${what}: it still holds ${JSON.stringify(Object.fromEntries(kept))}`);
     await this.#audit(what);
-    const until = performance.now() + PATIENCE_MS;
-    while (
-      this.#home.notices.recoveries(partition.lpid) < deaths &&
-      performance.now() < until &&
-      !this.#isOver
-    )
-      await sleep(0);
+    await this.#until(() => this.#home.notices.recoveries(partition.lpid) >= deaths);
     if (!this.#isOver) this.#home.checkNotices(partition.lpid, deaths);
+  }
+
+  /** Until it is so, or it is too late. */
+  async #until(isSo: () => boolean): Promise<void> {
+    const end = performance.now() + PATIENCE_MS;
+    while (!isSo() && !this.#isOver && performance.now() < end) await sleep(0);
   }
 
   async #audit(what: string): Promise<void> {
@@ -372,16 +384,16 @@ export class Chaos {
     const partitions = [...this.#seats.map(({ partition }) => partition), this.#home.partition];
     for (const partition of partitions)
       await this.#inTime(`destroyPartition("${partition.name}")`, this.#table.destroyPartition(partition));
+    await this.#until(() => this.#home.waits === 0);
+    if (this.#home.waits > 0)
+      throw new Violation(`${this.#home.waits} waits of "home" did not end with its partition`);
     await this.#audit("after all partitions are gone");
     const { counters } = this.#table.inspect();
-    const left = {
-      frames: (counters.frames ?? 0) - (counters.framesFree ?? 0),
-      framesQuarantined: counters.framesQuarantined ?? 0,
-      structures: counters.structuresUsed ?? 0,
-      adapterEnds: counters.adapterEndsUsed ?? 0,
-      partitions: counters.partitions ?? 0,
-    };
+    const { frames = Number.NaN, framesFree = Number.NaN } = counters;
+    const { framesQuarantined, structuresUsed, adapterEndsUsed, partitions: used } = counters;
+    const left = { frames: frames - framesFree, framesQuarantined, structuresUsed, adapterEndsUsed, used };
     if (Object.values(left).some((count) => count !== 0))
       throw new Violation(`after all partitions are gone there are left: ${JSON.stringify(left)}`);
+    this.#hearAccusations();
   }
 }

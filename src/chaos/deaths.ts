@@ -8,8 +8,10 @@ import {
   ORDER_THROW,
   ORDER_TIMEOUT,
   ORDER_WAIT,
+  ORDERED,
   STATE_WAITING,
 } from "./board.js";
+import { Violation } from "./records.js";
 
 /** One thread about to die. */
 export interface Victim {
@@ -20,11 +22,11 @@ export interface Victim {
 
 export interface Death {
   readonly kind: string;
-  /** How often, among all. */
+  /** How often, among all of one pack. */
   readonly weight: number;
   /** Whether a thread that is not at work yet can die of it. */
   readonly isSudden: boolean;
-  /** What the table may say of the end. */
+  /** What the table must say of the end. */
   readonly reason: RegExp;
   /** Begins it; the thread exits some time later. */
   inflict(victim: Victim): void | Promise<void>;
@@ -42,18 +44,19 @@ function terminateThread({ handle }: Victim): void {
   void handle.worker.terminate();
 }
 
-/** Waits until the victim sleeps as ordered. */
+/** Waits until the victim sleeps as ordered, or works for ever. */
 async function terminateAsleep(victim: Victim): Promise<void> {
   const { board } = victim;
   board.order = ORDER_WAIT;
   const until = performance.now() + WAIT_MS;
-  while (board.state !== STATE_WAITING && performance.now() < until) {
+  while (board.state !== STATE_WAITING) {
+    if (performance.now() > until) throw new Violation(`no order was obeyed for ${WAIT_MS} ms`);
     await new Promise((resolve) => setTimeout(resolve, 1));
   }
   terminateThread(victim);
 }
 
-const ORDERED = /^Error: chaos: as ordered$/;
+const AS_ORDERED = new RegExp(`^Error: ${ORDERED}$`);
 const EXIT_CODE = /^exit code \d+$/;
 
 export const DEATHS: readonly Death[] = [
@@ -65,7 +68,7 @@ export const DEATHS: readonly Death[] = [
     reason: /^chaos: failed$/,
     inflict: ({ table, handle }) => table.fail(handle.partition, "chaos: failed"),
   },
-  { kind: "throw", weight: 2, isSudden: false, reason: ORDERED, inflict: order(ORDER_THROW) },
+  { kind: "throw", weight: 2, isSudden: false, reason: AS_ORDERED, inflict: order(ORDER_THROW) },
   { kind: "exit", weight: 2, isSudden: false, reason: EXIT_CODE, inflict: order(ORDER_EXIT) },
   {
     kind: "heap",
@@ -75,6 +78,6 @@ export const DEATHS: readonly Death[] = [
     inflict: order(ORDER_HEAP),
   },
   { kind: "waiting", weight: 2, isSudden: false, reason: EXIT_CODE, inflict: terminateAsleep },
-  { kind: "overflow", weight: 2, isSudden: false, reason: ORDERED, inflict: order(ORDER_OVERFLOW) },
-  { kind: "timeout", weight: 2, isSudden: false, reason: ORDERED, inflict: order(ORDER_TIMEOUT) },
+  { kind: "overflow", weight: 2, isSudden: false, reason: AS_ORDERED, inflict: order(ORDER_OVERFLOW) },
+  { kind: "timeout", weight: 2, isSudden: false, reason: AS_ORDERED, inflict: order(ORDER_TIMEOUT) },
 ];

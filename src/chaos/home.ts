@@ -13,6 +13,7 @@ export class Home {
   readonly notices: Notices = new Notices();
   readonly #mails: Map<number, Mail> = new Map();
   readonly #fail: (error: unknown) => void;
+  #hasEnded = false;
 
   /** @param fail is told of the first violation. */
   constructor(table: ResourceTable, memory: number, fail: (error: unknown) => void) {
@@ -25,6 +26,7 @@ export class Home {
 
   async #listen(): Promise<void> {
     for await (const event of this.partition.events()) this.notices.take(event);
+    this.#hasEnded = true;
   }
 
   /** Waits for messages of a new incarnation. Offers are not accepted, so that their grants stand untouched. */
@@ -43,9 +45,10 @@ export class Home {
   tend(isOpen: (adapter: VirtualAdapter) => boolean): void {
     const now = performance.now();
     for (const [unit, mail] of this.#mails) {
-      mail.check(isOpen(mail.adapter), now);
+      const isThere = isOpen(mail.adapter);
+      mail.check(isThere, now);
       if (mail.isOver) this.#mails.delete(unit);
-      else this.#answer(mail);
+      else if (isThere) this.#answer(mail);
     }
   }
 
@@ -58,9 +61,16 @@ export class Home {
     }
   }
 
+  /** Waits that have not ended. */
+  get waits(): number {
+    const open = [...this.#mails.values()].filter(({ hasEnded }) => !hasEnded);
+    return open.length + (this.#hasEnded ? 0 : 1);
+  }
+
   /** @throws Violation unless a partition's failures and recoveries were told exactly so often. */
   checkNotices(lpid: number, deaths: number): void {
-    if (!this.notices.isComplete) return;
+    // The ring has room for more than can die before this thread looks.
+    if (!this.notices.isComplete) throw new Violation("notices were lost that the owner's thread waited for");
     const failures = this.notices.failures(lpid);
     const recoveries = this.notices.recoveries(lpid);
     if (failures === deaths && recoveries === deaths) return;

@@ -65,18 +65,22 @@ export class Mail {
     this.#askedAt = now;
   }
 
+  get owes(): boolean {
+    return this.#owed > 0;
+  }
+
   /** Pays what is owed. */
   answer(): void {
     for (; this.#owed > 0; this.#owed--) this.send(PONG);
   }
 
   /** Takes messages until the partner is gone. @param receive what it offers. */
-  async listen(receive: (offer: Offer, mail: Mail) => void, isTrusted: () => boolean): Promise<void> {
+  async listen(receive: (offer: Offer) => void, isTrusted: () => boolean): Promise<void> {
     try {
       for await (const entry of this.#partition.messages(this.adapter)) {
         if (entry.header === HEADER_EVENT) continue;
         const offer = this.#open(entry, isTrusted);
-        if (offer !== undefined) receive(offer, this);
+        if (offer !== undefined) receive(offer);
       }
     } finally {
       this.#hasEnded = true;
@@ -100,16 +104,34 @@ export class Mail {
     return undefined;
   }
 
-  /** Looks whether everything that must have come has come. @param isOpen whether the adapter still stands. */
-  check(isOpen: boolean, now: number): void {
+  /**
+   * Looks whether everything that must have come has come.
+   * @param isOpen whether the adapter still stands.
+   * @returns milliseconds for which something has been due, 0 if nothing is.
+   */
+  check(isOpen: boolean, now: number): number {
     if (!isOpen) this.#goneAt ??= now;
-    if (this.#goneAt !== undefined && !this.#hasEnded && now - this.#goneAt > PATIENCE_MS)
-      throw new Violation(`messages() did not end after partition "${this.adapter.partner.name}" had failed`);
-    if (isOpen && this.#askedAt !== undefined && now - this.#askedAt > PATIENCE_MS)
-      throw new Violation(`partition "${this.adapter.partner.name}" lives but does not answer`);
+    const { name } = this.adapter.partner;
+    if (isOpen && this.#goneAt !== undefined)
+      throw new Violation(
+        `the adapter with partition "${name}" was missing from adapters, and is there again`,
+      );
+    if (this.isOver) return 0;
+    const due = now - (this.#goneAt ?? this.#askedAt ?? now);
+    if (due <= PATIENCE_MS) return due;
+    throw new Violation(
+      this.#goneAt === undefined
+        ? `partition "${name}" lives but does not answer`
+        : `messages() did not end after partition "${name}" had failed`,
+    );
   }
 
-  /** Whether nothing more is to come of it. */
+  /** Whether the wait for messages has ended: nothing more is to come. */
+  get hasEnded(): boolean {
+    return this.#hasEnded;
+  }
+
+  /** Whether it may be forgotten. */
   get isOver(): boolean {
     return this.#goneAt !== undefined && this.#hasEnded;
   }

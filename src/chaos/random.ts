@@ -1,25 +1,23 @@
-/** Choices from a seed: the same seed makes the same ones (mulberry32). */
+/** Choices from several seeds at once: the same seeds make the same ones. */
+import { Random as Numbers } from "../scenario/random.js";
+
 export class Random {
-  #state: number;
+  readonly #numbers: Numbers;
 
   /** @param seeds are mixed into one. */
   constructor(...seeds: readonly number[]) {
-    this.#state = 0;
-    for (const seed of seeds) this.#state = (this.word() ^ seed) >>> 0;
+    const mixed = seeds.reduce((mixed, seed) => new Numbers(mixed ^ seed).below(2 ** 32), 0);
+    this.#numbers = new Numbers(mixed);
   }
 
   /** 32 random bits. */
   word(): number {
-    this.#state = (this.#state + 0x6d2b79f5) >>> 0;
-    let bits = this.#state;
-    bits = Math.imul(bits ^ (bits >>> 15), bits | 1);
-    bits ^= bits + Math.imul(bits ^ (bits >>> 7), bits | 61);
-    return (bits ^ (bits >>> 14)) >>> 0;
+    return this.below(2 ** 32);
   }
 
   /** An integer from 0 to `count` - 1. */
   below(count: number): number {
-    return Math.floor((this.word() / 2 ** 32) * count);
+    return this.#numbers.below(count);
   }
 
   /** Whether one of so many times. */
@@ -27,6 +25,7 @@ export class Random {
     return this.below(inSoMany) === 0;
   }
 
+  /** One of a list; undefined if it is empty. */
   pick<T>(list: readonly T[]): T | undefined {
     return list[this.below(list.length)];
   }

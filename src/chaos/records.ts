@@ -3,11 +3,11 @@
  *
  *     ring    0      4      64       192
  *             head   -      record   record ...
- *     record  0         4      8        12    16
- *             sequence  nonce  length   sum   payload ... 128
+ *     record  0         4      8        12
+ *             sequence  nonce  length   payload ... 128
  *
- * `head` is the sequence number of the last announced record, from 1 on. The writer is at the record after it, so that a
- * reader believes what is announced unless the writer comes round meanwhile. Nothing else is ever in the pages as long
+ * `head` is the sequence number of the last announced record, from 1 on. Nonce and sequence say what each byte must be. The
+ * writer is at the record after it, so that a reader believes what is announced unless the writer comes round meanwhile. Nothing else is ever in the pages as long
  * as anybody has access: what a reader gets must be right, whoever died over it.
  */
 import type { Partition } from "../partition.js";
@@ -15,7 +15,7 @@ import type { Random } from "./random.js";
 
 const FIRST = 64;
 const RECORD_BYTES = 128;
-const PAYLOAD_AT = 16;
+const PAYLOAD_AT = 12;
 
 /** Something is not as it must be. */
 export class Violation extends Error {
@@ -46,15 +46,6 @@ function lengthOf(nonce: number, sequence: number): number {
   return 1 + ((Math.imul(sequence ^ nonce, 0x85ebca6b) >>> 8) % (RECORD_BYTES - PAYLOAD_AT));
 }
 
-function sumOf(record: Uint8Array, length: number): number {
-  let sum = 0x811c9dc5;
-  for (let i = 0; i < PAYLOAD_AT + length; i++) {
-    if (i >= 12 && i < PAYLOAD_AT) continue;
-    sum = Math.imul(sum ^ (record[i] as number), 0x01000193);
-  }
-  return sum >>> 0;
-}
-
 /** The record as it must be. */
 function makeRecord(nonce: number, sequence: number): Uint8Array {
   const record = new Uint8Array(RECORD_BYTES);
@@ -64,7 +55,6 @@ function makeRecord(nonce: number, sequence: number): Uint8Array {
   words.setUint32(4, nonce, true);
   words.setUint32(8, length, true);
   for (let i = 0; i < length; i++) record[PAYLOAD_AT + i] = payloadByte(nonce, sequence, i);
-  words.setUint32(12, sumOf(record, length), true);
   return record;
 }
 

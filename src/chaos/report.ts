@@ -1,4 +1,5 @@
 /** What a run of chaos found. */
+import type { MemoryLevels } from "./memory.js";
 
 export interface Percentiles {
   readonly p50: number;
@@ -26,13 +27,13 @@ export interface ChaosReport {
   /** Milliseconds from the exit of a thread to the end of its partition's recovery, the grace period included; null
    *  before the first. */
   readonly recoveryMs: Percentiles | null;
-  /** Milliseconds by which the owner's event loop was late. */
+  /** Milliseconds by which timers of the owner's event loop were late. */
   readonly loopDelayMs: Percentiles;
   readonly audits: number;
   /** Facts that the audits looked at. */
   readonly factsAudited: number;
-  /** Bytes of resident memory after the first tenth of the kills, at most a hundred, and at the end. */
-  readonly rss: { readonly start: number; readonly end: number };
+  /** Bytes of resident memory: the medians over the first and the last tenth of the kills, at most a hundred. */
+  readonly rss: MemoryLevels;
   /** The first thing that is not as it must be. `step` is the number of kills ordered by then. */
   readonly violation: { readonly step: number; readonly what: string } | null;
 }

@@ -2,6 +2,7 @@
 import { exit } from "node:process";
 import { runInNewContext } from "node:vm";
 import { workerData } from "node:worker_threads";
+import { HcallError } from "../errors.js";
 import { currentPartition } from "../worker.js";
 import { Actor } from "./actor.js";
 import {
@@ -13,6 +14,7 @@ import {
   ORDER_THROW,
   ORDER_TIMEOUT,
   ORDER_WAIT,
+  ORDERED,
   STATE_WAITING,
   STATE_WORKING,
 } from "./board.js";
@@ -24,18 +26,19 @@ export interface ActorData {
   readonly seeds: readonly number[];
 }
 
-/** How an order to throw is told from a real error. */
-export const ORDERED = "chaos: as ordered";
+/** Longer than any run. */
+const FOR_EVER_MS = 2 ** 30;
 
 const { board: buffer, seeds } = workerData as ActorData;
 const board = new Board(buffer);
 const random = new Random(...seeds);
 
 /** Says what is wrong and stands still, so that everything can be looked at. */
-function accuse(error: unknown): never {
+function accuse(error: unknown): void {
+  // The call in which it was failed by the owner is refused: that is no more than its end.
+  if (error instanceof HcallError && currentPartition().state !== "running") return;
   board.accuse(error instanceof Error ? (error.stack ?? error.message) : String(error));
   board.freeze();
-  throw error;
 }
 
 function turn(ms: number): Promise<void> {
@@ -49,7 +52,7 @@ function turn(ms: number): Promise<void> {
 async function liveOn(actor: Actor): Promise<void> {
   for (let left = random.below(6); left > 0; left--) {
     for (let i = 0; i < 20; i++) actor.step();
-    actor.tend(accuse);
+    actor.tend();
     await turn(random.below(2));
   }
 }
@@ -75,10 +78,10 @@ async function obey(actor: Actor, order: number): Promise<void> {
     }
     case ORDER_WAIT:
       board.state = STATE_WAITING;
-      // Asleep in the thread, asleep in the event loop, or busy for ever.
+      // Asleep in the thread, busy for ever, or asleep in the event loop.
       if (random.once(3)) board.freeze();
-      while (random.once(2)) actor.scratch();
-      return turn(2 ** 30);
+      if (random.once(2)) while (true) actor.scratch();
+      return turn(FOR_EVER_MS);
     case ORDER_OVERFLOW:
       actor.injure();
       try {
@@ -111,12 +114,12 @@ function isOrdered(error: unknown): boolean {
 
 async function live(): Promise<void> {
   const partition = currentPartition();
-  const actor = new Actor(partition, board, random);
-  actor.listen().catch(accuse);
+  const actor = new Actor(partition, board, random, accuse);
+  actor.listen();
   board.state = STATE_WORKING;
   // Whoever was failed by the owner waits for its end.
   while (partition.state === "running") {
-    actor.tend(accuse);
+    actor.tend();
     for (let left = random.below(60); left > 0; left--) {
       if (board.order !== ORDER_NONE) await obey(actor, board.order);
       actor.step();
@@ -124,13 +127,11 @@ async function live(): Promise<void> {
     board.turn();
     await turn(random.once(8) ? 1 + random.below(3) : 0);
   }
-  await turn(2 ** 30);
+  await turn(FOR_EVER_MS);
 }
 
 live().catch((error) => {
   if (isOrdered(error)) throw error;
-  const { state } = currentPartition();
-  // The call in which it was failed answers H_RESCINDED.
-  if (state === "running") accuse(error);
-  return turn(2 ** 30);
+  accuse(error);
+  return turn(FOR_EVER_MS);
 });

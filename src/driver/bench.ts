@@ -23,15 +23,29 @@ const QUICK_REPETITIONS = 3;
 
 const EXAMPLES = `
 Suites:
-  translate  batches and single look-ups, 2^12 to 2^20 pages
-  grant      grant + accept + return + rescind, through objects, raw hypercalls and batches of requests
-  tree       forced rescind of trees up to a million grants: per node, and the longest slice
-  recovery   of a partition with many grants, from fail() until recovered()
-  access     checked reads, writes and views
+  translate   batches and single look-ups, 2^12 to 2^20 pages
+  grant       grant + accept + return + rescind, through objects, raw hypercalls and batches of requests
+  tree        forced rescind of trees up to a million grants: per node, and the longest slice
+  recovery    of a partition with many grants, from fail() until recovered()
+  access      checked reads, writes and views
+  contention  what locks, undo log and epochs cost; two workers against one; checked reads in a worker
+  handoff     memory from worker to worker and back, by grants and a doorbell
+  death       from a worker's exit until recovered; from a forced rescind until no other thread can read (p50, p99)
 
 All contenders must compute the same: the command fails (exit code 1) when results differ, never because of
-times. Baselines: native is C at -O3, compiled on the spot if there is cc; typed is typed arrays in JavaScript, map is a
-Map of objects, copy is Uint8Array.set() without checks.
+times. Baselines:
+  native      C at -O3, compiled on the spot if there is cc
+  typed       typed arrays in JavaScript
+  map         a Map of objects
+  copy        Uint8Array.set() without checks
+  bare        the core without locks, undo log and epochs, compiled on the spot if assemblyscript is installed
+  alone       one worker instead of two
+  ring        a hand-written ring in a SharedArrayBuffer, asleep with Atomics while it is empty
+  spin        the same ring, which spins first
+  transfer    postMessage() of an ArrayBuffer that is given away
+  clone       postMessage() of an ArrayBuffer that is copied
+  flag        a hand-written flag that readers look at before they read
+  idle        the same revocation while nobody reads
 
 Examples:
   $ lpar bench
@@ -44,7 +58,7 @@ export function benchCommand(streams: CommandStreams): Command {
   return new Command("bench")
     .description("measure, as ratios to baselines in the same run; results are checked, times are not")
     .argument("[suite...]", `${SUITE_NAMES.join(", ")}; all if left out`)
-    .option("--quick", "small sizes and few repetitions: under 20 s, checks all results")
+    .option("--quick", "small sizes and few repetitions: checks all results, figures mean nothing")
     .addOption(
       new Option(
         "--time <ms>",
@@ -114,24 +128,26 @@ function describe(report: Report): string {
     `${machine.cpu}, ${machine.cores} cores, ${formatBytes(machine.memoryBytes)}, load ${machine.load.toFixed(2)}, ${machine.platform}`,
     `Node ${machine.node}, V8 ${machine.v8}; core ${machine.core}; native: ${compiler ?? `left out (${nativeMissing})`}`,
     `seed ${options.seed}; medians of ${options.repetitions} interleaved repetitions of ${options.timeMs} ms (5 at most from a million grants on)`,
-    "times in nanoseconds for one operation (tree: one node, recovery: one grant)",
+    "times in nanoseconds for one operation (tree: one node, recovery and exit: one grant, handoff: there and back)",
     ...(options.quick ? ["quick: too short for figures, the results are checked"] : []),
   ];
   const tables = options.suites.flatMap((suite) => {
     const rows = report.rows.filter((row) => row.suite === suite);
     return rows.length === 0 ? [] : [`\n${describeSuite(suite, rows)}`];
   });
-  return [...head, ...tables, ...(report.isComplete ? [] : ["\ninterrupted"])].join("\n");
+  const leftOut = report.leftOut.map((scenario) => `\nleft out: ${scenario}`);
+  return [...head, ...tables, ...leftOut, ...(report.isComplete ? [] : ["\ninterrupted"])].join("\n");
 }
 
 function describeSuite(suite: SuiteName, rows: readonly Row[]): string {
   const baselines = BASELINES.filter((name) => rows.some((row) => row.baselines[name] !== undefined));
+  const isVersusNative = rows.every(({ versus }) => versus === "native");
   const hasSlices = rows.some((row) => row.longestMs !== undefined);
   const header = [
     suite,
     "lpar",
     ...baselines,
-    "x native",
+    isVersusNative ? "x native" : "ratio",
     ...(hasSlices ? ["slice ms"] : []),
     "target",
     "reached",
@@ -140,13 +156,20 @@ function describeSuite(suite: SuiteName, rows: readonly Row[]): string {
     row.what,
     formatNs(row.ns),
     ...baselines.map((name) => formatNs(row.baselines[name])),
-    row.ratios.native?.toFixed(2) ?? "-",
+    describeRatio(row, isVersusNative),
     ...(hasSlices ? [row.longestMs?.toFixed(2) ?? "-"] : []),
     describeTarget(row),
     describeReached(row),
   ]);
   const numbers = "r".repeat(baselines.length + 2 + (hasSlices ? 1 : 0));
   return formatTable([header, ...lines], `l${numbers}ll`);
+}
+
+/** To the baseline that says most, which is named unless it is the same in all rows. */
+function describeRatio({ ratios, versus }: Row, isVersusNative: boolean): string {
+  const ratio = ratios[versus]?.toFixed(2);
+  if (ratio === undefined) return "-";
+  return isVersusNative ? ratio : `${ratio} ${versus}`;
 }
 
 function describeTarget({ target }: Row): string {

@@ -2,11 +2,18 @@
 
 import { Command } from "commander";
 import { Chaos } from "../chaos/chaos.js";
-import { GRACE_BOUNDS, KILLS_BOUNDS, SEED_BOUNDS, WORKERS_BOUNDS } from "../chaos/options.js";
+import { FLAT_BYTES, FLAT_KILLS } from "../chaos/memory.js";
+import {
+  type ChaosOptions,
+  GRACE_BOUNDS,
+  KILLS_BOUNDS,
+  SEED_BOUNDS,
+  WORKERS_BOUNDS,
+} from "../chaos/options.js";
 import type { ChaosReport, Percentiles } from "../chaos/report.js";
 import { formatBytes, formatCount, formatSeconds, formatTable, printable } from "./output.js";
 import { createProgress } from "./progress.js";
-import { type CommandStreams, EXIT_FAILED, EXIT_INTERRUPTED } from "./streams.js";
+import { type CommandStreams, EXIT_FAILED, EXIT_INTERRUPTED, interruptible } from "./streams.js";
 import { integerOption } from "./usage-error.js";
 
 interface ChaosCommandOptions {
@@ -25,12 +32,14 @@ the order of messages, the notices of failures. Meanwhile threads are killed, se
   terminate  worker.terminate(), at any moment        exit      process.exit() inside
   fail       ResourceTable.fail()                     heap      memory is used up
   throw      an uncaught exception                    waiting   terminated while it sleeps, or works for ever
-  overflow   the stack overflows inside hypercalls; it lives on, and is killed a little later
-  timeout    a vm time limit inside hypercalls; it lives on, and is killed a little later
+  overflow   the stack overflows inside hypercalls; it lives on, and throws a little later
+  timeout    a vm time limit inside hypercalls; it lives on, and throws a little later
 
-After each death the partition must be recovered, the audit clean, all counters at zero, and every wait settled; at the end
-nothing may be left. The first violation ends the run with exit code 1. The seed decides what is done and when in each
-thread; how the threads interleave is the machine's choice, so that a run may have to be repeated to fail again.
+After each death the partition must be recovered, the audit clean, all counters at zero, and its partners told once; a thread
+whose wait takes long is spared until the wait has ended, and within seconds it must. At the end nothing may be left and no
+wait be open; in ${FLAT_KILLS} kills or more, resident memory may not have grown by more than ${formatBytes(FLAT_BYTES)}. The first violation ends
+the run with exit code 1. The seed decides which deaths come and what each thread draws; how the threads interleave is the
+machine's choice, so that a run may have to be repeated to fail again.
 
 Examples:
   $ lpar chaos
@@ -75,30 +84,16 @@ export function chaosCommand(streams: CommandStreams): Command {
 
 /** What a report means for the exit code, and why in one line. */
 export function finish(report: ChaosReport, streams: CommandStreams): void {
-  const { verdict, violation } = report;
+  const { verdict, violation, options } = report;
   if (verdict === "interrupted") streams.exitCode = EXIT_INTERRUPTED;
   if (violation === null) return;
-  streams.errors.write(`lpar: ${printable(violation.what.split("\n")[0] ?? "")}\n`);
+  const what = printable(violation.what.split("\n")[0] ?? "");
+  streams.errors.write(`lpar: violated at step ${violation.step} of seed ${options.seed}: ${what}\n`);
   streams.exitCode = EXIT_FAILED;
 }
 
-/** The first Ctrl-C ends the killing and reports; a second one ends the process. */
-async function interruptible<T>(work: (signal: AbortSignal) => Promise<T>): Promise<T> {
-  const controller = new AbortController();
-  const interrupt = (): void => {
-    if (controller.signal.aborted) process.exit(EXIT_INTERRUPTED);
-    controller.abort();
-  };
-  process.on("SIGINT", interrupt);
-  try {
-    return await work(controller.signal);
-  } finally {
-    process.off("SIGINT", interrupt);
-  }
-}
-
 async function perform(
-  options: ConstructorParameters<typeof Chaos>[0],
+  options: ChaosOptions,
   streams: CommandStreams,
   signal: AbortSignal,
 ): Promise<ChaosReport> {
@@ -130,9 +125,14 @@ export function describeChaos(report: ChaosReport): string {
     ["owner's loop", `late by ${percentiles(loopDelayMs)}`],
     ["operations", `${formatCount(report.operations)}, of them ${formatCount(refused)} refused`],
     ["", kinds(done)],
-    ["memory", `${formatBytes(rss.start)} resident when warm, ${formatBytes(rss.end)} at the end`],
+    ["memory", describeMemory(rss)],
   ];
   return `${describeVerdict(report)}\n\n${formatTable(rows, "ll")}`;
+}
+
+function describeMemory({ start, end }: ChaosReport["rss"]): string {
+  if (start === null || end === null) return "none";
+  return `${formatBytes(start)} resident at first, ${formatBytes(end)} at the end`;
 }
 
 function percentiles({ p50, p90, p99, max }: Percentiles): string {

@@ -590,7 +590,10 @@ export class Twins {
   /** Goes on with a revocation that has begun. */
   #rescindOn(draw: Draw): void {
     const grant = draw.pick([...this.model.grants.values()].filter(isUnderRevocation));
-    if (grant === undefined) return this.#rescindForced(draw);
+    if (grant === undefined) {
+      this.#rescindForced(draw);
+      return;
+    }
     this.#h.budget = draw.pick(BUDGETS) ?? 1;
     this.rescind(this.#lpid(draw, grant.grantor.lpid), 1, grant.cookie);
   }
@@ -601,7 +604,10 @@ export class Twins {
       ({ source, children }) => source.kind === "grant" && children.size > 0,
     );
     const grant = draw.pick(inner);
-    if (grant === undefined || grant.source.kind !== "grant") return this.#rescindForced(draw);
+    if (grant === undefined || grant.source.kind !== "grant") {
+      this.#rescindForced(draw);
+      return;
+    }
     this.#h.budget = 1 + draw.below(2);
     this.rescind(grant.grantor.lpid, 1, grant.cookie);
     this.#h.budget = 1 + draw.below(4);

@@ -56,7 +56,7 @@ export const CALLS = [
  * A waiter looks at the lock once instead of 64 times before it sleeps: between two looks that find the same word nothing
  * has happened, so that more of them only repeat the same schedules.
  */
-const SPIN: Mutation = {
+export const SPIN: Mutation = {
   file: "assembly/lock.ts",
   from: "const SPINS: u32 = 64;",
   to: "const SPINS: u32 = 1;",
@@ -76,7 +76,7 @@ export function readSource(name: string, mutations: readonly Mutation[]): string
     if (text.split(from).length !== 2) throw new Error(`"${from}" does not stand once in ${file}`);
     const test = `(bug == ${number})`;
     const isWhole = number === 0 || /\bBUG\b/.test(to);
-    const changed = isWhole ? to.replace(/\bBUG\b/g, test) : `if ${test} { ${to} } else { ${from} }`;
+    const changed = isWhole ? to.replace(/\bBUG\b/g, test) : `if ${test} {\n${to}\n} else {\n${from}\n}`;
     text = text.replace(from, () => changed);
     isSwitched ||= number !== 0;
   };

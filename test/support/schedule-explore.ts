@@ -30,18 +30,20 @@ import { DEATH, SWITCH, THREADS } from "./schedule-monitor.js";
 /** What is explored. */
 export interface Scenario {
   readonly name: string;
+  /** Rules of the contract that it proves. */
+  readonly rules: string;
   /** Makes the table as it is before; answers the programs by slot, from 1. */
   readonly setUp: (machine: Machine) => readonly Program[];
   /** What the owner's thread does about the death of a thread, after the reaping. */
   readonly recover: Program;
   /** Slots that may die. */
   readonly mortal: readonly number[];
-  /** It is long: with a death one preemption less, unless more is asked for. */
+  /** With a death one preemption less than others, since it is long. */
   readonly isLong?: boolean;
   /** What the owner's thread does besides, from the start; only if nobody may die. */
   readonly owner?: Program;
-  /** Says what is wrong with the results of a schedule in which nobody died. */
-  readonly judge?: (results: readonly (readonly (number | string)[])[]) => string;
+  /** Says what is wrong with the results of the threads, by slot; `dead` is the slot of the one that died, or 0. */
+  readonly judge?: (results: readonly (readonly number[])[], dead: number) => string;
 }
 
 export interface Options {
@@ -99,15 +101,15 @@ export class Explorer implements Decider {
 
   // ---------------------------------------------------------------- the search
 
-  /** Explores until something fails or `most` schedules were run. */
-  explore(options: Options, most = Number.POSITIVE_INFINITY): void {
+  /** Explores until something fails or all is done. */
+  async explore(options: Options): Promise<void> {
     this.#options = options;
     this.#path = [];
     this.#widths = [];
     this.machine.monitor.clearSeen(this.machine.size);
     this.machine.monitor.setRacing(options.races);
     this.#met.clear();
-    for (let count = 0; count < most; count++) {
+    while (true) {
       this.#depth = 0;
       this.#given = this.#path.length;
       const what = this.#runOnce();
@@ -117,6 +119,8 @@ export class Explorer implements Decider {
         return;
       }
       if (!this.#turn()) return;
+      // Whoever runs the tests wants to hear from this thread now and then.
+      if (this.schedules % 50_000 === 0) await new Promise((resolve) => setImmediate(resolve));
     }
   }
 
@@ -350,8 +354,7 @@ export class Explorer implements Decider {
     const outcome = `${this.#dead} ${JSON.stringify(results.slice(0, THREADS))} ${digest}`;
     if (this.#options.isReference === true) this.outcomes.add(outcome);
     else if (!this.outcomes.has(outcome)) return `an outcome of no order of the calls: ${outcome}`;
-    if (this.#dead !== 0) return "";
-    return this.scenario.judge?.(results.slice(1, this.#programs.length + 1)) ?? "";
+    return this.scenario.judge?.(results.slice(0, this.#programs.length + 1), this.#dead) ?? "";
   }
 }
 
@@ -374,25 +377,25 @@ export interface Bounds {
 }
 
 /** Explores a scenario up to these bounds. */
-export function exploreAll(machine: Machine, scenario: Scenario, bounds: Bounds): Report {
+export async function exploreAll(machine: Machine, scenario: Scenario, bounds: Bounds): Promise<Report> {
   const begin = performance.now();
   const explorer = new Explorer(machine, scenario);
   const deaths = scenario.mortal.length > 0 ? 1 : 0;
   let disputes = 0;
   /** Until no more words are in dispute. */
-  const settle = (options: Options): void => {
+  const settle = async (options: Options): Promise<void> => {
     while (explorer.failure === undefined) {
-      explorer.explore(options);
+      await explorer.explore(options);
       const found = explorer.findDisputes();
       disputes += found;
       if (found === 0) return;
     }
   };
-  settle({ preemptions: 0, deaths, races: false, isReference: true });
-  settle({ preemptions: bounds.racing, deaths: 0, races: true });
-  if (deaths > 0) settle({ preemptions: bounds.racing - 1, deaths, races: true });
-  settle({ preemptions: bounds.living, deaths: 0, races: false });
-  if (deaths > 0) settle({ preemptions: bounds.dying, deaths, races: false });
+  await settle({ preemptions: 0, deaths, races: false, isReference: true });
+  await settle({ preemptions: bounds.racing, deaths: 0, races: true });
+  if (deaths > 0) await settle({ preemptions: bounds.racing - 1, deaths, races: true });
+  await settle({ preemptions: bounds.living, deaths: 0, races: false });
+  if (deaths > 0) await settle({ preemptions: bounds.dying, deaths, races: false });
   const seconds = (performance.now() - begin) / 1000;
   const { schedules, pruned, failure } = explorer;
   return {

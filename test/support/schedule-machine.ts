@@ -105,6 +105,8 @@ export type Step =
   | { readonly kind: "store"; readonly address: number; readonly value: number }
   /** Atomics.wait() or waitAsync(), without a limit of time. */
   | { readonly kind: "sleep"; readonly address: number; readonly word: number }
+  /** Looks at what others have noted: something of its own, so that in the orders one by one others may come before it. */
+  | { readonly kind: "look"; readonly slot: number }
   /** Nothing to do until some other thread has got on. */
   | { readonly kind: "wait" };
 
@@ -121,13 +123,15 @@ export class LogicalThread {
   readonly machine: Machine;
   state: State = "unborn";
   /** What its program has noted. */
-  results: (number | string)[] = [];
+  results: number[] = [];
   /** The word on which it sleeps. */
   sleepsOn = 0;
   /** How far the others had got when it began its last call. */
   seen = 0;
   /** Steps of its program that it has done. */
   #steps = 0;
+  /** A number for all that its program was answered: what the program may have kept. */
+  #history = 0;
   #program: Generator<Step, void, number> | undefined;
   #step: Step | undefined;
   #isInside = false;
@@ -148,6 +152,7 @@ export class LogicalThread {
     this.#isInside = false;
     this.#pausing = 0;
     this.#steps = 0;
+    this.#history = 0;
     this.seen = this.machine.progress;
   }
 
@@ -168,9 +173,10 @@ export class LogicalThread {
     let at = place;
     words[at++] = STATES.indexOf(this.state) * 8 + this.#pausing * 2 + (this.#step === undefined ? 0 : 1);
     words[at++] = this.#steps;
+    words[at++] = this.#history;
     words[at++] = this.seen === this.machine.progress ? 1 : 0;
     words[at++] = this.state === "dead" ? 0 : this.results.length;
-    if (this.state !== "dead") for (const result of this.results) words[at++] = Number(result);
+    if (this.state !== "dead") for (const result of this.results) words[at++] = result;
     return at;
   }
 
@@ -179,6 +185,7 @@ export class LogicalThread {
     this.state = "unborn";
     this.#isInside = false;
     this.#steps = 0;
+    this.#history = 0;
     this.#step = undefined;
     this.seen = 0;
     this.results = [];
@@ -273,7 +280,7 @@ export class LogicalThread {
           this.state = "waiting";
           return;
         }
-        const verdict = machine.decideBetween(this, step.kind !== "call");
+        const verdict = machine.decideBetween(this, step.kind !== "call" && step.kind !== "look");
         if (verdict === "die") this.state = "dead";
         if (verdict !== undefined) return;
       }
@@ -281,6 +288,8 @@ export class LogicalThread {
         machine.monitor.record(step.address, 1, step.writes ? WRITE : READ);
         if (step.writes) machine.bytes[step.address] = this.slot;
         answer = machine.bytes[step.address] as number;
+      } else if (step.kind === "look") {
+        answer = machine.threads[step.slot]?.results.length === 0 ? 0 : 1;
       } else if (step.kind === "load") {
         machine.monitor.record(step.address, 4, ATOMIC | READ);
         answer = machine.word(step.address);
@@ -309,6 +318,7 @@ export class LogicalThread {
         }
         this.#isInside = false;
       }
+      this.#history = Math.imul(this.#history ^ answer, 0x9e3779b1) ^ this.result;
       // What it does itself is nothing to wait for.
       machine.progress++;
       this.seen++;

@@ -1,16 +1,21 @@
 /** The pairs of calls whose schedules are explored, on a table with three partitions in a triangle of adapters. */
 import type { Core } from "../../src/binding.js";
 import {
+  H_NOT_FOUND,
   H_PARAMETER,
   H_PARTIAL,
   H_RESCINDED,
   H_RESOURCE,
   H_SUCCESS,
+  HEADER_BUDGET,
   NEED_READ,
   NEED_WRITE,
   PAGE_BYTES,
+  PARTITION_SIGNAL,
+  PARTITION_WAITING,
   RESCIND_FORCED,
   THREAD_RESULT,
+  THREAD_WAITS_FOR,
   TYPE_MEMORY,
 } from "../../src/layout.js";
 import type { Scenario } from "./schedule-explore.js";
@@ -44,8 +49,12 @@ function* notedWithResult(self: LogicalThread, name: Call, ...args: readonly num
   return status;
 }
 
-/** A call that is made until it is not answered H_PARTIAL; how often is nobody's business. */
-function* complete(name: Call, ...args: readonly number[]): Part {
+/**
+ * A call that is made until it is not answered H_PARTIAL; how often is nobody's business. As the host does it, it waits only
+ * where the slice was held up by somebody's use.
+ */
+function* complete(self: LogicalThread, name: Call, ...args: readonly number[]): Part {
+  const { machine, slot } = self;
   let isBegun = false;
   while (true) {
     const status = yield* call(name, ...args);
@@ -53,12 +62,12 @@ function* complete(name: Call, ...args: readonly number[]): Part {
     if (isBegun && status === H_PARAMETER) return H_SUCCESS;
     if (status !== H_PARTIAL) return status;
     isBegun = true;
-    yield { kind: "wait" };
+    if (machine.word(machine.threadAt(slot) + THREAD_WAITS_FOR) !== 0) yield { kind: "wait" };
   }
 }
 
 function* rescinded(self: LogicalThread, lpid: number, cookie: number): Part {
-  const status = yield* complete("rescindLogical", lpid, RESCIND_FORCED, cookie);
+  const status = yield* complete(self, "rescindLogical", lpid, RESCIND_FORCED, cookie);
   self.results.push(status);
   return status;
 }
@@ -120,9 +129,9 @@ function recovery(lpid: (machine: Machine) => number): Program {
   return function* (self) {
     const dead = lpid(self.machine);
     yield* call("failPartition", dead, 0);
-    yield* complete("recoverClient", dead, ALL);
-    yield* complete("endViews", dead, ALL);
-    yield* complete("recoverServer", dead, ALL);
+    yield* complete(self, "recoverClient", dead, ALL);
+    yield* complete(self, "endViews", dead, ALL);
+    yield* complete(self, "recoverServer", dead, ALL);
   };
 }
 
@@ -133,11 +142,37 @@ const recover: Program = recovery(
 
 type Judge = NonNullable<Scenario["judge"]>;
 
+/** The results of all threads while nobody has died. */
 function expectOneOf(name: string, allowed: readonly string[]): Judge {
-  return (results) => {
-    const text = results.map((result) => result.map((value) => String(value)).join(",")).join(" | ");
-    return allowed.includes(text) ? "" : `${name} answers ${text}`;
+  return (results, dead) => {
+    const text = results
+      .slice(1)
+      .map((result) => result.join(","))
+      .join(" | ");
+    return dead !== 0 || allowed.includes(text) ? "" : `${name} answers ${text}`;
   };
+}
+
+/** Notes whether another thread has noted something by now, so that what follows comes after that. */
+function* notedLate(self: LogicalThread, slot: number): Part {
+  const answer = yield { kind: "look", slot };
+  self.results.push(answer);
+  return answer;
+}
+
+/** Sleeps until there is an event, in the order of src/kernel.ts: the count is read before it is looked for events. */
+function* awaitEvent(self: LogicalThread, lpid: number): Part {
+  const partition = self.machine.partitionAt(lpid);
+  while (true) {
+    const word = yield { kind: "load", address: partition + PARTITION_SIGNAL };
+    const status = yield* call("takeEvent", lpid);
+    if (status !== H_NOT_FOUND) {
+      self.results.push(status);
+      return status;
+    }
+    yield { kind: "store", address: partition + PARTITION_WAITING, value: 1 };
+    yield { kind: "sleep", address: partition + PARTITION_SIGNAL, word };
+  }
 }
 
 /** Reads or writes a few bytes between beginUse() and endUse(), as JavaScript does. */
@@ -165,12 +200,14 @@ const OK = String(H_SUCCESS);
 /** Forced rescind by the server of what the client has accepted, against what the client does with it. */
 function againstRevocation(
   name: string,
+  rules: string,
   client: (table: Table, cookie: number, address: number) => Program,
   allowed: readonly string[],
   extra: Partial<Scenario> = {},
 ): Scenario {
   return {
     name,
+    rules,
     mortal: [SERVER, CLIENT],
     recover,
     setUp: (machine) => {
@@ -190,6 +227,7 @@ const REFUSED = String(H_RESCINDED);
 export const SCENARIOS: readonly Scenario[] = [
   {
     name: "grant / rescind",
+    rules: "G1 RS3 FA5",
     mortal: [SERVER, CLIENT],
     recover,
     setUp: (machine) => {
@@ -208,15 +246,18 @@ export const SCENARIOS: readonly Scenario[] = [
   },
   againstRevocation(
     "grant on / forced rescind",
+    "GR10 RS4 FA5",
     (table, _cookie, address) =>
       function* (self) {
         const unit = table.units[CLIENT]?.[THIRD] as number;
         yield* noted(self, "grantLogical", CLIENT, TYPE_MEMORY, 0, address, PAGE_BYTES, unit);
       },
     [`${OK} | ${OK}`, `${OK} | ${REFUSED}`],
+    { isLong: true },
   ),
   {
     name: "accept / rescind",
+    rules: "AC2 RS2 RS3 FA5",
     mortal: [SERVER, CLIENT],
     recover,
     setUp: (machine) => {
@@ -235,6 +276,8 @@ export const SCENARIOS: readonly Scenario[] = [
   },
   {
     name: "accept / forced rescind",
+    rules: "AC2 AC3 RS4 FA5",
+    isLong: true,
     mortal: [SERVER, CLIENT],
     recover,
     setUp: (machine) => {
@@ -253,6 +296,7 @@ export const SCENARIOS: readonly Scenario[] = [
   },
   {
     name: "accept / accept of two grants to one client",
+    rules: "AC1 FA5",
     mortal: [CLIENT],
     recover: recovery(() => CLIENT),
     setUp: (machine) => {
@@ -266,21 +310,25 @@ export const SCENARIOS: readonly Scenario[] = [
           },
       );
     },
-    judge: ([a, b]) =>
-      a?.[0] === H_SUCCESS && b?.[0] === H_SUCCESS && a[1] !== b[1]
+    judge: ([, a, b], dead) =>
+      dead !== 0 || (a?.[0] === H_SUCCESS && b?.[0] === H_SUCCESS && a[1] !== b[1])
         ? ""
         : `two accepts answer ${String(a)} and ${String(b)}`,
   },
   againstRevocation(
     "return / forced rescind",
+    "RE1 RE5 RS4 FA5",
     (_table, cookie) =>
       function* (self) {
         yield* noted(self, "returnLogical", CLIENT, cookie);
       },
     [`${OK} | ${OK}`],
+    { isLong: true },
   ),
   {
     name: "forced / forced, overlapping",
+    rules: "RS4 RS7 FA5",
+    isLong: true,
     mortal: [SERVER, CLIENT],
     recover,
     setUp: (machine) => {
@@ -301,6 +349,7 @@ export const SCENARIOS: readonly Scenario[] = [
   },
   againstRevocation(
     "read / forced rescind",
+    "G6 RS5 FA5",
     (_table, _cookie, address) =>
       function* (self) {
         yield* use(self, CLIENT, address, false);
@@ -309,23 +358,131 @@ export const SCENARIOS: readonly Scenario[] = [
   ),
   againstRevocation(
     "write / forced rescind",
+    "G6 RS5 FA5",
     (_table, _cookie, address) =>
       function* (self) {
         yield* use(self, CLIENT, address, true);
       },
     [`${OK} | ${OK}`, `${OK} | ${REFUSED}`],
+    { isLong: true },
   ),
   againstRevocation(
     "store of a word, fill / forced rescind",
+    "G6 RS5 TR3",
     (_table, _cookie, address) =>
       function* (self) {
         yield* noted(self, "storeWord", CLIENT, address, 7);
         yield* noted(self, "fillMemory", CLIENT, address, 64, 3);
       },
     [`${OK} | ${OK},${OK}`, `${OK} | ${OK},${REFUSED}`, `${OK} | ${REFUSED},${REFUSED}`],
+    { isLong: true },
   ),
   {
+    name: "grant on / forced rescind in slices",
+    rules: "G5 G6 RS5",
+    mortal: [SERVER, CLIENT],
+    isLong: true,
+    recover,
+    setUp: (machine) => {
+      const table = open(machine);
+      const cookie = grant(table, SERVER, CLIENT);
+      const address = accept(table, CLIENT, cookie);
+      const unit = table.units[CLIENT]?.[THIRD] as number;
+      grant(table, CLIENT, THIRD, address / PAGE_BYTES);
+      machine.words[HEADER_BUDGET / 4] = 1;
+      return [
+        function* (self) {
+          const first = yield* noted(self, "rescindLogical", SERVER, RESCIND_FORCED, cookie);
+          if (first === H_PARTIAL) yield* rescinded(self, SERVER, cookie);
+        },
+        function* (self) {
+          yield* notedLate(self, SERVER);
+          yield* noted(self, "grantLogical", CLIENT, TYPE_MEMORY, 0, address, PAGE_BYTES, unit);
+        },
+      ];
+    },
+    judge: ([, , client]) =>
+      client?.[0] === 1 && client[1] === H_SUCCESS ? "the tree grows under a forced rescind" : "",
+  },
+  {
+    name: "accept of a dead cookie / rescind and grant anew",
+    rules: "G3 AC2 FA5",
+    mortal: [SERVER, CLIENT],
+    isLong: true,
+    recover,
+    setUp: (machine) => {
+      const table = open(machine);
+      const cookie = grant(table, SERVER, CLIENT);
+      const unit = table.units[SERVER]?.[CLIENT] as number;
+      return [
+        function* (self) {
+          yield* noted(self, "rescindLogical", SERVER, 0, cookie);
+          yield* noted(self, "grantLogical", SERVER, TYPE_MEMORY, 0, 0, PAGE_BYTES, unit);
+        },
+        function* (self) {
+          yield* noted(self, "acceptLogical", CLIENT, cookie);
+        },
+      ];
+    },
+    judge: expectOneOf("a dead cookie", [`${OK},${OK} | ${H_PARAMETER}`, `${H_RESOURCE},${OK} | ${OK}`]),
+  },
+  {
+    name: "wait for an event / return",
+    rules: "CQ7 RE1 FA5",
+    mortal: [SERVER, CLIENT],
+    recover,
+    setUp: (machine) => {
+      const table = open(machine);
+      const cookie = grant(table, SERVER, CLIENT);
+      accept(table, CLIENT, cookie);
+      return [
+        function* (self) {
+          yield* awaitEvent(self, SERVER);
+        },
+        function* (self) {
+          yield* noted(self, "returnLogical", CLIENT, cookie);
+        },
+      ];
+    },
+    judge: expectOneOf("wait / return", [`${OK} | ${OK}`]),
+  },
+  {
+    name: "death and restart of the client / grant by its old adapter",
+    rules: "G4 FA1 FA8",
+    isLong: true,
+    mortal: [CLIENT],
+    recover: function* (self) {
+      yield* recover(self);
+      yield* noted(self, "restartPartition", CLIENT);
+      // In this order the server's new end has the place of its old one.
+      yield* noted(self, "connectPartitions", CLIENT, SERVER, 4);
+    },
+    setUp: (machine) => {
+      const table = open(machine);
+      const cookie = grant(table, SERVER, CLIENT);
+      const unit = table.units[SERVER]?.[CLIENT] as number;
+      return [
+        function* (self) {
+          yield* notedLate(self, 0);
+          yield* noted(self, "grantLogical", SERVER, TYPE_MEMORY, 0, 0, PAGE_BYTES, unit);
+          yield* notedLate(self, 0);
+          yield* rescinded(self, SERVER, cookie);
+        },
+        function* (self) {
+          yield* noted(self, "acceptLogical", CLIENT, cookie);
+        },
+      ];
+    },
+    judge: ([owner, server], dead) => {
+      if (dead !== 0 && owner?.some((status) => status !== H_SUCCESS))
+        return `restart answers ${String(owner)}`;
+      if (server?.[0] === 1 && server[1] !== H_PARAMETER) return "an old adapter has power";
+      return server?.[2] === 1 && server[3] !== H_PARAMETER ? "an old cookie has power" : "";
+    },
+  },
+  {
     name: "death of the server / read by the client",
+    rules: "FA2 FA4 G6",
     mortal: [SERVER],
     recover,
     setUp: (machine) => {
@@ -344,6 +501,8 @@ export const SCENARIOS: readonly Scenario[] = [
   },
   {
     name: "death of the client / accept by the third",
+    rules: "FA1 AC3",
+    isLong: true,
     mortal: [CLIENT],
     recover,
     setUp: (machine) => {
@@ -363,6 +522,8 @@ export const SCENARIOS: readonly Scenario[] = [
   },
   {
     name: "kernel: one lock, three threads",
+    rules: "FA5",
+    isLong: true,
     mortal: [SERVER, CLIENT],
     recover,
     setUp: (machine) => {
@@ -377,6 +538,7 @@ export const SCENARIOS: readonly Scenario[] = [
   },
   {
     name: "kernel: one lock, two threads",
+    rules: "FA5",
     mortal: [SERVER, CLIENT],
     recover,
     setUp: (machine) => {
@@ -392,6 +554,7 @@ export const SCENARIOS: readonly Scenario[] = [
   },
   againstRevocation(
     "kernel: page entry and epoch",
+    "G6 RS5",
     (_table, _cookie, address) =>
       function* (self) {
         yield* use(self, CLIENT, address, true);
@@ -401,3 +564,25 @@ export const SCENARIOS: readonly Scenario[] = [
     { mortal: [] },
   ),
 ];
+
+/** The owner's thread takes terminate() for the end of a thread, and mends what goes on. */
+export const IMPATIENT: Scenario = {
+  name: "reaping before the exit / return",
+  rules: "FA5",
+  mortal: [],
+  recover,
+  owner: function* () {
+    yield* call("reapThread", CLIENT);
+  },
+  setUp: (machine) => {
+    const table = open(machine);
+    const cookie = grant(table, SERVER, CLIENT);
+    accept(table, CLIENT, cookie);
+    return [
+      function* () {},
+      function* (self) {
+        yield* noted(self, "returnLogical", CLIENT, cookie);
+      },
+    ];
+  },
+};
