@@ -329,6 +329,37 @@ describe("the same rules in the worker", { timeout: 30_000 }, () => {
     expect(server.read(0, 3)).toEqual(Uint8Array.of(5, 5, 5));
     expect(client.usage()).toMatchObject({ pins: 1, quarantined: 0 });
   });
+
+  test("CQ1: adapters misses none that stands while others come and go", async () => {
+    const { table, client, server, remote } = await spawnPair();
+    const others = [0, 1, 2].map((index) => table.createPartition({ name: `other ${index}`, memory: PAGE }));
+    await remote.run(() => {});
+    let isOver = false;
+    const polling = remote
+      .run(({ partition }, lpid) => {
+        let missed = 0;
+        let polls = 0;
+        for (const end = performance.now() + 1500; performance.now() < end; polls++) {
+          if (!partition.adapters.some(({ partner }) => partner.lpid === lpid)) missed++;
+        }
+        return { missed, isBusy: polls > 1000 };
+      }, server.lpid)
+      .finally(() => {
+        isOver = true;
+      });
+    let rounds = 0;
+    for (; !isOver; rounds++) {
+      for (const other of others) table.connect(other, client);
+      for (const other of others) {
+        table.fail(other);
+        await table.recovered(other);
+        table.restart(other);
+      }
+      if (rounds % 64 === 0) await sleep(0);
+    }
+    expect(await polling).toEqual({ missed: 0, isBusy: true });
+    expect(rounds).toBeGreaterThan(100);
+  });
 });
 
 describe("messages and events between threads", { timeout: 60_000 }, () => {
