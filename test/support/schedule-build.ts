@@ -62,7 +62,7 @@ export const SPIN: Mutation = {
   to: "const SPINS: u32 = 1;",
 };
 
-/** The text of a source, and how often a bug's place stands in it is once. */
+/** The text of a source with all bugs in it, switched by the import; null: there is no such file. */
 export function readSource(name: string, mutations: readonly Mutation[]): string | null {
   let text: string;
   try {

@@ -38,7 +38,7 @@ export interface Scenario {
   readonly recover: Program;
   /** Slots that may die. */
   readonly mortal: readonly number[];
-  /** With a death one preemption less than others, since it is long. */
+  /** It is long: explored with one preemption less than others. */
   readonly isLong?: boolean;
   /** What the owner's thread does besides, from the start; only if nobody may die. */
   readonly owner?: Program;
@@ -85,7 +85,7 @@ export class Explorer implements Decider {
   /** Choices that are given by the schedule before. */
   #given = 0;
   /** What was met, and how many preemptions were left then. */
-  readonly #met = new Map<bigint, number>();
+  readonly #met = new Map<number, number>();
   pruned = 0;
   #isCut = false;
   #trace: string[] | undefined;
@@ -234,8 +234,11 @@ export class Explorer implements Decider {
   }
 
   #setMortal(thread: LogicalThread): void {
-    const isMortal = this.#deaths < this.#options.deaths && this.scenario.mortal.includes(thread.slot);
-    this.machine.monitor.setMortal(isMortal);
+    this.machine.monitor.setMortal(this.#isMortal(thread));
+  }
+
+  #isMortal(thread: LogicalThread): boolean {
+    return this.#deaths < this.#options.deaths && this.scenario.mortal.includes(thread.slot);
   }
 
   /** The owner's thread is told of the exit, and begins to mend. */
@@ -285,8 +288,7 @@ export class Explorer implements Decider {
   }
 
   #pick(thread: LogicalThread, preemptions: number, mayDie: boolean): Verdict {
-    const canDie =
-      mayDie && this.#deaths < this.#options.deaths && this.scenario.mortal.includes(thread.slot) ? 1 : 0;
+    const canDie = mayDie && this.#isMortal(thread) ? 1 : 0;
     let others = 0;
     if (this.#preemptions < preemptions) {
       for (const other of this.machine.threads) if (other !== thread && this.#isEnabled(other)) others++;

@@ -535,7 +535,7 @@ export class Machine {
   }
 
   /** A number for all that decides how the threads go on, where `next` is the one that runs next, -1: not chosen yet. */
-  fingerprint(next: number): bigint {
+  fingerprint(next: number): number {
     const { words } = this;
     let at = EXTRA_AT / 4;
     words[at++] = next;

@@ -186,7 +186,7 @@ function mix(from: usize, to: usize): void {
  * A number for all that decides how the threads go on: the table, the records of threads as far as they mean anything, the
  * calls that threads have left for a while, and what the machine left in EXTRA. No thread is inside a call now.
  */
-export function fingerprint(partitionsAt: u32, logTopAt: u32, extra: u32, suspended: u32): u64 {
+export function fingerprint(partitionsAt: u32, logTopAt: u32, extra: u32, suspended: u32): f64 {
   a = 0x9e3779b97f4a7c15 ^ digest(<u32>threads, partitionsAt);
   b = 0xc2b2ae3d27d4eb4f;
   for (let t: u32 = 0; t < 4; t++) {
@@ -206,7 +206,8 @@ export function fingerprint(partitionsAt: u32, logTopAt: u32, extra: u32, suspen
   store<u64>(EXTRA + extra, 0);
   store<u64>(EXTRA + extra, 0, 8);
   mix(EXTRA, EXTRA + extra);
-  return a ^ (b << 1);
+  // As many bits as a number of JavaScript has.
+  return f64(((a ^ (b << 1)) * 0x9e3779b97f4a7c15) >> 11);
 }
 
 /** Everything up to now in one thread happens before what follows in another: an exit and who has heard of it. */
@@ -391,7 +392,7 @@ export interface Monitor {
   save(bytes: number): void;
   restore(): void;
   digest(skipFrom: number, skipTo: number): bigint;
-  fingerprint(partitions: number, logTop: number, extra: number, suspended: number): bigint;
+  fingerprint(partitions: number, logTop: number, extra: number, suspended: number): number;
   happensBefore(first: number, second: number): void;
   point(at: number, bytes: number, kind: number): number;
   record(at: number, bytes: number, kind: number): void;

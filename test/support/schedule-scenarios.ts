@@ -429,6 +429,7 @@ export const SCENARIOS: readonly Scenario[] = [
   {
     name: "wait for an event / return",
     rules: "CQ7 RE1 FA5",
+    isLong: true,
     mortal: [SERVER, CLIENT],
     recover,
     setUp: (machine) => {

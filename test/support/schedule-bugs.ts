@@ -1,0 +1,173 @@
+/** Bugs to seed in the core: each must be caught by the scenario that it names. */
+import type { Mutation } from "./schedule-build.js";
+
+export interface SeededBug extends Mutation {
+  readonly bug: string;
+  readonly scenario: string;
+  /** What the failure must say, so that it is not caught for another reason. */
+  readonly says: RegExp;
+}
+
+export const BUGS: readonly SeededBug[] = [
+  {
+    bug: "the locks are given back before the commit (G1, FA5)",
+    scenario: "accept / rescind",
+    says: /race|no order/,
+    file: "assembly/lock.ts",
+    from: "export function release(): void {\n  settle();",
+    to: `export function release(): void {
+      if (BUG) {
+        giveLocks(THREAD, 1);
+        settle();
+        return;
+      }
+      settle();`,
+  },
+  {
+    bug: "a lock is tested, then set",
+    scenario: "kernel: one lock, two threads",
+    says: /race|no order/,
+    file: "assembly/lock.ts",
+    from: "return atomic.cmpxchg<u32>(lock, 0, name) == 0 || takeSlowly(lock, name);",
+    to: `if (atomic.load<u32>(lock) != 0) return takeSlowly(lock, name);
+      atomic.store<u32>(lock, name);
+      return true;`,
+  },
+  {
+    bug: "who has waited takes the lock without the duty to wake the others",
+    scenario: "kernel: one lock, three threads",
+    says: /lost wake-up/,
+    file: "assembly/lock.ts",
+    from: "const mine = attempt == 0 ? name : name | LOCK_WAITERS;",
+    to: "const mine = attempt == 0 || BUG ? name : name | LOCK_WAITERS;",
+  },
+  {
+    bug: "a lock is looked at for waiters, then freed",
+    scenario: "kernel: one lock, two threads",
+    says: /lost wake-up/,
+    file: "assembly/lock.ts",
+    from: "if ((atomic.xchg<u32>(lock, 0) & LOCK_WAITERS) != 0) atomic.notify(lock, 1);",
+    to: `const word = atomic.load<u32>(lock);
+      atomic.store<u32>(lock, 0);
+      if ((word & LOCK_WAITERS) != 0) atomic.notify(lock, 1);`,
+  },
+  {
+    bug: "a call between two partitions takes one lock",
+    scenario: "accept / accept of two grants to one client",
+    says: /race|no order/,
+    file: "assembly/lock.ts",
+    from: "if (high != 0 && !takeLock(partitionAt(high) + PARTITION_LOCK, name)) {",
+    to: "if (high != 0 && !BUG && !takeLock(partitionAt(high) + PARTITION_LOCK, name)) {",
+  },
+  {
+    bug: "the dead thread's locks are free before its call is undone (FA5)",
+    scenario: "accept / rescind",
+    says: /race|audit|no order/,
+    file: "assembly/lock.ts",
+    from: "  undo(dead);\n",
+    to: "  if (BUG) giveLocks(dead, -1);\n  undo(dead);\n",
+  },
+  {
+    bug: "a table is changed before the note of it is there (FA5)",
+    scenario: "grant / rescind",
+    says: /audit/,
+    file: "assembly/log.ts",
+    from: "  store<u32>(THREAD, top + LOG_WORD_BYTES, THREAD_LOG_TOP);\n  store<u32>(address, value);",
+    to: "  store<u32>(address, value);\n  store<u32>(THREAD, top + LOG_WORD_BYTES, THREAD_LOG_TOP);",
+  },
+  {
+    bug: "the reaper forgets the use of the dead (G6)",
+    scenario: "read / forced rescind",
+    says: /waits for ever/,
+    file: "assembly/lock.ts",
+    from: "endUseOf(dead);",
+    to: "",
+  },
+  {
+    bug: "the reaper wakes nobody for the dead (CQ7)",
+    scenario: "wait for an event / return",
+    says: /lost wake-up/,
+    file: "assembly/lock.ts",
+    from: "wakeLeft(dead);",
+    to: "",
+  },
+  {
+    bug: "sleepers are woken before there is a signal (CQ7)",
+    scenario: "wait for an event / return",
+    says: /lost wake-up/,
+    file: "assembly/partition.ts",
+    from: `  atomic.add<u32>(partition + PARTITION_SIGNAL, 1);
+  if (atomic.xchg<u32>(partition + PARTITION_WAITING, 0) != 0) wakeSleepers(partition);`,
+    to: `if (atomic.xchg<u32>(partition + PARTITION_WAITING, 0) != 0) wakeSleepers(partition);
+      atomic.add<u32>(partition + PARTITION_SIGNAL, 1);`,
+  },
+  {
+    bug: "a revocation does not wait for uses (G6, RS5)",
+    scenario: "read / forced rescind",
+    says: /stray/,
+    file: "assembly/revoke.ts",
+    from: "const user = olderUse(cursorOf(root));",
+    to: "const user = BUG ? NONE : olderUse(cursorOf(root));",
+  },
+  {
+    bug: "there is one epoch only (G6)",
+    scenario: "read / forced rescind",
+    says: /stray/,
+    file: "assembly/revoke.ts",
+    from: "setCursor(root, nextEpoch());",
+    to: "setCursor(root, nextEpoch() - 1);",
+  },
+  {
+    bug: "a use begins with a plain store",
+    scenario: "read / forced rescind",
+    says: /a race at thread/,
+    file: "assembly/thread.ts",
+    from: "atomic.store<u32>(THREAD, atomic.load<u32>(HEADER_EPOCH), THREAD_EPOCH);",
+    to: "store<u32>(THREAD, atomic.load<u32>(HEADER_EPOCH), THREAD_EPOCH);",
+  },
+  {
+    bug: "a page table entry is stored plainly",
+    scenario: "kernel: page entry and epoch",
+    says: /a race at entry/,
+    file: "assembly/page.ts",
+    from: "  if (isAlone()) store<u32>(entry, value);\n  else atomic.store<u32>(entry, value);",
+    to: "store<u32>(entry, value);",
+  },
+  {
+    bug: "a use looks at the entries before it says that it runs (G6)",
+    scenario: "kernel: page entry and epoch",
+    says: /stray/,
+    file: "assembly/access.ts",
+    from: `  enterUse();
+  const status = checkAccess(lpid, address, length, need);
+  if (status != H_SUCCESS) leaveUse();`,
+    to: `  if (!BUG) enterUse();
+  const status = checkAccess(lpid, address, length, need);
+  if (BUG) enterUse();
+  if (status != H_SUCCESS) leaveUse();`,
+  },
+  {
+    bug: "a grant does not look whether its source is being revoked (RS5, GR10)",
+    scenario: "grant on / forced rescind in slices",
+    says: /the tree grows/,
+    file: "assembly/hcall-logical.ts",
+    from: "if (isRevoking(source)) return H_RESCINDED; // GR10",
+    to: "",
+  },
+  {
+    bug: "the generation of a cookie is not checked (G3)",
+    scenario: "accept of a dead cookie / rescind and grant anew",
+    says: /a dead cookie/,
+    file: "assembly/control.ts",
+    from: "if (<u64>generationOf(structure) != bits >> 24 || state == STRUCTURE_FREE || state == STRUCTURE_RETIRED)\n    return 0;",
+    to: "if (state == STRUCTURE_FREE || state == STRUCTURE_RETIRED) return 0;",
+  },
+  {
+    bug: "the generation of an adapter is not checked (G4)",
+    scenario: "death and restart of the client / grant by its old adapter",
+    says: /an old adapter has power/,
+    file: "assembly/adapter.ts",
+    from: "return endWord(end, END_GENERATION) == address >> 16 && endWord(end, END_OWNER) == lpid ? end : 0;",
+    to: "return endWord(end, END_OWNER) == lpid ? end : 0;",
+  },
+];
