@@ -1,6 +1,7 @@
 /** A thread of the suite contention: does cycles of grants, or accepts and returns one grant, or reads. */
 import { hrtime } from "node:process";
 import { workerData } from "node:worker_threads";
+import { hcalls } from "../src/hcall.js";
 import type { Partition, VirtualAdapter } from "../src/index.js";
 import { H_PARAMETER, H_SUCCESS, PAGE_BYTES } from "../src/layout.js";
 import { currentPartition } from "../src/worker.js";
@@ -9,7 +10,6 @@ import { type Cycles, cyclesOfCalls, cyclesOfObjects } from "./cycles.js";
 import { takeOrders } from "./orders.js";
 import { Random } from "./random.js";
 import type { Contender, Sample } from "./suite.js";
-import { ThreadCalls } from "./thread-calls.js";
 
 /** What the thread is for. */
 export type Plan =
@@ -82,7 +82,7 @@ function openCycles(plan: Plan & { work: "cycles" }): void {
   const { live, seed, base } = plan;
   const [server, client, adapter] = sides(plan.server, plan.client);
   const size = { live, seed, base, pages: 1 };
-  const calls = new ThreadCalls();
+  const calls = hcalls(currentPartition());
   const cycler: Cycles = plan.isRaw
     ? cyclesOfCalls(calls, server.lpid, client.lpid, adapter.unitAddress, size)
     : cyclesOfObjects(server, client, adapter, size);
@@ -112,7 +112,7 @@ function openCycles(plan: Plan & { work: "cycles" }): void {
 }
 
 function openOneGrant({ client, cookie }: Plan & { work: "one grant" }): void {
-  const calls = new ThreadCalls();
+  const calls = hcalls(currentPartition());
   let accepted = 0;
   let returned = 0;
   /** Whether it was this thread that did it; only that the other one was first may stand against it. */

@@ -5,7 +5,7 @@
 import { Staging } from "./batch.js";
 import type { Core } from "./binding.js";
 import { checkInteger } from "./errors.js";
-import type { Kernel } from "./kernel.js";
+import { type Kernel, kernelOf } from "./kernel.js";
 import {
   HEADER_BUDGET,
   REQUEST_ARGUMENTS,
@@ -19,7 +19,8 @@ import {
   TOKEN_RESCIND,
   TOKEN_RETURN,
 } from "./layout.js";
-import { kernelOf, type ResourceTable } from "./resource-table.js";
+import type { Partition } from "./partition.js";
+import type { ResourceTable } from "./resource-table.js";
 
 export {
   H_BUSY,
@@ -123,9 +124,12 @@ export class Hcalls {
   }
 }
 
-/** The raw hypercalls of a table. */
-export function hcalls(table: ResourceTable): Hcalls {
-  return new Hcalls(kernelOf(table));
+/**
+ * The raw hypercalls of a table, for the thread that asks.
+ * @param of the table, or in a worker thread the partition that it is (`currentPartition()`).
+ */
+export function hcalls(of: ResourceTable | Partition): Hcalls {
+  return new Hcalls(kernelOf(of));
 }
 
 /** The batch form: requests in the table's own memory, carried out in order by one crossing. */

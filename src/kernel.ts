@@ -35,6 +35,20 @@ interface Wait {
 /** A day: long enough for a timer that only says that somebody still waits. */
 const KEEP_ALIVE_MS = 86_400_000;
 
+const kernels: WeakMap<object, Kernel> = new WeakMap();
+
+/** Makes the kernel of a table or a partition known to the other entries of this package. */
+export function setKernel(owner: object, kernel: Kernel): void {
+  kernels.set(owner, kernel);
+}
+
+/** The kernel of a table or a partition. @throws TypeError for anything else. */
+export function kernelOf(owner: object): Kernel {
+  const kernel = kernels.get(owner);
+  if (kernel === undefined) throw new TypeError("neither a ResourceTable nor a Partition");
+  return kernel;
+}
+
 export class Kernel {
   readonly memory: TableMemory;
   readonly core: Core;
@@ -180,6 +194,7 @@ export class Kernel {
       this.#arm(wait);
     };
     if (sleep.async) void sleep.value.then(woken);
-    else setTimeout(woken, 0);
+    // The word has changed meanwhile. Not by a timer, which takes a millisecond.
+    else void nextTurn().then(woken);
   }
 }

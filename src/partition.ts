@@ -6,7 +6,7 @@ import { TranslationBatch } from "./batch.js";
 import { nextTurn } from "./clock.js";
 import { checkInteger, HcallError } from "./errors.js";
 import { Events, type PartitionEvent } from "./events.js";
-import type { Kernel } from "./kernel.js";
+import { type Kernel, setKernel } from "./kernel.js";
 import {
   END_NEXT,
   END_OPEN,
@@ -119,6 +119,8 @@ export interface PartitionUsage {
   readonly quarantined: number;
 }
 
+/** So many times a forced rescind only lets the event loop turn when it has to wait. */
+const QUICK_WAITS = 8;
 /** A use that outlasts so many slices may have been left open by a thread that lives on. */
 const POKE_SLICES = 16;
 
@@ -141,6 +143,7 @@ export class Partition {
   /** Made by ResourceTable.createPartition(). */
   constructor(kernel: Kernel, lpid: number, name: string) {
     this.#kernel = kernel;
+    setKernel(this, kernel);
     this.lpid = lpid;
     this.name = name;
     this.#events = new Events(kernel, lpid);
@@ -276,6 +279,7 @@ export class Partition {
     let nodes = 0;
     let pagesMoved = 0;
     const waitedFor: Set<number> = new Set();
+    let waits = 0;
     for (let slices = 0; ; ) {
       this.#kernel.checkOpen();
       const tornDown = memory.header(HEADER_TORN_DOWN);
@@ -303,7 +307,8 @@ export class Partition {
       }
       // Steps are left over only when there is nothing to do but wait: for a use that began before, or for a free frame.
       const mustWait = memory.header(memory.thread + THREAD_BUDGET_LEFT) > 0;
-      await nextTurn(mustWait ? 1 : 0);
+      // A use is over in microseconds, a timer takes a millisecond.
+      await nextTurn(mustWait && ++waits > QUICK_WAITS ? 1 : 0);
     }
   }
 

@@ -7,7 +7,7 @@ import { type AuditReport, auditTable } from "./audit.js";
 import { coreModule, createMemory, type TableMemory } from "./binding.js";
 import { type Clock, nextTurn, systemClock } from "./clock.js";
 import { checkBytes, checkInteger, HcallError, LparError } from "./errors.js";
-import { Kernel } from "./kernel.js";
+import { Kernel, setKernel } from "./kernel.js";
 import {
   END_PARTNER,
   ENDS_LIMIT,
@@ -134,15 +134,6 @@ interface Spawn {
 /** Events kept for the first who asks for them. */
 const BACKLOG = 1024;
 
-const kernels: WeakMap<ResourceTable, Kernel> = new WeakMap();
-
-/** The kernel of a table, for the other entries of this package. */
-export function kernelOf(table: ResourceTable): Kernel {
-  const kernel = kernels.get(table);
-  if (kernel === undefined) throw new TypeError("not a ResourceTable");
-  return kernel;
-}
-
 function defaultAdapters(partitions: number): number {
   const pairs = (partitions * (partitions - 1)) / 2;
   return Math.max(1, Math.min(pairs, partitions * 32, (ENDS_LIMIT - 1) / 2));
@@ -227,7 +218,7 @@ export class ResourceTable implements AsyncDisposable {
       return partition;
     });
     this.#gracePeriodMs = gracePeriodMs;
-    kernels.set(this, this.#kernel);
+    setKernel(this, this.#kernel);
   }
 
   /** @throws RangeError for options out of range, naming the option, the value and its bounds. */

@@ -435,11 +435,13 @@ describe("lpar chaos finds", { timeout: RUN_MS }, () => {
   async function expectFound({ what, where, code, found }: Sabotage, kills: number): Promise<void> {
     const preload = join(folder, `${what.replaceAll(" ", "-")}.cjs`);
     const urlOf = (name: string): string => JSON.stringify(pathToFileURL(join(DIST, `${name}.js`)).href);
-    const modules = ["partition", "resource-table", "layout"].map((name) => `import(${urlOf(name)})`);
+    const modules = ["partition", "resource-table", "kernel", "layout"].map(
+      (name) => `import(${urlOf(name)})`,
+    );
     await writeFile(
       preload,
       `if (require("node:worker_threads").isMainThread === ${where === "owner"})
-        Promise.all([${modules}]).then(([{ Partition }, { ResourceTable, kernelOf }, layout]) => {${code}});`,
+        Promise.all([${modules}]).then(([{ Partition }, { ResourceTable }, { kernelOf }, layout]) => {${code}});`,
     );
     const {
       code: exit,

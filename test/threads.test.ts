@@ -1,6 +1,7 @@
 /** Partitions in real worker threads: the same class and the same rules there, sharing, waiting, attach(). */
 import { Worker } from "node:worker_threads";
 import { describe, expect, test } from "vitest";
+import { H_PARAMETER, hcalls } from "../src/hcall.js";
 import {
   type Cookie,
   HcallError,
@@ -240,6 +241,23 @@ describe("the same rules in the worker", { timeout: 30_000 }, () => {
     expect(client.read(seen.address, 256)).toEqual(bytesOf(256, 0));
     expect(client.read(seen.address + 6000, 100)).toEqual(bytesOf(100, 0));
     expect(client.read(seen.address + 7000, 11)).toEqual(Uint8Array.of(9, 9, 9, 9, 9, 9, 9, 9, 9, 9, 0));
+  });
+
+  test("lpar/hcall: hcalls(currentPartition()) makes the raw calls in the worker, and wakes whom they concern", async () => {
+    const { table, server, client, adapter, remote } = await spawnPair();
+    const events = server.events();
+    const cookie = server.grant({ to: adapter, address: 0, length: PAGE });
+    const statuses = await remote.run(({ partition, hcall }, cookie) => {
+      const calls = hcall.hcalls(partition);
+      const accepted = calls.acceptLogical(partition.lpid, cookie as number);
+      const address = calls.r4;
+      return [accepted, address, calls.returnLogical(partition.lpid, cookie as number)];
+    }, cookie);
+    expect(statuses).toEqual([0, expect.any(Number), 0]);
+    expect((await within(events.next(), "the event")).value).toMatchObject({ type: "returned" });
+    server.rescind(cookie);
+    expect(() => hcalls({} as never)).toThrow(TypeError);
+    expect(hcalls(table).acceptLogical(client.lpid, cookie)).toBe(H_PARAMETER);
   });
 
   test("the owner grants, the worker accepts, both read what the other writes, the worker returns", async () => {

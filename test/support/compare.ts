@@ -13,6 +13,7 @@ import {
   type TranslationBatch,
 } from "../../src/index.js";
 import type { Kernel } from "../../src/kernel.js";
+import { kernelOf } from "../../src/kernel.js";
 import {
   H_SUCCESS,
   HEADER_EVENTS_MAX,
@@ -30,7 +31,6 @@ import {
   PROBLEMS_MAX,
 } from "../../src/layout.js";
 import { partitionWord } from "../../src/records.js";
-import { kernelOf } from "../../src/resource-table.js";
 import { ManualClock } from "./clock.js";
 import { Draw } from "./draw.js";
 import { type GrantRequest, Model } from "./model.js";

@@ -4,6 +4,7 @@
  */
 import { ResourceTable } from "../../src/index.js";
 import type { Kernel } from "../../src/kernel.js";
+import { kernelOf } from "../../src/kernel.js";
 import {
   H_BUSY,
   H_CLOSED,
@@ -31,7 +32,6 @@ import {
   TOKEN_RESCIND,
   TOKEN_RETURN,
 } from "../../src/layout.js";
-import { kernelOf } from "../../src/resource-table.js";
 import { Draw } from "./draw.js";
 import { Divergence, ensure } from "./model-records.js";
 

@@ -1,6 +1,7 @@
 /** Partitions in worker threads for tests: the test says in functions what happens in there. */
 import type * as vm from "node:vm";
 import type { MessagePort, Worker } from "node:worker_threads";
+import type * as hcall from "../../src/hcall.js";
 import type * as lpar from "../../src/index.js";
 import type { Cookie, Mapping, Partition, View, VirtualAdapter } from "../../src/index.js";
 import type * as layout from "../../src/layout.js";
@@ -17,6 +18,7 @@ export interface Inside {
   readonly partition: Partition;
   readonly currentPartition: () => Partition;
   readonly lpar: typeof lpar;
+  readonly hcall: typeof hcall;
   readonly layout: typeof layout;
   readonly workerData: unknown;
   readonly parentPort: MessagePort;

@@ -5,14 +5,15 @@ import { parentPort, workerData } from "node:worker_threads";
 const kept = {};
 
 async function open() {
-  const [{ currentPartition }, lpar, layout] = await Promise.all([
+  const [{ currentPartition }, lpar, hcall, layout] = await Promise.all([
     import("../../dist/src/worker.js"),
     import("../../dist/src/index.js"),
+    import("../../dist/src/hcall.js"),
     import("../../dist/src/layout.js"),
   ]);
   const partition = currentPartition();
   const handle = globalThis[Symbol.for("lpar.thread")];
-  return { partition, currentPartition, lpar, layout, kept, workerData, parentPort, handle, vm };
+  return { partition, currentPartition, lpar, hcall, layout, kept, workerData, parentPort, handle, vm };
 }
 
 let inside;
