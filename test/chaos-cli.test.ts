@@ -349,7 +349,8 @@ const SABOTAGES: readonly Sabotage[] = [
     what: "a forced rescind that says too early that it is done",
     where: "workers",
     code: "Partition.prototype.rescindForced = async () => ({});",
-    found: /refused: H_FREE|somebody wrote to a ring|is of \d+, another ring|: byte \d+ is 238/,
+    found:
+      /refused: H_FREE|somebody wrote to a ring|announced up to \d+, then up to|is of \d+, another ring|: byte \d+ is 238/,
   },
   {
     what: "a thread that ends by itself",
