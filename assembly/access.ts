@@ -5,6 +5,9 @@
  */
 import {
   ENTRY_FRAME,
+  ENTRY_RESCINDED,
+  H_LONG_BUSY_1_MSEC,
+  H_LONG_BUSY_10_MSEC,
   H_NO_MEM,
   H_PARAMETER,
   H_RESCINDED,
@@ -19,8 +22,9 @@ import {
 import { pageCountOf, pageOf, pinFits, structureAt } from "./control";
 import { decodeInteger, decodeWord, isSafe, isWord } from "./decode";
 import { framePinFits } from "./frame";
+import { waitForMover } from "./lock";
 import { frameAt, NONE, resultOf, setResult, stagingHolds } from "./memory";
-import { backOf, entryFault, entryNeed, entryOf, spaceAt, spacePages } from "./page";
+import { backOf, entryFault, entryNeed, entryOf, isHeld, spaceAt, spacePages } from "./page";
 import { decodePartition, isRunning, lpidOf } from "./partition";
 import { decodePin, pinNumberOf, pinsLeft, releasePin, takePin } from "./pin";
 import { enterUse, isInUse, leaveUse } from "./thread";
@@ -69,7 +73,7 @@ function isContiguous(at: usize, page: u32, count: u32): bool {
 /**
  * Examines pages as examine() does, and finds where they stand. R4: the byte offset of `offset` in the first of them if
  * they are on consecutive frames, else -1. Each entry is read once: without the lock it may be rescinded at any time, and
- * a second look would find no frame in it.
+ * a second look would find no frame in it. H_LongBusyOrder1msec: a page is being moved, look again.
  */
 function locate(at: usize, page: u32, count: u32, need: u32, offset: u32): i32 {
   const mask = entryNeed(need);
@@ -84,7 +88,9 @@ function locate(at: usize, page: u32, count: u32, need: u32, offset: u32): i32 {
   for (let i: u32 = 0; i < count; i++) {
     if (page + i >= pages) return H_PARAMETER;
     const entry = entryOf(at, page + i);
-    if ((entry & mask) != mask) return entryFault(entry);
+    if ((entry & (mask | ENTRY_RESCINDED)) != mask) {
+      return isHeld(entry) && (entry & mask) == mask ? H_LONG_BUSY_1_MSEC : entryFault(entry);
+    }
     const frame = entry & ENTRY_FRAME;
     if (i == 0) first = frame;
     else if (frame != first + i) isInOnePiece = false;
@@ -97,10 +103,16 @@ function locate(at: usize, page: u32, count: u32, need: u32, offset: u32): i32 {
  * Begins a use of a range of memory (see thread.ts), which endUse() ends, if it answers H_SUCCESS. R4 as checkAccess().
  */
 export function beginUse(lpid: f64, address: f64, length: f64, need: f64): i32 {
-  enterUse();
-  const status = checkAccess(lpid, address, length, need);
-  if (status != H_SUCCESS) leaveUse();
-  return status;
+  let attempt: u32 = 0;
+  while (true) {
+    enterUse();
+    const status = examine(lpid, address, length, need);
+    if (status == H_SUCCESS) return status;
+    // Not in a use while it waits: who moves the page waits for all uses.
+    leaveUse();
+    if (status != H_LONG_BUSY_1_MSEC) return status;
+    if (!waitForMover(attempt++)) return H_LONG_BUSY_10_MSEC;
+  }
 }
 
 /** Ends the use that runs. */
@@ -108,8 +120,21 @@ export function endUse(): void {
   leaveUse();
 }
 
-/** Examines a range of memory. R4: its byte offset in the table's memory if it is physically contiguous, else -1. */
+/**
+ * Examines a range of memory. R4: its byte offset in the table's memory if it is physically contiguous, else -1. Within a
+ * use that has begun it waits in that use, which who moves pages does not wait for very long.
+ */
 export function checkAccess(lpid: f64, address: f64, length: f64, need: f64): i32 {
+  let attempt: u32 = 0;
+  let status = examine(lpid, address, length, need);
+  while (status == H_LONG_BUSY_1_MSEC) {
+    if (!waitForMover(attempt++)) return H_LONG_BUSY_10_MSEC;
+    status = examine(lpid, address, length, need);
+  }
+  return status;
+}
+
+function examine(lpid: f64, address: f64, length: f64, need: f64): i32 {
   const partition = decodePartition(lpid);
   if (partition == 0) return H_PARAMETER;
   if (!isRunning(partition)) return H_RESCINDED;
@@ -149,13 +174,11 @@ function moveStaged(lpid: f64, address: f64, length: f64, at: f64, need: f64): i
   const beside = decodeInteger(at);
   if (bytes == NONE || !stagingHolds(beside, bytes)) return refuse(lpid);
   const isNested = isInUse();
-  if (!isNested) enterUse();
-  let status = checkAccess(lpid, address, length, need);
-  if (status == H_SUCCESS) {
-    const place = resultOf();
-    if (place >= 0) moveBeside(<usize>place, beside, bytes, need);
-    else status = movePieces(lpid, address, length, beside, need);
-  }
+  let status = isNested ? checkAccess(lpid, address, length, need) : beginUse(lpid, address, length, need);
+  if (status != H_SUCCESS) return status;
+  const place = resultOf();
+  if (place >= 0) moveBeside(<usize>place, beside, bytes, need);
+  else status = movePieces(lpid, address, length, beside, need);
   if (!isNested) leaveUse();
   return status;
 }

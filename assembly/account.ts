@@ -40,7 +40,7 @@ import {
 } from "./control";
 import { pushEvent } from "./event";
 import { beginJob, note } from "./log";
-import { addPartitionWord, partitionAt } from "./partition";
+import { addPartitionWord, isDeferred, partitionAt, partitionWord, signal } from "./partition";
 import { holdsAll } from "./thread";
 
 /** A grant stands: one more of the end's quota, one more out and in. */
@@ -51,9 +51,11 @@ export function countGrant(end: usize, grantor: usize, grantee: usize): void {
 }
 
 function uncountGrant(structure: usize, end: usize): void {
+  const grantor = partitionAt(holderOf(structureAt(parentOf(structure))));
   addEndWord(end, END_USED, -1);
-  addPartitionWord(partitionAt(holderOf(structureAt(parentOf(structure)))), PARTITION_GRANTS_OUT, -1);
+  addPartitionWord(grantor, PARTITION_GRANTS_OUT, -1);
   addPartitionWord(partitionAt(holderOf(structure)), PARTITION_GRANTS_IN, -1);
+  if (isDeferred(grantor) && partitionWord(grantor, PARTITION_GRANTS_OUT) == 0) signal(grantor);
 }
 
 /** Pages of others that the holder reaches: only memory is counted. */

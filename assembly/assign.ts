@@ -22,7 +22,8 @@ import {
   HEADER_PARTITIONS_USED,
   HEADER_TABLE_BYTES,
   HEADER_TABLES_AT,
-  JOB_PAGES,
+  JOB_ELEMENTAL,
+  PARTITION_DEFERRED,
   PARTITION_DRAIN,
   PARTITION_EVENT_RING,
   PARTITION_FREE,
@@ -69,7 +70,7 @@ function takeElemental(partition: usize, space: u32, page: u32, count: u32, liob
   const structure = takeStructure(STRUCTURE_OWNED, space, 0, lpidOf(partition));
   describeRange(structure, 0, page, count, liobn);
   linkHeld(partition, structure);
-  beginJob(JOB_PAGES, slotOf(structure), lpidOf(partition), space, page, count);
+  beginJob(JOB_ELEMENTAL, slotOf(structure), lpidOf(partition), space, page, count);
   takePages(spaceAt(partition, space), page, count, slotOf(structure));
 }
 
@@ -124,6 +125,7 @@ function start(partition: usize, memoryPages: u32, lmbPages: u32): i32 {
   setPartitionWord(partition, PARTITION_STATE, PARTITION_RECOVERING);
   setPartitionWord(partition, PARTITION_SERIAL, 0);
   setPartitionWord(partition, PARTITION_DRAIN, 0);
+  setPartitionWord(partition, PARTITION_DEFERRED, 0);
   put(THREAD + THREAD_STARTING, isCreated ? lpid | START_CREATED : lpid);
   openArena(partition);
   commit();

@@ -24,12 +24,14 @@ import {
 import { audit as auditLocked } from "./audit";
 import { copyMemory as copyMemoryLocked } from "./copy";
 import { decodeInteger } from "./decode";
+import { findFrames as findFramesLocked } from "./frame";
 import {
   acceptLogical as acceptLogicalLocked,
   granteeNamed,
   grantLogical as grantLogicalLocked,
   grantorNamed,
   partnerNamed,
+  requestReturn as requestReturnLocked,
   rescindLogical as rescindLogicalLocked,
   returnLogical as returnLogicalLocked,
 } from "./hcall-logical";
@@ -41,11 +43,13 @@ import {
   takeEvent as takeEventLocked,
 } from "./hcall-queue";
 import { acquire, acquireAll, release } from "./lock";
+import { compactMemory as compactMemoryLocked, gatherMemory as gatherMemoryLocked } from "./migrate";
 import { decodePartition } from "./partition";
 import {
   endViews as endViewsLocked,
   failPartition as failPartitionLocked,
   recoverClient as recoverClientLocked,
+  recoverDeferred as recoverDeferredLocked,
   recoverServer as recoverServerLocked,
 } from "./recover";
 import { freeStaging as freeStagingLocked, takeStaging as takeStagingLocked } from "./staging";
@@ -81,6 +85,21 @@ export function unpinMemory(lpid: f64, pin: f64): i32 {
 export function unpinOrphan(pin: f64): i32 {
   if (!acquireAll()) return H_LONG_BUSY_10_MSEC;
   return leave(unpinOrphanLocked(pin));
+}
+
+export function gatherMemory(lpid: f64, address: f64, length: f64, budget: f64): i32 {
+  if (!acquireAll()) return H_LONG_BUSY_10_MSEC;
+  return leave(gatherMemoryLocked(lpid, address, length, budget));
+}
+
+export function compactMemory(lpid: f64, from: f64, budget: f64): i32 {
+  if (!acquireAll()) return H_LONG_BUSY_10_MSEC;
+  return leave(compactMemoryLocked(lpid, from, budget));
+}
+
+export function findFrames(count: f64): i32 {
+  if (!acquireAll()) return H_LONG_BUSY_10_MSEC;
+  return leave(findFramesLocked(count));
 }
 
 export function adapterBetween(lpid: f64, partnerLpid: f64): i32 {
@@ -172,6 +191,13 @@ export function rescindLogical(lpid: f64, flags: f64, cookie: f64): i32 {
   return acquireAll() ? leave(rescindLogicalLocked(lpid, flags, cookie)) : H_LONG_BUSY_10_MSEC;
 }
 
+export function requestReturn(lpid: f64, cookie: f64, ms: f64): i32 {
+  const entry = enter(lpid, granteeNamed(cookie));
+  const status = entry == H_SUCCESS ? leave(requestReturnLocked(lpid, cookie, ms)) : entry;
+  if (status != H_NEED_ALL) return status;
+  return acquireAll() ? leave(requestReturnLocked(lpid, cookie, ms)) : H_LONG_BUSY_10_MSEC;
+}
+
 export function returnLogical(lpid: f64, cookie: f64): i32 {
   const entry = enter(lpid, grantorNamed(cookie));
   const status = entry == H_SUCCESS ? leave(returnLogicalLocked(lpid, cookie)) : entry;
@@ -222,6 +248,11 @@ export function failPartition(lpid: f64, orderly: f64): i32 {
 export function recoverClient(lpid: f64, budget: f64): i32 {
   if (!acquireAll()) return H_LONG_BUSY_10_MSEC;
   return leave(recoverClientLocked(lpid, budget));
+}
+
+export function recoverDeferred(lpid: f64, budget: f64): i32 {
+  if (!acquireAll()) return H_LONG_BUSY_10_MSEC;
+  return leave(recoverDeferredLocked(lpid, budget));
 }
 
 export function recoverServer(lpid: f64, budget: f64): i32 {

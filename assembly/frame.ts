@@ -10,20 +10,25 @@ import {
   FRAME_LPID_SHIFT,
   FRAME_PINS,
   FRAME_QUARANTINED,
+  H_NO_MEM,
+  H_PARAMETER,
+  H_SUCCESS,
   HEADER_AUDIT_AT,
   HEADER_FRAME_MAP_AT,
   HEADER_FRAME_PINS_AT,
   HEADER_FRAMES_FREE,
   HEADER_FRAMES_MAX,
   HEADER_FRAMES_QUARANTINED,
+  HEADER_QUARANTINE_MAX,
   PAGE_BYTES,
   PINS_LIMIT,
   PROBLEM_BYTES,
   PROBLEMS_MAX,
 } from "../src/layout";
 import { mapFill, mapFree, mapIsFree, mapLowestRun, mapNext, mapRunEnd, mapTake } from "./bitmap";
+import { decodeInteger } from "./decode";
 import { put } from "./log";
-import { addHeader, frameAt, header, NONE, setHeader } from "./memory";
+import { addHeader, frameAt, header, NONE, setHeader, setResult } from "./memory";
 
 function pinWordAt(frame: u32): usize {
   return <usize>header(HEADER_FRAME_PINS_AT) + ((<usize>frame) << 2);
@@ -31,6 +36,13 @@ function pinWordAt(frame: u32): usize {
 
 export function framesFree(): u32 {
   return header(HEADER_FRAMES_FREE);
+}
+
+/** Frames that may still go to quarantine because a page moves. */
+export function quarantineLeft(): u32 {
+  const used = header(HEADER_FRAMES_QUARANTINED);
+  const most = header(HEADER_QUARANTINE_MAX);
+  return used < most ? most - used : 0;
 }
 
 export function frameIsFree(frame: u32): bool {
@@ -62,6 +74,23 @@ export function lowestFrames(count: u32): u32 {
   return mapLowestRun(header(HEADER_FRAME_MAP_AT), header(HEADER_FRAMES_MAX), count);
 }
 
+/** Whether a run of frames exists and is free. */
+export function framesAreFree(first: u32, count: u32): bool {
+  const frames = header(HEADER_FRAMES_MAX);
+  if (first > frames || count > frames - first) return false;
+  return mapRunEnd(header(HEADER_FRAME_MAP_AT), frames, first, count) == first + count;
+}
+
+/** R4: the lowest run of `count` free frames. H_NO_MEM: there is none. */
+export function findFrames(count: f64): i32 {
+  const frames = decodeInteger(count);
+  if (frames == NONE || frames == 0) return H_PARAMETER;
+  const first = frames > header(HEADER_FRAMES_MAX) ? NONE : lowestFrames(frames);
+  if (first == NONE) return H_NO_MEM;
+  setResult(f64(first));
+  return H_SUCCESS;
+}
+
 /** Takes a few free frames. */
 export function takeFrames(first: u32, count: u32): void {
   mapTake(header(HEADER_FRAME_MAP_AT), header(HEADER_FRAMES_MAX), first, count);
@@ -78,6 +107,12 @@ export function zeroIfFree(first: u32, count: u32): void {
   for (let i: u32 = 0; i < count; i++) {
     if (frameIsFree(first + i)) memory.fill(frameAt(first + i), 0, PAGE_BYTES);
   }
+}
+
+/** Frees frames whose content has moved away and that are counted as free already; part of a job. */
+export function freeMoved(first: u32, count: u32): void {
+  memory.fill(frameAt(first), 0, <usize>count * PAGE_BYTES);
+  fillFrames(first, count, true);
 }
 
 /** How many frames the lowest free run has, at most `most`. */

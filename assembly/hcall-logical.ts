@@ -5,6 +5,9 @@
  * cannot fail.
  */
 import {
+  EVENT_MS_LIMIT,
+  EVENT_MS_SHIFT,
+  EVENT_RESCIND_REQUESTED,
   H_BUSY,
   H_NEED_ALL,
   H_NO_MEM,
@@ -74,6 +77,7 @@ import {
   takeGrant,
 } from "./control";
 import { decodeInteger, decodeType, decodeUnits, encodeUnits, isPaged } from "./decode";
+import { pushEvent } from "./event";
 import { beginJob, endJob } from "./log";
 import { budget, header, NONE, setResult } from "./memory";
 import {
@@ -86,7 +90,7 @@ import {
   spacePages,
   takePages,
 } from "./page";
-import { decodePartition, isRunning, lpidOf, partitionAt, partitionWord } from "./partition";
+import { decodePartition, isDeferred, isRunning, lpidOf, partitionAt, partitionWord } from "./partition";
 import { revoke } from "./revoke";
 import { holds, holdsAll } from "./thread";
 
@@ -219,10 +223,13 @@ export function returnLogical(lpid: f64, cookie: f64): i32 {
     endRescinded(structure); // RE5
     return H_SUCCESS;
   }
-  if (!holds(holderOf(structureAt(parentOf(structure))))) return H_NEED_ALL;
+  const grantor = partitionAt(holderOf(structureAt(parentOf(structure))));
+  if (!holds(lpidOf(grantor))) return H_NEED_ALL;
   if (isRevoking(structure)) return H_RESCINDED;
   if (childOf(structure) != 0) return H_RESOURCE; // RE3
   if (pinsOf(structure) != 0) return H_RESOURCE; // RE2
+  const isLast = isDeferred(grantor); // nobody may accept it again: it ends (FA7)
+  if (isLast && !holdsAll()) return H_NEED_ALL;
 
   if (state == STRUCTURE_SHARED) {
     if (pageCountOf(structure) > u32(RETURN_PAGES)) {
@@ -232,7 +239,8 @@ export function returnLogical(lpid: f64, cookie: f64): i32 {
     countMapped(structure, -1);
   }
   becomeGranted(structure);
-  tellReturned(structure);
+  if (isLast) becomeUnknown(structure);
+  else tellReturned(structure);
   return H_SUCCESS;
 }
 
@@ -255,5 +263,26 @@ export function rescindLogical(lpid: f64, flags: f64, cookie: f64): i32 {
     if (isPoolFull(grantor)) spillPool(grantor, POOL_SPILL);
   } else if (isLastUse(structure) || isPoolFull(grantor)) return H_NEED_ALL;
   becomeUnknown(structure); // RS3
+  return H_SUCCESS;
+}
+
+/**
+ * Asks the grantee to give back what a grant gave it, within so many milliseconds: an event that says so. Nothing else
+ * happens, and there is nothing to ask for where a normal rescind would do. Statuses as a normal rescind.
+ */
+export function requestReturn(lpid: f64, cookie: f64, ms: f64): i32 {
+  const grantor = decodePartition(lpid);
+  if (grantor == 0) return H_PARAMETER;
+  if (!isRunning(grantor)) return H_RESCINDED;
+  const left = decodeInteger(ms);
+  if (left > u32(EVENT_MS_LIMIT)) return H_PARAMETER;
+  const structure = decodeStructure(cookie);
+  if (structure == 0 || stateOf(structure) == STRUCTURE_RESCINDED) return H_PARAMETER; // RS1
+  if (holderOf(structureAt(parentOf(structure))) != lpidOf(grantor)) return H_PARAMETER; // RS1
+  if (!holds(holderOf(structure))) return H_NEED_ALL;
+  if (isRevoking(structure)) return H_RESCINDED;
+  if (stateOf(structure) == STRUCTURE_GRANTED && childOf(structure) == 0) return H_SUCCESS;
+  const type = EVENT_RESCIND_REQUESTED | (left << EVENT_MS_SHIFT);
+  pushEvent(partitionAt(holderOf(structure)), type, lpidOf(grantor), cookieOf(structure));
   return H_SUCCESS;
 }

@@ -7,19 +7,24 @@
  *     owned, shared                              as they are: the call that wrote them has committed
  *     shared and under revocation, rescinded     rescinded, taken
  *     returning                                  unmapped, taken
- *     any other                                  unmapped, free; of an LMB that was never committed the frames too
+ *     any other                                  unmapped, free
+ *
+ * An elemental resource that was never committed gives its frames back, too.
+ *
+ * Moved pages are the other kind of job: mappings follow the owner's entry, and frames that nobody came to are free and zero.
  */
 import {
   ENTRY_FRAME,
   ENTRY_VALID,
   FLAG_REVOKING,
   JOB_ARENA,
+  JOB_ELEMENTAL,
+  JOB_MIGRATE,
   JOB_MOVE,
   JOB_PAGES,
   JOB_PIN,
   JOB_STAGING,
   SPACE_MEMORY,
-  STRUCTURE_FREE,
   STRUCTURE_OWNED,
   STRUCTURE_RESCINDED,
   STRUCTURE_RETURNING,
@@ -33,10 +38,10 @@ import {
 } from "../src/layout";
 import { freeArena } from "./arena";
 import { hasFlag, stateOf, structureAt } from "./control";
-import { fillFrames, zeroIfFree } from "./frame";
+import { fillFrames, freeMoved, zeroIfFree } from "./frame";
 import { commit, THREAD } from "./log";
 import { followOwner } from "./move";
-import { entryOf, freePages, rescindPages, spaceAt, unmapPages } from "./page";
+import { backOf, entryOf, freePages, rescindPages, spaceAt, unmapPages } from "./page";
 import { partitionAt } from "./partition";
 import { endPin } from "./pin";
 import { freeRun } from "./staging";
@@ -60,10 +65,23 @@ function settlePages(slot: u32, lpid: u32, space: u32, page: u32, count: u32): v
   if (state == STRUCTURE_SHARED && !hasFlag(structure, FLAG_REVOKING)) return;
   if (state == STRUCTURE_SHARED || state == STRUCTURE_RESCINDED) rescindPages(at, page, count);
   else if (state == STRUCTURE_RETURNING) unmapPages(at, page, count);
-  else {
-    if (state == STRUCTURE_FREE && space == SPACE_MEMORY) freeUnusedFrames(at, page, count);
-    freePages(at, page, count);
-  }
+  else freePages(at, page, count);
+}
+
+/** An elemental resource is there, or all of it is free. */
+function settleElemental(slot: u32, lpid: u32, space: u32, page: u32, count: u32): void {
+  if (stateOf(structureAt(slot)) == STRUCTURE_OWNED) return;
+  const at = spaceAt(partitionAt(lpid), space);
+  if (space == SPACE_MEMORY) freeUnusedFrames(at, page, count);
+  freePages(at, page, count);
+}
+
+/** The pages of a partition have moved from the old frames to the new ones, or they have not. */
+function settleMigration(old: u32, lpid: u32, frame: u32, page: u32, count: u32): void {
+  const at = spaceAt(partitionAt(lpid), SPACE_MEMORY);
+  followOwner(structureAt(backOf(at, page)), page, count);
+  if ((entryOf(at, page) & ENTRY_FRAME) == frame) freeMoved(old, count);
+  else zeroIfFree(frame, count);
 }
 
 /** Does the job that stands in a thread record, this thread's or a dead one's. */
@@ -75,6 +93,9 @@ export function settleJob(thread: usize): void {
   switch (threadWord(thread, THREAD_JOB)) {
     case JOB_PAGES:
       settlePages(slot, lpid, threadWord(thread, THREAD_JOB_SPACE), page, count);
+      break;
+    case JOB_ELEMENTAL:
+      settleElemental(slot, lpid, threadWord(thread, THREAD_JOB_SPACE), page, count);
       break;
     case JOB_STAGING:
       freeRun(page, count);
@@ -88,6 +109,9 @@ export function settleJob(thread: usize): void {
     case JOB_MOVE:
       zeroIfFree(threadWord(thread, THREAD_JOB_SPACE), count);
       followOwner(structureAt(slot), page, count);
+      break;
+    case JOB_MIGRATE:
+      settleMigration(slot, lpid, threadWord(thread, THREAD_JOB_SPACE), page, count);
       break;
     default:
       break;

@@ -171,6 +171,28 @@ export function release(): void {
   store<u32>(THREAD, 0, THREAD_LOCK_B);
 }
 
+/** Looks that a thread gives a page before it waits for the lock of who moves it. */
+const LOOKS: u32 = 64;
+/** After so many looks at a page that nobody moves any more it gives up: only a broken table has such a page. */
+const LOOKS_MAX: u32 = 1 << 20;
+
+/**
+ * A page is being moved. Comes back when it may be over, at the latest when who moves it gives all locks back; answers
+ * false when that takes too long. It may be this thread itself that stopped in the middle, and lives on.
+ */
+export function waitForMover(attempt: u32): bool {
+  const word = atomic.load<u32>(HEADER_LOCK);
+  if (attempt == LOOKS_MAX) return false;
+  if (word == 0 || attempt < LOOKS) return true;
+  if ((word & ~LOCK_WAITERS) == load<u32>(THREAD, THREAD_NAME)) {
+    mend();
+    return true;
+  }
+  const marked = word | LOCK_WAITERS;
+  if (word != marked && atomic.cmpxchg<u32>(HEADER_LOCK, word, marked) != word) return true;
+  return pause(HEADER_LOCK, marked, attempt - LOOKS) != 0;
+}
+
 /** This thread stopped inside a call and lives on: undoes that call, or finishes what it had committed. */
 function mend(): void {
   undo(THREAD);

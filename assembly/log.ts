@@ -41,15 +41,26 @@ if (LOG_LINE_BYTES < LINE_BYTES + 4 || LOG_LINE_BYTES % 8 != 0) ERROR("a record 
 /** Byte offset of this thread's record. */
 export const THREAD: usize = thread;
 
-/** Changes one aligned word of a table. */
-export function put(address: usize, value: u32): void {
+/** Notes what a word holds. */
+function noteWord(address: usize, old: u32): void {
   const top = load<u32>(THREAD, THREAD_LOG_TOP);
   assert(top <= u32(LOG_BYTES - LOG_WORD_BYTES));
   const at = THREAD + <usize>top;
-  store<u32>(at, load<u32>(address), THREAD_LOG);
+  store<u32>(at, old, THREAD_LOG);
   store<u32>(at, <u32>address, THREAD_LOG + 4);
   store<u32>(THREAD, top + LOG_WORD_BYTES, THREAD_LOG_TOP);
+}
+
+/** Changes one aligned word of a table. */
+export function put(address: usize, value: u32): void {
+  noteWord(address, load<u32>(address));
   store<u32>(address, value);
+}
+
+/** Changes a word that others read without a lock. */
+export function putShared(address: usize, value: u32): void {
+  noteWord(address, load<u32>(address));
+  atomic.store<u32>(address, value);
 }
 
 /** Notes a record of 64 bytes: until the commit its words may be stored plainly. */
@@ -101,6 +112,11 @@ export function beginJob(kind: u32, slot: u32, lpid: u32, space: u32, page: u32,
   store<u32>(THREAD, page, THREAD_JOB_PAGE);
   store<u32>(THREAD, count, THREAD_JOB_COUNT);
   store<u32>(THREAD, kind, THREAD_JOB);
+}
+
+/** What the job is for has not been begun, or is as it was. */
+export function abandonJob(): void {
+  store<u32>(THREAD, 0, THREAD_JOB);
 }
 
 /** The range is written; with the commit there is no job any more. */

@@ -3,6 +3,16 @@
  *
  * A leaked zero-copy view can only be made harmless: owner and remaining sharers get a fresh frame with the same
  * content at the same logical addresses, the view keeps the old frame, and that goes to quarantine.
+ *
+ * Other threads read and write the page meanwhile, without locks. So that no write is lost and nobody reads a mix, all its
+ * entries are held first, the uses that began before are waited for, and only then the page is copied:
+ *
+ *     hold      owner's entry (noted) and sharers' entries (a job): who wants to begin a use waits
+ *     wait      for older uses, a little; if one is not over all is let go, and the caller tries again later
+ *     copy      nobody reads or writes
+ *     switch    owner's entry (noted); commit; sharers' entries follow, by the job
+ *
+ * Wherever the thread stops, the job brings the sharers' entries in line with the owner's, which is the old one or the new.
  */
 import {
   ENTRY_FRAME,
@@ -13,6 +23,9 @@ import {
   PARTITION_QUARANTINED,
   SPACE_MEMORY,
   STRUCTURE_SHARED,
+  THREAD_LPID,
+  THREAD_STUCK_ON,
+  THREAD_WAITS_FOR,
 } from "../src/layout";
 import {
   childOf,
@@ -26,13 +39,17 @@ import {
   stateOf,
   structureAt,
 } from "./control";
-import { framePins, lowestFrames, releaseFrame, takeFrames } from "./frame";
-import { beginJob } from "./log";
-import { addHeader, frameAt, NONE } from "./memory";
-import { entryOf, followEntry, moveOwnEntry, spaceAt } from "./page";
-import { addPartitionWord, isRunning, partitionAt, signal } from "./partition";
+import { framePins, lowestFrames, quarantineLeft, releaseFrame, takeFrames } from "./frame";
+import { abandonJob, beginJob, THREAD, undo } from "./log";
+import { addHeader, frameAt, isAlone, NONE } from "./memory";
+import { entryOf, followEntry, holdEntry, holdOwnEntry, moveOwnEntry, spaceAt } from "./page";
+import { addPartitionWord, isDeferred, isRunning, partitionAt, signal } from "./partition";
+import { awaitUses, threadAt, threadWord } from "./thread";
 
-/** Points every live mapping of the owner's page at its frame: a walk over the owner's tree, up again by the parents. */
+/**
+ * Points every live mapping of the owner's page at its frame, or holds them all if that is NONE: a walk over the owner's
+ * tree, up again by the parents.
+ */
 function follow(root: usize, rootPage: u32, frame: u32): void {
   const top = slotOf(root);
   let slot = childOf(root);
@@ -46,9 +63,9 @@ function follow(root: usize, rootPage: u32, frame: u32): void {
     const covers = rootPage - first < pageCountOf(structure);
     const child = covers ? childOf(structure) : 0;
     if (covers && stateOf(structure) == STRUCTURE_SHARED && (entryOf(space, page) & ENTRY_VALID) != 0) {
-      followEntry(space, page, frame);
+      if (frame == NONE) holdEntry(space, page);
       // Its views follow, in whatever thread they are.
-      signal(partitionAt(holderOf(structure)));
+      else if (followEntry(space, page, frame)) signal(partitionAt(holderOf(structure)));
     }
     if (child != 0) {
       delta = first - pageOf(structure);
@@ -71,38 +88,70 @@ function pinnedRun(space: usize, page: u32, most: u32): u32 {
   return count;
 }
 
-/** All live mappings of some of the owner's pages follow the owner's entries; a job. */
-export function followOwner(root: usize, rootPage: u32, count: u32): void {
+/** All live mappings of some of the owner's pages are let go where the owner's entries are. */
+function letGo(root: usize, rootPage: u32, count: u32): void {
   const space = spaceAt(partitionAt(holderOf(root)), SPACE_MEMORY);
   for (let i: u32 = 0; i < count; i++) {
     follow(root, rootPage + i, entryOf(space, rootPage + i) & ENTRY_FRAME);
   }
+}
+
+/** All live mappings of some of the owner's pages, and all views of them, follow the owner's entries; a job. */
+export function followOwner(root: usize, rootPage: u32, count: u32): void {
+  letGo(root, rootPage, count);
   signal(partitionAt(holderOf(root)));
 }
 
 /** Pages that one commit moves. */
-const MOVE_PAGES: u32 = 16;
+export const MOVE_PAGES: u32 = 16;
 
-/** Moves pages of the owner to free frames; the old ones go to quarantine, charged to `lpid`. */
-function movePages(root: usize, rootPage: u32, frame: u32, count: u32, lpid: u32): void {
+/**
+ * Holds pages of the owner wherever they are mapped, until nobody uses them; within a job that lets go. Answers false, and
+ * has let go, when somebody goes on using them: THREAD_WAITS_FOR says who.
+ */
+export function holdPages(root: usize, rootPage: u32, count: u32): bool {
+  if (isAlone()) return true;
+  const space = spaceAt(partitionAt(holderOf(root)), SPACE_MEMORY);
+  for (let i: u32 = 0; i < count; i++) {
+    holdOwnEntry(space, rootPage + i);
+    follow(root, rootPage + i, NONE);
+  }
+  const user = awaitUses();
+  if (user == NONE) return true;
+  undo(THREAD);
+  letGo(root, rootPage, count);
+  abandonJob();
+  store<u32>(THREAD, threadWord(threadAt(user), THREAD_LPID) + 1, THREAD_WAITS_FOR);
+  return false;
+}
+
+/** Copies one page of the owner, which is held, to a frame that was taken, and points its entry there. */
+export function switchPage(space: usize, page: u32, frame: u32): void {
+  memory.copy(frameAt(frame), frameAt(entryOf(space, page) & ENTRY_FRAME), PAGE_BYTES);
+  moveOwnEntry(space, page, frame);
+}
+
+/** Moves pages of the owner to free frames; the old ones go to quarantine, charged to `lpid`. False: they are in use. */
+function movePages(root: usize, rootPage: u32, frame: u32, count: u32, lpid: u32): bool {
   const space = spaceAt(partitionAt(holderOf(root)), SPACE_MEMORY);
   // Ends after the commit: what then is free again was undone, and must not keep what was copied to it.
   beginJob(JOB_MOVE, slotOf(root), 0, frame, rootPage, count);
+  if (!holdPages(root, rootPage, count)) return false;
   takeFrames(frame, count);
   // First of all: whoever sees a new entry must see that pages have moved.
   addHeader(HEADER_MOVES, count);
   for (let i: u32 = 0; i < count; i++) {
     const old = entryOf(space, rootPage + i) & ENTRY_FRAME;
-    memory.copy(frameAt(frame + i), frameAt(old), PAGE_BYTES);
-    moveOwnEntry(space, rootPage + i, frame + i);
+    switchPage(space, rootPage + i, frame + i);
     if (releaseFrame(old, lpid)) addPartitionWord(partitionAt(lpid), PARTITION_QUARANTINED, 1);
   }
+  return true;
 }
 
 /** What movePinned() answers. */
 export const MOVE_NONE: u32 = 0; // nothing pinned is left
 export const MOVE_MORE: u32 = 1; // some pages move with the next commit; call again
-export const MOVE_STUCK: u32 = 2; // no frame is free
+export const MOVE_STUCK: u32 = 2; // no frame is free, quarantine is full, or a page is in use
 
 /**
  * Moves the first pinned pages under a structure that loses its access, at most MOVE_PAGES of them. A moved page is not
@@ -126,16 +175,19 @@ export function movePinned(structure: usize): u32 {
       i++;
       continue;
     }
-    run = min(run, MOVE_PAGES);
-    let frame = lowestFrames(run);
-    if (frame == NONE) {
+    run = min(min(run, MOVE_PAGES), quarantineLeft());
+    let frame = run == 0 ? NONE : lowestFrames(run);
+    if (frame == NONE && run != 0) {
       run = 1;
       frame = lowestFrames(1);
-      // An owner that does not run loses the page anyway: its release sends the frame to quarantine.
-      if (frame == NONE) return isRunning(owner) ? MOVE_STUCK : MOVE_NONE;
     }
-    movePages(root, first + i, frame, run, holderOf(structure));
-    return MOVE_MORE;
+    if (frame == NONE) {
+      // An owner that is being recovered loses the page anyway: its release sends the frame to quarantine.
+      if (!isRunning(owner) && !isDeferred(owner)) return MOVE_NONE;
+      store<u32>(THREAD, holderOf(structure) + 1, THREAD_STUCK_ON);
+      return MOVE_STUCK;
+    }
+    return movePages(root, first + i, frame, run, holderOf(structure)) ? MOVE_MORE : MOVE_STUCK;
   }
   return MOVE_NONE;
 }

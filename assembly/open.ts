@@ -5,7 +5,9 @@ import {
   H_SUCCESS,
   HEADER_BUDGET,
   HEADER_END_FRESH,
+  HEADER_FRAMES_MAX,
   HEADER_PIN_FRESH,
+  HEADER_QUARANTINE_MAX,
   HEADER_STRUCTURE_FRESH,
 } from "../src/layout";
 import { openFrames } from "./frame";
@@ -21,6 +23,7 @@ export function openTable(): i32 {
   setHeader(HEADER_END_FRESH, 1);
   setHeader(HEADER_PIN_FRESH, 1);
   setHeader(HEADER_BUDGET, DEFAULT_BUDGET);
+  setHeader(HEADER_QUARANTINE_MAX, header(HEADER_FRAMES_MAX));
   openFrames();
   openStaging();
   openThreads();

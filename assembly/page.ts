@@ -5,11 +5,13 @@
  *     entry: | generation 8 | rescinded 1 | write 1 | read 1 | valid 1 | frame 20 |
  *
  * The generation changes with every mapping, so that an entry read before and after a use tells whether they are the
- * same mapping. An entry that is neither valid nor rescinded is unmapped; its other bits but the generation are zero.
+ * same mapping. An entry that is neither valid nor rescinded is unmapped; its other bits but the generation are zero. One
+ * that is both is held: its page is being moved (move.ts), and stays what it is for whoever only translates.
  */
 import {
   ENTRY_FRAME,
   ENTRY_GENERATION_SHIFT,
+  ENTRY_HELD,
   ENTRY_READ,
   ENTRY_RESCINDED,
   ENTRY_VALID,
@@ -32,7 +34,7 @@ import {
   SPACE_PAGES,
 } from "../src/layout";
 import { mapBytes, mapFill, mapIsFree, mapLowestRun, mapRunEnd } from "./bitmap";
-import { put } from "./log";
+import { put, putShared } from "./log";
 import { header, isAlone } from "./memory";
 
 if (ENTRY_READ != ENTRY_VALID * (NEED_READ * 2) || ENTRY_WRITE != ENTRY_VALID * (NEED_WRITE * 2)) {
@@ -86,9 +88,14 @@ export function entryRights(inhibits: u32): u32 {
   return bits;
 }
 
+/** Whether a page is being moved. */
+export function isHeld(entry: u32): bool {
+  return (entry & ENTRY_HELD) == ENTRY_HELD;
+}
+
 /** Why an entry does not serve a use (TR1). */
 export function entryFault(entry: u32): i32 {
-  if ((entry & ENTRY_RESCINDED) != 0) return H_RESCINDED;
+  if ((entry & ENTRY_HELD) == ENTRY_RESCINDED) return H_RESCINDED;
   return (entry & ENTRY_VALID) != 0 ? H_PERMISSION : H_PARAMETER;
 }
 
@@ -154,16 +161,30 @@ function movedEntry(entry: u32, frame: u32): u32 {
   return renewed(entry, (entry & (ENTRY_VALID | ENTRY_READ | ENTRY_WRITE)) | frame);
 }
 
-/** Points the owner's page at another frame. */
-export function moveOwnEntry(at: usize, page: u32, frame: u32): void {
-  put(spaceEntries(at) + ((<usize>page) << 2), movedEntry(entryOf(at, page), frame));
+/** Holds the owner's page: from here on no use of it begins. */
+export function holdOwnEntry(at: usize, page: u32): void {
+  putShared(spaceEntries(at) + ((<usize>page) << 2), entryOf(at, page) | ENTRY_HELD);
 }
 
-/** Points a sharer's page at the owner's frame; part of a job. */
-export function followEntry(at: usize, page: u32, frame: u32): void {
+/** Holds a sharer's page; part of a job, which lets it go again by followEntry(). */
+export function holdEntry(at: usize, page: u32): void {
+  atomic.store<u32>(spaceEntries(at) + ((<usize>page) << 2), entryOf(at, page) | ENTRY_HELD);
+}
+
+/** Points the owner's page at another frame. */
+export function moveOwnEntry(at: usize, page: u32, frame: u32): void {
+  putShared(spaceEntries(at) + ((<usize>page) << 2), movedEntry(entryOf(at, page), frame));
+}
+
+/** Points a sharer's page at the owner's frame, and lets it go; part of a job. Answers whether it was at another frame. */
+export function followEntry(at: usize, page: u32, frame: u32): bool {
   const entry = entryOf(at, page);
-  if ((entry & ENTRY_FRAME) == frame) return;
-  atomic.store<u32>(spaceEntries(at) + ((<usize>page) << 2), movedEntry(entry, frame));
+  if ((entry & (ENTRY_FRAME | ENTRY_RESCINDED)) == frame) return false;
+  // One that was held, and has not moved, is the mapping that it was.
+  const isMoved = (entry & ENTRY_FRAME) != frame;
+  const now = isMoved ? movedEntry(entry, frame) : entry & ~ENTRY_RESCINDED;
+  atomic.store<u32>(spaceEntries(at) + ((<usize>page) << 2), now);
+  return isMoved;
 }
 
 /** Unmaps one page, through the log. */

@@ -10,6 +10,8 @@ import {
   HEADER_PARTITIONS_AT,
   HEADER_PARTITIONS_MAX,
   PARTITION_BYTES,
+  PARTITION_DEFERRED,
+  PARTITION_FAILED,
   PARTITION_FREE,
   PARTITION_RUNNING,
   PARTITION_SIGNAL,
@@ -56,6 +58,14 @@ export function addPartitionWord(partition: usize, offset: usize, delta: i32): v
  */
 export function isRunning(partition: usize): bool {
   return atomic.load<u32>(partition, PARTITION_STATE) == PARTITION_RUNNING;
+}
+
+/** Whether it has failed, and its recovery waits until what it granted is returned (FA7). */
+export function isDeferred(partition: usize): bool {
+  return (
+    partitionWord(partition, PARTITION_DEFERRED) != 0 &&
+    partitionWord(partition, PARTITION_STATE) == PARTITION_FAILED
+  );
 }
 
 /**

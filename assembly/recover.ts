@@ -6,7 +6,8 @@
  * failPartition() tells the partners before anything is lost. recoverClient() then returns what the partition accepted
  * and rescinds what it granted on; recoverServer(), after the grace period, rescinds what it granted of its own and
  * frees its memory. Both walk the partition's own lists, never the tables; a list only gets shorter, so that a call goes
- * on where the last one stopped (FA6).
+ * on where the last one stopped (FA6). Where the policy is to wait for the borrowers, recoverDeferred() takes the place of
+ * recoverClient(), and of the grace period (FA7).
  */
 import {
   END_NEXT,
@@ -16,6 +17,7 @@ import {
   EVENT_PARTNER_FAILED,
   EVENT_PARTNER_RECOVERED,
   FLAG_ROOT,
+  H_BUSY,
   H_PARAMETER,
   H_PARTIAL,
   H_RESOURCE,
@@ -23,10 +25,13 @@ import {
   HEADER_FAILURES,
   HEADER_PARTITIONS_USED,
   JOB_PAGES,
+  PARTITION_DEFERRED,
+  PARTITION_DEFERRED_GENERATION,
   PARTITION_DRAIN,
   PARTITION_ENDS,
   PARTITION_FAILED,
   PARTITION_FREE,
+  PARTITION_GRANTS_OUT,
   PARTITION_HELD,
   PARTITION_NOTICE,
   PARTITION_OWNED,
@@ -41,6 +46,8 @@ import {
   PIN_FRAME_COUNT,
   SPACE_MEMORY,
   START_CREATED,
+  STRUCTURE_GRANTED,
+  STRUCTURE_OWNED,
   STRUCTURE_RESCINDED,
   THREAD_LPID,
   THREAD_WAITS_FOR,
@@ -48,7 +55,7 @@ import {
   TRANSPORT_FAILED,
   ZERO_PAGE_STEPS,
 } from "../src/layout";
-import { endRescinded } from "./account";
+import { becomeUnknown, endRescinded } from "./account";
 import {
   closeEnd,
   endAt,
@@ -63,10 +70,14 @@ import {
 import {
   childOf,
   cursorOf,
+  generationOf,
   hasFlag,
+  isRevoking,
   nextHeldOf,
+  nextOf,
   pageCountOf,
   pageOf,
+  parentOf,
   releaseStructure,
   setCursor,
   slotOf,
@@ -212,6 +223,80 @@ function releaseHeld(partition: usize, budget: u32): i32 {
     }
   }
   return H_PARTIAL;
+}
+
+/** The structure after this one in a walk over a partition's elemental resources and their grants, or NONE. */
+function nextServed(structure: usize): u32 {
+  const isOwned = stateOf(structure) == STRUCTURE_OWNED;
+  const slot = isOwned ? childOf(structure) : nextOf(structure);
+  if (slot != 0) return slot;
+  const next = nextHeldOf(isOwned ? structure : structureAt(parentOf(structure)));
+  return next == 0 ? NONE : next;
+}
+
+/** Where the walk over what the partition serves goes on. It begins again if what it stood at has ended since. */
+function servedFrom(partition: usize): u32 {
+  const slot = partitionWord(partition, PARTITION_DEFERRED);
+  if (slot == NONE) return NONE;
+  if (slot != 0) {
+    const structure = structureAt(slot);
+    const isSame = generationOf(structure) == partitionWord(partition, PARTITION_DEFERRED_GENERATION);
+    if (isSame && stateOf(structure) != STRUCTURE_RESCINDED) return slot;
+  }
+  const first = partitionWord(partition, PARTITION_OWNED);
+  return first == 0 ? NONE : first;
+}
+
+/**
+ * One walk over what the partition granted of its own: what nobody has accepted ends, a forced rescind that it had begun is
+ * carried through. What is returned from now on ends by itself. Answers whether the walk is over.
+ */
+function endUnaccepted(partition: usize, budget: u32): bool {
+  let left = <i32>min<u32>(budget, 0x3fffffff);
+  let slot = servedFrom(partition);
+  while (slot != NONE && left > 0) {
+    const structure = structureAt(slot);
+    const next = nextServed(structure);
+    const state = stateOf(structure);
+    if (state != STRUCTURE_OWNED && isRevoking(structure)) {
+      if (revoke(structure, left) != H_SUCCESS) break;
+      left = budgetLeft();
+    } else {
+      if (state == STRUCTURE_GRANTED) {
+        becomeUnknown(structure);
+        settle();
+      }
+      left--;
+    }
+    slot = next;
+  }
+  setPartitionWord(partition, PARTITION_DEFERRED, slot);
+  setPartitionWord(
+    partition,
+    PARTITION_DEFERRED_GENERATION,
+    slot == NONE ? 0 : generationOf(structureAt(slot)),
+  );
+  settle();
+  return slot == NONE;
+}
+
+/**
+ * The client's part, and as much of the server's as takes nothing from anybody (FA7). H_PARTIAL: call again. H_BUSY: others
+ * have accepted what the partition granted; when the last of it has ended the partition is signalled. H_SUCCESS: nobody has
+ * anything of it, the server's part may follow. H_RESOURCE: it did not fail, or the server's part has begun.
+ */
+export function recoverDeferred(lpid: f64, budget: f64): i32 {
+  const partition = decodePartition(lpid);
+  const steps = decodeInteger(budget);
+  if (partition == 0 || steps == NONE || steps == 0) return H_PARAMETER;
+  if (partitionWord(partition, PARTITION_STATE) != PARTITION_FAILED) return H_RESOURCE;
+  store<u32>(THREAD, 0, THREAD_WAITS_FOR);
+  tellFailure(partition);
+  if (partitionWord(partition, PARTITION_HELD) != 0 && releaseHeld(partition, steps) != H_SUCCESS) {
+    return H_PARTIAL;
+  }
+  if (!endUnaccepted(partition, steps)) return H_PARTIAL;
+  return partitionWord(partition, PARTITION_GRANTS_OUT) == 0 ? H_SUCCESS : H_BUSY;
 }
 
 /** Rescinds what was granted on an elemental resource, then frees it. Answers the budget left, 0 if there is more. */

@@ -35,6 +35,7 @@ import {
   STRUCTURE_SHARED,
   THREAD_BUDGET_LEFT,
   THREAD_LPID,
+  THREAD_STUCK_ON,
   THREAD_WAITS_FOR,
 } from "../src/layout";
 import { becomeGranted, becomeRescinded, becomeRevoking, becomeUnknown, tellReturned } from "./account";
@@ -273,6 +274,7 @@ export function budgetLeft(): i32 {
  */
 export function revoke(structure: usize, budget: u32): i32 {
   store<u32>(THREAD, 0, THREAD_WAITS_FOR);
+  store<u32>(THREAD, 0, THREAD_STUCK_ON);
   if (!isRevoking(structure)) begin(structure);
   const generation = generationOf(structure);
   const outer = outermost(structure);

@@ -144,6 +144,20 @@ export function olderUse(epoch: u32): u32 {
   return NONE;
 }
 
+/** Looks at other threads' uses before who moves pages gives up: a use is over in microseconds, unless its thread sleeps. */
+const QUIET_LOOKS: u32 = 10_000;
+
+/**
+ * Waits a little for all uses that run. Answers NONE, or the slot of a thread whose use is not over: what was held for
+ * this must then be let go.
+ */
+export function awaitUses(): u32 {
+  const epoch = nextEpoch();
+  let slot = olderUse(epoch);
+  for (let look: u32 = 0; slot != NONE && look < QUIET_LOOKS; look++) slot = olderUse(epoch);
+  return slot;
+}
+
 /** The use of a thread that has exited is over. */
 export function endUseOf(slot: u32): void {
   atomic.store<u32>(threadAt(slot), 0, THREAD_EPOCH);

@@ -50,6 +50,23 @@ export interface AuditReport {
   readonly checked: number;
 }
 
+/** One broken invariant. */
+export interface Problem {
+  /** The same in two audits that find the same problem. */
+  readonly identity: string;
+  readonly text: string;
+}
+
+/** Problems with what was counted in them, which others change from one audit to the next. */
+const COUNTED: ReadonlySet<number> = new Set([
+  PROBLEM_END_COUNT,
+  PROBLEM_FRAME_COUNT,
+  PROBLEM_FREE_LIST,
+  PROBLEM_PIN_COUNT,
+  PROBLEM_REVOCATIONS,
+  PROBLEM_STRUCTURE_COUNT,
+]);
+
 function inSpace(place: number, page: number): string {
   return `partition ${place >>> 3}, ${RESOURCE_TYPES[place & 7]} page ${page}`;
 }
@@ -88,18 +105,34 @@ const WORDING: Readonly<Record<number, (a: number, b: number) => string>> = {
   [PROBLEM_EVENTS]: (a) => `partition ${a}: its event ring is overfull`,
 };
 
-/** Runs the core's audit. */
-export function auditTable(memory: TableMemory): AuditReport {
+/**
+ * Runs the core's audit.
+ * @returns the first 256 problems, and how many there are.
+ * @throws HcallError H_LongBusyOrder10msec if another thread has the table locked.
+ */
+export function findProblems(memory: TableMemory): { problems: Problem[]; found: number } {
   const status = memory.core.audit();
   if (status === H_LONG_BUSY_10_MSEC)
     throw new HcallError("audit", status, "another thread has the table locked");
   const found = memory.header(HEADER_AUDIT_PROBLEMS);
-  const problems: string[] = [];
+  const problems: Problem[] = [];
+  const alike: Map<string, number> = new Map();
   for (let i = 0; i < Math.min(found, PROBLEMS_MAX); i++) {
     const at = (memory.header(HEADER_AUDIT_AT) + i * PROBLEM_BYTES) / 4;
     const [code, a, b] = memory.words.subarray(at, at + 3) as unknown as [number, number, number];
-    problems.push(WORDING[code]?.(a, b) ?? `problem ${code} (${a}, ${b})`);
+    const text = WORDING[code]?.(a, b) ?? `problem ${code} (${a}, ${b})`;
+    const name = COUNTED.has(code) ? `problem ${code}` : text;
+    const number = (alike.get(name) ?? 0) + 1;
+    alike.set(name, number);
+    problems.push({ identity: `${name}, number ${number}`, text });
   }
+  return { problems, found };
+}
+
+/** The audit as its caller sees it. */
+export function auditTable(memory: TableMemory): AuditReport {
+  const { problems: first, found } = findProblems(memory);
+  const problems = first.map(({ text }) => text);
   if (found > PROBLEMS_MAX) problems.push(`and ${found - PROBLEMS_MAX} more`);
   return { problems, checked: memory.header(HEADER_AUDIT_CHECKED) };
 }

@@ -5,7 +5,8 @@
 /** Monotonic milliseconds and timers; replace it to test time. */
 export interface Clock {
   now(): number;
-  setTimeout(callback: () => void, ms: number): { cancel(): void };
+  /** What has `unref` can let the process end while it waits. */
+  setTimeout(callback: () => void, ms: number): { cancel(): void; unref?(): void };
 }
 
 /** The process's monotonic clock. */
@@ -13,7 +14,9 @@ export const systemClock: Clock = {
   now: () => performance.now(),
   setTimeout: (callback, ms) => {
     const timer = setTimeout(callback, ms);
-    return { cancel: () => clearTimeout(timer) };
+    // Elsewhere than in Node a timer is a number, and keeps nothing alive.
+    const unref = (): void => void (timer as Partial<typeof timer>).unref?.();
+    return { cancel: () => clearTimeout(timer), unref };
   },
 };
 

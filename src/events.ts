@@ -6,11 +6,14 @@ import {
   EVENT_DOORBELL,
   EVENT_INTERRUPT,
   EVENT_LPID,
+  EVENT_MS_SHIFT,
   EVENT_PARTNER_FAILED,
   EVENT_PARTNER_RECOVERED,
+  EVENT_RESCIND_REQUESTED,
   EVENT_RESCINDED,
   EVENT_RETURNED,
   EVENT_TYPE,
+  EVENT_TYPE_MASK,
   EVENT_VALUE,
   EVENTS_LOST,
   H_LONG_BUSY_10_MSEC,
@@ -34,13 +37,16 @@ export interface PartitionEvent {
     | "returned"
     | "interrupt"
     | "doorbell"
+    | "rescind-requested"
     | "events-lost";
   /** Milliseconds of the table's clock, when this thread learnt of it. */
   readonly at: number;
   /** The other partition's lpid; 0 where there is none. */
   readonly partner: number;
-  /** Of "rescinded" and "returned": the grant. */
+  /** Of "rescinded", "returned" and "rescind-requested": the grant. */
   readonly cookie?: number;
+  /** Of "rescind-requested": in so many milliseconds the mapping is taken by force, unless it is returned before. */
+  readonly withinMs?: number;
   /** Of "events-lost": how many did not fit the ring. */
   readonly count?: number;
 }
@@ -52,6 +58,7 @@ const TYPES: ReadonlyMap<number, PartitionEvent["type"]> = new Map([
   [EVENT_RETURNED, "returned"],
   [EVENT_INTERRUPT, "interrupt"],
   [EVENT_DOORBELL, "doorbell"],
+  [EVENT_RESCIND_REQUESTED, "rescind-requested"],
   [EVENTS_LOST, "events-lost"],
 ]);
 
@@ -94,11 +101,17 @@ export class Events {
     // Most of what wakes this thread is for other partitions: looking costs less than a crossing.
     let status = this.#hasAny() ? core.takeEvent(this.#lpid) : H_NOT_FOUND;
     for (; status === H_SUCCESS; status = core.takeEvent(this.#lpid)) {
-      const type = TYPES.get(memory.header(memory.entry + EVENT_TYPE));
+      const word = memory.header(memory.entry + EVENT_TYPE);
+      const type = TYPES.get(word & EVENT_TYPE_MASK);
       if (type === undefined) continue;
       const partner = memory.header(memory.entry + EVENT_LPID);
       const value = memory.floats[(memory.entry + EVENT_VALUE) / 8] as number;
-      const event: PartitionEvent = { type, at: clock.now(), partner, ...detail(type, value) };
+      const event: PartitionEvent = {
+        type,
+        at: clock.now(),
+        partner,
+        ...detail(type, value, word >>> EVENT_MS_SHIFT),
+      };
       for (const stream of this.#streams) stream.push(event);
     }
     // Somebody has the table locked: the events are still there a moment later.
@@ -108,7 +121,12 @@ export class Events {
   }
 }
 
-function detail(type: PartitionEvent["type"], value: number): { cookie?: number; count?: number } {
+function detail(
+  type: PartitionEvent["type"],
+  value: number,
+  withinMs: number,
+): { cookie?: number; count?: number; withinMs?: number } {
+  if (type === "rescind-requested") return { cookie: value, withinMs };
   if (type === "rescinded" || type === "returned") return { cookie: value };
   return type === "events-lost" ? { count: value } : {};
 }

@@ -7,18 +7,20 @@ export { HcallError, LparError } from "./errors.js";
 export type { PartitionEvent } from "./events.js";
 export { type Cookie, Mapping, View } from "./mapping.js";
 export type { CrqEntry } from "./messages.js";
-export { type GrantOptions, Partition, type PartitionUsage, type RescindReport } from "./partition.js";
+export type { CompactionReport, MigrationReport } from "./migration.js";
+export type { PartitionOptions, ResourceOptions, TableOptions } from "./options.js";
+export { type GrantOptions, Partition, type PartitionUsage } from "./partition.js";
+export { type ReconcileOptions, Reconciler } from "./reconciler.js";
 export type { PartitionState, ResourceType } from "./records.js";
+export type { RescindOptions, RescindReport } from "./rescind.js";
 export {
-  type PartitionOptions,
   PartitionWorker,
-  type ResourceOptions,
   ResourceTable,
   type SpawnOptions,
   type TableEvent,
-  type TableOptions,
 } from "./resource-table.js";
 export type { RestartPolicy } from "./restart.js";
+export { SEAL_BYTES } from "./seal.js";
 export type {
   AdapterSnapshot,
   GrantSnapshot,

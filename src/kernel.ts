@@ -26,10 +26,16 @@ export interface Movable {
 interface Wait {
   /** Index of the partition's signal count in the table's words. */
   readonly word: number;
-  readonly listeners: Set<() => void>;
+  /** Each with whether the thread must stay alive for it. */
+  readonly listeners: Map<() => void, boolean>;
   /** The count when the listeners were last called. */
   seen: number;
   isArmed: boolean;
+}
+
+function keepsAlive(wait: Wait): boolean {
+  for (const does of wait.listeners.values()) if (does) return true;
+  return false;
 }
 
 /** A day: long enough for a timer that only says that somebody still waits. */
@@ -55,6 +61,8 @@ export class Kernel {
   readonly clock: Clock;
   readonly views: Set<Movable> = new Set();
   readonly transfer: Transfer = new Transfer(this);
+  /** Fails a partition; only in the thread that owns the table. */
+  failPartition: ((lpid: number, reason: string) => void) | undefined;
   /** The object of a partition in this thread. */
   readonly partitionOf: (lpid: number) => Partition;
   /** Who waits for events and queue entries, by the partition that they are for. */
@@ -112,15 +120,18 @@ export class Kernel {
     while (!this.#closed) await (this.memory.poked() ?? nextTurn());
   }
 
-  /** Calls back when an event or a queue entry may have come for a partition, until unlisten(). */
-  listen(lpid: number, listener: () => void): void {
+  /**
+   * Calls back when an event or a queue entry may have come for a partition, until unlisten().
+   * @param keepsAlive whether the thread stays alive for it.
+   */
+  listen(lpid: number, listener: () => void, keepsAlive: boolean = true): void {
     let wait = this.#waits.get(lpid);
     if (wait === undefined) {
       const word = (partitionOffset(this.memory, lpid) + PARTITION_SIGNAL) / 4;
-      wait = { word, listeners: new Set(), seen: Atomics.load(this.memory.words, word), isArmed: false };
+      wait = { word, listeners: new Map(), seen: Atomics.load(this.memory.words, word), isArmed: false };
       this.#waits.set(lpid, wait);
     }
-    wait.listeners.add(listener);
+    wait.listeners.set(listener, keepsAlive);
     this.#arm(wait);
   }
 
@@ -128,7 +139,7 @@ export class Kernel {
     const wait = this.#waits.get(lpid);
     wait?.listeners.delete(listener);
     if (wait?.listeners.size === 0 && !wait.isArmed) this.#waits.delete(lpid);
-    for (const { listeners } of this.#waits.values()) if (listeners.size > 0) return;
+    for (const one of this.#waits.values()) if (keepsAlive(one)) return;
     clearInterval(this.#keepAlive);
     this.#keepAlive = undefined;
   }
@@ -160,7 +171,7 @@ export class Kernel {
       const count = Atomics.load(this.memory.words, wait.word);
       if (count === wait.seen && !all) continue;
       wait.seen = count;
-      for (const listener of wait.listeners) listener();
+      for (const listener of wait.listeners.keys()) listener();
     }
   }
 
@@ -181,7 +192,7 @@ export class Kernel {
   #arm(wait: Wait): void {
     if (!this.#isShared || this.#closed || wait.listeners.size === 0) return;
     // A sleeper alone does not keep a thread alive.
-    this.#keepAlive ??= setInterval(() => {}, KEEP_ALIVE_MS);
+    if (keepsAlive(wait)) this.#keepAlive ??= setInterval(() => {}, KEEP_ALIVE_MS);
     // It may be one that sleeps since before: then there is no second one, but somebody again to be kept alive for.
     if (wait.isArmed) return;
     wait.isArmed = true;

@@ -30,6 +30,7 @@ export const H_RESOURCE = -16;
 export const H_R_STATE = -45;
 export const H_RESCINDED = -46;
 export const H_NEED_ALL = 0x7fff; // inside the core only: the locks that are held do not do
+export const H_LONG_BUSY_1_MSEC = 9900; // inside the core: a page of the range is being moved
 export const H_LONG_BUSY_10_MSEC = 9901; // H_LongBusyOrder10msec: the table is locked, nothing was done
 
 // ---------------------------------------------------------------- function tokens of the batch form
@@ -127,6 +128,7 @@ export const HEADER_END_FRESH = 148;
 export const HEADER_ENDS_USED = 152;
 export const HEADER_FRAMES_FREE = 156;
 export const HEADER_FRAMES_QUARANTINED = 160;
+export const HEADER_QUARANTINE_MAX = 220; // frames that forced rescinds may put into quarantine
 export const HEADER_MARKING = 164; // revocations whose subtree is not marked to the end
 export const HEADER_REVOCATIONS = 168; // revocations not complete
 export const HEADER_FAILURES = 172; // serial number of the last failure, even
@@ -168,6 +170,7 @@ export const THREAD_ENTRY = 128; // 16 bytes: the queue entry or event last take
 export const THREAD_BUDGET_LEFT = 144; // steps that its last slice of a revocation did not use
 export const THREAD_TOUCHED = 148; // means nothing: what was read only to have it in the cache
 export const THREAD_WAITS_FOR = 152; // lpid whose use holds up its last slice of a revocation, plus 1; 0: none
+export const THREAD_STUCK_ON = 172; // lpid whose views stand where no page can be moved away, plus 1; 0: none
 export const THREAD_SIGNALS = 156; // counts what it signalled, to any partition, wraps
 export const THREAD_LOCK_A = 160; // lpids whose locks it takes, holds or gives back, LOCK_ALL; 0: none
 export const THREAD_LOCK_B = 164;
@@ -191,6 +194,8 @@ export const JOB_STAGING = 2; // a run of staging may be half taken or half free
 export const JOB_ARENA = 3; // a run of a partition's own memory may be half taken or half freed
 export const JOB_PIN = 4; // a pin may be half taken or half released
 export const JOB_MOVE = 5; // the mappings of a page may not have followed the owner's
+export const JOB_MIGRATE = 6; // the same, and the frames that the pages left or did not reach may not be free
+export const JOB_ELEMENTAL = 7; // the page table of an elemental resource may be half written, its frames half taken
 
 // ---------------------------------------------------------------- partition record
 
@@ -226,6 +231,8 @@ export const PARTITION_SIGNAL = 216; // counts events and queue entries for it, 
 export const PARTITION_WAITING = 220; // non-zero: some thread sleeps until PARTITION_SIGNAL changes
 export const PARTITION_POOL = 224; // free structures for its next grants
 export const PARTITION_POOL_COUNT = 228;
+export const PARTITION_DEFERRED = 232; // where the walk over what it granted stands, all ones: over; 0: not begun (FA7)
+export const PARTITION_DEFERRED_GENERATION = 236; // of the structure where it stands
 export const PARTITION_TELLING = 208; // transport code of its failure while partners are being told, else 0
 export const SPACE_BYTES = 16;
 export const SPACE_ENTRIES = 0; // byte offset of the page table entries, u32 each
@@ -283,6 +290,8 @@ export const ENTRY_VALID = 0x100000;
 export const ENTRY_READ = 0x200000;
 export const ENTRY_WRITE = 0x400000;
 export const ENTRY_RESCINDED = 0x800000;
+/** A page that is being moved: nobody may begin to use it, and nobody is refused. */
+export const ENTRY_HELD = 0x900000; // valid and rescinded at once
 export const ENTRY_GENERATION_SHIFT = 24; // the top 8 bits change with every mapping
 
 // ---------------------------------------------------------------- virtual adapter end
@@ -336,6 +345,10 @@ export const EVENT_RESCINDED = 3;
 export const EVENT_RETURNED = 4;
 export const EVENT_INTERRUPT = 5;
 export const EVENT_DOORBELL = 6;
+export const EVENT_RESCIND_REQUESTED = 8; // the milliseconds that are left stand above it
+export const EVENT_TYPE_MASK = 0xff;
+export const EVENT_MS_SHIFT = 8;
+export const EVENT_MS_LIMIT = 0xffffff;
 export const EVENTS_LOST = 7;
 
 // ---------------------------------------------------------------- pin record: one zero-copy view

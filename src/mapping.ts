@@ -1,11 +1,13 @@
 /**
  * What a partition holds for a while: an accepted grant, a zero-copy view. Both are `using`-ready.
  */
-import { HcallError, LparError } from "./errors.js";
+import { checkInteger, HcallError, LparError } from "./errors.js";
 import type { Kernel, Movable } from "./kernel.js";
 import {
   H_BUSY,
   H_LONG_BUSY_10_MSEC,
+  H_PARAMETER,
+  H_RESCINDED,
   H_SUCCESS,
   HEADER_MOVES,
   NEED_READ,
@@ -15,6 +17,7 @@ import {
   PARTITION_STATE,
 } from "./layout.js";
 import { partitionWord, RESOURCE_TYPES, type ResourceType, structureOfCookie, unitOf } from "./records.js";
+import { readSealed, SEAL_BYTES } from "./seal.js";
 
 declare const cookieBrand: unique symbol;
 /** Names one grant (G3). A plain safe integer at run time: it may travel through JSON and postMessage. */
@@ -66,6 +69,26 @@ export class Mapping implements Disposable {
     this.#kernel = kernel;
     this.#lpid = lpid;
     this.#incarnation = partitionWord(kernel.memory, lpid, PARTITION_INCARNATION);
+  }
+
+  /**
+   * A private copy of the payload of a sealed record in this mapping; undefined if it is not complete. See
+   * Partition.sealed().
+   * @param offset bytes from the start of the mapping, from 0; default 0.
+   * @param length bytes of the whole record with its seal, from 16; default all that follows the offset.
+   * @throws RangeError for an offset or a length outside the mapping; LparError LPAR_RELEASED after return(); HcallError
+   * H_RESCINDED, also after the partition failed; H_PERMISSION; H_PARAMETER if this is no memory.
+   */
+  sealed(offset: number = 0, length?: number): Uint8Array | undefined {
+    if (this.type !== "memory") throw new HcallError("H_READ", H_PARAMETER, `the mapping is of ${this.type}`);
+    checkInteger("offset", offset, 0, this.length - SEAL_BYTES);
+    const most = this.length - offset;
+    checkInteger("length", length ?? most, SEAL_BYTES, most);
+    // The addresses may be another mapping's by now.
+    if (this.#returned) throw new LparError("LPAR_RELEASED", "the mapping was returned");
+    if (!isCurrent(this.#kernel, this.#lpid, this.#incarnation))
+      throw new HcallError("H_READ", H_RESCINDED, "the partition has failed since it accepted the mapping");
+    return readSealed(this.#kernel.partitionOf(this.#lpid), this.address + offset, length ?? most);
   }
 
   /**

@@ -3,7 +3,6 @@
  */
 import { VirtualAdapter } from "./adapter.js";
 import { TranslationBatch } from "./batch.js";
-import { nextTurn } from "./clock.js";
 import { checkInteger, HcallError } from "./errors.js";
 import { Events, type PartitionEvent } from "./events.js";
 import { type Kernel, setKernel } from "./kernel.js";
@@ -15,19 +14,17 @@ import {
   END_STATE,
   ENTRY_FRAME,
   ENTRY_READ,
+  ENTRY_RESCINDED,
   ENTRY_VALID,
   ENTRY_WRITE,
   H_CLOSED,
-  H_LONG_BUSY_10_MSEC,
   H_NOT_FOUND,
   H_PARAMETER,
-  H_PARTIAL,
+  H_SUCCESS,
   HEADER_ENDS_MAX,
   HEADER_EPOCH,
   HEADER_FRAMES_AT,
-  HEADER_MOVES,
   HEADER_THREADS_USED,
-  HEADER_TORN_DOWN,
   INHIBIT_READ,
   INHIBIT_REGRANT,
   INHIBIT_WRITE,
@@ -45,16 +42,14 @@ import {
   PARTITION_RESCINDED,
   PARTITION_RUNNING,
   PARTITION_STATE,
-  RESCIND_FORCED,
   SPACE_ENTRIES,
   SPACE_MEMORY,
   SPACE_PAGES,
-  THREAD_BUDGET_LEFT,
   THREAD_EPOCH,
-  THREAD_WAITS_FOR,
 } from "./layout.js";
 import { type Cookie, Mapping, returnToEnd, View } from "./mapping.js";
 import { type CrqEntry, Messages, receiveEntry } from "./messages.js";
+import { gather, type MigrationReport } from "./migration.js";
 import {
   endWord,
   type PartitionState,
@@ -67,6 +62,8 @@ import {
   typeCode,
   unitAddress,
 } from "./records.js";
+import { checkRescindOptions, type RescindOptions, type RescindReport, rescind } from "./rescind.js";
+import { readSealed, sealRecord } from "./seal.js";
 import { onAbort, type WaitOptions } from "./stream.js";
 import { FEW_BYTES, moveFew } from "./transfer.js";
 
@@ -91,18 +88,6 @@ export interface GrantOptions {
   readonly mode?: "share" | "lend" | "donate";
 }
 
-/** What a forced rescind did. */
-export interface RescindReport {
-  /** Control structures torn down. */
-  readonly nodes: number;
-  /** Times that it answered H_PARTIAL. */
-  readonly slices: number;
-  /** Pages moved away from under views (RS6). */
-  readonly pagesMoved: number;
-  /** Partitions (0: the owner's thread) whose running reads or writes had to end first. */
-  readonly waitedFor: readonly number[];
-}
-
 /** What a partition holds now. */
 export interface PartitionUsage {
   readonly pagesOwned: number;
@@ -118,11 +103,6 @@ export interface PartitionUsage {
   /** Frames kept from reuse by its views. */
   readonly quarantined: number;
 }
-
-/** So many times a forced rescind only lets the event loop turn when it has to wait. */
-const QUICK_WAITS = 8;
-/** A use that outlasts so many slices may have been left open by a thread that lives on. */
-const POKE_SLICES = 16;
 
 /** An array of so many bytes is made before its range is examined. */
 const UNEXAMINED_BYTES = 65536;
@@ -263,53 +243,30 @@ export class Partition {
    * Rescinds a grant and everything granted on from it by force (H_RESCIND_LOGICAL, forced). The first slice runs before
    * this returns; between slices the event loop turns. Settles when no access remains (RS4 to RS8).
    *
-   * An aborted signal ends the wait, not the rescind: what has begun is carried through.
-   * @throws HcallError H_PARAMETER when the cookie is not a grant of this partition.
+   * With a deadline the client is asked first, and nothing is taken from it by force before that is over.
+   *
+   * An aborted signal ends the wait, not the rescind: what has begun by force is carried through.
+   * @throws HcallError H_PARAMETER when the cookie is not a grant of this partition; RangeError for options that are none;
+   * LparError LPAR_NOT_THE_OWNER for onStuck "terminate" in a worker.
    */
-  rescindForced(cookie: Cookie, options: WaitOptions = {}): Promise<RescindReport> {
+  rescindForced(cookie: Cookie, options: RescindOptions = {}): Promise<RescindReport> {
     return new Promise((resolve, reject) => {
       options.signal?.throwIfAborted();
+      checkRescindOptions(this.#kernel, options);
       const stopListening = onAbort(options.signal, reject);
-      this.#rescindInSlices(cookie).then(resolve, reject).finally(stopListening);
+      rescind(this.#kernel, this.lpid, cookie, options).then(resolve, reject).finally(stopListening);
     });
   }
 
-  async #rescindInSlices(cookie: Cookie): Promise<RescindReport> {
-    const { core, memory } = this.#kernel;
-    let nodes = 0;
-    let pagesMoved = 0;
-    const waitedFor: Set<number> = new Set();
-    let waits = 0;
-    for (let slices = 0; ; ) {
-      this.#kernel.checkOpen();
-      const tornDown = memory.header(HEADER_TORN_DOWN);
-      const moves = memory.header(HEADER_MOVES);
-      const status = core.rescindLogical(this.lpid, RESCIND_FORCED, cookie);
-      if (status === H_LONG_BUSY_10_MSEC) {
-        await nextTurn(1);
-        continue;
-      }
-      const moved = (memory.header(HEADER_MOVES) - moves) >>> 0;
-      const torn = (memory.header(HEADER_TORN_DOWN) - tornDown) >>> 0;
-      nodes += torn;
-      pagesMoved += moved;
-      if (moved > 0) this.#kernel.wake();
-      // Somebody else's rescind of a larger subtree may have finished this one between two slices (RS7).
-      if (status === H_PARAMETER && slices > 0)
-        return { nodes, slices, pagesMoved, waitedFor: [...waitedFor] };
-      this.#kernel.settle("H_RESCIND_LOGICAL", status, `cookie ${cookie}`);
-      if (status !== H_PARTIAL) return { nodes, slices, pagesMoved, waitedFor: [...waitedFor] };
-      slices++;
-      const user = memory.header(memory.thread + THREAD_WAITS_FOR);
-      if (user !== 0) {
-        waitedFor.add(user - 1);
-        if (slices % POKE_SLICES === 0) memory.pokeAll();
-      }
-      // Steps are left over only when there is nothing to do but wait: for a use that began before, or for a free frame.
-      const mustWait = memory.header(memory.thread + THREAD_BUDGET_LEFT) > 0;
-      // A use is over in microseconds, a timer takes a millisecond.
-      await nextTurn(mustWait && ++waits > QUICK_WAITS ? 1 : 0);
-    }
+  /**
+   * Moves a range of its own pages onto consecutive frames, so that one view can span it. Addresses, grants and content
+   * stay; other threads go on reading and writing, and no write is lost.
+   * @param address bytes, a multiple of 4096, as is `length`.
+   * @throws HcallError H_PARAMETER if the range is not its own memory; H_RESOURCE if a view stands on it; H_NO_MEM if no
+   * run of free frames is long enough; H_RESCINDED. The reason of `signal`, between two slices.
+   */
+  migrate(address: number, length: number, options: WaitOptions = {}): Promise<MigrationReport> {
+    return gather(this.#kernel, this.lpid, address, length, options);
   }
 
   // -------------------------------------------------------------- translation
@@ -358,14 +315,14 @@ export class Partition {
   /** Examines a range; a byte offset in the table's memory if it is in one piece, else -1. */
   #examine(hcall: string, address: number, length: number, need: number): number {
     const status = this.#kernel.core.checkAccess(this.lpid, address, length, need);
-    if (status < 0) throw new HcallError(hcall, status, `address ${address}, length ${length}`);
+    if (status !== H_SUCCESS) throw new HcallError(hcall, status, `address ${address}, length ${length}`);
     return this.#kernel.memory.result;
   }
 
   /** As #examine(), and begins a use: a forced rescind waits until endUse(). */
   #begin(hcall: string, address: number, length: number, need: number): number {
     const status = this.#kernel.core.beginUse(this.lpid, address, length, need);
-    if (status < 0) throw new HcallError(hcall, status, `address ${address}, length ${length}`);
+    if (status !== H_SUCCESS) throw new HcallError(hcall, status, `address ${address}, length ${length}`);
     return this.#kernel.memory.result;
   }
 
@@ -397,7 +354,9 @@ export class Partition {
     }
     if (words[this.#stateIndex] === PARTITION_RUNNING) {
       const entry = Atomics.load(words, this.#entriesIndex + (address >>> 12));
-      if ((entry & mask) === mask) return this.#framesAt + (entry & ENTRY_FRAME) * PAGE_BYTES + inPage;
+      // One that is being moved is rescinded and valid: the core waits for it.
+      if ((entry & (mask | ENTRY_RESCINDED)) === mask)
+        return this.#framesAt + (entry & ENTRY_FRAME) * PAGE_BYTES + inPage;
     }
     this.#endFew();
     return -1;
@@ -490,6 +449,26 @@ export class Partition {
   add32(address: number, value: number): number {
     const status = this.#kernel.core.addWord(this.lpid, address, value);
     return this.#call("H_ADD32", status, status < 0 ? `address ${address}, value ${value}` : "");
+  }
+
+  /**
+   * Seals a record: its last 16 bytes become a checksum of those before, so that sealed() can tell it from one that was
+   * left half written. Write the payload first; a sealed record may be rewritten as it is, and is sealed again at the end.
+   * @param length bytes of the whole record, from 16: the payload and its seal.
+   * @throws RangeError for a length that is none; HcallError as read() for the payload and write() for the seal.
+   */
+  seal(address: number, length: number): void {
+    sealRecord(this, address, length);
+  }
+
+  /**
+   * A private copy of the payload of a sealed record, without the 16 bytes of its seal; undefined if the record is not
+   * complete: never sealed, being written at the moment, or torn by the end of its writer.
+   * @param length bytes of the whole record, as seal() was given.
+   * @throws RangeError for a length that is none; HcallError as read().
+   */
+  sealed(address: number, length: number): Uint8Array | undefined {
+    return readSealed(this, address, length);
   }
 
   /**

@@ -1,11 +1,11 @@
 /**
- * Drives the recovery of one failed partition: slices of the core's work, the grace period between them, and who waits
- * for the end.
+ * Drives the recovery of one failed partition: slices of the core's work, the grace period between them or the wait for
+ * those who borrow from it, and who waits for the end.
  */
 import { nextTurn } from "./clock.js";
 import { LparError } from "./errors.js";
 import type { Kernel } from "./kernel.js";
-import { H_LONG_BUSY_10_MSEC, H_PARTIAL, HEADER_BUDGET, THREAD_WAITS_FOR } from "./layout.js";
+import { H_BUSY, H_LONG_BUSY_10_MSEC, H_PARTIAL, HEADER_BUDGET, THREAD_WAITS_FOR } from "./layout.js";
 import { onAbort, type WaitOptions } from "./stream.js";
 
 const POKE_TURNS = 16;
@@ -18,6 +18,10 @@ export class Recovery {
   readonly #waiters: Set<{ resolve(): void; reject(reason: unknown): void }> = new Set();
   #timer: { cancel(): void } | undefined;
   #graceOver = false;
+  /** Whether the server's part waits until nobody has anything of the partition (FA7). */
+  #isDeferred = false;
+  /** Whether the partition was signalled since the last slice began. */
+  #isSignalled = false;
   #isRunning = false;
   /** Whether the last slice could not go on: for a lock, or for a use that must end first. */
   #mustWait = false;
@@ -25,6 +29,11 @@ export class Recovery {
   #hasViews = false;
   #ended = false;
   #abandoned = false;
+  /** Later, not at once: this comes in the middle of somebody's call. */
+  readonly #returned = (): void => {
+    this.#isSignalled = true;
+    if (!this.#isRunning) void this.#goOn();
+  };
 
   /** @param done is called once the partition has stopped. */
   constructor(kernel: Kernel, lpid: number, done: () => void) {
@@ -34,11 +43,16 @@ export class Recovery {
   }
 
   /**
-   * Begins: the client's part at once, the server's part after `graceMs`, or at once if that is 0.
+   * Begins: the client's part at once, the server's part after `grace` milliseconds, at once if that is 0; "defer": when
+   * nobody has anything of the partition any more.
    * @param exited settles when the thread of the partition has exited, if it has one: nothing is taken away before.
    */
-  start(graceMs: number, exited?: Promise<unknown>): void {
-    if (graceMs > 0) this.#timer = this.#kernel.clock.setTimeout(() => this.endGrace(), graceMs);
+  start(grace: number | "defer", exited?: Promise<unknown>): void {
+    if (grace === "defer") {
+      this.#isDeferred = true;
+      // Before the first look: what ends between that and the wait is signalled, too.
+      this.#kernel.listen(this.#lpid, this.#returned, false);
+    } else if (grace > 0) this.#timer = this.#kernel.clock.setTimeout(() => this.endGrace(), grace);
     else this.#graceOver = true;
     if (exited === undefined) {
       this.#run();
@@ -52,10 +66,9 @@ export class Recovery {
     });
   }
 
-  /** The grace period is over, or nobody waits for its end any more. */
+  /** The grace period is over, or nobody waits for its end any more; nor for those who borrow. */
   endGrace(): void {
-    this.#timer?.cancel();
-    this.#timer = undefined;
+    this.#stopWaiting();
     if (this.#graceOver || this.#ended) return;
     this.#graceOver = true;
     this.#run();
@@ -63,11 +76,17 @@ export class Recovery {
 
   /** The table closes: nothing goes on. */
   abandon(): void {
-    this.#timer?.cancel();
+    this.#stopWaiting();
     this.#ended = true;
     this.#abandoned = true;
     for (const waiter of this.#waiters) waiter.reject(closedError());
     this.#waiters.clear();
+  }
+
+  #stopWaiting(): void {
+    this.#timer?.cancel();
+    this.#timer = undefined;
+    if (this.#isDeferred) this.#kernel.unlisten(this.#lpid, this.#returned);
   }
 
   /** Resolves when the partition has stopped. */
@@ -96,7 +115,9 @@ export class Recovery {
   #slice(): boolean {
     const { core, memory } = this.#kernel;
     const budget = memory.header(HEADER_BUDGET);
-    const work = this.#hasViews ? core.endViews : this.#graceOver ? core.recoverServer : core.recoverClient;
+    const before = this.#isDeferred ? core.recoverDeferred : core.recoverClient;
+    const work = this.#hasViews ? core.endViews : this.#graceOver ? core.recoverServer : before;
+    this.#isSignalled = false;
     const status = work(this.#lpid, budget);
     this.#mustWait = status === H_LONG_BUSY_10_MSEC || memory.header(memory.thread + THREAD_WAITS_FOR) !== 0;
     if (status === H_LONG_BUSY_10_MSEC) return true;
@@ -107,7 +128,11 @@ export class Recovery {
       return true;
     }
     if (this.#graceOver) this.#stop();
-    return false;
+    if (this.#graceOver || !this.#isDeferred) return false;
+    if (status === H_BUSY) return this.#isSignalled;
+    this.#stopWaiting();
+    this.#graceOver = true;
+    return this.#slice();
   }
 
   #stop(): void {
@@ -121,7 +146,9 @@ export class Recovery {
   /** The first slice runs at once, so that small recoveries are over when fail() returns; then one each turn. */
   #run(): void {
     if (this.#isRunning) return;
+    this.#isRunning = true;
     if (this.#slice()) void this.#goOn();
+    else this.#isRunning = false;
   }
 
   async #goOn(): Promise<void> {

@@ -4,87 +4,35 @@
 import type { Worker } from "node:worker_threads";
 import { VirtualAdapter } from "./adapter.js";
 import { type AuditReport, auditTable } from "./audit.js";
-import { coreModule, createMemory, type TableMemory } from "./binding.js";
+import type { TableMemory } from "./binding.js";
 import { type Clock, nextTurn, systemClock } from "./clock.js";
 import { checkBytes, checkInteger, HcallError, LparError } from "./errors.js";
 import { Kernel, setKernel } from "./kernel.js";
 import {
   END_PARTNER,
-  ENDS_LIMIT,
-  FRAMES_LIMIT,
   H_LONG_BUSY_10_MSEC,
   HEADER_SPACE_PAGES,
   HEADER_STRUCTURES_MAX,
   PAGE_BYTES,
-  PARTITIONS_LIMIT,
-  SPACE_PAGES_LIMIT,
   STRUCTURES_LIMIT,
-  THREADS_LIMIT,
   UNIT_SLOTS,
 } from "./layout.js";
+import { type CompactionReport, compact } from "./migration.js";
+import {
+  checkLmb,
+  openMemory,
+  type PartitionOptions,
+  type ResourceOptions,
+  type TableOptions,
+} from "./options.js";
 import { Partition } from "./partition.js";
+import { type ReconcileOptions, Reconciler } from "./reconciler.js";
 import { endWord, type ResourceType, spaceOfType, typeCode, unitAddress, unitOf } from "./records.js";
 import { Recovery } from "./recovery.js";
 import { type RestartPolicy, Restarts } from "./restart.js";
 import { inspectTable, type TableSnapshot } from "./snapshot.js";
 import { onAbort, Stream, type WaitOptions } from "./stream.js";
 import { offerHandle, startWorker, type ThreadHandle, type ThreadOptions, watchExit } from "./threads.js";
-
-/** What a table is sized for. Everything is allocated at creation; nothing grows later. */
-export interface TableOptions {
-  /** Physical memory in bytes, a multiple of 4096, up to 4 GiB less the tables. */
-  readonly memory: number;
-  /** Partitions that can exist at once, 1 to 4096. Default 64. */
-  readonly partitions?: number;
-  /** Control structures (LMBs and grants) that can exist at once, 1 to 2^24 - 1. Default 65536. */
-  readonly grants?: number;
-  /** Bytes of each partition's logical memory space, a multiple of 4096. Default: twice `memory`. */
-  readonly logicalSpace?: number;
-  /** Sizes of each partition's other logical spaces: MMIO and DMA in bytes, interrupts and ports in numbers.
-   *  Defaults: 16 MiB, 16 MiB, 1024, 256. */
-  readonly spaces?: {
-    readonly mmio?: number;
-    readonly dma?: number;
-    readonly interrupt?: number;
-    readonly ipi?: number;
-  };
-  /** Virtual adapters that can exist at once, 1 to 32767. Default: one for each pair, but at most 32 per partition. */
-  readonly adapters?: number;
-  /** Worker threads that can be partitions at once, 1 to 1022. Default: one for each partition, but at most 255. */
-  readonly threads?: number;
-  /** Zero-copy views that can exist at once, 1 to 2^20. Default 4096. */
-  readonly views?: number;
-  /** Bytes in which batches live, a multiple of 4096. Default 4 MiB. */
-  readonly staging?: number;
-  /** Milliseconds between the notice of a server's failure and forced recovery. Default 2000 (FA2). */
-  readonly gracePeriodMs?: number;
-  /** Monotonic milliseconds and timers; replace it to test time (G7). */
-  readonly clock?: Clock;
-  /** A module compiled earlier, to skip compilation. */
-  readonly module?: WebAssembly.Module;
-}
-
-/** A partition's description: what it starts from, again and again (FA8). */
-export interface PartitionOptions {
-  readonly name: string;
-  /** Bytes of physical memory assigned as LMBs, mapped from logical address 0. Default 0. */
-  readonly memory?: number;
-  /** Bytes of one LMB, a power of two >= 4096: a grant never spans two (GR3). Default: all of `memory` in one. */
-  readonly lmb?: number;
-  /** What happens to its grants when it fails. Only "rescind" is there yet (FA7). */
-  readonly onFailure?: "rescind" | "defer";
-}
-
-/** A resource of another kind than memory, as the manager assigns it. */
-export interface ResourceOptions {
-  readonly type: Exclude<ResourceType, "memory">;
-  readonly address: number;
-  readonly length: number;
-  /** Physical address or number; default `address`. */
-  readonly physical?: number;
-  /** Logical I/O bus number of a DMA window pane; default 0. */
-  readonly liobn?: number;
-}
 
 /** Something that happened to the table, seen by its owner. */
 export interface TableEvent {
@@ -93,11 +41,15 @@ export interface TableEvent {
     | "partition-recovered"
     | "partition-restarted"
     | "partition-destroyed"
-    | "partition-given-up";
+    | "partition-given-up"
+    | "drift"
+    | "drift-ended";
+  /** 0 of "drift" and "drift-ended", which are the table's. */
   readonly lpid: number;
   /** Milliseconds of the table's clock. */
   readonly at: number;
-  /** Of "partition-failed": what fail() was told, or how the thread ended. Of "partition-given-up": why. */
+  /** Of "partition-failed": what fail() was told, or how the thread ended. Of "partition-given-up": why.
+   *  Of "drift" and "drift-ended": the problems that were confirmed, or are gone. */
   readonly reason?: string;
 }
 
@@ -105,6 +57,7 @@ export interface TableEvent {
 interface Description {
   readonly partition: Partition;
   readonly resources: ResourceOptions[];
+  readonly onFailure: "rescind" | "defer";
   recovery: Recovery | undefined;
   thread: Thread | undefined;
   /** Of the last spawn(). */
@@ -134,49 +87,6 @@ interface Spawn {
 /** Events kept for the first who asks for them. */
 const BACKLOG = 1024;
 
-function defaultAdapters(partitions: number): number {
-  const pairs = (partitions * (partitions - 1)) / 2;
-  return Math.max(1, Math.min(pairs, partitions * 32, (ENDS_LIMIT - 1) / 2));
-}
-
-function openMemory(options: TableOptions): TableMemory {
-  const spaceBytes = SPACE_PAGES_LIMIT * PAGE_BYTES;
-  const memory = checkBytes(
-    "memory",
-    options.memory,
-    PAGE_BYTES,
-    (FRAMES_LIMIT - 1) * PAGE_BYTES,
-    PAGE_BYTES,
-  );
-  const partitions = checkInteger("partitions", options.partitions ?? 64, 1, PARTITIONS_LIMIT);
-  const structures = checkInteger("grants", options.grants ?? 65536, 1, STRUCTURES_LIMIT);
-  const most = Math.floor((ENDS_LIMIT - 1) / 2);
-  const adapters = checkInteger("adapters", options.adapters ?? defaultAdapters(partitions), 1, most);
-  const workers = checkInteger("threads", options.threads ?? Math.min(partitions, 255), 1, THREADS_LIMIT - 1);
-  const pins = checkInteger("views", options.views ?? 4096, 1, 2 ** 20);
-  const staging = checkBytes("staging", options.staging ?? 2 ** 22, PAGE_BYTES, 2 ** 31, PAGE_BYTES);
-  const space = options.logicalSpace ?? memory * 2;
-  const { mmio = 2 ** 24, dma = 2 ** 24, interrupt = 1024, ipi = 256 } = options.spaces ?? {};
-  const spacePages = [
-    checkBytes("logicalSpace", space, PAGE_BYTES, spaceBytes, PAGE_BYTES) / PAGE_BYTES,
-    checkBytes("spaces.mmio", mmio, PAGE_BYTES, spaceBytes, PAGE_BYTES) / PAGE_BYTES,
-    checkInteger("spaces.interrupt", interrupt, 1, SPACE_PAGES_LIMIT),
-    checkBytes("spaces.dma", dma, PAGE_BYTES, spaceBytes, PAGE_BYTES) / PAGE_BYTES,
-    checkInteger("spaces.ipi", ipi, 1, SPACE_PAGES_LIMIT),
-  ];
-  const capacities = {
-    frames: memory / PAGE_BYTES,
-    partitions,
-    threads: workers + 1,
-    structures,
-    ends: adapters * 2,
-    pins,
-    stagingPages: staging / PAGE_BYTES,
-    spacePages,
-  };
-  return createMemory(capacities, options.module ?? coreModule());
-}
-
 /** How spawn() starts a partition's thread. */
 export interface SpawnOptions extends ThreadOptions {
   /** What happens when the thread has ended and the partition is recovered. Default "never". */
@@ -198,7 +108,7 @@ export class PartitionWorker {
     this.#terminate = terminate;
   }
 
-  /** Ends the thread and its restarts. Resolves when the partition is recovered. */
+  /** Ends the thread and its restarts. Resolves when the partition is recovered, whatever that waits for. */
   terminate(): Promise<void> {
     return this.#terminate();
   }
@@ -210,6 +120,7 @@ export class ResourceTable implements AsyncDisposable {
   readonly #descriptions: Map<number, Description> = new Map();
   readonly #streams: Set<Stream<TableEvent>> = new Set();
   #backlog: TableEvent[] = [];
+  #reconciler: Reconciler | undefined;
 
   private constructor(memory: TableMemory, clock: Clock, gracePeriodMs: number) {
     this.#kernel = new Kernel(memory, clock, (lpid) => {
@@ -218,6 +129,10 @@ export class ResourceTable implements AsyncDisposable {
       return partition;
     });
     this.#gracePeriodMs = gracePeriodMs;
+    this.#kernel.failPartition = (lpid, reason) => {
+      const partition = this.partition(lpid);
+      if (partition?.state === "running") this.fail(partition, reason);
+    };
     setKernel(this, this.#kernel);
   }
 
@@ -247,8 +162,8 @@ export class ResourceTable implements AsyncDisposable {
     if (typeof name !== "string" || name === "") {
       throw new RangeError(`name is ${JSON.stringify(name)}; it must be a string that is not empty`);
     }
-    if (onFailure !== "rescind") {
-      throw new RangeError(`onFailure is "${onFailure}"; only "rescind" is supported yet`);
+    if (onFailure !== "rescind" && onFailure !== "defer") {
+      throw new RangeError(`onFailure is "${String(onFailure)}"; it must be "rescind" or "defer"`);
     }
     const most = this.#kernel.memory.header(HEADER_SPACE_PAGES) * PAGE_BYTES;
     checkBytes("memory", memory, 0, most, PAGE_BYTES);
@@ -259,6 +174,7 @@ export class ResourceTable implements AsyncDisposable {
     this.#descriptions.set(partition.lpid, {
       partition,
       resources: [],
+      onFailure,
       recovery: undefined,
       thread: undefined,
       restarts: undefined,
@@ -511,6 +427,7 @@ export class ResourceTable implements AsyncDisposable {
     const { core, memory } = this.#kernel;
     this.#kernel.settle("fail", core.failPartition(partition.lpid, orderly ? 1 : 0));
     const owesGrace = memory.result === 1 && !orderly;
+    const grace = description.onFailure === "defer" ? "defer" : this.#gracePeriodMs;
     const recovery = new Recovery(this.#kernel, partition.lpid, () => {
       description.recovery = undefined;
       this.#emit("partition-recovered", partition.lpid);
@@ -521,10 +438,22 @@ export class ResourceTable implements AsyncDisposable {
     const { thread } = description;
     // Death is the exit of the thread, not the end of terminate(): until then nothing may be assumed of it.
     if (thread !== undefined) void thread.worker.terminate();
-    recovery.start(owesGrace ? this.#gracePeriodMs : 0, ended ?? thread?.exited);
+    recovery.start(owesGrace ? grace : 0, ended ?? thread?.exited);
   }
 
-  /** Resolves when the partition's resources are recovered; at once if it does not have to be. */
+  /**
+   * Takes what others still have of a failed partition by force, now: nobody waits for the end of its grace period or, if
+   * its policy is "defer", for those who borrow from it (FA7). Does nothing if it is not failed. recovered() tells the end.
+   */
+  reclaim(partition: Partition): void {
+    this.#kernel.checkOpen();
+    this.#describe(partition).recovery?.endGrace();
+  }
+
+  /**
+   * Resolves when the partition's resources are recovered; at once if it does not have to be. Under the policy "defer" that
+   * may be never, unless reclaim() ends the wait.
+   */
   async recovered(partition: Partition, options: WaitOptions = {}): Promise<void> {
     await this.#recovered(this.#describe(partition), options);
   }
@@ -538,7 +467,7 @@ export class ResourceTable implements AsyncDisposable {
 
   /**
    * Starts a recovered partition again from its description: a new incarnation, without adapters (FA8, G4).
-   * @throws HcallError H_RESOURCE until its recovery is complete; H_NO_MEM if its memory was given to others.
+   * @throws HcallError H_RESOURCE until its recovery is complete, whatever that waits for; H_NO_MEM if its memory was given to others.
    */
   restart(partition: Partition): void {
     this.#kernel.checkOpen();
@@ -591,9 +520,38 @@ export class ResourceTable implements AsyncDisposable {
     return stream;
   }
 
+  /**
+   * Moves what running partitions own to lower frames, so that free physical memory is in larger pieces. Threads go on
+   * reading and writing meanwhile, and no write is lost; pages under views stay.
+   * @throws the reason of `signal`, between two slices: what has moved has moved.
+   */
+  compact(options: WaitOptions = {}): Promise<CompactionReport> {
+    const lpids = [...this.partitions].filter(({ state }) => state === "running").map(({ lpid }) => lpid);
+    return compact(this.#kernel, lpids, options);
+  }
+
   /** Walks every table; an empty list of problems means that every invariant holds. */
   audit(): AuditReport {
     return auditTable(this.#kernel.memory);
+  }
+
+  /**
+   * Audits the table periodically, so that a counter that is not what it counts does not go unseen: see Reconciler. Ends with
+   * its stop(), with the signal, or when the table closes; it does not keep the process alive.
+   * @throws RangeError for a period that is none; LparError LPAR_RECONCILING while another one runs, LPAR_CLOSED; the
+   * reason of `signal` if it is aborted already.
+   */
+  reconcile(options: ReconcileOptions): Reconciler {
+    this.#kernel.checkOpen();
+    if (this.#reconciler?.isRunning === true)
+      throw new LparError("LPAR_RECONCILING", "the table is being reconciled already; stop() that first");
+    this.#reconciler = new Reconciler(this.#kernel, options, (type, reason) => this.#emit(type, 0, reason));
+    return this.#reconciler;
+  }
+
+  /** Problems that the last reconcile() had confirmed at its last observation, up to 256; 0 before any. */
+  get drift(): number {
+    return this.#reconciler?.drift ?? 0;
   }
 
   /** Versioned plain JSON of partitions, resources, grants, maps and counters. */
@@ -608,6 +566,7 @@ export class ResourceTable implements AsyncDisposable {
   async close(): Promise<void> {
     if (this.#kernel.isClosed) return;
     this.#kernel.close();
+    this.#reconciler?.stop();
     const ends: Promise<unknown>[] = [];
     for (const { recovery, restarts, thread } of this.#descriptions.values()) {
       restarts?.stop();
@@ -632,17 +591,4 @@ function isOnline(worker: Worker, ended: Promise<string> | undefined): Promise<v
     worker.once("online", resolve);
     void ended?.then((reason) => reject(new LparError("LPAR_THREAD_ENDED", reason)));
   });
-}
-
-/** Bytes of one LMB. @throws RangeError naming the value and what is allowed. */
-function checkLmb(lmb: number, memory: number, isGiven: boolean): number {
-  if (!isGiven) return lmb;
-  const isPowerOfTwo = Number.isInteger(lmb) && Number.isInteger(Math.log2(lmb));
-  if (!isPowerOfTwo || lmb < PAGE_BYTES || lmb > FRAMES_LIMIT * PAGE_BYTES) {
-    throw new RangeError(`lmb is ${String(lmb)}; it must be a power of two from ${PAGE_BYTES} to 2^32`);
-  }
-  if (memory % lmb !== 0) {
-    throw new RangeError(`memory is ${memory}; it must be a multiple of the LMB size ${lmb}`);
-  }
-  return lmb;
 }

@@ -8,7 +8,7 @@
 import { Staging } from "./batch.js";
 import { HcallError } from "./errors.js";
 import type { Kernel } from "./kernel.js";
-import { H_NO_MEM, PAGE_BYTES } from "./layout.js";
+import { H_NO_MEM, H_SUCCESS, PAGE_BYTES } from "./layout.js";
 
 /** Up to so many bytes a loop wins. */
 export const FEW_BYTES = 64;
@@ -86,7 +86,7 @@ export class Transfer {
 
   /** The range was examined before; only what is rescinded meanwhile is refused here. */
   #check(status: number, isRead: boolean, address: number, length: number): void {
-    if (status < 0) {
+    if (status !== H_SUCCESS) {
       const hcall = isRead ? "H_READ" : "H_WRITE";
       throw new HcallError(hcall, status, `address ${address}, length ${length}`);
     }

@@ -1,15 +1,21 @@
-/** Failure, recovery and restart, rules FA1 to FA4, FA6 and FA8 (1-semantics, section 11; DESIGN.md, 3.8). */
+/** Failure, recovery and restart, rules FA1 to FA4 and FA6 to FA8 (1-semantics, section 11; DESIGN.md, 3.8). */
 import { describe, expect, test } from "vitest";
+import type { Partition, TableOptions } from "../src/index.js";
+import { kernelOf } from "../src/kernel.js";
 import {
+  H_BUSY,
   H_CLOSED,
   H_PARAMETER,
   H_PARTIAL,
   H_RESCINDED,
+  H_RESOURCE,
   H_SUCCESS,
+  PARTITION_DEFERRED,
   TYPE_INTERRUPT,
   TYPE_MEMORY,
   TYPE_MMIO,
 } from "../src/layout.js";
+import { partitionWord } from "../src/records.js";
 import {
   accepted,
   at,
@@ -27,6 +33,7 @@ import {
   settle,
   shared,
   statusOf,
+  type World,
 } from "./support/world.js";
 
 auditedAfterEach();
@@ -645,16 +652,531 @@ describe("FA8: restart", () => {
   });
 });
 
+/** A server whose policy is to wait, and three partners of it; each partner is joined to the next, too. */
+function openLender(options: Partial<TableOptions> = {}): World & {
+  server: Partition;
+  clients: Partition[];
+  /** The server's ends. */
+  units: number[];
+  /** The end by which a partner grants to the next. */
+  onward: number[];
+} {
+  const world = openTable(options);
+  const { table } = world;
+  const server = table.createPartition({ name: "server", memory: 8 * PAGE, onFailure: "defer" });
+  const clients = ["b", "c", "d"].map((name) => table.createPartition({ name, memory: 2 * PAGE }));
+  const units = clients.map((client) => join(world, server, client).unitAddress);
+  const onward = [0, 1].map((index) => join(world, at(clients, index), at(clients, index + 1)).unitAddress);
+  return { ...world, server, clients, units, onward };
+}
+
 describe("FA7: policies", () => {
   test("FA7: rescind is the default; a policy that is not there is refused, by its name", () => {
     const { table } = openTable();
-    expect(() => table.createPartition({ name: "x", onFailure: "defer" })).toThrow(
-      /onFailure.*"defer".*"rescind"/,
-    );
-    expect(() => table.createPartition({ name: "x", onFailure: "wait" as "defer" })).toThrow(
-      /onFailure.*"wait"/,
-    );
+    for (const onFailure of ["wait", "", null, 1]) {
+      expect(() => table.createPartition({ name: "x", onFailure: onFailure as "defer" })).toThrow(
+        new RangeError(`onFailure is "${onFailure}"; it must be "rescind" or "defer"`),
+      );
+    }
     expect([...table.partitions]).toEqual([]);
     expect(table.createPartition({ name: "x", onFailure: "rescind" }).state).toBe("running");
+    expect(table.createPartition({ name: "y", onFailure: "defer" }).state).toBe("running");
+  });
+
+  test("FA7: borrowers read and write after the failure, for as long as they like; the last return reclaims", async () => {
+    const { table, h, server, clients, units, clock } = openLender();
+    const [b, c] = [at(clients, 0), at(clients, 1)];
+    server.write(0, bytesOf(8, 3));
+    const toB = shared(h, server, at(units, 0), b, 0, 2 * PAGE);
+    const toC = shared(h, server, at(units, 1), c, 0, 2 * PAGE);
+    const heard = [b, c].map((client) => listen((signal) => client.events({ signal })));
+    const told = listen((signal) => table.events({ signal }));
+    table.fail(server, "gone");
+    let isRecovered = false;
+    const recovered = table.recovered(server).then(() => {
+      isRecovered = true;
+    });
+    expect(clock.waiting).toBe(0);
+    for (let round = 0; round < 3; round++) {
+      clock.advance(100 * GRACE);
+      await settle();
+      b.write(toB.address, bytesOf(8, round));
+      expect(c.read(toC.address, 8)).toEqual(bytesOf(8, round));
+      expect(h.translate(b.lpid, TYPE_MEMORY, toB.address, 2 * PAGE, 3)).toBe(H_SUCCESS);
+    }
+    expect(server.state).toBe("failed");
+    expect(server.usage()).toMatchObject({ pagesOwned: 8, grantsOut: 2 });
+    expect(() => table.restart(server)).toThrow(expect.objectContaining({ code: "H_RESOURCE" }));
+    expect(h.returnLogical(b.lpid, toB.cookie)).toBe(H_SUCCESS);
+    await settle();
+    expect([server.state, isRecovered, server.usage().grantsOut]).toEqual(["failed", false, 1]);
+    expect(c.read(toC.address, 8)).toEqual(bytesOf(8, 2));
+    expect(h.returnLogical(c.lpid, toC.cookie)).toBe(H_SUCCESS);
+    await recovered;
+    expect(server.state).toBe("stopped");
+    expect(server.usage()).toMatchObject({ pagesOwned: 0, grantsOut: 0, grantsIn: 0, quarantined: 0 });
+    for (const { seen, stop } of heard) {
+      await stop();
+      expect(seen.map(({ type }) => type)).toEqual(["partner-failed", "partner-recovered"]);
+    }
+    await told.stop();
+    expect(told.seen.map(({ type }) => type)).toEqual(["partition-failed", "partition-recovered"]);
+  });
+
+  test("FA7: what nobody has accepted ends with the failure; what is returned cannot be accepted again", () => {
+    const { table, h, server, clients, units } = openLender({ grants: 16 });
+    const [b, c] = [at(clients, 0), at(clients, 1)];
+    const waiting = [granted(h, server.lpid, at(units, 0), 0), granted(h, server.lpid, at(units, 1), 0)];
+    const before = shared(h, server, at(units, 0), b, PAGE);
+    expect(h.returnLogical(b.lpid, before.cookie)).toBe(H_SUCCESS);
+    const two = [shared(h, server, at(units, 0), b, 0), shared(h, server, at(units, 0), b, PAGE)];
+    expect(h.acceptLogical(c.lpid, at(waiting, 1))).toBe(H_SUCCESS);
+    expect(h.returnLogical(c.lpid, at(waiting, 1))).toBe(H_SUCCESS);
+    table.fail(server);
+    expect(server.usage().grantsOut).toBe(2);
+    expect([b.usage().grantsIn, c.usage().grantsIn]).toEqual([2, 0]);
+    for (const [client, cookie] of [
+      [b, at(waiting, 0)],
+      [c, at(waiting, 1)],
+      [b, before.cookie],
+      [b, at(two, 0).cookie], // accepted already
+    ] as const)
+      expectRefused(table, H_PARAMETER, () => h.acceptLogical(client.lpid, cookie));
+    expect(h.returnLogical(b.lpid, at(two, 0).cookie)).toBe(H_SUCCESS);
+    expect(b.usage()).toMatchObject({ grantsIn: 1, pagesMapped: 1 });
+    expectRefused(table, H_PARAMETER, () => h.translate(b.lpid, TYPE_MEMORY, at(two, 0).address, 1, 0));
+    expectRefused(table, H_PARAMETER, () => h.acceptLogical(b.lpid, at(two, 0).cookie));
+    expectRefused(table, H_PARAMETER, () => h.returnLogical(b.lpid, at(two, 0).cookie));
+    // The structures and the addresses are there for others.
+    const other = join({ table }, c, b).unitAddress;
+    expect(shared(h, c, other, b, 0).address).toBe(at(two, 0).address);
+    let more = 0;
+    while (h.grantLogical(c.lpid, SHARE, 0, 0, PAGE, other) === H_SUCCESS) more++;
+    expect(more).toBe(16 - 4 - 2); // 4 LMBs, one grant to b still out, one of c
+  });
+
+  test("FA7, AC5: what is not accepted yet when the first slice is over answers H_RESCINDED", async () => {
+    const { table, h, server, clients, units } = openLender();
+    const client = at(clients, 0);
+    const kept = shared(h, server, at(units, 0), client, 0);
+    const cookies = Array.from({ length: 40 }, () => granted(h, server.lpid, at(units, 0), 0));
+    h.budget = 4;
+    table.fail(server);
+    const answers = cookies.map((cookie) => h.acceptLogical(client.lpid, cookie));
+    expect(new Set(answers)).toEqual(new Set([H_PARAMETER, H_RESCINDED]));
+    expect(server.usage().grantsOut).toBeGreaterThan(1);
+    for (let turn = 0; turn < 20; turn++) await settle();
+    for (const cookie of cookies) expect(h.acceptLogical(client.lpid, cookie)).toBe(H_PARAMETER);
+    expect(server.usage().grantsOut).toBe(1);
+    expect(h.translate(client.lpid, TYPE_MEMORY, kept.address, 1, 3)).toBe(H_SUCCESS);
+  });
+
+  test("FA7: without accepted grants it is recovered at once", async () => {
+    const { table, h, server, clients, units, clock } = openLender();
+    granted(h, server.lpid, at(units, 0), 0);
+    const returned = shared(h, server, at(units, 1), at(clients, 1), 0);
+    expect(h.returnLogical(at(clients, 1).lpid, returned.cookie)).toBe(H_SUCCESS);
+    table.fail(server);
+    expect([server.state, clock.waiting]).toEqual(["stopped", 0]);
+    table.restart(server);
+    table.fail(server);
+    await table.recovered(server);
+    expect(server.state).toBe("stopped");
+  });
+
+  test("FA7: what a borrower has granted on goes on, can be accepted still, and holds up the return", async () => {
+    const { table, h, server, clients, units, onward } = openLender();
+    const [b, c, d] = [at(clients, 0), at(clients, 1), at(clients, 2)];
+    const toB = shared(h, server, at(units, 0), b, 0);
+    const toC = shared(h, b, at(onward, 0), c, toB.address);
+    const toD = shared(h, c, at(onward, 1), d, toC.address);
+    const waiting = granted(h, b.lpid, at(onward, 0), toB.address);
+    table.fail(server);
+    await settle();
+    d.write(toD.address, bytesOf(8, 7));
+    expect(b.read(toB.address, 8)).toEqual(bytesOf(8, 7));
+    const late = accepted(h, c.lpid, waiting);
+    expect(c.read(late, 8)).toEqual(bytesOf(8, 7));
+    const more = shared(h, b, at(onward, 0), c, toB.address); // after the failure
+    for (const [client, cookie] of [
+      [b, toB.cookie],
+      [c, toC.cookie],
+    ] as const)
+      expectRefused(table, H_RESOURCE, () => h.returnLogical(client.lpid, cookie));
+    expect(h.returnLogical(d.lpid, toD.cookie)).toBe(H_SUCCESS);
+    expect(h.rescindLogical(c.lpid, 0, toD.cookie)).toBe(H_SUCCESS);
+    expect(h.rescindLogical(b.lpid, 1, toC.cookie)).toBe(H_SUCCESS);
+    expect(h.returnLogical(c.lpid, waiting)).toBe(H_SUCCESS);
+    expect(h.acceptLogical(c.lpid, waiting)).toBe(H_SUCCESS); // its grantor runs
+    for (const cookie of [waiting, more.cookie]) expect(h.rescindLogical(b.lpid, 1, cookie)).toBe(H_SUCCESS);
+    await settle();
+    expect(server.state).toBe("failed");
+    expect(h.returnLogical(b.lpid, toB.cookie)).toBe(H_SUCCESS);
+    await table.recovered(server);
+    expect(server.state).toBe("stopped");
+    for (const cookie of [toC.cookie, waiting, more.cookie])
+      expect(h.returnLogical(c.lpid, cookie)).toBe(H_SUCCESS);
+  });
+
+  test("FA7: the last borrower's failure reclaims, with all that it granted on", async () => {
+    const { table, h, server, clients, units, onward } = openLender();
+    const [b, c] = [at(clients, 0), at(clients, 1)];
+    const toB = shared(h, server, at(units, 0), b, 0);
+    const toC = shared(h, b, at(onward, 0), c, toB.address);
+    table.fail(server);
+    c.write(toC.address, bytesOf(4, 1));
+    table.fail(b);
+    await table.recovered(b);
+    await table.recovered(server);
+    expect([b.state, server.state]).toEqual(["stopped", "stopped"]);
+    expect(h.translate(c.lpid, TYPE_MEMORY, toC.address, 1, 0)).toBe(H_RESCINDED);
+    expect(h.returnLogical(c.lpid, toC.cookie)).toBe(H_SUCCESS);
+  });
+
+  test("FA7: two borrowers end in the same state in every order of returning and failing", async () => {
+    const ends: unknown[] = [];
+    for (const order of [
+      [0, 1],
+      [1, 0],
+    ]) {
+      for (const ways of ["return return", "return fail", "fail return", "fail fail"]) {
+        const { table, h, server, clients, units } = openLender();
+        const links = [0, 1].map((i) => shared(h, server, at(units, i), at(clients, i), i * PAGE, 2 * PAGE));
+        table.fail(server);
+        for (const [step, way] of ways.split(" ").entries()) {
+          const index = at(order, step);
+          const client = at(clients, index);
+          expect(server.state).toBe("failed");
+          if (way === "fail") table.fail(client);
+          else expect(h.returnLogical(client.lpid, at(links, index).cookie)).toBe(H_SUCCESS);
+          expect(table.audit().problems).toEqual([]);
+          table.fail(server); // again: nothing
+          await settle();
+        }
+        expect(server.state).toBe("stopped");
+        ends.push(server.usage());
+      }
+    }
+    for (const end of ends) expect(end).toEqual(ends[0]);
+  });
+
+  test("FA7: what it had accepted itself goes back at once, what it granted on of that is rescinded", async () => {
+    const { table, h, server, clients, units, onward } = openLender();
+    const [b, c] = [at(clients, 0), at(clients, 1)];
+    const back = table.connect(b, server).unitAddress;
+    const heard = listen((signal) => c.events({ signal }));
+    const fromB = shared(h, b, back, server, 0);
+    const spare = granted(h, b.lpid, back, 0);
+    const onwards = shared(h, server, at(units, 1), c, fromB.address);
+    const own = shared(h, server, at(units, 1), c, 0);
+    table.fail(server);
+    expect(b.usage()).toMatchObject({ grantsOut: 0 });
+    expect(h.translate(c.lpid, TYPE_MEMORY, onwards.address, 1, 0)).toBe(H_RESCINDED);
+    for (const cookie of [fromB.cookie, spare])
+      expectRefused(table, H_PARAMETER, () => h.rescindLogical(b.lpid, 1, cookie));
+    expect(h.translate(c.lpid, TYPE_MEMORY, own.address, 1, 3)).toBe(H_SUCCESS);
+    expectRefused(table, H_PARAMETER, () => h.grantLogical(b.lpid, SHARE, 0, 0, PAGE, back)); // to the dead
+    shared(h, b, at(onward, 0), c, 0);
+    await settle();
+    expect(server.state).toBe("failed");
+    expect(h.returnLogical(c.lpid, onwards.cookie)).toBe(H_SUCCESS);
+    await settle();
+    expect(server.state).toBe("failed");
+    expect(h.returnLogical(c.lpid, own.cookie)).toBe(H_SUCCESS);
+    await table.recovered(server);
+    await heard.stop();
+    expect(heard.seen.map(({ type }) => type)).toEqual(["partner-failed", "rescinded", "partner-recovered"]);
+  });
+
+  test("FA7: two that wait for each other's borrowers, and for each other", async () => {
+    const world = openTable();
+    const { table, h } = world;
+    const [a, b, c] = ["a", "b", "c"].map((name) =>
+      table.createPartition({ name, memory: 2 * PAGE, onFailure: "defer" }),
+    ) as [Partition, Partition, Partition];
+    const joint = join(world, a, b);
+    shared(h, a, joint.unitAddress, b, 0);
+    shared(h, b, joint.peer.unitAddress, a, 0);
+    const toC = shared(h, a, join(world, a, c).unitAddress, c, 0);
+    table.fail(a);
+    expect([a.state, b.usage().grantsOut]).toEqual(["failed", 0]);
+    table.fail(b);
+    await table.recovered(b);
+    expect(a.state).toBe("failed");
+    expect(h.returnLogical(c.lpid, toC.cookie)).toBe(H_SUCCESS);
+    await table.recovered(a);
+    expect([a.state, b.state]).toEqual(["stopped", "stopped"]);
+  });
+
+  test("FA7, RE2: a view of a borrower holds up its return, and sees the page until then", async () => {
+    const { table, h, server, clients, units } = openLender();
+    const client = at(clients, 0);
+    const { cookie, address } = shared(h, server, at(units, 0), client, 0);
+    const view = client.view(address, PAGE);
+    table.fail(server);
+    await settle();
+    client.write(address, bytesOf(8, 5));
+    expect(view.bytes.subarray(0, 8)).toEqual(bytesOf(8, 5));
+    const late = client.view(address, 16);
+    for (const one of [view, late]) {
+      expectRefused(table, H_RESOURCE, () => h.returnLogical(client.lpid, cookie));
+      one.release();
+    }
+    expect(server.state).toBe("failed");
+    expect(h.returnLogical(client.lpid, cookie)).toBe(H_SUCCESS);
+    await table.recovered(server);
+    expect(client.usage()).toMatchObject({ pins: 0, quarantined: 0 });
+  });
+
+  test("FA7, RS6: a leaked view of a borrower that failed sees nothing of what the others write", async () => {
+    for (const memory of [64, 14]) {
+      const { table, h, server, clients, units } = openLender({ memory: memory * PAGE });
+      const [b, c] = [at(clients, 0), at(clients, 1)];
+      const toB = shared(h, server, at(units, 0), b, 0);
+      const toC = shared(h, server, at(units, 1), c, 0);
+      const view = b.view(toB.address, PAGE);
+      const leaked = view.bytes;
+      table.fail(server);
+      table.fail(b);
+      await settle();
+      // With no frame free the page cannot move: the recovery of b waits for the view.
+      expect(b.state).toBe(memory === 64 ? "stopped" : "recovering");
+      if (memory === 14) view.release();
+      await table.recovered(b);
+      c.fill(toC.address, PAGE, 0x77);
+      if (memory === 64) {
+        expect(leaked.includes(0x77)).toBe(false);
+        leaked.fill(1);
+        expect(c.read(toC.address, 4)).toEqual(Uint8Array.of(0x77, 0x77, 0x77, 0x77));
+        view.release();
+      }
+      expect(h.returnLogical(c.lpid, toC.cookie)).toBe(H_SUCCESS);
+      await table.recovered(server);
+    }
+  });
+
+  test("FA7: a forced rescind that it had begun is carried through", async () => {
+    const { table, h, server, clients, units, onward } = openLender();
+    const [b, c] = [at(clients, 0), at(clients, 1)];
+    const toB = shared(h, server, at(units, 0), b, 0);
+    const toC = shared(h, b, at(onward, 0), c, toB.address);
+    const kept = shared(h, server, at(units, 1), c, 0);
+    h.budget = 1;
+    expect(h.rescindLogical(server.lpid, 1, toB.cookie)).toBe(H_PARTIAL);
+    table.fail(server);
+    for (let turn = 0; turn < 20; turn++) await settle();
+    expect(h.returnLogical(b.lpid, toB.cookie)).toBe(H_SUCCESS);
+    expect(h.returnLogical(c.lpid, toC.cookie)).toBe(H_SUCCESS);
+    expect([server.state, server.usage().grantsOut]).toEqual(["failed", 1]);
+    expect(h.returnLogical(c.lpid, kept.cookie)).toBe(H_SUCCESS);
+    await table.recovered(server);
+  });
+
+  test("FA7: a large mapping that is returned in two steps", async () => {
+    const { table, h, clock } = openTable({ spaces: { mmio: 65537 * 2 * PAGE } });
+    const server = table.createPartition({ name: "server", onFailure: "defer" });
+    const client = table.createPartition({ name: "client" });
+    const unit = table.connect(server, client).unitAddress;
+    table.assign(server, { type: "mmio", address: 0, length: 65537 * PAGE });
+    const cookie = granted(h, server.lpid, unit, 0, 65537 * PAGE, TYPE_MMIO);
+    const other = granted(h, server.lpid, unit, 0, 65537 * PAGE, TYPE_MMIO);
+    const before = accepted(h, client.lpid, other);
+    accepted(h, client.lpid, cookie);
+    expect(h.returnLogical(client.lpid, other)).toBe(H_BUSY); // before the failure
+    table.fail(server);
+    await settle();
+    expect(h.returnLogical(client.lpid, other)).toBe(H_SUCCESS);
+    expect(h.returnLogical(client.lpid, cookie)).toBe(H_BUSY);
+    expect(table.audit().problems).toEqual([]);
+    await settle();
+    expect([server.state, before]).toEqual(["failed", 0]);
+    expect(h.returnLogical(client.lpid, cookie)).toBe(H_SUCCESS);
+    await table.recovered(server);
+    expect(clock.waiting).toBe(0);
+  });
+
+  test("FA7: reclaim() ends the wait by force, and the partition may restart", async () => {
+    const { table, h, server, clients, units } = openLender();
+    const [b, c] = [at(clients, 0), at(clients, 1)];
+    const toB = shared(h, server, at(units, 0), b, 0);
+    const toC = shared(h, server, at(units, 1), c, 0);
+    table.reclaim(server); // it runs: nothing
+    expect(server.state).toBe("running");
+    table.fail(server);
+    await settle();
+    expect(h.returnLogical(b.lpid, toB.cookie)).toBe(H_SUCCESS);
+    table.reclaim(server);
+    await table.recovered(server);
+    expect(server.state).toBe("stopped");
+    expect(h.translate(c.lpid, TYPE_MEMORY, toC.address, 1, 0)).toBe(H_RESCINDED);
+    expect(h.returnLogical(c.lpid, toC.cookie)).toBe(H_SUCCESS);
+    table.restart(server);
+    table.reclaim(server);
+    expect(server.state).toBe("running");
+  });
+
+  test("FA7: reclaim() ends a grace period as well", () => {
+    const { table, h, server, client, unit, clock } = openPair();
+    const { address } = shared(h, server, unit, client, 0);
+    table.fail(server);
+    table.reclaim(server);
+    expect(clock.waiting).toBe(0);
+    expect(h.translate(client.lpid, TYPE_MEMORY, address, 1, 0)).toBe(H_RESCINDED);
+    expect(server.state).toBe("stopped");
+  });
+
+  test("FA7: destroying forces, whether it runs or waits", async () => {
+    for (const waits of [false, true]) {
+      const { table, h, server, clients, units } = openLender();
+      const client = at(clients, 0);
+      const { cookie, address } = shared(h, server, at(units, 0), client, 0);
+      if (waits) {
+        table.fail(server);
+        await settle();
+        expect(h.translate(client.lpid, TYPE_MEMORY, address, 1, 3)).toBe(H_SUCCESS);
+      }
+      const recovered = waits ? table.recovered(server) : undefined;
+      await table.destroyPartition(server);
+      await recovered;
+      expect([...table.partitions]).toEqual(clients);
+      expect(h.translate(client.lpid, TYPE_MEMORY, address, 1, 0)).toBe(H_RESCINDED);
+      expect(h.returnLogical(client.lpid, cookie)).toBe(H_SUCCESS);
+      expect(table.createPartition({ name: "next", memory: 8 * PAGE }).read(0, PAGE)).toEqual(
+        new Uint8Array(PAGE),
+      );
+    }
+  });
+
+  test("FA7: close() and an aborted signal end the wait", async () => {
+    const { table, h, server, clients, units } = openLender();
+    const { cookie } = shared(h, server, at(units, 0), at(clients, 0), 0);
+    table.fail(server);
+    const controller = new AbortController();
+    const aborted = table.recovered(server, { signal: controller.signal });
+    controller.abort();
+    await expect(aborted).rejects.toThrow(/abort/);
+    const waiting = expect(table.recovered(server)).rejects.toMatchObject({ code: "LPAR_CLOSED" });
+    await table.close();
+    await waiting;
+    expect(h.returnLogical(at(clients, 0).lpid, cookie)).toBe(H_SUCCESS);
+    await settle();
+    expect(server.state).toBe("failed");
+  });
+
+  test("FA7, FA8: after the last return it restarts as a new incarnation on zeroed memory, again and again", async () => {
+    const world = openLender();
+    const { table, h, server, clients } = world;
+    const client = at(clients, 0);
+    for (let round = 1; round <= 20; round++) {
+      const { unitAddress } = join(world, server, client);
+      expect(server.incarnation).toBe(round);
+      expect(server.read(0, 8 * PAGE)).toEqual(new Uint8Array(8 * PAGE));
+      server.fill(0, 8 * PAGE, round);
+      const links = Array.from({ length: 5 }, () => shared(h, server, unitAddress, client, 0));
+      granted(h, server.lpid, unitAddress, 0);
+      table.fail(server);
+      for (const { cookie } of links) {
+        expect(server.state).toBe("failed");
+        expect(h.returnLogical(client.lpid, cookie)).toBe(H_SUCCESS);
+        if (round % 2 === 0) await settle();
+      }
+      await table.recovered(server);
+      expect(table.audit().problems).toEqual([]);
+      expect(client.usage()).toMatchObject({ grantsIn: 0, pagesMapped: 0 });
+      table.restart(server);
+      // A cookie of the old incarnation has no power.
+      expectRefused(table, H_PARAMETER, () => h.acceptLogical(client.lpid, at(links, 0).cookie));
+    }
+  });
+
+  test("FA7: grants of other kinds hold up the recovery, too", async () => {
+    const { table, h, server, clients, units } = openLender();
+    const client = at(clients, 0);
+    table.assign(server, { type: "mmio", address: 0, length: PAGE });
+    table.assign(server, { type: "interrupt", address: 4, length: 1 });
+    const window = granted(h, server.lpid, at(units, 0), 0, PAGE, TYPE_MMIO);
+    const source = granted(h, server.lpid, at(units, 0), 4, 1, TYPE_INTERRUPT);
+    const addresses = [window, source].map((cookie) => accepted(h, client.lpid, cookie));
+    table.fail(server);
+    for (const [index, cookie] of [window, source].entries()) {
+      await settle();
+      expect(server.state).toBe("failed");
+      const type = index === 0 ? TYPE_MMIO : TYPE_INTERRUPT;
+      expect(h.translate(client.lpid, type, at(addresses, index), 1, 0)).toBe(H_SUCCESS);
+      expect(h.returnLogical(client.lpid, cookie)).toBe(H_SUCCESS);
+    }
+    await table.recovered(server);
+  });
+
+  test("FA7: returns through the batch form, and of a Mapping", async () => {
+    const { table, h, server, clients, units } = openLender();
+    const [b, c] = [at(clients, 0), at(clients, 1)];
+    const links = Array.from({ length: 40 }, () => shared(h, server, at(units, 0), b, 0));
+    const mapping = c.accept(granted(h, server.lpid, at(units, 1), 0));
+    using requests = h.createRequests(40);
+    for (const [index, { cookie }] of links.entries()) requests.return(index, b.lpid, cookie);
+    table.fail(server);
+    await settle();
+    requests.run(40);
+    for (let index = 0; index < 40; index++) expect(requests.status(index)).toBe(H_SUCCESS);
+    expect(server.usage().grantsOut).toBe(1);
+    mapping.return();
+    mapping.return();
+    await table.recovered(server);
+    expect(server.state).toBe("stopped");
+  });
+
+  test("FA6, FA7: the walk goes on also when what it stood at is returned between two slices, and its slot used again", async () => {
+    const { table, h, server, clients, units, onward } = openLender({ logicalSpace: 256 * PAGE });
+    const [b, c] = [at(clients, 0), at(clients, 1)];
+    const bySlot = new Map<number, number>();
+    for (let index = 0; index < 60; index++) {
+      granted(h, server.lpid, at(units, 1), 0);
+      const { cookie } = shared(h, server, at(units, 0), b, 0);
+      bySlot.set(cookie % 2 ** 24, cookie);
+    }
+    const { memory } = kernelOf(table);
+    h.budget = 5;
+    table.fail(server);
+    let met = 0;
+    for (let turn = 0; turn < 200; turn++) {
+      const cookie = bySlot.get(partitionWord(memory, server.lpid, PARTITION_DEFERRED));
+      if (cookie !== undefined && bySlot.delete(cookie % 2 ** 24)) {
+        expect(h.returnLogical(b.lpid, cookie)).toBe(H_SUCCESS);
+        if (met++ % 2 === 0) for (let more = 0; more < 40; more++) granted(h, b.lpid, at(onward, 0), 0);
+      }
+      await new Promise((resolve) => setImmediate(resolve));
+    }
+    expect(met).toBeGreaterThan(2);
+    expect(server.usage().grantsOut).toBe(bySlot.size);
+    for (const cookie of bySlot.values()) expect(h.returnLogical(b.lpid, cookie)).toBe(H_SUCCESS);
+    await table.recovered(server);
+    expect(c.state).toBe("running");
+  });
+
+  test("FA6, FA7: many borrowed grants are looked at once, in slices; a return costs no walk", async () => {
+    const { table, h, server, clients, units } = openLender({
+      grants: 70_000,
+      logicalSpace: 65536 * PAGE,
+    });
+    const client = at(clients, 0);
+    const cookies = Array.from({ length: 30_000 }, () => shared(h, server, at(units, 0), client, 0).cookie);
+    for (let index = 0; index < 30_000; index++) granted(h, server.lpid, at(units, 1), 0);
+    h.budget = 500;
+    table.fail(server);
+    let turns = 0;
+    while (server.usage().grantsOut > cookies.length) {
+      await new Promise((resolve) => setImmediate(resolve));
+      turns++;
+      // What is returned while the walk is under way.
+      if (turns % 3 === 0) expect(h.returnLogical(client.lpid, cookies.pop() ?? 0)).toBe(H_SUCCESS);
+      if (turns % 5 === 0) expect(h.returnLogical(client.lpid, cookies.shift() ?? 0)).toBe(H_SUCCESS);
+    }
+    expect(turns).toBeGreaterThan(50);
+    for (const cookie of cookies) {
+      if (h.returnLogical(client.lpid, cookie) !== H_SUCCESS) throw new Error("not returned");
+    }
+    await table.recovered(server);
+    expect(client.usage()).toMatchObject({ grantsIn: 0, pagesMapped: 0 });
   });
 });

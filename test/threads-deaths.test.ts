@@ -1,5 +1,8 @@
 /** Partitions in real worker threads that die, at any moment and in every way, and that start again. */
+import { execFile } from "node:child_process";
 import { monitorEventLoopDelay } from "node:perf_hooks";
+import { fileURLToPath } from "node:url";
+import { promisify } from "node:util";
 import { Worker } from "node:worker_threads";
 import { describe, expect, test } from "vitest";
 import {
@@ -402,7 +405,7 @@ describe("deaths", { timeout: 60_000 }, () => {
 
   test("FA7: its grants are rescinded when it dies, which is the policy it was made with", async () => {
     const world = await spawnPair({ gracePeriodMs: 0 });
-    const { table, server, client, remote, handle, back } = world;
+    const { server, client, remote, handle, back } = world;
     const cookie = await remote.run(
       ({ partition }, unit) => partition.grant({ to: unit as number, address: 0, length: 4096 }),
       back,
@@ -411,7 +414,159 @@ describe("deaths", { timeout: 60_000 }, () => {
     await handle.terminate();
     expect(() => server.load32(address)).toThrow(expect.objectContaining({ code: "H_RESCINDED" }));
     expect(client.state).toBe("stopped");
-    expect(() => table.createPartition({ name: "late", onFailure: "defer" })).toThrow(/onFailure is "defer"/);
+  });
+
+  test("FA7: a thread whose policy is to wait dies; another thread reads and writes on, returns, and it restarts", async () => {
+    const { table } = openTable({ clock: systemClock, gracePeriodMs: 0 });
+    const server = table.createPartition({ name: "server", memory: 4 * PAGE, onFailure: "defer" });
+    const client = table.createPartition({ name: "client", memory: PAGE });
+    const told = listen<TableEvent>((signal) => table.events({ signal }));
+    const borrower = new Remote((await table.spawn(client, REMOTE)).worker);
+    const handle = await table.spawn(server, REMOTE, { restart: { max: 3, backoffMs: 1 } });
+    for (let incarnation = 1; incarnation <= 3; incarnation++) {
+      expect(server.incarnation).toBe(incarnation);
+      const lender = new Remote(handle.worker);
+      const { unitAddress } = table.connect(server, client);
+      const cookies = await lender.run(({ partition }, unit) => {
+        const zeros = partition.read(0, 4 * 4096).every((byte) => byte === 0);
+        partition.fill(0, 4 * 4096, 9);
+        partition.view(0, 4096); // ends with the thread
+        const give = (): Cookie => partition.grant({ to: unit as number, address: 0, length: 2 * 4096 });
+        return zeros ? [give(), give(), give()] : [];
+      }, unitAddress);
+      expect(cookies).toHaveLength(3);
+      const address = await borrower.run(({ partition, kept }, cookies) => {
+        kept.mapping = partition.accept((cookies as Cookie[])[0] as Cookie);
+        kept.cookie = (cookies as Cookie[])[1] as Cookie;
+        partition.accept(kept.cookie);
+        return kept.mapping.address;
+      }, cookies);
+      const { worker } = handle;
+      await worker.terminate();
+      for (let turn = 0; server.usage().grantsOut > 2 && turn < 2000; turn++) await sleep(1);
+      expect(server.state).toBe("failed");
+      expect(server.usage()).toMatchObject({ grantsOut: 2, pagesOwned: 4, pins: 0 });
+      expect(() => table.restart(server)).toThrow(expect.objectContaining({ code: "H_RESOURCE" }));
+      const seen = await borrower.run(
+        ({ partition, kept, lpar }, [address, waiting]) => {
+          const answers = new Set<unknown>();
+          for (let round = 0; round < 20_000; round++) {
+            answers.add(partition.add32(address as number, 1) - round);
+            partition.read((address as number) + 4, 1);
+          }
+          try {
+            partition.accept(waiting as Cookie);
+          } catch (error) {
+            if (error instanceof lpar.HcallError) answers.add(error.code);
+          }
+          kept.mapping?.return();
+          return [...answers];
+        },
+        [address, cookies[2]] as const,
+      );
+      expect(seen).toEqual([0x09090909, "H_PARAMETER"]);
+      await sleep(20);
+      expect(server.state).toBe("failed");
+      const recovered = table.recovered(server);
+      // The last return is another thread's: nothing in this one would look but for the signal.
+      await borrower.run(({ partition, kept }) => partition.return(kept.cookie as Cookie));
+      await within(recovered, "recovered");
+      for (let turn = 0; handle.worker === worker && turn < 2000; turn++) await sleep(1);
+    }
+    const cycle = ["partition-failed", "partition-recovered", "partition-restarted"];
+    await told.stop();
+    expect(types(told.seen)).toEqual([...cycle, ...cycle, ...cycle]);
+  });
+
+  test("FA7: the last who borrows from a dead thread dies, in the middle of its calls", async () => {
+    const { table } = openTable({ clock: systemClock, gracePeriodMs: 60_000, memory: 128 * PAGE });
+    const server = table.createPartition({ name: "server", memory: 16 * PAGE, onFailure: "defer" });
+    const client = table.createPartition({ name: "client", memory: PAGE });
+    for (let round = 0; round < 20; round++) {
+      const { unitAddress } = table.connect(server, client);
+      const lender = await table.spawn(server, REMOTE);
+      const { worker } = await table.spawn(client, REMOTE);
+      const borrower = new Remote(worker);
+      const cookies = await new Remote(lender.worker).run(
+        ({ partition }, unit) =>
+          Array.from({ length: 400 }, (_, index) =>
+            partition.grant({ to: unit as number, address: 0, length: 4096 * (1 + (index % 16)) }),
+          ),
+        unitAddress,
+      );
+      const isReady = await borrower.run(({ partition }, cookies) => {
+        const mapped: Cookie[] = [];
+        for (const cookie of cookies) {
+          try {
+            partition.accept(cookie as Cookie);
+            mapped.push(cookie as Cookie);
+          } catch {
+            break; // no addresses left
+          }
+        }
+        partition.view(4096, 4096);
+        setTimeout(() => {
+          while (true) {
+            const cookie = mapped.pop();
+            try {
+              if (cookie !== undefined) partition.return(cookie);
+            } catch {
+              // its view holds it up
+            }
+          }
+        }, 2);
+        return mapped.length > 10;
+      }, cookies);
+      expect(isReady).toBe(true);
+      void lender.worker.terminate();
+      await sleep(round % 6);
+      await worker.terminate();
+      for (const partition of [client, server]) await stopped({ table, client: partition });
+      expect(table.audit().problems).toEqual([]);
+      for (const partition of [client, server]) {
+        expect(partition.usage()).toEqual(NOTHING);
+        table.restart(partition);
+      }
+    }
+  });
+
+  test("FA7: terminate() waits for those who borrow; reclaim() forces", async () => {
+    const { table } = openTable({ clock: systemClock });
+    const server = table.createPartition({ name: "server", memory: PAGE, onFailure: "defer" });
+    const client = table.createPartition({ name: "client" });
+    const { unitAddress } = table.connect(server, client);
+    const handle = await table.spawn(server, REMOTE);
+    const cookie = await new Remote(handle.worker).run(
+      ({ partition }, unit) => partition.grant({ to: unit as number, address: 0, length: 4096 }),
+      unitAddress,
+    );
+    const mapping = client.accept(cookie);
+    const terminated = handle.terminate();
+    expect(await Promise.race([terminated, sleep(150)])).toBeUndefined();
+    expect(server.state).toBe("failed");
+    client.store32(mapping.address, 1);
+    table.reclaim(server);
+    await within(terminated, "terminate()");
+    expect(() => client.load32(mapping.address)).toThrow(expect.objectContaining({ code: "H_RESCINDED" }));
+  });
+
+  test("FA7: a wait for borrowers that nobody can end does not keep the process alive", async () => {
+    const script = `
+      import { ResourceTable } from "./dist/src/index.js";
+      const table = ResourceTable.create({ memory: 16 * 4096 });
+      const server = table.createPartition({ name: "server", memory: 4096, onFailure: "defer" });
+      const client = table.createPartition({ name: "client" });
+      const page = client.accept(server.grant({ to: table.connect(server, client), address: 0, length: 4096 }));
+      const { worker } = await table.spawn(server, new URL("data:text/javascript,setInterval(()=>{},1e6)"));
+      await worker.terminate();
+      setTimeout(() => console.log(server.state, client.read(page.address, 1).length), 50);
+    `;
+    const { stdout } = await promisify(execFile)(
+      process.execPath,
+      ["--input-type=module", "--eval", script],
+      { cwd: fileURLToPath(new URL("..", import.meta.url)), timeout: 10_000 },
+    );
+    expect(stdout).toBe("failed 1\n");
   });
 
   test("RS6, FA1: the frames of a view come back with the death of its thread", async () => {

@@ -3,7 +3,7 @@
  * and steps of one verb each.
  */
 import { readFile } from "node:fs/promises";
-import type { PartitionOptions, TableOptions } from "../resource-table.js";
+import type { PartitionOptions, TableOptions } from "../options.js";
 import { describeStep } from "./describe.js";
 import { JsonError, parseJson } from "./json.js";
 import {

@@ -1,6 +1,6 @@
 /** Verbs for the table: partitions and adapters, failure and recovery, time, and what can be seen of it all. */
 import { STRUCTURES_LIMIT } from "../layout.js";
-import type { PartitionOptions } from "../resource-table.js";
+import type { PartitionOptions } from "../options.js";
 import { mixRandomly } from "./random-mix.js";
 import {
   choice,

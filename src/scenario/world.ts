@@ -3,13 +3,9 @@ import type { VirtualAdapter } from "../adapter.js";
 import { nextTurn } from "../clock.js";
 import type { PartitionEvent } from "../events.js";
 import type { Cookie, View } from "../mapping.js";
+import type { PartitionOptions, TableOptions } from "../options.js";
 import type { Partition } from "../partition.js";
-import {
-  type PartitionOptions,
-  ResourceTable,
-  type TableEvent,
-  type TableOptions,
-} from "../resource-table.js";
+import { ResourceTable, type TableEvent } from "../resource-table.js";
 import { ManualClock } from "./manual-clock.js";
 import { Random } from "./random.js";
 import type { Amount, Resolver } from "./values.js";

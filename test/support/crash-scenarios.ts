@@ -574,6 +574,127 @@ add("forced rescind is stuck: no frame is free", (made) => {
   };
 });
 
+// ---------------------------------------------------------------- pages that move on request
+
+/** Two of partition 1's pages are on frames behind all others, and theirs are free. */
+function scatter(made: Table): void {
+  for (const page of [1, 2]) {
+    const [cookie, at] = made.share(1, 2, page);
+    const pin = made.pin(2, at);
+    made.budget(MANY);
+    made.get(made.core.rescindLogical(1, FORCED, cookie));
+    made.get(made.core.returnLogical(2, cookie));
+    made.get(made.core.unpinMemory(2, pin));
+  }
+}
+
+function gather(core: Core, pages: number): void {
+  again(() => core.gatherMemory(1, 0, pages * KIB4, 2), H_SUCCESS);
+}
+
+/** From a page on, as the host does it. */
+function compact(rig: Rig, core: Core, slot: number): void {
+  let page = 0;
+  again(() => {
+    const answer = core.compactMemory(1, page, 2);
+    page = rig.result(slot);
+    return answer;
+  }, H_SUCCESS);
+}
+
+add("gather pages, with sharers", (made) => {
+  scatter(made);
+  made.chain(3);
+  made.share(1, 3, 0, 4);
+  return {
+    status: H_SUCCESS,
+    call: (core) => core.gatherMemory(1, 0, 4 * KIB4, MANY),
+    goOn: (core) => gather(core, 4),
+  };
+});
+add("gather pages, in slices", (made) => {
+  scatter(made);
+  made.share(1, 2, 0, 4);
+  return {
+    status: H_PARTIAL,
+    call: (core) => core.gatherMemory(1, 0, 4 * KIB4, 2),
+    goOn: (core) => gather(core, 4),
+  };
+});
+add("gather pages that are together", () => ({
+  status: H_SUCCESS,
+  call: (core) => core.gatherMemory(1, 0, 4 * KIB4, MANY),
+}));
+add("gather pages, one of them pinned", (made) => {
+  scatter(made);
+  made.pin(1, 3);
+  return { status: H_RESOURCE, call: (core) => core.gatherMemory(1, 0, 4 * KIB4, MANY) };
+});
+addShared("gather pages that a thread goes on using", (made) => {
+  scatter(made);
+  made.share(1, 3, 0, 4);
+  made.get(made.rig.core(2).beginUse(3, 0, 8, 1));
+  return {
+    status: H_LONG_BUSY_10_MSEC,
+    call: (core) => core.gatherMemory(1, 0, 4 * KIB4, MANY),
+    leave: { epochs: [2] },
+  };
+});
+addShared("gather pages, the epoch wraps", (made) => {
+  scatter(made);
+  made.rig.setWord(HEADER_EPOCH, 0xffffffff);
+  return {
+    status: H_SUCCESS,
+    call: (core) => core.gatherMemory(1, 0, 4 * KIB4, MANY),
+    goOn: (core) => gather(core, 4),
+  };
+});
+addShared("compact pages that a thread goes on using", (made) => {
+  scatter(made);
+  made.get(made.rig.core(2).beginUse(3, 0, 8, 1));
+  return {
+    status: H_LONG_BUSY_10_MSEC,
+    call: (core) => core.compactMemory(1, 0, MANY),
+    leave: { epochs: [2] },
+  };
+});
+add("ask a client to return", (made) => {
+  const [cookie] = made.share(2, 3, 1);
+  return { status: H_SUCCESS, call: (core) => core.requestReturn(2, cookie, 1000) };
+});
+add("compact what a partition owns, with sharers", (made) => {
+  scatter(made);
+  made.chain(3);
+  made.share(1, 3, 1, 2);
+  return {
+    status: H_SUCCESS,
+    call: (core) => core.compactMemory(1, 0, MANY),
+    goOn: (core) => compact(made.rig, core, 0),
+    once: true,
+  };
+});
+addShared("forced rescind of a pinned page, which a thread goes on using", (made) => {
+  const [cookie, page] = made.share(1, 2, 0, 2);
+  made.share(1, 3, 0, 4);
+  made.pin(2, page);
+  // No frame is free when the freeing begins.
+  made.get(made.core.createPartition(12, 1));
+  made.budget(MANY);
+  made.get(made.core.rescindLogical(1, FORCED, cookie), H_PARTIAL);
+  made.fail(4);
+  made.recover(4);
+  made.get(made.rig.core(2).beginUse(3, 0, 8, 1));
+  return {
+    status: H_PARTIAL,
+    call: (core) => core.rescindLogical(1, FORCED, cookie),
+    goOn: (core) => {
+      made.rig.core(2).endUse();
+      rescind(core, 1, cookie);
+    },
+    leave: { epochs: [2] },
+  };
+});
+
 // ---------------------------------------------------------------- a partition's own memory
 
 add("allocate, fresh", () => ({ status: H_SUCCESS, call: (core) => core.allocate(2, 3 * KIB4) }));
@@ -1106,6 +1227,131 @@ addShared("recover while a partner copies into it", (made) => {
     othersAreBusy: true,
   };
 });
+
+/** recoverDeferred() of a partition after `slices` slices; then it goes on until only what others have is left. */
+function deferring(
+  name: string,
+  lpid: number,
+  budget: number,
+  slices: number,
+  status: number | undefined,
+  prepare: (made: Table) => void = (made) => busy(made, lpid),
+  between: (made: Table) => void = () => {},
+): void {
+  add(name, (made) => {
+    prepare(made);
+    made.fail(lpid);
+    const slice = (core: Core): number => core.recoverDeferred(lpid, budget);
+    for (let index = 0; index < slices; index++) made.get(slice(made.core), H_PARTIAL);
+    between(made);
+    const act = { call: slice, goOn: (core: Core) => again(() => slice(core), H_SUCCESS, H_BUSY) };
+    return status === undefined ? act : { ...act, status };
+  });
+}
+
+/** Partition 1's grants: 2 has accepted some that are between others, and granted on. Their cookies. */
+function lend(made: Table): number[] {
+  const cookies: number[] = [];
+  for (let index = 0; index < 3; index++) {
+    made.grant(1, 3, 4 * (index & 1));
+    const [cookie, page] = made.share(1, 2, index, 1 + (index & 1));
+    if (index === 0) made.share(2, 3, page);
+    cookies.push(cookie);
+  }
+  made.grant(1, 2, 1, 1, TYPE_INTERRUPT);
+  made.share(1, 2, 0, 3, TYPE_MMIO);
+  made.grant(1, 3, 5);
+  return cookies;
+}
+
+deferring("recover all but what is borrowed at once", 1, MANY, 0, H_BUSY);
+deferring("recover all but what is borrowed, nothing is", 2, MANY, 0, H_SUCCESS, () => {});
+for (const slices of [0, 1, 2, 3, 4, 5])
+  deferring(
+    `recover all but what is borrowed by steps of 3, slice ${slices + 1}`,
+    1,
+    3,
+    slices,
+    undefined,
+    lend,
+  );
+deferring("recover all but what is borrowed, of a busy one by steps of 4", 1, 4, 1, undefined);
+deferring(
+  "recover all but what is borrowed, in the middle of a forced rescind by it",
+  1,
+  9,
+  0,
+  undefined,
+  (made) => {
+    lend(made);
+    begun(made, made.tree(0, 3), 4, 2);
+  },
+);
+for (const which of [0, 2, 3]) {
+  let cookie = 0;
+  deferring(
+    `recover all but what is borrowed, after return ${which} while it walked`,
+    1,
+    4,
+    2,
+    undefined,
+    (made) => {
+      const [first] = made.share(1, 2, 3);
+      const [, ...others] = lend(made);
+      const [last] = made.share(1, 2, 3);
+      cookie = [first, ...others, last][which] as number;
+    },
+    (made) => made.get(made.core.returnLogical(2, cookie)),
+  );
+}
+deferring("recover all but what is borrowed, again", 1, MANY, 0, H_BUSY, lend, (made) =>
+  made.get(made.core.recoverDeferred(1, MANY), H_BUSY),
+);
+
+/** Partition 1 has failed, and waits until what it granted is returned. */
+function deferred(name: string, calls: Calls, after: (made: Table) => void = () => {}): void {
+  add(name, (made) => {
+    const act = calls(made);
+    made.fail(1);
+    again(() => made.core.recoverDeferred(1, MANY), H_BUSY);
+    after(made);
+    return act;
+  });
+}
+
+deferred("return to a failed partition that waits, the last one", (made) => {
+  const [cookie] = made.share(1, 2, 1, 3);
+  return { status: H_SUCCESS, call: (core) => core.returnLogical(2, cookie) };
+});
+deferred("return to a failed partition that waits, between others", (made) => {
+  made.share(1, 2, 1, 2);
+  const [cookie] = made.share(1, 2, 0, 100, TYPE_MMIO);
+  made.share(1, 2, 1, 2);
+  made.share(1, 3, 1, 2);
+  return { status: H_SUCCESS, call: (core) => core.returnLogical(2, cookie) };
+});
+deferred("return to a failed partition that waits, in its last generation", (made) => {
+  const cookie = made.age(made.share(1, 2, 1, 3)[0]);
+  return { status: H_SUCCESS, call: (core) => core.returnLogical(2, cookie) };
+});
+deferred("return to a failed partition that waits, granted on", (made) => {
+  const [cookie = 0] = made.chain(2);
+  return { status: H_RESOURCE, call: (core) => core.returnLogical(2, cookie) };
+});
+deferred(
+  "recover the last who borrows from a failed partition that waits",
+  (made) => {
+    made.tree(0, 2);
+    made.pin(2, 4);
+    return { status: H_SUCCESS, call: (core) => core.recoverServer(2, MANY), goOn: toTheEnd(made, 2, MANY) };
+  },
+  (made) => made.fail(2),
+);
+deferred("recover a failed partition that waits, by force", (made) => {
+  made.tree(0, 2);
+  made.share(1, 3, 0, 4);
+  return { status: H_PARTIAL, call: (core) => core.recoverServer(1, 9), goOn: toTheEnd(made, 1, 9) };
+});
 add("end the views of a failed thread", (made) => {
   busy(made, 2);
   made.fail(2);
@@ -1177,6 +1423,12 @@ function vastOnce(
 const giveBack = (cookie: number) => (core: Core) => core.returnLogical(2, cookie);
 vast("return of a large range, first call", H_BUSY, (_made, cookie) => ({ call: giveBack(cookie) }));
 vast("return of a large range, second call", H_SUCCESS, (made, cookie) => {
+  made.get(made.core.returnLogical(2, cookie), H_BUSY);
+  return { call: giveBack(cookie) };
+});
+vast("return of a large range to a failed partition that waits, second call", H_SUCCESS, (made, cookie) => {
+  made.fail(1);
+  again(() => made.core.recoverDeferred(1, MANY), H_BUSY);
   made.get(made.core.returnLogical(2, cookie), H_BUSY);
   return { call: giveBack(cookie) };
 });

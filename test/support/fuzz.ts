@@ -66,6 +66,7 @@ const ARGUMENTS: Readonly<Record<string, readonly Kind[]>> = {
   audit: [],
   beginUse: ["lpid", "address", "length", "need"],
   checkAccess: ["lpid", "address", "length", "need"],
+  compactMemory: ["lpid", "pages", "budget"],
   compareExchangeWord: ["lpid", "address", "word", "word"],
   connectPartitions: ["lpid", "lpid", "quota"],
   copyMemory: ["lpid", "address", "lpid", "address", "length"],
@@ -75,8 +76,10 @@ const ARGUMENTS: Readonly<Record<string, readonly Kind[]>> = {
   endViews: ["lpid", "budget"],
   failPartition: ["lpid", "bit"],
   fillMemory: ["lpid", "address", "length", "byte"],
+  findFrames: ["pages"],
   freeQueue: ["lpid", "unit"],
   freeStaging: ["staging", "pages"],
+  gatherMemory: ["lpid", "address", "length", "budget"],
   grantLogical: ["lpid", "flags", "hi", "address", "length", "unit"],
   hcallBatch: ["staging", "count"],
   loadMemory: ["lpid", "address", "length", "staging"],
@@ -88,9 +91,11 @@ const ARGUMENTS: Readonly<Record<string, readonly Kind[]>> = {
   reapThread: ["count"],
   receiveEntry: ["lpid", "unit"],
   recoverClient: ["lpid", "budget"],
+  recoverDeferred: ["lpid", "budget"],
   recoverServer: ["lpid", "budget"],
   registerQueue: ["lpid", "unit", "address", "length"],
   removePartition: ["lpid"],
+  requestReturn: ["lpid", "cookie", "bit"],
   rescindLogical: ["lpid", "bit", "cookie"],
   restartPartition: ["lpid"],
   returnLogical: ["lpid", "cookie"],
@@ -109,6 +114,7 @@ const ARGUMENTS: Readonly<Record<string, readonly Kind[]>> = {
 const OFTEN: readonly string[] = [
   ...["grantLogical", "grantLogical", "grantLogical", "grantLogical", "acceptLogical", "acceptLogical"],
   ...["acceptLogical", "returnLogical", "rescindLogical", "recoverServer", "recoverServer", "recoverServer"],
+  ...["recoverDeferred", "recoverDeferred"],
   ...["restartPartition", "restartPartition", "connectPartitions", "createPartition", "pinMemory"],
 ];
 

@@ -72,8 +72,8 @@ export const BUGS: readonly SeededBug[] = [
     scenario: "grant / rescind",
     says: /audit/,
     file: "assembly/log.ts",
-    from: "  store<u32>(THREAD, top + LOG_WORD_BYTES, THREAD_LOG_TOP);\n  store<u32>(address, value);",
-    to: "  store<u32>(address, value);\n  store<u32>(THREAD, top + LOG_WORD_BYTES, THREAD_LOG_TOP);",
+    from: "  noteWord(address, load<u32>(address));\n  store<u32>(address, value);",
+    to: "  const old = load<u32>(address);\n  store<u32>(address, value);\n  noteWord(address, old);",
   },
   {
     bug: "the reaper forgets the use of the dead (G6)",
@@ -138,13 +138,27 @@ export const BUGS: readonly SeededBug[] = [
     scenario: "kernel: page entry and epoch",
     says: /stray/,
     file: "assembly/access.ts",
-    from: `  enterUse();
-  const status = checkAccess(lpid, address, length, need);
-  if (status != H_SUCCESS) leaveUse();`,
-    to: `  if (!BUG) enterUse();
-  const status = checkAccess(lpid, address, length, need);
-  if (BUG) enterUse();
-  if (status != H_SUCCESS) leaveUse();`,
+    from: `    enterUse();
+    const status = examine(lpid, address, length, need);`,
+    to: `    if (!BUG) enterUse();
+    const status = examine(lpid, address, length, need);
+    if (BUG) enterUse();`,
+  },
+  {
+    bug: "a page is copied while others may write to it (RS6)",
+    scenario: "store by a sharer / forced rescind that moves the page",
+    says: /race|no order/,
+    file: "assembly/move.ts",
+    from: "if (isAlone()) return true;",
+    to: "if (isAlone() || BUG) return true;",
+  },
+  {
+    bug: "who moves a page holds it, but does not wait for uses that run (RS6)",
+    scenario: "store by a sharer / forced rescind that moves the page",
+    says: /race|no order/,
+    file: "assembly/move.ts",
+    from: "const user = awaitUses();",
+    to: "const user = BUG ? NONE : awaitUses();",
   },
   {
     bug: "a grant does not look whether its source is being revoked (RS5, GR10)",

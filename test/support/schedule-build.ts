@@ -42,6 +42,7 @@ export const CALLS = [
   "grantLogical",
   "openTable",
   "openThread",
+  "pinMemory",
   "reapThread",
   "recoverClient",
   "recoverServer",
@@ -53,14 +54,14 @@ export const CALLS = [
 ] as const;
 
 /**
- * A waiter looks at the lock once instead of 64 times before it sleeps: between two looks that find the same word nothing
- * has happened, so that more of them only repeat the same schedules.
+ * Who waits looks once or twice instead of many times before it sleeps or gives up: between two looks that find the same
+ * word nothing has happened, so that more of them only repeat the same schedules.
  */
-export const SPIN: Mutation = {
-  file: "assembly/lock.ts",
-  from: "const SPINS: u32 = 64;",
-  to: "const SPINS: u32 = 1;",
-};
+export const FEWER_LOOKS: readonly Mutation[] = [
+  { file: "assembly/lock.ts", from: "const SPINS: u32 = 64;", to: "const SPINS: u32 = 1;" },
+  { file: "assembly/lock.ts", from: "const LOOKS: u32 = 64;", to: "const LOOKS: u32 = 1;" },
+  { file: "assembly/thread.ts", from: "const QUIET_LOOKS: u32 = 10_000;", to: "const QUIET_LOOKS: u32 = 1;" },
+];
 
 /** The text of a source with all bugs in it, switched by the import; null: there is no such file. */
 export function readSource(name: string, mutations: readonly Mutation[]): string | null {
@@ -80,7 +81,7 @@ export function readSource(name: string, mutations: readonly Mutation[]): string
     text = text.replace(from, () => changed);
     isSwitched ||= number !== 0;
   };
-  change(SPIN, 0);
+  for (const mutation of FEWER_LOOKS) change(mutation, 0);
   mutations.forEach((mutation, index) => {
     change(mutation, index + 1);
   });

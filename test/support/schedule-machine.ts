@@ -18,6 +18,7 @@ import {
   HEADER_AUDIT_PROBLEMS,
   HEADER_ENDS_AT,
   HEADER_ENDS_MAX,
+  HEADER_EPOCH,
   HEADER_EVENTS_AT,
   HEADER_EVENTS_MAX,
   HEADER_FRAME_MAP_AT,
@@ -557,7 +558,12 @@ export class Machine {
 
   /** A number for the state of the table, without the records of threads and without audit's own words. */
   digest(): bigint {
-    return this.monitor.digest(this.word(HEADER_THREADS_AT), this.word(HEADER_PARTITIONS_AT));
+    // How often somebody has waited for uses is nobody's business.
+    const epoch = this.word(HEADER_EPOCH);
+    this.words[HEADER_EPOCH / 4] = 0;
+    const digest = this.monitor.digest(this.word(HEADER_THREADS_AT), this.word(HEADER_PARTITIONS_AT));
+    this.words[HEADER_EPOCH / 4] = epoch;
+    return digest;
   }
 
   /** A frame by its byte offset. */

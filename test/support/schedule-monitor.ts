@@ -10,6 +10,7 @@
  *
  * A frame of memory is always a point, and watched for strays.
  */
+import { HEADER_LOCK, LOCK_SLOT_MASK } from "../../src/layout.js";
 import { buildText } from "./schedule-build.js";
 
 /** Threads that take part: the owner, who reaps, and at most three others. */
@@ -291,11 +292,16 @@ export function record(at: u32, bytes: u32, kind: u32): void {
   }
 }
 
-/** A frame is accessed: by who may, and it is not free? */
+/** Whether this thread holds the lock that is taken first by who takes all. */
+function holdsAll(): bool {
+  return (load<u32>(${HEADER_LOCK}) & ${LOCK_SLOT_MASK}) == me + 1;
+}
+
+/** A frame is accessed: by who may, and it is not free, unless to be zeroed after an undo? */
 function data(at: u32): void {
   const frame = (at - <u32>framesAt) >> 12;
   if (((load<u8>(FORBIDDEN + frame) >> <u8>me) & 1) != 0) report(1, at, frame);
-  if (((load<u64>(frameMapAt + ((frame >> 6) << 3)) >> (frame & 63)) & 1) != 0) report(1, at, frame);
+  if (((load<u64>(frameMapAt + ((frame >> 6) << 3)) >> (frame & 63)) & 1) != 0 && !holdsAll()) report(1, at, frame);
 }
 
 export function forbid(frame: u32, thread: u32): void {

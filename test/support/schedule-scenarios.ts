@@ -378,6 +378,30 @@ export const SCENARIOS: readonly Scenario[] = [
     { isLong: true },
   ),
   {
+    name: "store by a sharer / forced rescind that moves the page",
+    rules: "RS6 RS8 TR3",
+    // Where the third dies in its use, the rescind ends between the reaping and the recovery, and takes another frame.
+    mortal: [SERVER],
+    isLong: true,
+    recover,
+    setUp: (machine) => {
+      const table = open(machine);
+      const cookie = grant(table, SERVER, CLIENT);
+      must(machine, "pinMemory", CLIENT, accept(table, CLIENT, cookie), PAGE_BYTES);
+      const address = accept(table, THIRD, grant(table, SERVER, THIRD));
+      return [
+        function* (self) {
+          yield* rescinded(self, SERVER, cookie);
+        },
+        function* () {},
+        function* (self) {
+          yield* noted(self, "storeWord", THIRD, address, 7);
+        },
+      ];
+    },
+    judge: expectOneOf("store / move", [`${OK} |  | ${OK}`]),
+  },
+  {
     name: "grant on / forced rescind in slices",
     rules: "G5 G6 RS5",
     mortal: [SERVER, CLIENT],

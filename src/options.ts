@@ -1,0 +1,139 @@
+/** What tables, partitions and resources are made from: options, their bounds, and the memory that follows. */
+import { coreModule, createMemory, type TableMemory } from "./binding.js";
+import type { Clock } from "./clock.js";
+import { checkBytes, checkInteger } from "./errors.js";
+import {
+  ENDS_LIMIT,
+  FRAMES_LIMIT,
+  HEADER_QUARANTINE_MAX,
+  PAGE_BYTES,
+  PARTITIONS_LIMIT,
+  SPACE_PAGES_LIMIT,
+  STRUCTURES_LIMIT,
+  THREADS_LIMIT,
+} from "./layout.js";
+import type { ResourceType } from "./records.js";
+
+/** What a table is sized for. Everything is allocated at creation; nothing grows later. */
+export interface TableOptions {
+  /** Physical memory in bytes, a multiple of 4096, up to 4 GiB less the tables. */
+  readonly memory: number;
+  /** Partitions that can exist at once, 1 to 4096. Default 64. */
+  readonly partitions?: number;
+  /** Control structures (LMBs and grants) that can exist at once, 1 to 2^24 - 1. Default 65536. */
+  readonly grants?: number;
+  /** Bytes of each partition's logical memory space, a multiple of 4096. Default: twice `memory`. */
+  readonly logicalSpace?: number;
+  /** Sizes of each partition's other logical spaces: MMIO and DMA in bytes, interrupts and ports in numbers.
+   *  Defaults: 16 MiB, 16 MiB, 1024, 256. */
+  readonly spaces?: {
+    readonly mmio?: number;
+    readonly dma?: number;
+    readonly interrupt?: number;
+    readonly ipi?: number;
+  };
+  /** Virtual adapters that can exist at once, 1 to 32767. Default: one for each pair, but at most 32 per partition. */
+  readonly adapters?: number;
+  /** Worker threads that can be partitions at once, 1 to 1022. Default: one for each partition, but at most 255. */
+  readonly threads?: number;
+  /** Zero-copy views that can exist at once, 1 to 2^20. Default 4096. */
+  readonly views?: number;
+  /** Bytes in which batches live, a multiple of 4096. Default 4 MiB. */
+  readonly staging?: number;
+  /**
+   * Bytes of physical memory, a multiple of 4096 from 0 to `memory`, that forced rescinds may leave with views that cannot be
+   * taken away (RS6). Default: `memory`.
+   */
+  readonly quarantine?: number;
+  /** Milliseconds between the notice of a server's failure and forced recovery. Default 2000 (FA2). */
+  readonly gracePeriodMs?: number;
+  /** Monotonic milliseconds and timers; replace it to test time (G7). */
+  readonly clock?: Clock;
+  /** A module compiled earlier, to skip compilation. */
+  readonly module?: WebAssembly.Module;
+}
+
+/** A partition's description: what it starts from, again and again (FA8). */
+export interface PartitionOptions {
+  readonly name: string;
+  /** Bytes of physical memory assigned as LMBs, mapped from logical address 0. Default 0. */
+  readonly memory?: number;
+  /** Bytes of one LMB, a power of two >= 4096: a grant never spans two (GR3). Default: all of `memory` in one. */
+  readonly lmb?: number;
+  /**
+   * What happens to its accepted grants when it fails (FA7): "rescind", the default, takes them by force after the grace
+   * period; "defer" lets those who have them go on until they return them, and recovers the partition then.
+   */
+  readonly onFailure?: "rescind" | "defer";
+}
+
+/** A resource of another kind than memory, as the manager assigns it. */
+export interface ResourceOptions {
+  readonly type: Exclude<ResourceType, "memory">;
+  readonly address: number;
+  readonly length: number;
+  /** Physical address or number; default `address`. */
+  readonly physical?: number;
+  /** Logical I/O bus number of a DMA window pane; default 0. */
+  readonly liobn?: number;
+}
+
+function defaultAdapters(partitions: number): number {
+  const pairs = (partitions * (partitions - 1)) / 2;
+  return Math.max(1, Math.min(pairs, partitions * 32, (ENDS_LIMIT - 1) / 2));
+}
+
+/** The memory of a new table. @throws RangeError for options out of range, naming the option, the value and its bounds. */
+export function openMemory(options: TableOptions): TableMemory {
+  const spaceBytes = SPACE_PAGES_LIMIT * PAGE_BYTES;
+  const memory = checkBytes(
+    "memory",
+    options.memory,
+    PAGE_BYTES,
+    (FRAMES_LIMIT - 1) * PAGE_BYTES,
+    PAGE_BYTES,
+  );
+  const partitions = checkInteger("partitions", options.partitions ?? 64, 1, PARTITIONS_LIMIT);
+  const structures = checkInteger("grants", options.grants ?? 65536, 1, STRUCTURES_LIMIT);
+  const most = Math.floor((ENDS_LIMIT - 1) / 2);
+  const adapters = checkInteger("adapters", options.adapters ?? defaultAdapters(partitions), 1, most);
+  const workers = checkInteger("threads", options.threads ?? Math.min(partitions, 255), 1, THREADS_LIMIT - 1);
+  const pins = checkInteger("views", options.views ?? 4096, 1, 2 ** 20);
+  const staging = checkBytes("staging", options.staging ?? 2 ** 22, PAGE_BYTES, 2 ** 31, PAGE_BYTES);
+  const space = options.logicalSpace ?? memory * 2;
+  const { mmio = 2 ** 24, dma = 2 ** 24, interrupt = 1024, ipi = 256 } = options.spaces ?? {};
+  const spacePages = [
+    checkBytes("logicalSpace", space, PAGE_BYTES, spaceBytes, PAGE_BYTES) / PAGE_BYTES,
+    checkBytes("spaces.mmio", mmio, PAGE_BYTES, spaceBytes, PAGE_BYTES) / PAGE_BYTES,
+    checkInteger("spaces.interrupt", interrupt, 1, SPACE_PAGES_LIMIT),
+    checkBytes("spaces.dma", dma, PAGE_BYTES, spaceBytes, PAGE_BYTES) / PAGE_BYTES,
+    checkInteger("spaces.ipi", ipi, 1, SPACE_PAGES_LIMIT),
+  ];
+  const capacities = {
+    frames: memory / PAGE_BYTES,
+    partitions,
+    threads: workers + 1,
+    structures,
+    ends: adapters * 2,
+    pins,
+    stagingPages: staging / PAGE_BYTES,
+    spacePages,
+  };
+  const quarantine = checkBytes("quarantine", options.quarantine ?? memory, 0, memory, PAGE_BYTES);
+  const table = createMemory(capacities, options.module ?? coreModule());
+  table.words[HEADER_QUARANTINE_MAX / 4] = quarantine / PAGE_BYTES;
+  return table;
+}
+
+/** Bytes of one LMB. @throws RangeError naming the value and what is allowed. */
+export function checkLmb(lmb: number, memory: number, isGiven: boolean): number {
+  if (!isGiven) return lmb;
+  const isPowerOfTwo = Number.isInteger(lmb) && Number.isInteger(Math.log2(lmb));
+  if (!isPowerOfTwo || lmb < PAGE_BYTES || lmb > FRAMES_LIMIT * PAGE_BYTES) {
+    throw new RangeError(`lmb is ${String(lmb)}; it must be a power of two from ${PAGE_BYTES} to 2^32`);
+  }
+  if (memory % lmb !== 0) {
+    throw new RangeError(`memory is ${memory}; it must be a multiple of the LMB size ${lmb}`);
+  }
+  return lmb;
+}

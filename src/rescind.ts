@@ -1,0 +1,159 @@
+/**
+ * Forced rescind, as partition.rescindForced() does it: if there is a deadline the client is asked first; then by force, in
+ * slices between which others run.
+ */
+import { nextTurn } from "./clock.js";
+import { checkInteger, LparError } from "./errors.js";
+import type { Kernel } from "./kernel.js";
+import {
+  EVENT_MS_LIMIT,
+  H_LONG_BUSY_10_MSEC,
+  H_PARAMETER,
+  H_PARTIAL,
+  H_RESOURCE,
+  H_SUCCESS,
+  HEADER_MOVES,
+  HEADER_TORN_DOWN,
+  RESCIND_FORCED,
+  THREAD_BUDGET_LEFT,
+  THREAD_STUCK_ON,
+  THREAD_WAITS_FOR,
+} from "./layout.js";
+import { onAbort, type WaitOptions } from "./stream.js";
+
+/** How to take back what was granted. */
+export interface RescindOptions extends WaitOptions {
+  /**
+   * Milliseconds of the table's clock, 0 to 2^24 - 1, that the client has to give the mapping back by itself: it is told by
+   * the event "rescind-requested". Default 0: by force at once.
+   */
+  readonly deadline?: number;
+  /**
+   * What to do when a page under a view cannot be moved, since no frame is free or the table's quarantine is full: wait until
+   * something is released (default), or fail the partition that has the view, which ends its thread and so its views. Only
+   * the thread that owns the table can terminate.
+   */
+  readonly onStuck?: "wait" | "terminate";
+}
+
+/** What a forced rescind did. */
+export interface RescindReport {
+  /** Control structures torn down. */
+  readonly nodes: number;
+  /** Times that it answered H_PARTIAL. */
+  readonly slices: number;
+  /** Pages moved away from under views (RS6). */
+  readonly pagesMoved: number;
+  /** Partitions (0: the owner's thread) whose running reads or writes had to end first. */
+  readonly waitedFor: readonly number[];
+  /** Partitions whose views stood on pages that could not be moved for a while. */
+  readonly stuckOn: readonly number[];
+}
+
+/** So many times it only lets the event loop turn when it has to wait: a use is over in microseconds, a timer takes longer. */
+const QUICK_WAITS = 8;
+/** A use that outlasts so many slices may have been left open by a thread that lives on. */
+const POKE_SLICES = 16;
+
+/** @throws RangeError, LparError for options that are none. */
+export function checkRescindOptions(kernel: Kernel, { deadline, onStuck }: RescindOptions): void {
+  if (deadline !== undefined) checkInteger("deadline", deadline, 0, EVENT_MS_LIMIT);
+  if (onStuck !== undefined && onStuck !== "wait" && onStuck !== "terminate")
+    throw new RangeError(`onStuck is ${JSON.stringify(onStuck)}; it must be "wait" or "terminate"`);
+  if (onStuck === "terminate" && kernel.failPartition === undefined)
+    throw new LparError("LPAR_NOT_THE_OWNER", 'onStuck "terminate" needs the thread that owns the table');
+}
+
+/** Asks the client. Answers whether it has given the mapping back in time, and the grant is gone. */
+async function politely(
+  kernel: Kernel,
+  lpid: number,
+  cookie: number,
+  options: RescindOptions,
+): Promise<boolean> {
+  const { core, clock } = kernel;
+  const ms = options.deadline ?? 0;
+  const end = clock.now() + ms;
+  const ask = (): number => core.requestReturn(lpid, cookie, ms);
+  let status = ask();
+  for (; status === H_LONG_BUSY_10_MSEC; status = ask()) await nextTurn(1);
+  kernel.settle("H_RESCIND_LOGICAL", status, `cookie ${cookie}`);
+  while (true) {
+    kernel.checkOpen();
+    const status = core.rescindLogical(lpid, 0, cookie);
+    if (status === H_SUCCESS) kernel.notice();
+    // The cookie was good when the client was asked: it has died meanwhile, or a rescind above has taken this grant along.
+    if (status === H_SUCCESS || status === H_PARAMETER) return true;
+    options.signal?.throwIfAborted();
+    const left = end - clock.now();
+    if (left <= 0 || (status !== H_RESOURCE && status !== H_LONG_BUSY_10_MSEC)) return false;
+    await signalled(kernel, lpid, status === H_RESOURCE ? left : 1, options);
+  }
+}
+
+/** Waits until the partition is told something (that its grant was returned), or the time is over. */
+function signalled(kernel: Kernel, lpid: number, ms: number, options: WaitOptions): Promise<void> {
+  return new Promise((resolve) => {
+    const done = (): void => {
+      timer.cancel();
+      stopListening();
+      kernel.unlisten(lpid, done);
+      resolve();
+    };
+    const timer = kernel.clock.setTimeout(done, ms);
+    const stopListening = onAbort(options.signal, done);
+    kernel.listen(lpid, done);
+  });
+}
+
+/** @throws HcallError H_PARAMETER (RS1), H_RESCINDED; the reason of the signal. */
+export async function rescind(
+  kernel: Kernel,
+  lpid: number,
+  cookie: number,
+  options: RescindOptions,
+): Promise<RescindReport> {
+  const { core, memory } = kernel;
+  if ((options.deadline ?? 0) > 0 && (await politely(kernel, lpid, cookie, options)))
+    return { nodes: 1, slices: 0, pagesMoved: 0, waitedFor: [], stuckOn: [] };
+  let nodes = 0;
+  let pagesMoved = 0;
+  let waits = 0;
+  const waitedFor: Set<number> = new Set();
+  const stuckOn: Set<number> = new Set();
+  for (let slices = 0; ; ) {
+    kernel.checkOpen();
+    const tornDown = memory.header(HEADER_TORN_DOWN);
+    const moves = memory.header(HEADER_MOVES);
+    const status = core.rescindLogical(lpid, RESCIND_FORCED, cookie);
+    if (status === H_LONG_BUSY_10_MSEC) {
+      await nextTurn(1);
+      continue;
+    }
+    const moved = (memory.header(HEADER_MOVES) - moves) >>> 0;
+    nodes += (memory.header(HEADER_TORN_DOWN) - tornDown) >>> 0;
+    pagesMoved += moved;
+    if (moved > 0) kernel.wake();
+    // Somebody else's rescind of a larger subtree may have finished this one between two slices (RS7).
+    const isGone = status === H_PARAMETER && slices > 0;
+    if (!isGone) kernel.settle("H_RESCIND_LOGICAL", status, `cookie ${cookie}`);
+    if (status !== H_PARTIAL)
+      return { nodes, slices, pagesMoved, waitedFor: [...waitedFor], stuckOn: [...stuckOn] };
+    slices++;
+    const user = memory.header(memory.thread + THREAD_WAITS_FOR);
+    if (user !== 0) {
+      waitedFor.add(user - 1);
+      if (slices % POKE_SLICES === 0) memory.pokeAll();
+    }
+    const holder = memory.header(memory.thread + THREAD_STUCK_ON);
+    if (holder !== 0) {
+      const isNew = !stuckOn.has(holder - 1);
+      stuckOn.add(holder - 1);
+      if (isNew && options.onStuck === "terminate")
+        kernel.failPartition?.(holder - 1, "its views held up a forced rescind");
+    }
+    // Steps are left over only when there is nothing to do but wait: for a use that began before, or for a free frame.
+    const mustWait = memory.header(memory.thread + THREAD_BUDGET_LEFT) > 0;
+    await nextTurn(mustWait && ++waits > QUICK_WAITS ? 1 : 0);
+  }
+}
