@@ -1,17 +1,15 @@
-import { spawn } from "node:child_process";
 import { copyFile, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Readable } from "node:stream";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { runProgram } from "../src/driver/program.js";
 import { describeChart, describeReplay, finish } from "../src/driver/replay.js";
 import { Replay } from "../src/replay/replay.js";
 import type { ReplayReport } from "../src/replay/report.js";
 import { readTrace } from "../src/trace/format.js";
+import { inPipe, type Outcome, onTerminal, Screen } from "./support/cli.js";
 
 const ROOT = join(import.meta.dirname, "..");
-const MAIN = join(ROOT, "dist", "src", "driver", "main.js");
 const LS = join(ROOT, "bench", "traces", "ls.lpt");
 const SORT = join(ROOT, "bench", "traces", "sort.lpt");
 
@@ -25,48 +23,8 @@ afterAll(async () => {
   await rm(folder, { recursive: true });
 });
 
-interface Outcome {
-  /** null if a signal ended the process. */
-  readonly code: number | null;
-  readonly output: string;
-  readonly errors: string;
-}
-
-/** The command as a child process; after `interruptMs` it gets Ctrl-C. */
 function lpar(args: readonly string[], interruptMs?: number): Promise<Outcome> {
-  return new Promise((resolve, reject) => {
-    const child = spawn(process.execPath, [MAIN, ...args], { stdio: ["ignore", "pipe", "pipe"] });
-    let output = "";
-    let errors = "";
-    child.stdout.on("data", (bytes) => (output += bytes));
-    child.stderr.on("data", (bytes) => (errors += bytes));
-    child.on("error", reject);
-    const timer = interruptMs === undefined ? undefined : setTimeout(() => child.kill("SIGINT"), interruptMs);
-    child.on("close", (code) => {
-      clearTimeout(timer);
-      resolve({ code, output, errors });
-    });
-  });
-}
-
-class Screen {
-  readonly isTTY: boolean;
-  text = "";
-
-  constructor(isTTY: boolean) {
-    this.isTTY = isTTY;
-  }
-
-  write(text: string): void {
-    this.text += text;
-  }
-}
-
-/** The command in this process, on a terminal. */
-async function onTerminal(args: readonly string[], errors: Screen = new Screen(true)): Promise<Outcome> {
-  const output = new Screen(true);
-  const code = await runProgram(args, { input: Readable.from([]), output, errors, exitCode: 0 });
-  return { code, output: output.text, errors: errors.text };
+  return inPipe(args, interruptMs === undefined ? {} : { interruptMs });
 }
 
 describe("lpar replay", { timeout: 60_000 }, () => {

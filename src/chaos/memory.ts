@@ -10,8 +10,8 @@ export interface MemoryLevels {
 const WINDOW_MOST = 100;
 /** In fewer deaths a process that gets going grows by more than a leak. */
 export const FLAT_KILLS = 500;
-/** Beyond this it is a leak, however many died: the levels of a run without one differ by a third of it. */
-export const FLAT_BYTES: number = 32 * 2 ** 20;
+/** Beyond this it is a leak, however many died: the levels of a run without one differ by less than half of it. */
+export const FLAT_BYTES: number = 64 * 2 ** 20;
 
 export class ResidentMemory {
   readonly #window: number;
