@@ -8,6 +8,7 @@ import { deathScenarios } from "./death.js";
 import { grantScenarios } from "./grant.js";
 import { handoffScenarios } from "./handoff.js";
 import { describeMachine, type Machine } from "./machine.js";
+import { movesScenarios } from "./moves.js";
 import { Native } from "./native.js";
 import { recoveryScenarios } from "./recovery.js";
 import {
@@ -85,6 +86,7 @@ const SCENARIOS: Readonly<Record<SuiteName, (quick: boolean) => readonly Scenari
   tree: treeScenarios,
   recovery: recoveryScenarios,
   access: accessScenarios,
+  moves: movesScenarios,
   contention: contentionScenarios,
   handoff: handoffScenarios,
   death: deathScenarios,

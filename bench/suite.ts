@@ -7,6 +7,7 @@ export const SUITE_NAMES = [
   "tree",
   "recovery",
   "access",
+  "moves",
   "contention",
   "handoff",
   "death",

@@ -89,7 +89,7 @@ function expectSound(report: Report): void {
   }
 }
 
-/** Suites without worker threads; the other ones, with the baselines that each row must have. */
+/** Suites with several baselines; the other ones, with the baselines that each row must have. */
 const ALONE = ["translate", "grant", "tree", "recovery", "access"] as const;
 const HANDOFF = ["ring", "spin", "transfer", "clone"];
 const THREADED = {
@@ -114,6 +114,15 @@ const THREADED = {
       [`${size}, grant each time, messages`, HANDOFF],
     ]),
   ),
+  moves: {
+    "forced rescind of 1 page under a view, sharers: 1": ["copy"],
+    "forced rescind of 1 page under a view, sharers: 10": ["copy"],
+    "forced rescind, pages: 1": ["copy"],
+    "forced rescind, pages under views: 1": ["copy"],
+    "forced rescind, pages: 100": ["copy"],
+    "forced rescind, pages under views: 100": ["copy"],
+    "compact 1 MiB": ["copy"],
+  },
   death: {
     "exit of a client with 10,000 grants": ["native", "map"],
     "exit of a server with 10,000 grants": ["native", "map"],
@@ -275,7 +284,7 @@ describe("lpar bench", () => {
     const wrong = [
       [
         ["nonsense"],
-        'there is no suite "nonsense"; the suites are translate, grant, tree, recovery, access, contention, handoff, death',
+        'there is no suite "nonsense"; the suites are translate, grant, tree, recovery, access, moves, contention, handoff, death',
       ],
       [["grant", "tres"], 'there is no suite "tres"'],
       [["--time", "0"], '--time takes a number from 1 to 60000, but got "0"'],
