@@ -24,7 +24,16 @@ import { decodeInteger, decodeWord, isSafe, isWord } from "./decode";
 import { framePinFits } from "./frame";
 import { waitForMover } from "./lock";
 import { frameAt, NONE, resultOf, setResult, stagingHolds } from "./memory";
-import { backOf, entryFault, entryNeed, entryOf, isHeld, spaceAt, spacePages } from "./page";
+import {
+  backOf,
+  consecutivePages,
+  entryFault,
+  entryNeed,
+  entryOf,
+  isHeld,
+  spaceAt,
+  spacePages,
+} from "./page";
 import { decodePartition, isRunning, lpidOf } from "./partition";
 import { decodePin, pinNumberOf, pinsLeft, releasePin, takePin } from "./pin";
 import { enterUse, isInUse, leaveUse } from "./thread";
@@ -56,18 +65,9 @@ export function pagesTouched(at: usize, address: f64, length: f64): u32 {
     : pageOfAddress(end - 1) - pageOfAddress(address) + 1;
 }
 
-/** Byte offset in the table's memory of a logical address that was examined. Only with the lock held, as isContiguous(). */
+/** Byte offset in the table's memory of a logical address that was examined. Only with the lock held. */
 export function placeOf(at: usize, address: f64): usize {
   return frameAt(entryOf(at, pageOfAddress(address)) & ENTRY_FRAME) + offsetOf(address);
-}
-
-/** Whether the pages stand on consecutive frames. Only with the lock held: else an entry may change meanwhile. */
-function isContiguous(at: usize, page: u32, count: u32): bool {
-  const first = entryOf(at, page) & ENTRY_FRAME;
-  for (let i: u32 = 1; i < count; i++) {
-    if ((entryOf(at, page + i) & ENTRY_FRAME) != first + i) return false;
-  }
-  return true;
 }
 
 /**
@@ -290,7 +290,7 @@ export function pinMemory(lpid: f64, address: f64, length: f64): i32 {
   const count = pagesTouched(at, address, length);
   const structure = structureAt(backOf(at, page));
   if (page - pageOf(structure) + count > pageCountOf(structure)) return H_RESOURCE;
-  if (!isContiguous(at, page, count)) return H_RESOURCE;
+  if (consecutivePages(at, page, count) != count) return H_RESOURCE;
   if (!pinsLeft() || !pinFits(structure)) return H_NO_MEM;
   const frame = entryOf(at, page) & ENTRY_FRAME;
   for (let i: u32 = 0; i < count; i++) if (!framePinFits(frame + i)) return H_NO_MEM;

@@ -245,15 +245,21 @@ export function returnLogical(lpid: f64, cookie: f64): i32 {
 }
 
 /** H_RESCIND_LOGICAL. R4 of H_PARTIAL: a bound of the steps that remain. */
+/** The grant of a grantor's that a cookie names and that is not rescinded yet, or 0 (RS1). */
+function grantMadeBy(grantor: usize, cookie: f64): usize {
+  const structure = decodeStructure(cookie);
+  if (structure == 0 || stateOf(structure) == STRUCTURE_RESCINDED) return 0;
+  return holderOf(structureAt(parentOf(structure))) == lpidOf(grantor) ? structure : 0;
+}
+
 export function rescindLogical(lpid: f64, flags: f64, cookie: f64): i32 {
   const grantor = decodePartition(lpid);
   if (grantor == 0) return H_PARAMETER;
   if (!isRunning(grantor)) return H_RESCINDED;
   const bits = decodeInteger(flags);
   if (bits > u32(RESCIND_FORCED)) return H_PARAMETER; // RS1
-  const structure = decodeStructure(cookie);
-  if (structure == 0 || stateOf(structure) == STRUCTURE_RESCINDED) return H_PARAMETER; // RS1
-  if (holderOf(structureAt(parentOf(structure))) != lpidOf(grantor)) return H_PARAMETER; // RS1
+  const structure = grantMadeBy(grantor, cookie);
+  if (structure == 0) return H_PARAMETER; // RS1
   if (bits == RESCIND_FORCED) return holdsAll() ? revoke(structure, budget()) : H_NEED_ALL;
   if (!holds(holderOf(structure))) return H_NEED_ALL;
   if (isRevoking(structure)) return H_RESCINDED;
@@ -276,9 +282,8 @@ export function requestReturn(lpid: f64, cookie: f64, ms: f64): i32 {
   if (!isRunning(grantor)) return H_RESCINDED;
   const left = decodeInteger(ms);
   if (left > u32(EVENT_MS_LIMIT)) return H_PARAMETER;
-  const structure = decodeStructure(cookie);
-  if (structure == 0 || stateOf(structure) == STRUCTURE_RESCINDED) return H_PARAMETER; // RS1
-  if (holderOf(structureAt(parentOf(structure))) != lpidOf(grantor)) return H_PARAMETER; // RS1
+  const structure = grantMadeBy(grantor, cookie);
+  if (structure == 0) return H_PARAMETER; // RS1
   if (!holds(holderOf(structure))) return H_NEED_ALL;
   if (isRevoking(structure)) return H_RESCINDED;
   if (stateOf(structure) == STRUCTURE_GRANTED && childOf(structure) == 0) return H_SUCCESS;

@@ -61,6 +61,12 @@ function takeLock(lock: usize, name: u32): bool {
   return atomic.cmpxchg<u32>(lock, 0, name) == 0 || takeSlowly(lock, name);
 }
 
+/** Says in a lock that somebody will sleep on it. Answers what it then holds, 0 if it has changed meanwhile. */
+function markWaiting(lock: usize, word: u32): u32 {
+  const marked = word | LOCK_WAITERS;
+  return word == marked || atomic.cmpxchg<u32>(lock, word, marked) == word ? marked : 0;
+}
+
 function takeSlowly(lock: usize, name: u32): bool {
   let attempt: u32 = 0;
   while (true) {
@@ -71,8 +77,8 @@ function takeSlowly(lock: usize, name: u32): bool {
     }
     const word = atomic.load<u32>(lock);
     if (word == 0) continue;
-    const marked = word | LOCK_WAITERS;
-    if (word != marked && atomic.cmpxchg<u32>(lock, word, marked) != word) continue;
+    const marked = markWaiting(lock, word);
+    if (marked == 0) continue;
     if (pause(lock, marked, attempt) == 0) return false;
     attempt++;
   }
@@ -188,9 +194,8 @@ export function waitForMover(attempt: u32): bool {
     mend();
     return true;
   }
-  const marked = word | LOCK_WAITERS;
-  if (word != marked && atomic.cmpxchg<u32>(HEADER_LOCK, word, marked) != word) return true;
-  return pause(HEADER_LOCK, marked, attempt - LOOKS) != 0;
+  const marked = markWaiting(HEADER_LOCK, word);
+  return marked == 0 || pause(HEADER_LOCK, marked, attempt - LOOKS) != 0;
 }
 
 /** This thread stopped inside a call and lives on: undoes that call, or finishes what it had committed. */

@@ -26,7 +26,7 @@ import { settle } from "./job";
 import { beginJob, THREAD } from "./log";
 import { addHeader, NONE, setResult } from "./memory";
 import { holdPages, MOVE_PAGES, switchPage } from "./move";
-import { backOf, entryOf, spaceAt } from "./page";
+import { backOf, consecutivePages, entryOf, spaceAt } from "./page";
 import { decodePartition, isRunning, lpidOf, partitionWord } from "./partition";
 
 /**
@@ -53,11 +53,9 @@ function consecutive(space: usize, page: u32, most: u32): u32 {
   const structure = structureAt(backOf(space, page));
   const end = min(most, pageOf(structure) + pageCountOf(structure) - page);
   const first = entryOf(space, page) & ENTRY_FRAME;
+  const run = consecutivePages(space, page, end);
   let count: u32 = 0;
-  while (count < end && (entryOf(space, page + count) & ENTRY_FRAME) == first + count) {
-    if (framePins(first + count) != 0) break;
-    count++;
-  }
+  while (count < run && framePins(first + count) == 0) count++;
   return count;
 }
 
@@ -66,14 +64,6 @@ function anyPinned(space: usize, page: u32, count: u32): bool {
     if (framePins(entryOf(space, page + i) & ENTRY_FRAME) != 0) return true;
   }
   return false;
-}
-
-/** A range's pages that stand on consecutive frames from its first one on. */
-function gathered(space: usize, page: u32, count: u32): u32 {
-  const first = entryOf(space, page) & ENTRY_FRAME;
-  let done: u32 = 1;
-  while (done < count && (entryOf(space, page + done) & ENTRY_FRAME) == first + done) done++;
-  return done;
 }
 
 /**
@@ -94,7 +84,7 @@ export function gatherMemory(lpid: f64, address: f64, length: f64, budget: f64):
   store<u32>(THREAD, 0, THREAD_WAITS_FOR);
   setResult(0);
   const space = spaceAt(partition, SPACE_MEMORY);
-  let done = gathered(space, page, count);
+  let done = consecutivePages(space, page, count);
   if (done == count) return H_SUCCESS;
   if (anyPinned(space, page, count)) return H_RESOURCE;
   let target = entryOf(space, page) & ENTRY_FRAME;

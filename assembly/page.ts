@@ -112,6 +112,17 @@ export function lowestFreePages(at: usize, count: u32): u32 {
   return mapLowestRun(spaceMap(at), spacePages(at), count);
 }
 
+/**
+ * How many pages from the first one on, at most `count`, stand on consecutive frames. Only with a lock held: else an entry may
+ * change meanwhile.
+ */
+export function consecutivePages(at: usize, page: u32, count: u32): u32 {
+  const first = entryOf(at, page) & ENTRY_FRAME;
+  let done: u32 = 1;
+  while (done < count && (entryOf(at, page + done) & ENTRY_FRAME) == first + done) done++;
+  return done;
+}
+
 /** Takes addresses for a structure; part of a job. */
 export function takePages(at: usize, page: u32, count: u32, back: u32): void {
   mapFill(spaceMap(at), spacePages(at), page, count, false);

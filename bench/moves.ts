@@ -6,7 +6,7 @@
  */
 import { type Partition, ResourceTable, type VirtualAdapter } from "../src/index.js";
 import { PAGE_BYTES } from "../src/layout.js";
-import { inAsyncRuns, watchTurns } from "./measure.js";
+import { inAsyncRuns, type Timed, watchTurns } from "./measure.js";
 import type { Contender, Context, Scenario, Stage } from "./suite.js";
 
 /** What a page holds: its own number in each byte. */
@@ -73,11 +73,31 @@ function openSharing(
   return { table, server, client, adapter: table.connect(server, client, { grants: 8 }) };
 }
 
+/** One way of moving pages, after which they must hold what they held. */
+function stageOf(
+  what: string,
+  table: ResourceTable,
+  pages: number,
+  run: () => Promise<Timed>,
+  owner: () => Partition,
+): Stage {
+  const check = async (): Promise<string> => {
+    await run();
+    return describePages((page) => owner().read(page * PAGE_BYTES, PAGE_BYTES), pages);
+  };
+  return {
+    ways: [{ what, versus: "copy", contender: { measure: inAsyncRuns(pages, run), check } }],
+    baselines: { copy: copies(pages) },
+    audit: () => table.audit().problems,
+    close: () => table.close(),
+  };
+}
+
 function rescindScenario(name: string, pages: number, sharers: number, isPinned: boolean): Scenario {
   const open = async (_context: Context): Promise<Stage> => {
     const { table, server, client, adapter } = openSharing(pages, sharers);
     const length = pages * PAGE_BYTES;
-    const run = async (): Promise<{ ms: number; longestMs: number }> => {
+    const run = async (): Promise<Timed> => {
       const cookie = server.grant({ to: adapter, address: 0, length });
       const mapping = client.accept(cookie);
       // One view for each page, since moved pages need not be neighbours.
@@ -92,24 +112,7 @@ function rescindScenario(name: string, pages: number, sharers: number, isPinned:
       mapping.return();
       return timed;
     };
-    return {
-      ways: [
-        {
-          what: name,
-          versus: "copy",
-          contender: {
-            measure: inAsyncRuns(pages, run),
-            check: async () => {
-              await run();
-              return describePages((page) => server.read(page * PAGE_BYTES, PAGE_BYTES), pages);
-            },
-          },
-        },
-      ],
-      baselines: { copy: copies(pages) },
-      audit: () => table.audit().problems,
-      close: () => table.close(),
-    };
+    return stageOf(name, table, pages, run, () => server);
   };
   return { name, open };
 }
@@ -124,8 +127,7 @@ function compactScenario(name: string, pages: number): Scenario {
     });
     const memory = pages * PAGE_BYTES;
     let low = table.createPartition({ name: "low", memory });
-    let moved: Partition | undefined;
-    const run = async (): Promise<{ ms: number; longestMs: number }> => {
+    const run = async (): Promise<Timed> => {
       // What is high comes down into the place of what was low.
       const high = table.createPartition({ name: "high", memory });
       fillPages(high, pages);
@@ -135,30 +137,9 @@ function compactScenario(name: string, pages: number): Scenario {
         if (pagesMoved !== pages) throw new Error(`${pagesMoved} pages moved, not ${pages}`);
       });
       low = high;
-      moved = high;
       return timed;
     };
-    return {
-      ways: [
-        {
-          what: name,
-          versus: "copy",
-          contender: {
-            measure: inAsyncRuns(pages, run),
-            check: async () => {
-              await run();
-              return describePages(
-                (page) => moved?.read(page * PAGE_BYTES, PAGE_BYTES) ?? new Uint8Array(1),
-                pages,
-              );
-            },
-          },
-        },
-      ],
-      baselines: { copy: copies(pages) },
-      audit: () => table.audit().problems,
-      close: () => table.close(),
-    };
+    return stageOf(name, table, pages, run, () => low);
   };
   return { name, open };
 }

@@ -44,6 +44,9 @@ const WAIT_MS = 2;
 /** So many waits before the holder is asked whether it has forgotten the lock. */
 const POKE_AT = 3;
 
+/** A use that outlasts so many slices of who waits for it may have been left open by a thread that lives on: pokeAll(). */
+export const POKE_SLICES = 16;
+
 function waitForLock(integers: Int32Array, index: number, word: number, ms: number): void {
   try {
     Atomics.wait(integers, index, word | 0, ms);

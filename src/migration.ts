@@ -1,4 +1,5 @@
 /** Moving pages to other frames, in slices between which others run: partition.migrate() and table.compact(). */
+import { POKE_SLICES } from "./binding.js";
 import { nextTurn } from "./clock.js";
 import type { Kernel } from "./kernel.js";
 import {
@@ -29,8 +30,6 @@ export interface CompactionReport extends MigrationReport {
 
 /** Pages that one slice moves: about a millisecond. */
 const SLICE_PAGES = 256;
-/** A use that outlasts so many slices may have been left open by a thread that lives on. */
-const POKE_SLICES = 16;
 
 /**
  * Calls `slice` until it answers neither H_PARTIAL nor H_LongBusyOrder10msec. Pages that have moved are told to the views

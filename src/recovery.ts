@@ -2,13 +2,12 @@
  * Drives the recovery of one failed partition: slices of the core's work, the grace period between them or the wait for
  * those who borrow from it, and who waits for the end.
  */
+import { POKE_SLICES } from "./binding.js";
 import { nextTurn } from "./clock.js";
 import { LparError } from "./errors.js";
 import type { Kernel } from "./kernel.js";
 import { H_BUSY, H_LONG_BUSY_10_MSEC, H_PARTIAL, HEADER_BUDGET, THREAD_WAITS_FOR } from "./layout.js";
 import { onAbort, type WaitOptions } from "./stream.js";
-
-const POKE_TURNS = 16;
 
 /** One failure of one incarnation, from the notice to the stop. */
 export class Recovery {
@@ -156,7 +155,7 @@ export class Recovery {
     for (let turn = 1; ; turn++) {
       await nextTurn(this.#mustWait ? 1 : 0);
       // A use that does not end may have been left open by a thread that lives on.
-      if (this.#mustWait && turn % POKE_TURNS === 0) this.#kernel.memory.pokeAll();
+      if (this.#mustWait && turn % POKE_SLICES === 0) this.#kernel.memory.pokeAll();
       if (this.#ended || !this.#slice()) break;
     }
     this.#isRunning = false;

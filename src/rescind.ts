@@ -2,6 +2,7 @@
  * Forced rescind, as partition.rescindForced() does it: if there is a deadline the client is asked first; then by force, in
  * slices between which others run.
  */
+import { POKE_SLICES } from "./binding.js";
 import { nextTurn } from "./clock.js";
 import { checkInteger, LparError } from "./errors.js";
 import type { Kernel } from "./kernel.js";
@@ -52,8 +53,6 @@ export interface RescindReport {
 
 /** So many times it only lets the event loop turn when it has to wait: a use is over in microseconds, a timer takes longer. */
 const QUICK_WAITS = 8;
-/** A use that outlasts so many slices may have been left open by a thread that lives on. */
-const POKE_SLICES = 16;
 
 /** @throws RangeError, LparError for options that are none. */
 export function checkRescindOptions(kernel: Kernel, { deadline, onStuck }: RescindOptions): void {

@@ -1,10 +1,11 @@
 /** Moving pages on request (section 12 of the contract): migrate() and compact(), and what no move may do to anybody. */
 import { describe, expect, test } from "vitest";
-import type { Cookie, Partition, ResourceTable, VirtualAdapter } from "../src/index.js";
+import type { Cookie, Partition, ResourceTable } from "../src/index.js";
 import { H_NO_MEM, H_PARAMETER, H_RESOURCE } from "../src/layout.js";
 import {
   auditedAfterEach,
   bytesOf,
+  displace,
   HOSTILE,
   join,
   openPair,
@@ -14,21 +15,6 @@ import {
 } from "./support/world.js";
 
 auditedAfterEach();
-
-/** Moves a page of the grantor to some other frame, by way of a view under a forced rescind. */
-async function displace(
-  from: Partition,
-  to: Partition,
-  adapter: VirtualAdapter,
-  address: number,
-): Promise<void> {
-  const cookie = from.grant({ to: adapter, address, length: PAGE });
-  const mapping = to.accept(cookie);
-  const view = to.view(mapping.address, PAGE);
-  expect(await from.rescindForced(cookie)).toMatchObject({ pagesMoved: 1 });
-  view.release();
-  mapping.return();
-}
 
 /** Where the pages of a partition's own memory stand, as frames. */
 function framesOf(partition: Partition, pages: number): number[] {

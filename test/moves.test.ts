@@ -3,9 +3,9 @@
  * view reaches nobody (RS6, RS8, G6).
  */
 import { expect, test } from "vitest";
-import { type Cookie, type Partition, systemClock, type VirtualAdapter } from "../src/index.js";
+import { type Cookie, systemClock, type VirtualAdapter } from "../src/index.js";
 import { type Inside, REMOTE, Remote, sleep, within } from "./support/remote.js";
-import { auditedAfterEach, join, openPair, PAGE } from "./support/world.js";
+import { auditedAfterEach, displace, join, openPair, PAGE } from "./support/world.js";
 
 auditedAfterEach();
 
@@ -47,21 +47,6 @@ function write({ partition }: Inside, { cookie, index, rounds }: Work): number {
     if (round % 4 !== 3) check(at + page - 24 + index * 48 - 48, short.fill(round + 2));
   }
   return operations;
-}
-
-/** A view that the owner takes back by force. */
-async function displace(
-  server: Partition,
-  other: Partition,
-  adapter: VirtualAdapter,
-  address: number,
-): Promise<void> {
-  const cookie = server.grant({ to: adapter, address, length: PAGE });
-  const mapping = other.accept(cookie);
-  const view = other.view(mapping.address, PAGE);
-  await server.rescindForced(cookie);
-  view.release();
-  mapping.return();
 }
 
 test("RS6, RS8: writers in other threads lose nothing while their pages are moved by forced rescinds, migrate() and compact()", {

@@ -7,8 +7,9 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import asc from "assemblyscript/asc";
 import binaryen from "binaryen";
+import { compileCore } from "./compile-core.js";
+import { FEATURES } from "./features.js";
 
 export const ROOT: string = fileURLToPath(new URL("../..", import.meta.url));
 
@@ -46,17 +47,6 @@ export interface Mutation {
   /** An import that only the bug needs. */
   readonly needs?: string;
 }
-
-const { Features } = binaryen;
-/** What Node 20 understands, and no more. */
-const FEATURES: number =
-  Features.Atomics |
-  Features.MutableGlobals |
-  Features.NontrappingFPToInt |
-  Features.SIMD128 |
-  Features.BulkMemory |
-  Features.BulkMemoryOpt |
-  Features.SignExt;
 
 /** Assembles linear text. */
 function assemble(text: string): Uint8Array<ArrayBuffer> {
@@ -121,27 +111,27 @@ export function reachable(core: Instrumented, exports: readonly string[]): Reado
   return reached;
 }
 
-/** Writes a module anew, so that what two tools write for the same code comes out the same. */
-function rewritten(binary: Uint8Array): Uint8Array {
+/** Reads a module, and does something with it. */
+function reading<T>(binary: Uint8Array, use: (module: binaryen.Module) => T): T {
   const module = binaryen.readBinary(binary);
   module.setFeatures(FEATURES);
-  const bytes = module.emitBinary();
-  module.dispose();
-  return bytes;
+  try {
+    return use(module);
+  } finally {
+    module.dispose();
+  }
 }
 
 /** The text of a module without the numbers of its types, whose order is nobody's. */
 function untyped(binary: Uint8Array): string {
-  const module = binaryen.readBinary(binary);
-  module.setFeatures(FEATURES);
-  const text = module.emitText();
-  module.dispose();
+  const text = reading(binary, (module) => module.emitText());
   return text.replace(/^ \(type .*\n/gm, "").replace(/ \(type \$\d+\)/g, "");
 }
 
 /** Whether the text that is instrumented is the module that ships. */
 export function isWhatShips(): boolean {
-  const shipped = rewritten(readFileSync(join(ROOT, "dist/core.wasm")));
+  // Written anew, so that what two tools write for the same code comes out the same.
+  const shipped = reading(readFileSync(join(ROOT, "dist/core.wasm")), (module) => module.emitBinary());
   const text = readFileSync(join(ROOT, "dist/core.wat"), "utf8");
   return untyped(shipped) === untyped(assemble(text));
 }
@@ -162,28 +152,6 @@ function seed(name: string, text: string, mutations: readonly Mutation[]): strin
 
 /** Compiles the core from its source with seeded bugs in it; the host chooses one by the import `bug`, 0 for none. */
 export async function seededCore(mutations: readonly Mutation[]): Promise<Instrumented> {
-  let wat: string | undefined;
-  const { error, stderr } = await asc.main(
-    [
-      ...["assembly/index.ts", "--baseDir", ROOT],
-      ...["--outFile", "core.wasm", "--textFile", "core.wat", "--runtime", "stub", "--use", "abort="],
-      ...["--importMemory", "--sharedMemory", "--initialMemory", "1", "--maximumMemory", "65536"],
-      ...["--enable", "threads", "--enable", "simd", "-O1", "--noExportMemory"],
-    ],
-    {
-      readFile: (name) => {
-        try {
-          return seed(name, readFileSync(join(ROOT, name), "utf8"), mutations);
-        } catch {
-          return null;
-        }
-      },
-      writeFile: (name, contents) => {
-        if (typeof contents === "string" && name.endsWith(".wat")) wat = contents;
-      },
-      listFiles: () => [],
-    },
-  );
-  if (error !== null || wat === undefined) throw new Error(`${stderr.toString()}${error?.message ?? ""}`);
+  const { wat } = await compileCore(ROOT, (name, text) => seed(name, text, mutations));
   return instrument(wat);
 }

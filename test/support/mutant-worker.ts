@@ -1,8 +1,6 @@
 /** A worker thread that compiles a changed core and hunts in it (test/mutants.test.ts). */
-import { readFileSync } from "node:fs";
-import { join } from "node:path";
 import { parentPort } from "node:worker_threads";
-import asc from "assemblyscript/asc";
+import { compileCore } from "./compile-core.js";
 import { type HuntOptions, hunt } from "./hunt.js";
 
 /** A bug to seed: in `file`, `from` becomes `to`. */
@@ -25,36 +23,10 @@ export interface Report {
   readonly found?: string | undefined;
 }
 
-function readSource(root: string, name: string, mutation: Mutation | undefined): string | null {
-  let text: string;
-  try {
-    text = readFileSync(join(root, name), "utf8");
-  } catch {
-    return null;
-  }
-  return mutation?.file === name ? text.replace(mutation.from, () => mutation.to) : text;
-}
-
-/** The flags of assembly/build.mjs, but for the time that -O3 takes. */
 async function compile({ root, mutation }: Order): Promise<WebAssembly.Module> {
-  let binary: Uint8Array<ArrayBuffer> | undefined;
-  const { error, stderr } = await asc.main(
-    [
-      ...["assembly/index.ts", "--baseDir", root],
-      ...["--outFile", "core.wasm", "--runtime", "stub", "--use", "abort="],
-      ...["--importMemory", "--sharedMemory", "--initialMemory", "1", "--maximumMemory", "65536"],
-      ...["--enable", "threads", "--enable", "simd", "-O1", "--noExportMemory"],
-    ],
-    {
-      readFile: (name) => readSource(root, name, mutation),
-      writeFile: (_name, contents) => {
-        if (typeof contents !== "string") binary = Uint8Array.from(contents);
-      },
-      listFiles: () => [],
-    },
-  );
-  if (error !== null || binary === undefined) throw new Error(`${stderr.toString()}${error?.message ?? ""}`);
-  return new WebAssembly.Module(binary);
+  const change = (name: string, text: string): string =>
+    mutation?.file === name ? text.replace(mutation.from, () => mutation.to) : text;
+  return new WebAssembly.Module((await compileCore(root, change)).wasm);
 }
 
 parentPort?.on("message", (order: Order) => {

@@ -1,17 +1,8 @@
-/**
- * The core for the explorer: compiled from its sources with the flags of the product, then instrumented so that a logical
- * thread can stop before every access to memory.
- *
- * It works on the linear text of the module: each load, store, read-modify-write, copy, fill and notify becomes a call of a
- * function that first asks the monitor (schedule-monitor.ts) whether this is a point at which the schedule may change, then
- * tells it of the access, then does it. Binaryen's asyncify makes the two imports `stop` and `pause` able to leave the
- * whole call and to come back to it.
- */
-import { readFileSync } from "node:fs";
-import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import asc from "assemblyscript/asc";
 import binaryen from "binaryen";
+import { compileCore } from "./compile-core.js";
+import { FEATURES } from "./features.js";
 
 export const ROOT: string = fileURLToPath(new URL("../..", import.meta.url));
 
@@ -63,14 +54,9 @@ export const FEWER_LOOKS: readonly Mutation[] = [
   { file: "assembly/thread.ts", from: "const QUIET_LOOKS: u32 = 10_000;", to: "const QUIET_LOOKS: u32 = 1;" },
 ];
 
-/** The text of a source with all bugs in it, switched by the import; null: there is no such file. */
-export function readSource(name: string, mutations: readonly Mutation[]): string | null {
-  let text: string;
-  try {
-    text = readFileSync(join(ROOT, name), "utf8");
-  } catch {
-    return null;
-  }
+/** The text of a source with all bugs in it, switched by the import. */
+function seed(name: string, source: string, mutations: readonly Mutation[]): string {
+  let text = source;
   let isSwitched = false;
   const change = ({ file, from, to }: Mutation, number: number): void => {
     if (file !== name) return;
@@ -96,27 +82,6 @@ function selectExports(text: string): string {
     const wanted = names.split(",").filter((name) => (CALLS as readonly string[]).includes(name.trim()));
     return wanted.length === 0 ? "" : `export {${wanted.join(",")}} from ${from};`;
   });
-}
-
-async function compile(level: string, mutations: readonly Mutation[]): Promise<string> {
-  let wat: string | undefined;
-  const { error, stderr } = await asc.main(
-    [
-      ...["assembly/index.ts", "--baseDir", ROOT],
-      ...["--textFile", "core.wat", "--runtime", "stub", "--use", "abort="],
-      ...["--importMemory", "--sharedMemory", "--initialMemory", "1", "--maximumMemory", "65536"],
-      ...["--enable", "threads", "--enable", "simd", level, "--noExportMemory"],
-    ],
-    {
-      readFile: (name) => readSource(name, mutations),
-      writeFile: (_name, contents) => {
-        if (typeof contents === "string") wat = contents;
-      },
-      listFiles: () => [],
-    },
-  );
-  if (error !== null || wat === undefined) throw new Error(`${stderr.toString()}${error?.message ?? ""}`);
-  return wat;
 }
 
 /** Kinds of access, as the monitor takes them. */
@@ -211,20 +176,10 @@ function instrument(wat: string): string {
   return lines.join("\n");
 }
 
-const { Features } = binaryen;
-/** What Node 20 understands, and no more. */
-const FEATURES: number =
-  Features.Atomics |
-  Features.MutableGlobals |
-  Features.NontrappingFPToInt |
-  Features.SIMD128 |
-  Features.BulkMemory |
-  Features.BulkMemoryOpt |
-  Features.SignExt;
-
 /** The core, instrumented, with these bugs to choose from. */
 export async function buildCore(mutations: readonly Mutation[], level = "-O1"): Promise<WebAssembly.Module> {
-  const module = binaryen.parseText(instrument(await compile(level, mutations)));
+  const { wat } = await compileCore(ROOT, (name, text) => seed(name, text, mutations), level);
+  const module = binaryen.parseText(instrument(wat));
   try {
     module.setFeatures(FEATURES);
     binaryen.setOptimizeLevel(1);

@@ -219,3 +219,18 @@ export function listen<T>(make: (signal: AbortSignal) => AsyncIterable<T>): {
 export function bytesOf(length: number, first: number): Uint8Array {
   return Uint8Array.from({ length }, (_, index) => (first + index) & 0xff);
 }
+
+/** Moves a page of the grantor to some other frame, by way of a view under a forced rescind (RS6). */
+export async function displace(
+  from: Partition,
+  to: Partition,
+  adapter: VirtualAdapter,
+  address: number,
+): Promise<void> {
+  const cookie = from.grant({ to: adapter, address, length: PAGE });
+  const mapping = to.accept(cookie);
+  const view = to.view(mapping.address, PAGE);
+  expect(await from.rescindForced(cookie)).toMatchObject({ pagesMoved: 1 });
+  view.release();
+  mapping.return();
+}
