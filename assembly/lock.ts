@@ -187,9 +187,12 @@ const LOOKS_MAX: u32 = 1 << 20;
  * false when that takes too long. It may be this thread itself that stopped in the middle, and lives on.
  */
 export function waitForMover(attempt: u32): bool {
-  const word = atomic.load<u32>(HEADER_LOCK);
+  if (attempt < LOOKS) return true;
+  // The host counts the time from wait 0 on, so there is one, whatever the lock holds: never this, so that it is over at once.
+  if (attempt == LOOKS) return pause(HEADER_LOCK, NONE, 0) != 0;
   if (attempt == LOOKS_MAX) return false;
-  if (word == 0 || attempt < LOOKS) return true;
+  const word = atomic.load<u32>(HEADER_LOCK);
+  if (word == 0) return true;
   if ((word & ~LOCK_WAITERS) == load<u32>(THREAD, THREAD_NAME)) {
     mend();
     return true;

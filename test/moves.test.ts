@@ -4,6 +4,18 @@
  */
 import { expect, test } from "vitest";
 import { type Cookie, systemClock, type VirtualAdapter } from "../src/index.js";
+import {
+  ENTRY_HELD,
+  ENTRY_RESCINDED,
+  H_SUCCESS,
+  HEADER_LOCK,
+  NEED_READ,
+  PARTITION_SPACES,
+  SPACE_ENTRIES,
+  THREAD_NAME,
+} from "../src/layout.js";
+import { shippedCore } from "./support/crash-core.js";
+import { Rig, SMALL } from "./support/crash-rig.js";
 import { type Inside, REMOTE, Remote, sleep, within } from "./support/remote.js";
 import { auditedAfterEach, displace, join, openPair, PAGE } from "./support/world.js";
 
@@ -140,4 +152,28 @@ test("RS6: a leaked view that a thread writes to at full speed reaches nobody af
     expect(client.usage()).toMatchObject({ pins: 0, quarantined: 0 });
   }
   await leaker.terminate();
+});
+
+test("RS8: who waits for a page that is moved tells the host of its first wait as the first, so that time counts from there", () => {
+  const rig = new Rig(shippedCore(), SMALL);
+  const owner = rig.core(0);
+  expect(owner.createPartition(1, 1)).toBe(H_SUCCESS);
+  expect(owner.openThread(1)).toBe(H_SUCCESS);
+  const entry = rig.word(rig.partitionAt(1) + PARTITION_SPACES + SPACE_ENTRIES);
+  rig.setWord(entry, rig.word(entry) | ENTRY_HELD);
+  const attempts: number[] = [];
+  rig.pause = (attempt) => {
+    attempts.push(attempt);
+    // Nobody has the locks at the first wait; then somebody has, who lets the page go at last.
+    rig.setWord(HEADER_LOCK, rig.word(rig.threadAt(0) + THREAD_NAME));
+    if (attempts.length === 3) rig.setWord(entry, rig.word(entry) & ~ENTRY_RESCINDED);
+    return 1;
+  };
+  expect(rig.core(1).beginUse(1, 0, 8, NEED_READ)).toBe(H_SUCCESS);
+  rig.core(1).endUse();
+  rig.setWord(HEADER_LOCK, 0);
+  expect(attempts[0]).toBe(0);
+  expect(attempts.slice(1).every((attempt) => attempt > 0)).toBe(true);
+  expect(attempts).toHaveLength(3);
+  expect(rig.audit()).toBe("");
 });

@@ -75,7 +75,7 @@ export class Rig {
   #watch: (() => void) | undefined;
   #left = 0;
   /** What a thread does that must wait for the lock: 0 gives up. */
-  pause: () => number = () => 0;
+  pause: (attempt: number) => number = () => 0;
   /** How often threads have waited since the memory was restored. */
   pauses = 0;
   /** Wake-ups sent since they were last forgotten: for how many sleepers at most, by the address that they sleep on. */
@@ -102,9 +102,9 @@ export class Rig {
       memory: this.memory,
       thread: this.threadAt(slot),
       bug,
-      pause: (): number => {
+      pause: (_lock: number, _word: number, attempt: number): number => {
         this.pauses++;
-        return this.pause();
+        return this.pause(attempt);
       },
       store: (site: number): void => this.#store(site),
       notify: (address: number, count: number, offset: number): number =>
