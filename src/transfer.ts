@@ -32,14 +32,15 @@ export class Transfer {
     const { bytes } = this.#kernel.memory;
     const { length } = target;
     if (offset >= 0 && length <= FEW_BYTES) moveFew(bytes, offset, target, 0, length);
-    else if (offset >= 0 && isDirect(offset, target)) target.set(bytes.subarray(offset, offset + length));
+    else if (offset >= 0 && isDirect(offset, target.byteOffset, length))
+      target.set(bytes.subarray(offset, offset + length));
     else this.#inRuns(lpid, address, target, true);
   }
 
   write(lpid: number, address: number, offset: number, source: Uint8Array): void {
     const { bytes } = this.#kernel.memory;
     if (offset >= 0 && source.length <= FEW_BYTES) moveFew(source, 0, bytes, offset, source.length);
-    else if (offset >= 0 && isDirect(offset, source)) bytes.set(source, offset);
+    else if (offset >= 0 && isDirect(offset, source.byteOffset, source.length)) bytes.set(source, offset);
     else this.#inRuns(lpid, address, source, false);
   }
 
@@ -93,8 +94,9 @@ export class Transfer {
   }
 }
 
-function isDirect(offset: number, array: Uint8Array): boolean {
-  return ((offset ^ array.byteOffset) & 7) === 0 || array.length < BOUNCE_BYTES;
+/** Whether the engine copies between two places as fast as it can, or there is too little to gain by staging. */
+export function isDirect(offset: number, other: number, length: number): boolean {
+  return ((offset ^ other) & 7) === 0 || length < BOUNCE_BYTES;
 }
 
 /** By eights, which the compiler does not do by itself. */
