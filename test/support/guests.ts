@@ -32,7 +32,18 @@ export function assembleFile(name: string): Uint8Array<ArrayBuffer> {
 export async function compileFile(name: string): Promise<Uint8Array<ArrayBuffer>> {
   let wasm: Uint8Array<ArrayBuffer> | undefined;
   const { error, stderr } = await asc.main(
-    ["guest.ts", "--outFile", "guest.wasm", "--runtime", "stub", "--use", "abort=", "-O3"],
+    [
+      "guest.ts",
+      "--outFile",
+      "guest.wasm",
+      "--runtime",
+      "stub",
+      "--use",
+      "abort=",
+      "-O3",
+      "--initialMemory",
+      "1",
+    ],
     {
       readFile: (path) => (path === "guest.ts" ? readFileSync(join(FOLDER, name), "utf8") : null),
       writeFile: (_name, contents) => {
