@@ -37,7 +37,7 @@ import {
 import type { Partition } from "./partition.js";
 import { QuickUse } from "./quick.js";
 import { partitionOffset } from "./records.js";
-import { isDirect, moveFew } from "./transfer.js";
+import { isDirect, moveFew, moveWords } from "./transfer.js";
 
 /** The import module of a guest: name and version of the interface. What is added keeps it, what changes gets another. */
 export const GUEST_ABI = "lpar_1";
@@ -89,6 +89,7 @@ export const GUEST_FUNCTIONS = [
 type GuestFunctionName = (typeof GUEST_FUNCTIONS)[number];
 
 const NOTHING = new Uint8Array(0);
+const NO_WORDS = new Uint32Array(0);
 const NO_VIEW = new DataView(NOTHING.buffer);
 /** Views that are kept, so that a range that was moved before allocates nothing. */
 const VIEWS = 128;
@@ -136,6 +137,7 @@ export class GuestCalls {
   #memory: WebAssembly.Memory | undefined;
   /** The guest's memory as it was when something last did not fit; a memory that has grown leaves this empty, or short. */
   #bytes: Uint8Array = NOTHING;
+  #words: Uint32Array = NO_WORDS;
   #data: DataView = NO_VIEW;
   readonly #tableViews: (Uint8Array | undefined)[] = new Array(VIEWS).fill(undefined);
   readonly #guestViews: (Uint8Array | undefined)[] = new Array(VIEWS).fill(undefined);
@@ -170,18 +172,19 @@ export class GuestCalls {
   end(): void {
     this.#isOver = true;
     this.#memory = undefined;
-    this.#forget(NOTHING, NO_VIEW);
+    this.#see(NOTHING, NO_WORDS, NO_VIEW);
   }
 
   /** @throws TypeError if it is no WebAssembly.Memory. */
   bind(memory: WebAssembly.Memory): void {
     if (!isMemory(memory)) throw new TypeError("this is no memory of a module");
     this.#memory = memory;
-    this.#forget(NOTHING, NO_VIEW);
+    this.#see(NOTHING, NO_WORDS, NO_VIEW);
   }
 
-  #forget(bytes: Uint8Array, data: DataView): void {
+  #see(bytes: Uint8Array, words: Uint32Array, data: DataView): void {
     this.#bytes = bytes;
+    this.#words = words;
     this.#data = data;
     this.#guestViews.fill(undefined);
   }
@@ -194,7 +197,13 @@ export class GuestCalls {
     if (at + length <= this.#bytes.length) return true;
     if (this.#memory === undefined) return false;
     const { buffer } = this.#memory;
-    this.#forget(new Uint8Array(buffer), new DataView(buffer));
+    const size = buffer.byteLength;
+    // All of a fixed length, so that they agree on where the memory ends.
+    this.#see(
+      new Uint8Array(buffer, 0, size),
+      new Uint32Array(buffer, 0, size >>> 2),
+      new DataView(buffer, 0, size),
+    );
     return at + length <= this.#bytes.length;
   }
 
@@ -335,11 +344,12 @@ export class GuestCalls {
       const at = pointer >>> 0;
       const size = length >>> 0;
       if (size > GUEST_CALL_BYTES || !this.#fits(at, size)) return H_PARAMETER;
-      const { bytes } = this.#table;
+      const { bytes, words } = this.#table;
       const few = this.#quick.begin(address, size, ENTRY_VALID | ENTRY_READ);
       if (few >= 0) {
         try {
-          moveFew(bytes, few, this.#bytes, at, size);
+          if (((few | at | size) & 3) === 0) moveWords(words, few >>> 2, this.#words, at >>> 2, size >>> 2);
+          else moveFew(bytes, few, this.#bytes, at, size);
         } finally {
           this.#quick.end();
         }
@@ -368,11 +378,12 @@ export class GuestCalls {
       const at = pointer >>> 0;
       const size = length >>> 0;
       if (size > GUEST_CALL_BYTES || !this.#fits(at, size)) return H_PARAMETER;
-      const { bytes } = this.#table;
+      const { bytes, words } = this.#table;
       const few = this.#quick.begin(address, size, ENTRY_VALID | ENTRY_WRITE);
       if (few >= 0) {
         try {
-          moveFew(this.#bytes, at, bytes, few, size);
+          if (((few | at | size) & 3) === 0) moveWords(this.#words, at >>> 2, words, few >>> 2, size >>> 2);
+          else moveFew(this.#bytes, at, bytes, few, size);
         } finally {
           this.#quick.end();
         }

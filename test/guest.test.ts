@@ -3,6 +3,7 @@
  * be, and how a guest ends. Rules of DESIGN 3.10 are WG1 to WG9.
  */
 import { describe, expect, test } from "vitest";
+import { BENCH_GUEST } from "../bench/guest.js";
 import {
   bindMemory,
   type Cookie,
@@ -775,6 +776,10 @@ describe("the end of a guest", () => {
     expect(["LPAR_GUEST_FAILED", "nothing was thrown"]).toContain(code1);
     expect(client.state).not.toBe("running");
   });
+});
+
+test("the guest of the benchmark is what its text says", () => {
+  expect(Uint8Array.from(Buffer.from(BENCH_GUEST, "base64"))).toEqual(assembleFile("bench.wat"));
 });
 
 describe("a guest in AssemblyScript", () => {
