@@ -351,6 +351,28 @@ describe("what a guest cannot do", () => {
     ]);
     expect(client.read(PAGE, PAGE)).toEqual(bytesOf(PAGE, 1));
     expect(read?.(0, 131072, 1)).toBe(H_PARAMETER);
+    // A few words go another way than many bytes.
+    expect([read?.(16, 100000, 16), write?.(2 * PAGE, 100000, 16)]).toEqual([H_SUCCESS, H_SUCCESS]);
+    expect(client.read(2 * PAGE, 16)).toEqual(bytesOf(16, 17));
+  });
+
+  test("WG3: a memory that is bound in the place of another is the one that pointers point into", () => {
+    const { client } = openPair();
+    const memories = [1, 2].map((value) => {
+      const memory = new WebAssembly.Memory({ initial: 1 });
+      new Uint8Array(memory.buffer).fill(value);
+      return memory;
+    });
+    const imports = client.imports();
+    const { write } = functionsOf(imports);
+    for (const [index, memory] of memories.entries()) {
+      bindMemory(imports, memory);
+      expect([write?.(0, 64, 16), write?.(PAGE, 64, 1024)]).toEqual([H_SUCCESS, H_SUCCESS]);
+      expect([client.read(0, 16), client.read(PAGE, 1024)]).toEqual([
+        new Uint8Array(16).fill(index + 1),
+        new Uint8Array(1024).fill(index + 1),
+      ]);
+    }
   });
 
   test("WG3: without a memory every pointer is outside", () => {
@@ -762,7 +784,24 @@ describe("the end of a guest", () => {
     }
   });
 
-  test("WG4: a guest that catches what ends it is ended all the same", () => {
+  test("WG4: an import that cannot be carried out ends the guest, though the guest catches what is thrown", () => {
+    const { client } = openPair();
+    const code = assemble(`(module
+      (import "${GUEST_ABI}" "adapter" (func $adapter (param i32) (result i32)))
+      (import "${GUEST_ABI}" "load32" (func $load32 (param f64) (result i32)))
+      (func (export "run") (result i32)
+        (try (result i32) (do (call $adapter (i32.const 0))) (catch_all (call $load32 (f64.const 0))))))`);
+    expect(runGuest(client, code, { onReturn: "keep" })).toBe(H_SUCCESS);
+    Object.defineProperty(client, "adapters", {
+      get: () => {
+        throw new RangeError("no stack is left");
+      },
+    });
+    expect(codeOf(() => runGuest(client, code, { onReturn: "keep" }))).toBe("LPAR_GUEST_FAILED");
+    expect(client.state).not.toBe("running");
+  });
+
+  test("WG4: a guest that catches its own stack overflow is ended all the same", () => {
     const { client } = openPair();
     const code = assemble(`(module
       (import "${GUEST_ABI}" "allocate" (func $allocate (param f64) (result i32)))
