@@ -16,6 +16,7 @@
  */
 import {
   ENTRY_FRAME,
+  ENTRY_PRIVATE,
   ENTRY_VALID,
   HEADER_MOVES,
   JOB_MOVE,
@@ -44,7 +45,7 @@ import { abandonJob, beginJob, THREAD, undo } from "./log";
 import { addHeader, frameAt, isAlone, NONE } from "./memory";
 import { entryOf, followEntry, holdEntry, holdOwnEntry, moveOwnEntry, spaceAt } from "./page";
 import { addPartitionWord, isDeferred, isRunning, partitionAt, signal } from "./partition";
-import { awaitUses, threadAt, threadWord } from "./thread";
+import { awaitUses, nextEpoch, threadAt, threadWord } from "./thread";
 
 /**
  * Points every live mapping of the owner's page at its frame, or holds them all if that is NONE: a walk over the owner's
@@ -62,7 +63,8 @@ function follow(root: usize, rootPage: u32, frame: u32): void {
     const space = spaceAt(partitionAt(holderOf(structure)), SPACE_MEMORY);
     const covers = rootPage - first < pageCountOf(structure);
     const child = covers ? childOf(structure) : 0;
-    if (covers && stateOf(structure) == STRUCTURE_SHARED && (entryOf(space, page) & ENTRY_VALID) != 0) {
+    const entry = covers && stateOf(structure) == STRUCTURE_SHARED ? entryOf(space, page) : 0;
+    if ((entry & (ENTRY_VALID | ENTRY_PRIVATE)) == ENTRY_VALID) {
       if (frame == NONE) holdEntry(space, page);
       // Its views follow, in whatever thread they are.
       else if (followEntry(space, page, frame)) signal(partitionAt(holderOf(structure)));
@@ -116,7 +118,7 @@ export function holdPages(root: usize, rootPage: u32, count: u32): bool {
     holdOwnEntry(space, rootPage + i);
     follow(root, rootPage + i, NONE);
   }
-  const user = awaitUses();
+  const user = awaitUses(nextEpoch());
   if (user == NONE) return true;
   undo(THREAD);
   letGo(root, rootPage, count);
