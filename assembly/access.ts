@@ -248,10 +248,10 @@ function refuse(lpid: f64): i32 {
 
 /** Begins the use of an aligned word. */
 function beginWord(lpid: f64, address: f64, need: f64): i32 {
-  const status = beginUse(lpid, address, 4, need);
-  if (status != H_SUCCESS || (offsetOf(address) & 3) == 0) return status;
-  leaveUse();
-  return H_PARAMETER;
+  if (floor(address * 0.25) == address * 0.25) return beginUse(lpid, address, 4, need);
+  // Not aligned, or no number; what is to be said of the range comes first, and nothing is copied.
+  const status = examine(lpid, address, 4, need);
+  return status < 0 ? status : H_PARAMETER;
 }
 
 /** Ends the use of a word. R4: what it held. */
@@ -305,8 +305,8 @@ export function addWord(lpid: f64, address: f64, value: f64): i32 {
  * resource and on consecutive frames (else H_RESOURCE). R4: the number of the pin; checkAccess() tells the place.
  */
 export function pinMemory(lpid: f64, address: f64, length: f64): i32 {
-  const status = checkAccess(lpid, address, length, NEED_READ | NEED_WRITE);
-  if (status != H_SUCCESS) return status;
+  let status = examine(lpid, address, length, NEED_READ | NEED_WRITE);
+  if (status < 0) return status;
   if (length == 0) return H_PARAMETER;
   const partition = decodePartition(lpid);
   const at = spaceAt(partition, SPACE_MEMORY);
@@ -314,8 +314,10 @@ export function pinMemory(lpid: f64, address: f64, length: f64): i32 {
   const count = pagesTouched(at, address, length);
   const structure = structureAt(backOf(at, page));
   if (page - pageOf(structure) + count > pageCountOf(structure)) return H_RESOURCE;
-  if (consecutivePages(at, page, count) != count) return H_RESOURCE;
   if (!pinsLeft() || !pinFits(structure)) return H_NO_MEM;
+  status = checkAccess(lpid, address, length, NEED_READ | NEED_WRITE);
+  if (status != H_SUCCESS) return status;
+  if (consecutivePages(at, page, count) != count) return H_RESOURCE;
   const frame = entryOf(at, page) & ENTRY_FRAME;
   for (let i: u32 = 0; i < count; i++) if (!framePinFits(frame + i)) return H_NO_MEM;
   setResult(pinNumberOf(takePin(partition, structure, frame, count)));

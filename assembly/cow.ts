@@ -32,7 +32,7 @@ import {
   ZERO_PAGE_STEPS,
 } from "../src/layout";
 import { addCopies, copiesOf, hasFlag, holderOf, pageCountOf, pageOf, stateOf, structureAt } from "./control";
-import { frameShares, lowestFrames, releaseFrame, takeFrames } from "./frame";
+import { frameShares, framesFree, lowestFrames, releaseFrame, takeFrames } from "./frame";
 import { settle } from "./job";
 import { beginJob } from "./log";
 import { addHeader, frameAt, NONE } from "./memory";
@@ -77,12 +77,16 @@ function split(partition: usize, at: usize, page: u32, frame: u32): void {
 
 /**
  * Makes pages of a partition's memory, which it may read, ready to be written. On consecutive frames where there is a run of
- * them, so that a view can span them. H_NO_MEM: no frame is free; some of the pages may be copied.
+ * them, so that a view can span them. H_NO_MEM: too few frames are free, nothing is copied.
  */
 export function splitPages(partition: usize, page: u32, count: u32): i32 {
   const at = spaceAt(partition, SPACE_MEMORY);
   let wanted: u32 = 0;
-  for (let i: u32 = 0; i < count; i++) if (isCopyOnWrite(entryOf(at, page + i))) wanted++;
+  for (let i: u32 = 0; i < count; i++) {
+    const entry = entryOf(at, page + i);
+    if (isCopyOnWrite(entry) && !isLast(structureAt(backOf(at, page + i)), entry)) wanted++;
+  }
+  if (wanted > framesFree()) return H_NO_MEM;
   let run = wanted > 1 ? lowestFrames(wanted) : NONE;
   for (let i: u32 = 0; i < count; i++) {
     const entry = entryOf(at, page + i);
@@ -93,15 +97,15 @@ export function splitPages(partition: usize, page: u32, count: u32): i32 {
       continue;
     }
     const frame = run != NONE ? run++ : lowestFrames(1);
-    if (frame == NONE) return H_NO_MEM;
+    assert(frame != NONE); // two merged pages of the range may need one frame less than was counted, never one more
     split(partition, at, page + i, frame);
   }
   return H_SUCCESS;
 }
 
 /**
- * Gives back the private frames of a mapping that has lost its access and is not in use any more, for so many steps. Answers the
- * steps that are left; copiesOf() tells whether it is done.
+ * Gives back private frames of a mapping that has lost its access and is not in use any more, for so many steps, at least one.
+ * Answers the steps that are left; copiesOf() tells whether it is done.
  */
 export function releaseCopies(structure: usize, budget: i32): i32 {
   if (!hasFlag(structure, FLAG_COPY_ON_WRITE)) return budget;
@@ -110,7 +114,10 @@ export function releaseCopies(structure: usize, budget: i32): i32 {
   const at = spaceAt(holder, SPACE_MEMORY);
   const page = pageOf(structure);
   let left = budget;
-  for (let i: u32 = 0; i < pageCountOf(structure) && left > 0 && copiesOf(structure) != 0; i++) {
+  let hasReleased = false;
+  for (let i: u32 = 0; i < pageCountOf(structure) && copiesOf(structure) != 0; i++) {
+    // It begins at the first page each time, so it goes on until it has got somewhere.
+    if (left <= 0 && hasReleased) break;
     if (i % SCAN_PAGES_PER_STEP == 0) left--;
     const entry = entryOf(at, page + i);
     if (!isPrivate(entry)) continue;
@@ -119,6 +126,7 @@ export function releaseCopies(structure: usize, budget: i32): i32 {
     if (releaseFrame(entry & ENTRY_FRAME, lpid)) addPartitionWord(holder, PARTITION_QUARANTINED, 1);
     settle();
     left -= ZERO_PAGE_STEPS;
+    hasReleased = true;
   }
   return max(left, 0);
 }

@@ -264,9 +264,7 @@ function returnCopies(structure: usize): bool {
   }
   if (awaitUses(cursorOf(structure)) != NONE) return false;
   releaseCopies(structure, budget());
-  if (copiesOf(structure) != 0) return false;
-  setCursor(structure, 0);
-  return true;
+  return copiesOf(structure) == 0;
 }
 
 /** H_RETURN_LOGICAL. */
@@ -301,6 +299,8 @@ export function returnLogical(lpid: f64, cookie: f64): i32 {
     }
     countMapped(structure, -1);
   }
+  // Where it waited for uses.
+  if (cursorOf(structure) != 0) setCursor(structure, 0);
   becomeGranted(structure);
   if (isLast) becomeUnknown(structure);
   else tellReturned(structure);

@@ -112,6 +112,8 @@ function mergeInto(first: usize, firstPage: u32, partition: usize, page: u32): i
   const at = spaceAt(partition, SPACE_MEMORY);
   const frame = entryOf(first, firstPage) & ENTRY_FRAME;
   const old = entryOf(at, page) & ENTRY_FRAME;
+  // Nobody waits for pages that differ already.
+  if (!areEqual(frameAt(frame), frameAt(old))) return H_NOT_FOUND;
   const isLast = frameShares(old) == 0;
   // Ends after the commit, if this is the page by which the frame would be lost.
   if (isLast) beginJob(JOB_MIGRATE, old, lpidOf(partition), frame, page, 1);

@@ -4,6 +4,7 @@
  */
 import {
   ENTRY_FRAME,
+  H_LONG_BUSY_10_MSEC,
   H_PARAMETER,
   H_PERMISSION,
   H_RESCINDED,
@@ -117,8 +118,7 @@ export function translateBatch(
     (rights & NEED_WRITE) != 0 &&
     (header(HEADER_COPIED) | header(HEADER_MERGES)) != 0
   ) {
-    const status = copyForBatch(partition, addresses, elements);
-    if (status != H_SUCCESS) return status;
+    if (!copyForBatch(partition, addresses, elements)) return H_LONG_BUSY_10_MSEC;
   }
   setResult(
     f64(translateAll(spaceAt(partition, space), mask, shift, addresses, physical, statuses, elements, stops)),
@@ -126,8 +126,11 @@ export function translateBatch(
   return H_SUCCESS;
 }
 
-/** Where writes would go is decided by the copies that they make first: these are made now. */
-function copyForBatch(partition: usize, addresses: usize, count: u32): i32 {
+/**
+ * Where writes would go is decided by the copies that they make first: these are made now. A page for which no frame is free
+ * answers H_PERMISSION then. False: the table is locked.
+ */
+function copyForBatch(partition: usize, addresses: usize, count: u32): bool {
   const at = spaceAt(partition, SPACE_MEMORY);
   const end = f64(spacePages(at)) * PAGE_BYTES;
   for (let i: u32 = 0; i < count; i++) {
@@ -135,10 +138,9 @@ function copyForBatch(partition: usize, addresses: usize, count: u32): i32 {
     if (!(address >= 0 && address < end)) continue;
     const page = u32(address / PAGE_BYTES);
     if (!isCopyOnWrite(entryOf(at, page))) continue;
-    const status = makeWritable(partition, page, 1);
-    if (status != H_SUCCESS) return status;
+    if (makeWritable(partition, page, 1) == H_LONG_BUSY_10_MSEC) return false;
   }
-  return H_SUCCESS;
+  return true;
 }
 
 /**

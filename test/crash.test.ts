@@ -37,6 +37,7 @@ const NOT_CHANGING: Readonly<Record<string, string>> = {
   audit: "reads, and writes its own scratch",
   beginUse: "a use",
   checkAccess: "a use",
+  digestPages: "reads",
   compareExchangeWord: "a use",
   endUse: "a use",
   fillMemory: "a use",
@@ -64,7 +65,7 @@ const NOT_REACHED: readonly { readonly site: RegExp; readonly reason: string }[]
       "where a range in one piece begins, as a use asks it; a copy, which changes something, goes page by page",
   },
   {
-    site: /^\$assembly\/move\/holdPages: .*i32\.const 64; memory\.copy$/,
+    site: /^\$assembly\/(move\/holdPages|merge\/mergeInto): .*i32\.const 64; memory\.copy$/,
     reason: "an undo of whole records; who gives up to hold pages has noted words only",
   },
   {
