@@ -124,13 +124,13 @@ export function beginUse(lpid: f64, address: f64, length: f64, need: f64): i32 {
   let attempt: u32 = 0;
   while (true) {
     enterUse();
-    let status = examine(lpid, address, length, need);
+    const status = examine(lpid, address, length, need);
     if (status == H_SUCCESS) return status;
     // Not in a use while it waits: who moves the page waits for all uses.
     leaveUse();
     if (status == H_NEED_COPY) {
-      status = copyFirst(lpid, address, length);
-      if (status != H_SUCCESS) return status;
+      const answer = copyFirst(lpid, address, length);
+      if (answer != H_SUCCESS) return answer;
     } else if (status != H_LONG_BUSY_1_MSEC) return status;
     else if (!waitForMover(attempt++)) return H_LONG_BUSY_10_MSEC;
   }

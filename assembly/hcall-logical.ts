@@ -104,7 +104,7 @@ import {
 } from "./page";
 import { decodePartition, isDeferred, isRunning, lpidOf, partitionAt, partitionWord } from "./partition";
 import { revoke } from "./revoke";
-import { awaitUses, holds, holdsAll, nextEpoch } from "./thread";
+import { awaitOlder, holds, holdsAll, nextEpoch } from "./thread";
 
 // Which partitions a call changes besides its caller's, guessed without any lock; the call itself looks again. 0: none.
 
@@ -262,7 +262,7 @@ function returnCopies(structure: usize): bool {
     setCursor(structure, nextEpoch());
     settle();
   }
-  if (awaitUses(cursorOf(structure)) != NONE) return false;
+  if (awaitOlder(cursorOf(structure)) != NONE) return false;
   releaseCopies(structure, budget());
   return copiesOf(structure) == 0;
 }

@@ -57,7 +57,7 @@ import {
   spacePages,
 } from "./page";
 import { decodePartition, isRunning, lpidOf, partitionWord } from "./partition";
-import { awaitUses, nextEpoch } from "./thread";
+import { awaitUses } from "./thread";
 
 /** Whether a page is one that may be merged, as far as its entry and its resource tell. */
 function mayMerge(at: usize, page: u32): bool {
@@ -119,7 +119,7 @@ function mergeInto(first: usize, firstPage: u32, partition: usize, page: u32): i
   if (isLast) beginJob(JOB_MIGRATE, old, lpidOf(partition), frame, page, 1);
   holdOwnEntry(first, firstPage);
   holdOwnEntry(at, page);
-  const isQuiet = isAlone() || awaitUses(nextEpoch()) == NONE;
+  const isQuiet = isAlone() || awaitUses() == NONE;
   if (!isQuiet || !areEqual(frameAt(frame), frameAt(old))) {
     undo(THREAD);
     abandonJob();

@@ -45,7 +45,7 @@ import { abandonJob, beginJob, THREAD, undo } from "./log";
 import { addHeader, frameAt, isAlone, NONE } from "./memory";
 import { entryOf, followEntry, holdEntry, holdOwnEntry, moveOwnEntry, spaceAt } from "./page";
 import { addPartitionWord, isDeferred, isRunning, partitionAt, signal } from "./partition";
-import { awaitUses, nextEpoch, threadAt, threadWord } from "./thread";
+import { awaitUses, threadAt, threadWord } from "./thread";
 
 /**
  * Points every live mapping of the owner's page at its frame, or holds them all if that is NONE: a walk over the owner's
@@ -118,7 +118,7 @@ export function holdPages(root: usize, rootPage: u32, count: u32): bool {
     holdOwnEntry(space, rootPage + i);
     follow(root, rootPage + i, NONE);
   }
-  const user = awaitUses(nextEpoch());
+  const user = awaitUses();
   if (user == NONE) return true;
   undo(THREAD);
   letGo(root, rootPage, count);

@@ -156,10 +156,15 @@ const QUIET_LOOKS: u32 = 10_000;
  * Waits a little for all uses that began before an epoch. Answers NONE, or the slot of a thread whose use is not over: what was
  * held for this must then be let go.
  */
-export function awaitUses(epoch: u32): u32 {
+export function awaitOlder(epoch: u32): u32 {
   let slot = olderUse(epoch);
   for (let look: u32 = 0; slot != NONE && look < QUIET_LOOKS; look++) slot = olderUse(epoch);
   return slot;
+}
+
+/** The same for all uses that run. */
+export function awaitUses(): u32 {
+  return awaitOlder(nextEpoch());
 }
 
 /** The use of a thread that has exited is over. */
