@@ -4,6 +4,7 @@
  */
 import { accessScenarios } from "./access.js";
 import { contentionScenarios } from "./contention.js";
+import { copiesScenarios } from "./copies.js";
 import { deathScenarios } from "./death.js";
 import { grantScenarios } from "./grant.js";
 import { handoffScenarios } from "./handoff.js";
@@ -87,6 +88,7 @@ const SCENARIOS: Readonly<Record<SuiteName, (quick: boolean) => readonly Scenari
   recovery: recoveryScenarios,
   access: accessScenarios,
   moves: movesScenarios,
+  copies: copiesScenarios,
   contention: contentionScenarios,
   handoff: handoffScenarios,
   death: deathScenarios,

@@ -3,7 +3,13 @@
  */
 import { nextTurn } from "./clock.js";
 import type { Kernel } from "./kernel.js";
-import { H_SUCCESS, HEADER_FRAMES_SAVED, HEADER_SPACE_PAGES, PAGE_BYTES } from "./layout.js";
+import {
+  H_LONG_BUSY_10_MSEC,
+  H_SUCCESS,
+  HEADER_FRAMES_SAVED,
+  HEADER_SPACE_PAGES,
+  PAGE_BYTES,
+} from "./layout.js";
 import type { WaitOptions } from "./stream.js";
 
 /** What a pass over all pages did. */
@@ -39,7 +45,9 @@ export async function deduplicate(
   const report = { examined: 0, merged: 0, skipped: 0 };
   options.signal?.throwIfAborted();
   const stagingPages = Math.ceil((SLICE_PAGES * 8) / PAGE_BYTES);
-  kernel.settle("deduplicate", core.takeStaging(stagingPages), "no staging for the digests");
+  let status = core.takeStaging(stagingPages);
+  for (; status === H_LONG_BUSY_10_MSEC; status = core.takeStaging(stagingPages)) await nextTurn(1);
+  kernel.settle("deduplicate", status, "no staging for the digests");
   const offset = memory.result;
   const digests = memory.floats.subarray(offset / 8, offset / 8 + SLICE_PAGES);
   try {
