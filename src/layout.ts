@@ -151,8 +151,8 @@ export const HEADER_PINS_USED = 240;
 export const HEADER_FRAMES_SAVED = 256; // references to frames beyond the first of each
 export const HEADER_MERGES = 260; // pages merged so far, saturates: 0 while none ever was
 export const HEADER_COPIES = 264; // private pages of copy-on-write mappings
-export const HEADER_AUDIT_SAVED = 272;
-export const HEADER_COPIED = 268; // 1 once there was a copy-on-write grant
+export const HEADER_AUDIT_SAVED = 284;
+export const HEADER_COPIED = 280; // 1 once there was a copy-on-write grant
 export const HEADER_TORN_DOWN = 248; // structures torn down by revocations so far, wraps
 
 // ---------------------------------------------------------------- thread record: who may change the table, and how far it is
@@ -430,5 +430,5 @@ export const PROBLEM_FREE_LIST = 26; // a: slot
 export const PROBLEM_EVENTS = 27; // a: lpid
 export const PROBLEM_LOST_FRAME = 28; // a: frame that nobody owns and that is not free
 export const PROBLEM_THREAD = 29; // a: slot, b: byte offset of the word that should be 0
-export const PROBLEM_COPIES = 40; // a: structure, 0 for the header, b: private pages counted
-export const PROBLEM_SHARES = 41; // a: counted, b: header
+export const PROBLEM_COPIES = 80; // a: structure, 0 for the header, b: private pages counted
+export const PROBLEM_SHARES = 81; // a: counted, b: header
