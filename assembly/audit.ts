@@ -19,11 +19,14 @@ import {
   END_STATE,
   END_UNRETURNED,
   END_USED,
+  ENTRY_COPY_ON_WRITE,
   ENTRY_FRAME,
+  ENTRY_PRIVATE,
   ENTRY_READ,
   ENTRY_RESCINDED,
   ENTRY_VALID,
   ENTRY_WRITE,
+  FLAG_COPY_ON_WRITE,
   FLAG_DRAINING,
   FLAG_FREEING,
   FLAG_REVOKING,
@@ -32,6 +35,8 @@ import {
   HEADER_AUDIT_AT,
   HEADER_AUDIT_CHECKED,
   HEADER_AUDIT_PROBLEMS,
+  HEADER_AUDIT_SAVED,
+  HEADER_COPIES,
   HEADER_END_FREE,
   HEADER_END_FRESH,
   HEADER_ENDS_USED,
@@ -39,6 +44,7 @@ import {
   HEADER_FRAMES_FREE,
   HEADER_FRAMES_MAX,
   HEADER_FRAMES_QUARANTINED,
+  HEADER_FRAMES_SAVED,
   HEADER_LPIDS_USED,
   HEADER_MARKING,
   HEADER_PARTITIONS_MAX,
@@ -53,6 +59,8 @@ import {
   INHIBIT_REGRANT,
   PAGE_BYTES,
   PARTITION_AUDIT,
+  PARTITION_AUDIT_COPIES,
+  PARTITION_COPIES,
   PARTITION_ENDS,
   PARTITION_EVENT_HEAD,
   PARTITION_EVENT_TAIL,
@@ -81,6 +89,7 @@ import {
   PIN_STRUCTURE_GENERATION,
   PROBLEM_BACK,
   PROBLEM_BYTES,
+  PROBLEM_COPIES,
   PROBLEM_END_COUNT,
   PROBLEM_END_COUNTER,
   PROBLEM_END_LINK,
@@ -101,6 +110,7 @@ import {
   PROBLEM_PIN,
   PROBLEM_PIN_COUNT,
   PROBLEM_REVOCATIONS,
+  PROBLEM_SHARES,
   PROBLEM_STRUCTURE_COUNT,
   PROBLEM_STRUCTURE_END,
   PROBLEM_STRUCTURE_FLAGS,
@@ -127,6 +137,7 @@ import {
 import { endAt, endWord, partnerEnd } from "./adapter";
 import {
   childOf,
+  copiesOf,
   cursorOf,
   endOf,
   generationOf,
@@ -153,16 +164,33 @@ import {
   frameIsFree,
   frameIsQuarantined,
   framePins,
+  frameShares,
   isMarked,
   markFrame,
 } from "./frame";
 import { frameAt, header } from "./memory";
-import { backOf, entryOf, entryRights, isFreePage, spaceAt, spacePages } from "./page";
+import {
+  backOf,
+  COPY_RIGHTS,
+  entryOf,
+  entryRights,
+  isFreePage,
+  isPrivate,
+  spaceAt,
+  spacePages,
+} from "./page";
 import { partitionAt, partitionWord } from "./partition";
 import { pinAt, pinWord } from "./pin";
 import { threadAt, threadWord } from "./thread";
 
-const ALL_BITS: u32 = ENTRY_FRAME | ENTRY_VALID | ENTRY_READ | ENTRY_WRITE | ENTRY_RESCINDED;
+const ALL_BITS: u32 =
+  ENTRY_FRAME |
+  ENTRY_VALID |
+  ENTRY_READ |
+  ENTRY_WRITE |
+  ENTRY_RESCINDED |
+  ENTRY_COPY_ON_WRITE |
+  ENTRY_PRIVATE;
 
 /** Scratch words of a partition, in this order, against the counters beside them. */
 const SCRATCH_OWNED: usize = PARTITION_AUDIT;
@@ -202,8 +230,10 @@ function check(holds: bool, code: u32, a: u32, b: u32): void {
 function clearScratch(): void {
   write(HEADER_AUDIT_CHECKED, 0);
   write(HEADER_AUDIT_PROBLEMS, 0);
+  write(HEADER_AUDIT_SAVED, 0);
   for (let lpid: u32 = 1; lpid <= header(HEADER_PARTITIONS_MAX); lpid++) {
     memory.fill(partitionAt(lpid) + PARTITION_AUDIT, 0, 32);
+    write(partitionAt(lpid) + PARTITION_AUDIT_COPIES, 0);
   }
   for (let slot: u32 = 1; slot < header(HEADER_END_FRESH); slot++) {
     write(endAt(slot) + END_AUDIT_USED, 0);
@@ -306,38 +336,62 @@ function auditEntries(slot: u32, structure: usize): void {
   const above = structureAt(parentOf(structure));
   const source = spaceAt(partitionAt(holderOf(above)), space);
   const dead: u32 = state == STRUCTURE_RETURNING ? 0 : ENTRY_RESCINDED;
+  const isCopied = hasFlag(structure, FLAG_COPY_ON_WRITE);
+  const live = isCopied ? COPY_RIGHTS : entryRights(inhibitsOf(structure));
+  let copies: u32 = 0;
   for (let i: u32 = 0; i < count; i++) {
     const entry = entryOf(at, page + i);
     check(backOf(at, page + i) == slot, PROBLEM_BACK, holderOf(structure) * 8 + space, page + i);
     check(!isFreePage(at, page + i), PROBLEM_FREE_MAP, holderOf(structure) * 8 + space, page + i);
     if (state == STRUCTURE_OWNED) auditOwnedEntry(slot, structure, page + i, entry);
-    else if (isLive) {
+    else if (isPrivate(entry)) {
+      copies++;
+      auditPrivateEntry(slot, page + i, entry, isLive ? ENTRY_VALID | ENTRY_READ : dead, isCopied);
+    } else if (isLive) {
       // While a marking runs, what is above may have lost its entries before what is below.
       const above0 = entryOf(source, sourcePageOf(structure) + i);
       const frame = (above0 & ENTRY_VALID) != 0 ? above0 & ENTRY_FRAME : entry & ENTRY_FRAME;
-      const isUnder = (above0 & ENTRY_VALID) != 0 || isRevoking(structure);
-      check(
-        isUnder && (entry & ALL_BITS) == (frame | entryRights(inhibitsOf(structure))),
-        PROBLEM_ENTRY,
-        slot,
-        page + i,
-      );
+      // Nothing is granted of a page that others may stand on.
+      const isUnder = (above0 & (ENTRY_VALID | ENTRY_COPY_ON_WRITE)) == ENTRY_VALID || isRevoking(structure);
+      check(isUnder && (entry & ALL_BITS) == (frame | live), PROBLEM_ENTRY, slot, page + i);
     } else check((entry & ALL_BITS) == dead, PROBLEM_ENTRY, slot, page + i);
   }
+  check(!isCopied || copies == copiesOf(structure), PROBLEM_COPIES, slot, copies);
+  tally(partitionAt(holderOf(structure)) + PARTITION_AUDIT_COPIES, copies);
   tally(partitionAt(holderOf(structure)) + SCRATCH_PAGES, count);
   if (isLive && space == SPACE_MEMORY) tally(partitionAt(holderOf(structure)) + SCRATCH_MAPPED, count);
+}
+
+/** A frame that a page of its own stands on: the first of them, or one of several that were merged. */
+function auditFrameOf(slot: u32, entry: u32): void {
+  const frame = entry & ENTRY_FRAME;
+  const isShared = (entry & ENTRY_COPY_ON_WRITE) != 0 && frameShares(frame) != 0 && framePins(frame) == 0;
+  check(frame < header(HEADER_FRAMES_MAX), PROBLEM_FRAME_OWNER, frame, slot);
+  if (frame >= header(HEADER_FRAMES_MAX)) return;
+  check(isShared || !isMarked(frame), PROBLEM_FRAME_OWNER, frame, slot);
+  if (isMarked(frame)) tally(HEADER_AUDIT_SAVED, 1);
+  markFrame(frame);
+  check(!frameIsFree(frame) && !frameIsQuarantined(frame), PROBLEM_FRAME_OWNER, frame, slot);
+}
+
+/** A page of a copy-on-write mapping that has a frame of its own; after it lost its access only the frame is left. */
+function auditPrivateEntry(slot: u32, page: u32, entry: u32, bits: u32, isCopied: bool): void {
+  const rest = entry & ALL_BITS & ~(ENTRY_FRAME | ENTRY_PRIVATE);
+  const isLive = (bits & ENTRY_VALID) != 0;
+  const last = (entry & ENTRY_COPY_ON_WRITE) != 0 ? ENTRY_COPY_ON_WRITE : ENTRY_WRITE;
+  check(isCopied && rest == (isLive ? bits | last : bits), PROBLEM_ENTRY, slot, page);
+  auditFrameOf(slot, isLive ? entry : entry | ENTRY_COPY_ON_WRITE);
 }
 
 function auditOwnedEntry(slot: u32, structure: usize, page: u32, entry: u32): void {
   const bits = entry & ~ENTRY_FRAME & ALL_BITS;
   const isReleased = bits == 0 && pageIsReleased(structure, page);
-  check(bits == (ENTRY_VALID | ENTRY_READ | ENTRY_WRITE) || isReleased, PROBLEM_ENTRY, slot, page);
-  if (spaceOf(structure) != SPACE_MEMORY || isReleased) return;
-  const frame = entry & ENTRY_FRAME;
-  check(frame < header(HEADER_FRAMES_MAX) && !isMarked(frame), PROBLEM_FRAME_OWNER, frame, slot);
-  if (frame >= header(HEADER_FRAMES_MAX)) return;
-  markFrame(frame);
-  check(!frameIsFree(frame) && !frameIsQuarantined(frame), PROBLEM_FRAME_OWNER, frame, slot);
+  const isMemory = spaceOf(structure) == SPACE_MEMORY;
+  const isMerged = isMemory && bits == COPY_RIGHTS;
+  const isWhole = bits == (ENTRY_VALID | ENTRY_READ | ENTRY_WRITE) || isMerged;
+  check(isWhole || isReleased, PROBLEM_ENTRY, slot, page);
+  if (!isMemory || isReleased) return;
+  auditFrameOf(slot, entry);
   tally(partitionAt(holderOf(structure)) + SCRATCH_OWNED, 1);
 }
 
@@ -465,6 +519,7 @@ function auditCounter(lpid: u32, partition: usize, counter: usize, scratch: usiz
 }
 
 function auditPartitions(): void {
+  let copies: u32 = 0;
   for (let lpid: u32 = 1; lpid <= header(HEADER_PARTITIONS_MAX); lpid++) {
     const partition = partitionAt(lpid);
     const state = partitionWord(partition, PARTITION_STATE);
@@ -476,6 +531,8 @@ function auditPartitions(): void {
     auditCounter(lpid, partition, PARTITION_RESCINDED, SCRATCH_RESCINDED);
     auditCounter(lpid, partition, PARTITION_PINS, SCRATCH_PINS);
     auditCounter(lpid, partition, PARTITION_QUARANTINED, SCRATCH_QUARANTINED);
+    auditCounter(lpid, partition, PARTITION_COPIES, PARTITION_AUDIT_COPIES);
+    copies += partitionWord(partition, PARTITION_COPIES);
     auditTables(lpid, partition);
     const waiting =
       partitionWord(partition, PARTITION_EVENT_TAIL) - partitionWord(partition, PARTITION_EVENT_HEAD);
@@ -488,6 +545,7 @@ function auditPartitions(): void {
       partitionWord(partition, PARTITION_ENDS);
     check(holds == 0, PROBLEM_PARTITION_HOLDS, lpid, 0);
   }
+  check(copies == header(HEADER_COPIES), PROBLEM_COPIES, 0, copies);
 }
 
 // ---------------------------------------------------------------- adapter ends, pins, frames
@@ -577,12 +635,19 @@ function auditFrames(pinned: u64): void {
   let free: u32 = 0;
   let quarantined: u32 = 0;
   let pins: u64 = 0;
+  let shares: u32 = 0;
   const frames = header(HEADER_FRAMES_MAX);
   for (let frame: u32 = 0; frame < frames; frame++) {
     pins += framePins(frame);
+    shares += frameShares(frame);
     if (frameIsFree(frame)) {
       free++;
-      check(framePins(frame) == 0 && !frameIsQuarantined(frame), PROBLEM_FRAME_FREE, frame, 0);
+      check(
+        framePins(frame) == 0 && frameShares(frame) == 0 && !frameIsQuarantined(frame),
+        PROBLEM_FRAME_FREE,
+        frame,
+        0,
+      );
       check(isZero(frame), PROBLEM_FRAME_DIRTY, frame, 0);
     } else if (frameIsQuarantined(frame)) {
       quarantined++;
@@ -594,6 +659,8 @@ function auditFrames(pinned: u64): void {
   check(free == header(HEADER_FRAMES_FREE), PROBLEM_FRAME_COUNT, free, header(HEADER_FRAMES_FREE));
   const counted = header(HEADER_FRAMES_QUARANTINED);
   check(quarantined == counted, PROBLEM_FRAME_COUNT, quarantined, counted);
+  const saved = header(HEADER_FRAMES_SAVED);
+  check(shares == saved && header(HEADER_AUDIT_SAVED) == saved, PROBLEM_SHARES, shares, saved);
   check(pins == pinned, PROBLEM_PIN_COUNT, <u32>pins, <u32>pinned);
 }
 

@@ -29,7 +29,9 @@ export {
   freeQueue,
   freeStaging,
   gatherMemory,
+  grantCopyOnWrite,
   grantLogical,
+  mergePages,
   openThread,
   pinMemory,
   receiveEntry,
@@ -50,5 +52,6 @@ export {
 } from "./call";
 export { hcallBatch } from "./hcall-batch";
 export { mendCall, reapThread } from "./lock";
+export { digestPages } from "./merge";
 export { openTable } from "./open";
 export { translate, translateBatch } from "./translate";

@@ -4,6 +4,7 @@
  */
 import { accessScenarios } from "./access.js";
 import { contentionScenarios } from "./contention.js";
+import { copiesScenarios } from "./copies.js";
 import { deathScenarios } from "./death.js";
 import { grantScenarios } from "./grant.js";
 import { guestScenarios } from "./guest.js";
@@ -89,6 +90,7 @@ const SCENARIOS: Readonly<Record<SuiteName, (quick: boolean) => readonly Scenari
   access: accessScenarios,
   moves: movesScenarios,
   guest: guestScenarios,
+  copies: copiesScenarios,
   contention: contentionScenarios,
   handoff: handoffScenarios,
   death: deathScenarios,

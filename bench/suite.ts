@@ -9,6 +9,7 @@ export const SUITE_NAMES = [
   "access",
   "moves",
   "guest",
+  "copies",
   "contention",
   "handoff",
   "death",

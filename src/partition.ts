@@ -28,6 +28,7 @@ import {
   NEED_READ,
   NEED_WRITE,
   PAGE_BYTES,
+  PARTITION_COPIES,
   PARTITION_ENDS,
   PARTITION_GRANTS_IN,
   PARTITION_GRANTS_OUT,
@@ -83,6 +84,11 @@ export interface GrantOptions {
   readonly liobn?: number;
   /** Only "share" is there yet. */
   readonly mode?: "share" | "lend" | "donate";
+  /**
+   * Default false. true: the partner's first write to a page gets it a frame of its own with what the page held; this
+   * partition's page stays as it is. Of memory only; it cannot be inhibited to read or write, and cannot be granted on.
+   */
+  readonly copyOnWrite?: boolean;
 }
 
 /** What a partition holds now. */
@@ -99,6 +105,8 @@ export interface PartitionUsage {
   readonly pins: number;
   /** Frames kept from reuse by its views. */
   readonly quarantined: number;
+  /** Pages of copy-on-write mappings that it has written to, and has frames of its own for. */
+  readonly copies: number;
 }
 
 /** An array of so many bytes is made before its range is examined. */
@@ -193,14 +201,12 @@ export class Partition {
     if (options.write === false) flags |= INHIBIT_WRITE;
     if (options.regrant === false) flags |= INHIBIT_REGRANT;
     const unit = this.#unitAddress(to);
-    const status = this.#kernel.core.grantLogical(
-      this.lpid,
-      flags,
-      options.liobn ?? 0,
-      address,
-      length,
-      unit,
-    );
+    const { core } = this.#kernel;
+    const hi = options.liobn ?? 0;
+    const status =
+      options.copyOnWrite === true
+        ? core.grantCopyOnWrite(this.lpid, flags, hi, address, length, unit)
+        : core.grantLogical(this.lpid, flags, hi, address, length, unit);
     // Only an error pays for its text.
     const detail = status < 0 ? `${type}, address ${address}, length ${length}, unit address ${unit}` : "";
     return this.#call("H_GRANT_LOGICAL", status, detail) as Cookie;
@@ -573,6 +579,7 @@ export class Partition {
       rescinded: word(PARTITION_RESCINDED),
       pins: word(PARTITION_PINS),
       quarantined: word(PARTITION_QUARANTINED),
+      copies: word(PARTITION_COPIES),
     };
   }
 }

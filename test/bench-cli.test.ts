@@ -128,6 +128,11 @@ const THREADED = {
       ["64 B", "4 KiB", "4 KiB, at odd places"].map((size) => [`${mode} ${size}`, ["copy", "wasm"]]),
     ),
   ),
+  copies: {
+    "first write to a copy-on-write page, pages: 1": ["copy"],
+    "first write to a copy-on-write page, pages: 100": ["copy"],
+    "deduplicate 1 MiB, a quarter equal": ["copy"],
+  },
   death: {
     "exit of a client with 10,000 grants": ["native", "map"],
     "exit of a server with 10,000 grants": ["native", "map"],
@@ -289,7 +294,7 @@ describe("lpar bench", () => {
     const wrong = [
       [
         ["nonsense"],
-        'there is no suite "nonsense"; the suites are translate, grant, tree, recovery, access, moves, guest, contention, handoff, death',
+        'there is no suite "nonsense"; the suites are translate, grant, tree, recovery, access, moves, guest, copies, contention, handoff, death',
       ],
       [["grant", "tres"], 'there is no suite "tres"'],
       [["--time", "0"], '--time takes a number from 1 to 60000, but got "0"'],
