@@ -75,6 +75,7 @@ import {
   stateOf,
   structureAt,
   takeGrant,
+  windowOf,
 } from "./control";
 import { decodeInteger, decodeType, decodeUnits, encodeUnits, isPaged } from "./decode";
 import { pushEvent } from "./event";
@@ -118,7 +119,8 @@ export function granteeNamed(cookie: f64): u32 {
 function covers(structure: usize, page: u32, count: u32, liobn: u32): bool {
   const state = stateOf(structure);
   if (state != STRUCTURE_OWNED && state != STRUCTURE_SHARED) return false;
-  return page - pageOf(structure) + count <= pageCountOf(structure) && liobnOf(structure) == liobn;
+  if (spaceOf(structure) == SPACE_DMA && liobnOf(structure) != liobn) return false;
+  return page - pageOf(structure) + count <= pageCountOf(structure);
 }
 
 /** H_GRANT_LOGICAL. R4: the cookie. */
@@ -163,7 +165,7 @@ export function grantLogical(lpid: f64, flags: f64, hi: f64, lo: f64, length: f6
   }
 
   const structure = takeGrant(grantor, space, inhibits, lpidOf(grantee));
-  describeRange(structure, page, 0, count, liobn);
+  describeRange(structure, page, 0, count, space == SPACE_MMIO ? windowOf(source) : liobn);
   setEnd(structure, endSlotOf(end));
   linkChild(source, structure);
   linkHeld(grantee, structure);

@@ -18,12 +18,17 @@ import {
   LOCK_ALL,
   LOCK_GENERATION_LIMIT,
   LOCK_GENERATION_SHIFT,
+  LOCK_SLOT_MASK,
+  MODEL_ANY,
+  STRUCTURES_LIMIT,
   THREAD_BYTES,
   THREAD_EPOCH,
   THREAD_GENERATION,
   THREAD_LOCK_A,
   THREAD_LOCK_B,
   THREAD_LPID,
+  THREAD_MODEL_EPOCH,
+  THREAD_MODEL_ROOT,
   THREAD_NAME,
   THREAD_RESULT,
   THREADS_LIMIT,
@@ -83,6 +88,13 @@ export function decodeSlot(slot: f64): u32 {
   const index = decodeInteger(slot);
   if (index == 0 || index >= header(HEADER_THREADS_MAX)) return NONE;
   return threadWord(threadAt(index), THREAD_NAME) == 0 ? NONE : index;
+}
+
+/** The slot of the thread with this name, or NONE if it has exited. A name is never used twice in living memory. */
+export function slotNamed(name: u32): u32 {
+  const slot = (name & LOCK_SLOT_MASK) - 1;
+  if (slot >= header(HEADER_THREADS_USED)) return NONE;
+  return atomic.load<u32>(threadAt(slot), THREAD_NAME) == name ? slot : NONE;
 }
 
 export function freeSlot(slot: u32): void {
@@ -158,7 +170,50 @@ export function awaitUses(): u32 {
   return slot;
 }
 
-/** The use of a thread that has exited is over. */
+/** The use of a thread that has exited is over, and so is the access to a device that it served. */
 export function endUseOf(slot: u32): void {
-  atomic.store<u32>(threadAt(slot), 0, THREAD_EPOCH);
+  const thread = threadAt(slot);
+  atomic.store<u32>(thread, 0, THREAD_EPOCH);
+  atomic.store<u32>(thread, 0, THREAD_MODEL_EPOCH);
+  atomic.store<u32>(thread, 0, THREAD_MODEL_ROOT);
+}
+
+// ---------------------------------------------------------------- accesses to devices, which run somebody's code
+
+if (MODEL_ANY <= STRUCTURES_LIMIT) ERROR("no structure has the number that means any window");
+
+/**
+ * An access to a device begins: from here to leaveModel() whoever revokes its window waits. Apart from other uses, since a
+ * model is somebody's code, which takes as long as it takes and makes calls of its own: nobody else is to wait for it. One
+ * inside another keeps the older epoch. Answers what to give to leaveModel(). The order of the stores is what lets who
+ * revokes look at the epoch first: who sees one sees a window that is no older.
+ */
+export function enterModel(): u32 {
+  const outer = load<u32>(THREAD, THREAD_MODEL_ROOT);
+  atomic.store<u32>(THREAD, MODEL_ANY, THREAD_MODEL_ROOT);
+  if (outer == 0) atomic.store<u32>(THREAD, atomic.load<u32>(HEADER_EPOCH), THREAD_MODEL_EPOCH);
+  return outer;
+}
+
+/** The access that has begun is one to this window, and to no other unless it is inside another one. */
+export function nameModel(outer: u32, window: u32): void {
+  if (outer == 0) atomic.store<u32>(THREAD, window, THREAD_MODEL_ROOT);
+}
+
+export function leaveModel(outer: u32): void {
+  if (outer == 0) atomic.store<u32>(THREAD, 0, THREAD_MODEL_EPOCH);
+  atomic.store<u32>(THREAD, outer, THREAD_MODEL_ROOT);
+}
+
+/** The slot of another thread whose running access to this window is older than the epoch, or NONE. */
+export function olderModel(epoch: u32, window: u32): u32 {
+  const own = ownSlot();
+  for (let slot: u32 = 0; slot < header(HEADER_THREADS_USED); slot++) {
+    const thread = threadAt(slot);
+    const began = atomic.load<u32>(thread, THREAD_MODEL_EPOCH);
+    if (began == 0 || <i32>(began - epoch) >= 0 || slot == own) continue;
+    const root = atomic.load<u32>(thread, THREAD_MODEL_ROOT);
+    if (root == window || root == u32(MODEL_ANY)) return slot;
+  }
+  return NONE;
 }

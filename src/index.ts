@@ -8,6 +8,7 @@ export type { PartitionEvent } from "./events.js";
 export { type Cookie, Mapping, View } from "./mapping.js";
 export type { CrqEntry } from "./messages.js";
 export type { CompactionReport, MigrationReport } from "./migration.js";
+export { type AccessSize, type DeviceModel, Mmio } from "./mmio.js";
 export type { PartitionOptions, ResourceOptions, TableOptions } from "./options.js";
 export { type GrantOptions, Partition, type PartitionUsage } from "./partition.js";
 export { type ReconcileOptions, Reconciler } from "./reconciler.js";

@@ -106,8 +106,8 @@ export const BUGS: readonly SeededBug[] = [
     scenario: "read / forced rescind",
     says: /stray/,
     file: "assembly/revoke.ts",
-    from: "const user = olderUse(cursorOf(root));",
-    to: "const user = BUG ? NONE : olderUse(cursorOf(root));",
+    from: "windowOf(root)) : olderUse(epoch);",
+    to: "windowOf(root)) : BUG ? NONE : olderUse(epoch);",
   },
   {
     bug: "there is one epoch only (G6)",
