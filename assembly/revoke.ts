@@ -176,7 +176,9 @@ function markOn(root: usize, budget: i32): i32 {
 /** Whether every use that may have begun before the marking was complete is over (G6). */
 function isDrained(root: usize): bool {
   const epoch = cursorOf(root);
-  const user = spaceOf(root) == SPACE_MMIO ? olderModel(epoch, windowOf(root)) : olderUse(epoch);
+  let user: u32 = NONE;
+  if (spaceOf(root) != SPACE_MMIO) user = olderUse(epoch);
+  else user = olderModel(epoch, windowOf(root));
   if (user != NONE) {
     store<u32>(THREAD, threadWord(threadAt(user), THREAD_LPID) + 1, THREAD_WAITS_FOR);
     return false;

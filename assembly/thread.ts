@@ -34,7 +34,7 @@ import {
   THREADS_LIMIT,
 } from "../src/layout";
 import { decodeInteger } from "./decode";
-import { put, THREAD } from "./log";
+import { put, putShared, THREAD } from "./log";
 import { header, NONE, setHeader, setResult } from "./memory";
 import { decodePartition, isRunning } from "./partition";
 
@@ -60,7 +60,7 @@ function takeSlot(slot: u32, lpid: u32): void {
   const generation = old == u32(LOCK_GENERATION_LIMIT) ? 1 : old + 1;
   put(thread + THREAD_GENERATION, generation);
   put(thread + THREAD_LPID, lpid);
-  put(thread + THREAD_NAME, (generation << LOCK_GENERATION_SHIFT) | (slot + 1));
+  putShared(thread + THREAD_NAME, (generation << LOCK_GENERATION_SHIFT) | (slot + 1));
   if (slot >= header(HEADER_THREADS_USED)) setHeader(HEADER_THREADS_USED, slot + 1);
 }
 
@@ -98,7 +98,7 @@ export function slotNamed(name: u32): u32 {
 }
 
 export function freeSlot(slot: u32): void {
-  put(threadAt(slot) + THREAD_NAME, 0);
+  putShared(threadAt(slot) + THREAD_NAME, 0);
   put(threadAt(slot) + THREAD_LPID, 0);
 }
 

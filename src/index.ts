@@ -5,6 +5,14 @@ export { type BatchOptions, TranslationBatch } from "./batch.js";
 export { type Clock, systemClock } from "./clock.js";
 export { HcallError, LparError } from "./errors.js";
 export type { PartitionEvent } from "./events.js";
+export {
+  Group,
+  GroupMember,
+  type GroupOptions,
+  type GroupResourceOptions,
+  type GroupRights,
+  type GroupUnit,
+} from "./group.js";
 export { type Cookie, Mapping, View } from "./mapping.js";
 export type { CrqEntry } from "./messages.js";
 export type { CompactionReport, MigrationReport } from "./migration.js";

@@ -441,4 +441,4 @@ export const PROBLEM_FREE_LIST = 26; // a: slot
 export const PROBLEM_EVENTS = 27; // a: lpid
 export const PROBLEM_LOST_FRAME = 28; // a: frame that nobody owns and that is not free
 export const PROBLEM_THREAD = 29; // a: slot, b: byte offset of the word that should be 0
-export const PROBLEM_WINDOW = 40; // a: structure of a window, b: the window or thread that it names
+export const PROBLEM_WINDOW = 60; // a: structure of a window, b: the window or thread that it names
