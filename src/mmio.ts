@@ -118,6 +118,7 @@ export class Devices {
 
   /** @throws HcallError H_PARAMETER, H_RESCINDED, H_RESOURCE */
   serve(lpid: number, address: number, model: DeviceModel): Disposable {
+    this.#kernel.checkOpen();
     const { core, memory } = this.#kernel;
     const status = core.serveWindow(lpid, address, 1);
     this.#kernel.settle("mmio.serve", status, status < 0 ? `address ${address}` : "");
@@ -393,7 +394,7 @@ export class Mmio {
    * loop turns, or while it waits for another model. The service ends with the returned object, the thread or the
    * failure of the partition; after a restart it must be begun again. In a worker it keeps the thread alive.
    * @param address bytes, where the window that ResourceTable.assign() gave begins.
-   * @throws HcallError H_PARAMETER if no window of its own begins there; H_RESOURCE if it is served already; H_RESCINDED.
+   * @throws HcallError H_PARAMETER if no window of its own begins there; H_RESOURCE if it is served already; H_RESCINDED. LparError LPAR_CLOSED.
    */
   serve(address: number, model: DeviceModel): Disposable {
     return this.#kernel.devices.serve(this.#lpid, address, model);
