@@ -598,6 +598,7 @@ export const SCENARIOS: readonly Scenario[] = [
   {
     name: "device access / forced rescind of the window",
     rules: "KI2 G6 RS5",
+    isLong: true,
     mortal: [SERVER],
     recover,
     setUp: (machine) => {
