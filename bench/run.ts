@@ -6,6 +6,7 @@ import { accessScenarios } from "./access.js";
 import { contentionScenarios } from "./contention.js";
 import { deathScenarios } from "./death.js";
 import { grantScenarios } from "./grant.js";
+import { guestScenarios } from "./guest.js";
 import { handoffScenarios } from "./handoff.js";
 import { describeMachine, type Machine } from "./machine.js";
 import { mmioScenarios } from "./mmio.js";
@@ -88,6 +89,7 @@ const SCENARIOS: Readonly<Record<SuiteName, (quick: boolean) => readonly Scenari
   recovery: recoveryScenarios,
   access: accessScenarios,
   moves: movesScenarios,
+  guest: guestScenarios,
   contention: contentionScenarios,
   handoff: handoffScenarios,
   death: deathScenarios,

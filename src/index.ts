@@ -13,6 +13,23 @@ export {
   type GroupRights,
   type GroupUnit,
 } from "./group.js";
+export {
+  Guest,
+  type GuestNumber,
+  type GuestOptions,
+  openGuest,
+  type RunGuestOptions,
+  runGuest,
+} from "./guest.js";
+export {
+  bindMemory,
+  GUEST_ABI,
+  GUEST_CALL_BYTES,
+  type GuestFunction,
+  type GuestImports,
+  type ImportsOptions,
+} from "./guest-imports.js";
+export { compileGuest, type GuestLimits } from "./guest-module.js";
 export { type Cookie, Mapping, View } from "./mapping.js";
 export type { CrqEntry } from "./messages.js";
 export type { CompactionReport, MigrationReport } from "./migration.js";

@@ -89,7 +89,7 @@ function expectSound(report: Report): void {
   }
 }
 
-/** Suites with several baselines; the other ones, with the baselines that each row must have. */
+/** Suites with native baselines; the other ones, with the baselines that each row must have. */
 const ALONE = ["translate", "grant", "tree", "recovery", "access"] as const;
 const HANDOFF = ["ring", "spin", "transfer", "clone"];
 const THREADED = {
@@ -123,6 +123,11 @@ const THREADED = {
     "forced rescind, pages under views: 100": ["copy"],
     "compact 1 MiB": ["copy"],
   },
+  guest: Object.fromEntries(
+    ["read", "write"].flatMap((mode) =>
+      ["64 B", "4 KiB", "4 KiB, at odd places"].map((size) => [`${mode} ${size}`, ["copy", "wasm"]]),
+    ),
+  ),
   death: {
     "exit of a client with 10,000 grants": ["native", "map"],
     "exit of a server with 10,000 grants": ["native", "map"],
@@ -289,7 +294,7 @@ describe("lpar bench", () => {
     const wrong = [
       [
         ["nonsense"],
-        'there is no suite "nonsense"; the suites are translate, grant, tree, recovery, access, moves, contention, handoff, death, mmio',
+        'there is no suite "nonsense"; the suites are translate, grant, tree, recovery, access, moves, guest, contention, handoff, death, mmio',
       ],
       [["grant", "tres"], 'there is no suite "tres"'],
       [["--time", "0"], '--time takes a number from 1 to 60000, but got "0"'],

@@ -29,6 +29,7 @@ Suites:
   recovery    of a partition with many grants, from fail() until recovered()
   access      checked reads, writes and views
   moves       pages that move under live mappings: forced rescinds under views, compaction
+  guest       checked reads and writes that a Wasm guest makes
   contention  what locks, undo log and epochs cost; two workers against one; checked reads in a worker
   handoff     memory from worker to worker and back, by grants and a doorbell
   death       from a worker's exit until recovered; from a forced rescind until no other thread can read (p50, p99)
@@ -40,6 +41,7 @@ times. Baselines:
   typed       typed arrays in JavaScript
   map         a Map of objects
   copy        Uint8Array.set() without checks
+  wasm        memory.copy within one Wasm memory, without checks
   bare        the core without locks, undo log and epochs, compiled on the spot if assemblyscript is installed
   alone       one worker instead of two
   ring        a hand-written ring in a SharedArrayBuffer, asleep with Atomics while it is empty
