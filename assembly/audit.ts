@@ -57,6 +57,7 @@ import {
   HEADER_STRUCTURES_USED,
   HEADER_THREADS_USED,
   INHIBIT_REGRANT,
+  LOCK_SLOT_MASK,
   PAGE_BYTES,
   PARTITION_AUDIT,
   PARTITION_AUDIT_COPIES,
@@ -119,9 +120,11 @@ import {
   PROBLEM_STRUCTURE_STATE,
   PROBLEM_THREAD,
   PROBLEM_TREE_LINK,
+  PROBLEM_WINDOW,
   PROBLEMS_MAX,
   SPACE_COUNT,
   SPACE_MEMORY,
+  SPACE_MMIO,
   STRUCTURE_FREE,
   STRUCTURE_GRANTED,
   STRUCTURE_OWNED,
@@ -153,10 +156,12 @@ import {
   pinsOf,
   previousHeldOf,
   previousOf,
+  servantOf,
   sourcePageOf,
   spaceOf,
   stateOf,
   structureAt,
+  windowOf,
 } from "./control";
 import {
   clearMarks,
@@ -400,6 +405,23 @@ function pageIsReleased(structure: usize, page: u32): bool {
   return page - pageOf(structure) < cursorOf(structure) && !hasFlag(structure, FLAG_ROOT);
 }
 
+/** What serves a window was a thread of this table once; a grant in the tree names the window that it came from. */
+function auditWindow(slot: u32, structure: usize): void {
+  const state = stateOf(structure);
+  const special = state == STRUCTURE_OWNED ? servantOf(structure) : windowOf(structure);
+  if (state == STRUCTURE_OWNED) {
+    const server = special & LOCK_SLOT_MASK;
+    check(
+      special == 0 || (server != 0 && server <= header(HEADER_THREADS_USED)),
+      PROBLEM_WINDOW,
+      slot,
+      special,
+    );
+  } else if (state != STRUCTURE_RESCINDED) {
+    check(special == windowOf(structureAt(parentOf(structure))), PROBLEM_WINDOW, slot, special);
+  }
+}
+
 function auditStructures(): void {
   let used: u32 = 0;
   let retired: u32 = 0;
@@ -421,6 +443,7 @@ function auditStructures(): void {
       tally(partitionAt(holderOf(structure)) + SCRATCH_RESCINDED, 1);
       tally(endAt(endOf(structure)) + END_AUDIT_UNRETURNED, 1);
     } else if (state != STRUCTURE_OWNED) auditGrant(slot, structure);
+    if (spaceOf(structure) == SPACE_MMIO) auditWindow(slot, structure);
     if (takesAddresses(state)) auditEntries(slot, structure);
     const isBare = state == STRUCTURE_GRANTED || state == STRUCTURE_RESCINDED || state == STRUCTURE_RETURNING;
     check(!isBare || childOf(structure) == 0, PROBLEM_STRUCTURE_STATE, slot, state);

@@ -24,6 +24,7 @@ import {
 import { audit as auditLocked } from "./audit";
 import { copyMemory as copyMemoryLocked } from "./copy";
 import { decodeInteger } from "./decode";
+import { beginDevice as beginDeviceLocked, serveWindow as serveWindowLocked } from "./device";
 import { findFrames as findFramesLocked } from "./frame";
 import {
   acceptLogical as acceptLogicalLocked,
@@ -255,6 +256,16 @@ export function takeEvent(lpid: f64): i32 {
   const status = entry == H_SUCCESS ? leave(takeEventLocked(lpid)) : entry;
   if (status != H_NEED_ALL) return status;
   return acquireAll() ? leave(takeEventLocked(lpid)) : H_LONG_BUSY_10_MSEC;
+}
+
+export function serveWindow(lpid: f64, address: f64, serves: f64): i32 {
+  if (!acquireAll()) return H_LONG_BUSY_10_MSEC;
+  return leave(serveWindowLocked(lpid, address, serves));
+}
+
+export function beginDevice(lpid: f64, address: f64, size: f64, need: f64): i32 {
+  const entry = enter(lpid, 0);
+  return entry == H_SUCCESS ? leave(beginDeviceLocked(lpid, address, size, need)) : entry;
 }
 
 export function failPartition(lpid: f64, orderly: f64): i32 {

@@ -83,6 +83,7 @@ import {
   stateOf,
   structureAt,
   takeGrant,
+  windowOf,
 } from "./control";
 import { releaseCopies, splitPages } from "./cow";
 import { decodeInteger, decodeType, decodeUnits, encodeUnits, isPaged } from "./decode";
@@ -198,7 +199,7 @@ function grant(lpid: f64, flags: f64, hi: f64, lo: f64, length: f64, unit: f64, 
   }
 
   const structure = takeGrant(grantor, space, inhibits, lpidOf(grantee));
-  describeRange(structure, page, 0, count, liobn);
+  describeRange(structure, page, 0, count, space == SPACE_MMIO ? windowOf(source) : liobn);
   setEnd(structure, endSlotOf(end));
   if (isCopied) {
     setFlag(structure, FLAG_COPY_ON_WRITE);

@@ -23,7 +23,6 @@ import {
   LOG_BYTES,
   LOG_LINE_BYTES,
   LOG_WORD_BYTES,
-  THREAD_BYTES,
   THREAD_JOB,
   THREAD_JOB_COUNT,
   THREAD_JOB_LPID,
@@ -32,10 +31,11 @@ import {
   THREAD_JOB_SPACE,
   THREAD_LOG,
   THREAD_LOG_TOP,
+  THREAD_MAIL,
 } from "../src/layout";
 import { thread } from "./env";
 
-if (THREAD_LOG + LOG_BYTES != THREAD_BYTES) ERROR("the log fills the rest of a thread record");
+if (THREAD_LOG + LOG_BYTES > THREAD_MAIL) ERROR("the log ends before the mailboxes");
 if (LOG_LINE_BYTES < LINE_BYTES + 4 || LOG_LINE_BYTES % 8 != 0) ERROR("a record and its address fit a note");
 
 /** Byte offset of this thread's record. */

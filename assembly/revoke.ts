@@ -31,6 +31,7 @@ import {
   HEADER_REVOCATIONS,
   HEADER_STRUCTURES_USED,
   HEADER_TORN_DOWN,
+  SPACE_MMIO,
   STRUCTURE_OWNED,
   STRUCTURE_RESCINDED,
   STRUCTURE_RETURNING,
@@ -60,8 +61,10 @@ import {
   setFlag,
   setRemaining,
   slotOf,
+  spaceOf,
   stateOf,
   structureAt,
+  windowOf,
 } from "./control";
 import { releaseCopies } from "./cow";
 import { pushEvent } from "./event";
@@ -70,7 +73,7 @@ import { THREAD } from "./log";
 import { addHeader, header, NONE, setResult } from "./memory";
 import { MOVE_NONE, MOVE_STUCK, movePinned } from "./move";
 import { isRunning, partitionAt } from "./partition";
-import { nextEpoch, olderUse, threadAt, threadWord } from "./thread";
+import { nextEpoch, olderModel, olderUse, threadAt, threadWord } from "./thread";
 
 const MOVES_PER_SLICE: u32 = 4; // of 16 pages; a page costs its copy and a walk over the owner's tree
 
@@ -176,7 +179,10 @@ function markOn(root: usize, budget: i32): i32 {
 
 /** Whether every use that may have begun before the marking was complete is over (G6). */
 function isDrained(root: usize): bool {
-  const user = olderUse(cursorOf(root));
+  const epoch = cursorOf(root);
+  let user: u32 = NONE;
+  if (spaceOf(root) != SPACE_MMIO) user = olderUse(epoch);
+  else user = olderModel(epoch, windowOf(root));
   if (user != NONE) {
     store<u32>(THREAD, threadWord(threadAt(user), THREAD_LPID) + 1, THREAD_WAITS_FOR);
     return false;

@@ -10,6 +10,7 @@ import { grantScenarios } from "./grant.js";
 import { guestScenarios } from "./guest.js";
 import { handoffScenarios } from "./handoff.js";
 import { describeMachine, type Machine } from "./machine.js";
+import { mmioScenarios } from "./mmio.js";
 import { movesScenarios } from "./moves.js";
 import { Native } from "./native.js";
 import { recoveryScenarios } from "./recovery.js";
@@ -94,6 +95,7 @@ const SCENARIOS: Readonly<Record<SuiteName, (quick: boolean) => readonly Scenari
   contention: contentionScenarios,
   handoff: handoffScenarios,
   death: deathScenarios,
+  mmio: mmioScenarios,
 };
 
 function median(numbers: readonly number[]): number {

@@ -13,6 +13,7 @@ export const SUITE_NAMES = [
   "contention",
   "handoff",
   "death",
+  "mmio",
 ] as const;
 export type SuiteName = (typeof SUITE_NAMES)[number];
 

@@ -40,6 +40,7 @@ import {
   PROBLEM_STRUCTURE_STATE,
   PROBLEM_THREAD,
   PROBLEM_TREE_LINK,
+  PROBLEM_WINDOW,
   PROBLEMS_MAX,
 } from "./layout.js";
 import { RESOURCE_TYPES } from "./records.js";
@@ -109,6 +110,8 @@ const WORDING: Readonly<Record<number, (a: number, b: number) => string>> = {
   [PROBLEM_FREE_LIST]: (a) => `free list of structures: wrong at ${a}`,
   [PROBLEM_THREAD]: (a, b) =>
     `thread ${a}: the word at ${b} of its record says that a call was left half done`,
+  [PROBLEM_WINDOW]: (a, b) =>
+    `structure ${a}: ${b} is neither the window that it was granted from nor a thread`,
   [PROBLEM_EVENTS]: (a) => `partition ${a}: its event ring is overfull`,
 };
 

@@ -157,7 +157,7 @@ export const HEADER_TORN_DOWN = 248; // structures torn down by revocations so f
 
 // ---------------------------------------------------------------- thread record: who may change the table, and how far it is
 
-export const THREAD_BYTES = 4352;
+export const THREAD_BYTES = 4544;
 export const THREAD_NAME = 0; // what it writes into the lock, 0: the slot is free
 export const THREAD_GENERATION = 4; // survives the release of the slot
 export const THREAD_LPID = 8; // the partition that it is, 0: the owner
@@ -182,6 +182,31 @@ export const THREAD_LOCK_A = 160; // lpids whose locks it takes, holds or gives 
 export const THREAD_LOCK_B = 164;
 export const THREAD_POKE = 168; // counts how often others asked it to look whether it left the table locked
 export const THREAD_LOG = 256; // notes, each behind what it notes
+export const THREAD_MAIL = 4352; // MAILS requests to device models of other threads that it waits for
+export const THREAD_TAKEN = 4480; // a copy of the request that it last took from another thread's mailbox
+export const THREAD_BELL = 4512; // counts requests to its models and answers to its own requests, wraps
+export const THREAD_MODEL_EPOCH = 4516; // the epoch in which its running access to a device began, 0: none runs
+export const THREAD_MODEL_ROOT = 4520; // the window whose model it runs, MODEL_ANY; 0: none
+export const THREAD_DEVICE = 4524; // the window that its last beginDevice() found
+
+export const MODEL_ANY = 0x1000000; // more than one window, or none found yet; no structure has this number
+export const MAILS = 4; // so deep can device models that wait for each other be nested in one thread
+export const MAIL_BYTES = 32;
+export const MAIL_VALUE = 0; // to write, or as read; with the state one double word
+export const MAIL_STATE = 4; // | sequence 24 | status 6 | state 2 |
+export const MAIL_ADDRESS = 8; // f64
+export const MAIL_SERVER = 16; // name of the thread that is to answer; in a copy: slot * MAILS + index of the mailbox
+export const MAIL_LPID = 20; // whose access it is
+export const MAIL_WHAT = 24; // | need | size 8 |
+export const MAIL_NEED_SHIFT = 8;
+export const MAIL_IDLE = 0;
+export const MAIL_POSTED = 1;
+export const MAIL_TAKEN = 2;
+export const MAIL_ANSWERED = 3;
+export const MAIL_STATE_MASK = 3;
+export const MAIL_STATUS_SHIFT = 2;
+export const MAIL_STATUS_MASK = 63; // the status without its sign; all ones: H_LongBusyOrder10msec
+export const MAIL_SEQUENCE_SHIFT = 8;
 
 export const START_CREATED = 0x10000;
 export const LOG_BYTES = 4096;
@@ -279,6 +304,7 @@ export const STRUCTURE_CURSOR = 52; // where a revocation or a release stands
 export const STRUCTURE_REMAINING = 56; // bound of its remaining steps
 export const STRUCTURE_LIOBN = 60; // of a DMA window pane
 export const STRUCTURE_COPIES = 60; // of a copy-on-write grant: pages that are private
+export const STRUCTURE_WINDOW = 60; // of MMIO: name of the thread that serves an elemental window; of a grant, its window
 
 export const STRUCTURE_FREE = 0;
 export const STRUCTURE_OWNED = 1; // elemental resource
@@ -432,3 +458,4 @@ export const PROBLEM_LOST_FRAME = 28; // a: frame that nobody owns and that is n
 export const PROBLEM_THREAD = 29; // a: slot, b: byte offset of the word that should be 0
 export const PROBLEM_COPIES = 80; // a: structure, 0 for the header, b: private pages counted
 export const PROBLEM_SHARES = 81; // a: counted, b: header
+export const PROBLEM_WINDOW = 60; // a: structure of a window, b: the window or thread that it names

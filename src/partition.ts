@@ -47,6 +47,7 @@ import {
 import { type Cookie, Mapping, returnToEnd, View } from "./mapping.js";
 import { type CrqEntry, Messages, receiveEntry } from "./messages.js";
 import { gather, type MigrationReport } from "./migration.js";
+import { Mmio } from "./mmio.js";
 import { QuickUse } from "./quick.js";
 import {
   endWord,
@@ -116,6 +117,8 @@ export class Partition {
   readonly lpid: number;
   readonly name: string;
   readonly #kernel: Kernel;
+  /** Its device windows (KI2). */
+  readonly mmio: Mmio;
   readonly #events: Events;
   /** Indexes in the table's words, for single translations without a crossing. */
   readonly #stateIndex: number;
@@ -129,6 +132,7 @@ export class Partition {
     setKernel(this, kernel);
     this.lpid = lpid;
     this.name = name;
+    this.mmio = new Mmio(kernel, lpid);
     this.#events = new Events(kernel, lpid);
     this.#stateIndex = (partitionOffset(kernel.memory, lpid) + PARTITION_STATE) / 4;
     this.#entriesIndex = spaceWord(kernel.memory, lpid, SPACE_MEMORY, SPACE_ENTRIES) / 4;

@@ -8,6 +8,7 @@ import type { TableMemory } from "./binding.js";
 import { type Clock, nextTurn, systemClock } from "./clock.js";
 import { type DeduplicationReport, deduplicate } from "./deduplicate.js";
 import { checkBytes, checkInteger, HcallError, LparError } from "./errors.js";
+import { Group, type GroupOptions } from "./group.js";
 import { Kernel, setKernel } from "./kernel.js";
 import {
   END_PARTNER,
@@ -119,6 +120,7 @@ export class ResourceTable implements AsyncDisposable {
   readonly #kernel: Kernel;
   readonly #gracePeriodMs: number;
   readonly #descriptions: Map<number, Description> = new Map();
+  readonly #groups: Map<string, Group> = new Map();
   readonly #streams: Set<Stream<TableEvent>> = new Set();
   #backlog: TableEvent[] = [];
   #reconciler: Reconciler | undefined;
@@ -541,6 +543,30 @@ export class ResourceTable implements AsyncDisposable {
   compact(options: WaitOptions = {}): Promise<CompactionReport> {
     const lpids = [...this.partitions].filter(({ state }) => state === "running").map(({ lpid }) => lpid);
     return compact(this.#kernel, lpids, options);
+  }
+
+  /**
+   * The group with this name; a new one without members and resources if there is none.
+   * @param options of a new one.
+   * @throws RangeError for a name or a quota that is none.
+   */
+  group(name: string, options: GroupOptions = {}): Group {
+    this.#kernel.checkOpen();
+    const found = this.#groups.get(name);
+    if (found !== undefined) return found;
+    if (typeof name !== "string" || name === "")
+      throw new RangeError(`name is ${JSON.stringify(name)}; it must be a string that is not empty`);
+    const host = {
+      check: (partition: Partition) => void this.#describe(partition),
+      connect: (a: Partition, b: Partition, grants: number) => void this.connect(a, b, { grants }),
+      recovered: async (partition: Partition) => {
+        if (this.partition(partition.lpid) === partition) await this.recovered(partition);
+      },
+      closed: () => this.#groups.delete(name),
+    };
+    const group = new Group(this.#kernel, host, name, options);
+    this.#groups.set(name, group);
+    return group;
   }
 
   /** Walks every table; an empty list of problems means that every invariant holds. */

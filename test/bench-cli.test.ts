@@ -145,6 +145,11 @@ const THREADED = {
       ),
     ),
   },
+  mmio: {
+    "load32, model in the same thread": ["typed"],
+    "load32, from a worker to the owner and back": ["ring", "spin"],
+    "load32, from a worker to a worker and back": ["ring", "spin"],
+  },
 } as const;
 
 /** Node options with which assemblyscript is as if it were not installed, in worker threads, too. */
@@ -294,7 +299,7 @@ describe("lpar bench", () => {
     const wrong = [
       [
         ["nonsense"],
-        'there is no suite "nonsense"; the suites are translate, grant, tree, recovery, access, moves, guest, copies, contention, handoff, death',
+        'there is no suite "nonsense"; the suites are translate, grant, tree, recovery, access, moves, guest, copies, contention, handoff, death, mmio',
       ],
       [["grant", "tres"], 'there is no suite "tres"'],
       [["--time", "0"], '--time takes a number from 1 to 60000, but got "0"'],

@@ -34,20 +34,26 @@ const PAIRS = 400;
 const NOT_CHANGING: Readonly<Record<string, string>> = {
   addWord: "a use",
   adapterPeer: "reads",
+  answerRequest: "one exchange in a mailbox",
   audit: "reads, and writes its own scratch",
+  beginDevice: "a use",
   beginUse: "a use",
   checkAccess: "a use",
   digestPages: "reads",
+  collectRequest: "one exchange in a mailbox",
   compareExchangeWord: "a use",
+  endDevice: "a use",
   endUse: "a use",
   fillMemory: "a use",
   findFrames: "reads",
   loadMemory: "a use",
   loadWord: "a use",
   openTable: "nobody knows the table before it answers",
+  postRequest: "a mailbox of the caller, which ends with it",
   readStaged: "a use",
   storeMemory: "a use",
   storeWord: "a use",
+  takeRequest: "one exchange in a mailbox",
   translate: "reads",
   translateBatch: "reads",
   writeStaged: "a use",
@@ -94,6 +100,7 @@ const SHORT: readonly string[] = [
   "merge two pages",
   "copy in pieces that overlap, through staging",
   "send",
+  "serve a window in the middle of an access, asking and asked",
 ];
 
 const BUGS: readonly Mutation[] = [
@@ -233,6 +240,24 @@ const BUGS: readonly Mutation[] = [
     from: "copyOut(source, from, length, runAt(run), false);",
     to: "settle(); copyOut(source, from, length, runAt(run), false);",
     needs: 'import { settle } from "./job";',
+  },
+  {
+    bug: "the reaper forgets the device access of the dead",
+    file: "assembly/thread.ts",
+    from: "atomic.store<u32>(thread, 0, THREAD_MODEL_EPOCH);",
+    to: "",
+  },
+  {
+    bug: "the reaper leaves the requests of the dead to be served",
+    file: "assembly/lock.ts",
+    from: "endRequestsOf(dead);",
+    to: "",
+  },
+  {
+    bug: "the reaper does not tell who asked the dead",
+    file: "assembly/lock.ts",
+    from: "ringCallersOf(dead);",
+    to: "",
   },
 ];
 

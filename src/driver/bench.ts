@@ -34,6 +34,7 @@ Suites:
   contention  what locks, undo log and epochs cost; two workers against one; checked reads in a worker
   handoff     memory from worker to worker and back, by grants and a doorbell
   death       from a worker's exit until recovered; from a forced rescind until no other thread can read (p50, p99)
+  mmio        a load from a device model in the same thread and in another one; ring, spin: a bare question and answer
 
 All contenders must compute the same: the command fails (exit code 1) when results differ, never because of
 times. Baselines:

@@ -10,6 +10,7 @@ import {
   H_CLOSED,
   H_DROPPED,
   H_FUNCTION,
+  H_HARDWARE,
   H_LONG_BUSY_10_MSEC,
   H_NO_MEM,
   H_NOT_FOUND,
@@ -25,11 +26,13 @@ import {
   HEADER_MERGES,
   HEADER_STAGING_AT,
   HEADER_STAGING_PAGES,
+  HEADER_THREADS_AT,
   PAGE_BYTES,
   REQUEST_ARGUMENTS,
   REQUEST_BYTES,
   REQUEST_LPID,
   THREAD_BYTES,
+  THREAD_NAME,
   TOKEN_ACCEPT,
   TOKEN_GRANT,
   TOKEN_RESCIND,
@@ -51,6 +54,8 @@ type Kind =
   | "need"
   | "bit"
   | "byte"
+  | "bytes"
+  | "name"
   | "word"
   | "pin"
   | "budget"
@@ -66,9 +71,12 @@ const ARGUMENTS: Readonly<Record<string, readonly Kind[]>> = {
   addWord: ["lpid", "address", "word"],
   allocate: ["lpid", "length"],
   assignResource: ["lpid", "type", "address", "length", "address", "hi"],
+  answerRequest: ["count", "word", "bit", "word"],
   audit: [],
+  beginDevice: ["lpid", "address", "bytes", "need"],
   beginUse: ["lpid", "address", "length", "need"],
   checkAccess: ["lpid", "address", "length", "need"],
+  collectRequest: ["bit", "bit"],
   compactMemory: ["lpid", "pages", "budget"],
   compareExchangeWord: ["lpid", "address", "word", "word"],
   connectPartitions: ["lpid", "lpid", "quota"],
@@ -76,6 +84,7 @@ const ARGUMENTS: Readonly<Record<string, readonly Kind[]>> = {
   createPartition: ["pages", "pages"],
   deallocate: ["lpid", "address"],
   digestPages: ["lpid", "pages", "count", "staging"],
+  endDevice: ["count"],
   endUse: [],
   endViews: ["lpid", "budget"],
   failPartition: ["lpid", "bit"],
@@ -93,6 +102,7 @@ const ARGUMENTS: Readonly<Record<string, readonly Kind[]>> = {
   mergePages: ["lpid", "address", "lpid", "address"],
   openTable: [],
   openThread: ["lpid"],
+  postRequest: ["bit", "name", "lpid", "address", "word", "word"],
   pinMemory: ["lpid", "address", "length"],
   reapThread: ["count"],
   receiveEntry: ["lpid", "unit"],
@@ -106,9 +116,11 @@ const ARGUMENTS: Readonly<Record<string, readonly Kind[]>> = {
   restartPartition: ["lpid"],
   returnLogical: ["lpid", "cookie"],
   sendEntry: ["lpid", "unit", "word", "word", "word", "word"],
+  serveWindow: ["lpid", "address", "bit"],
   storeMemory: ["lpid", "address", "length", "staging"],
   storeWord: ["lpid", "address", "word"],
   takeEvent: ["lpid"],
+  takeRequest: [],
   takeStaging: ["pages"],
   translate: ["lpid", "type", "address", "length", "need"],
   translateBatch: ["lpid", "type", "need", "staging", "staging", "staging", "count", "bit"],
@@ -125,7 +137,7 @@ const OFTEN: readonly string[] = [
 ];
 
 const ANSWERS: ReadonlySet<number> = new Set([
-  ...[H_SUCCESS, H_BUSY, H_CLOSED, H_PARTIAL, H_FUNCTION, H_PARAMETER, H_NOT_FOUND, H_NO_MEM],
+  ...[H_SUCCESS, H_BUSY, H_CLOSED, H_PARTIAL, H_FUNCTION, H_HARDWARE, H_PARAMETER, H_NOT_FOUND, H_NO_MEM],
   ...[H_PERMISSION, H_DROPPED, H_RESOURCE, H_RESCINDED],
 ]);
 
@@ -321,6 +333,12 @@ export class Fuzz {
         return draw.below(2);
       case "byte":
         return draw.below(256);
+      case "bytes":
+        return 1 << draw.below(3);
+      case "name":
+        return this.#kernel.memory.header(
+          this.#kernel.memory.header(HEADER_THREADS_AT) + draw.below(3) * THREAD_BYTES + THREAD_NAME,
+        );
       case "word":
         return draw.once(2) ? draw.word() : (draw.word() & 0xffffff00) | 0x80 | 0;
       case "pin":
