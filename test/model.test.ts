@@ -9,7 +9,8 @@ import fc from "fast-check";
 import { expect, test } from "vitest";
 import type { TableOptions } from "../src/index.js";
 import { PAGE_BYTES } from "../src/layout.js";
-import { type Command, type Coverage, Twins } from "./support/compare.js";
+import { type Coverage, Twins } from "./support/compare.js";
+import { type Command, Walk } from "./support/compare-walk.js";
 
 const CALLS = Number(process.env.LPAR_MODEL_CALLS ?? 200_000);
 const SEED = Number(process.env.LPAR_MODEL_SEED ?? Date.now() % 2 ** 31);
@@ -84,10 +85,7 @@ const SMALL: TableOptions = {
 /** Answers that a call can give, but so rarely that a run may do without. */
 const RARE: readonly string[] = ["batch rescind-forced 5"];
 
-const command: fc.Arbitrary<Command> = fc.tuple(
-  fc.nat({ max: Twins.weights - 1 }),
-  fc.noShrink(fc.integer()),
-);
+const command: fc.Arbitrary<Command> = fc.tuple(fc.nat({ max: Walk.weights - 1 }), fc.noShrink(fc.integer()));
 
 const sequence = fc.tuple(
   fc.nat({ max: 1000 }),
@@ -96,7 +94,7 @@ const sequence = fc.tuple(
 
 /** One sequence on a fresh table; how many hypercalls were compared. */
 function compare(coverage: Coverage, setUp: number, commands: readonly Command[]): number {
-  const twins = new Twins(coverage, DEV);
+  const twins = new Walk(coverage, DEV);
   twins.setUp(setUp);
   for (const [index, each] of commands.entries()) {
     twins.run(each);

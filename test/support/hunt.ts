@@ -2,7 +2,8 @@
  * A short hunt with both nets, for a core that may be broken: fixed seeds, no shrinking. Runs in a worker thread, since a
  * broken core may never come back.
  */
-import { type Command, type Coverage, Twins } from "./compare.js";
+import type { Coverage } from "./compare.js";
+import { type Command, Walk } from "./compare-walk.js";
 import { Draw } from "./draw.js";
 import { Fuzz } from "./fuzz.js";
 
@@ -36,15 +37,15 @@ export function hunt(module: WebAssembly.Module, options: HuntOptions): string |
 function compareOnce(module: WebAssembly.Module, seed: number, commands: number): void {
   const coverage: Coverage = new Map();
   const draw = new Draw(seed * 7919);
-  const twins = new Twins(coverage, module);
-  twins.setUp(draw.word());
+  const walk = new Walk(coverage, module);
+  walk.setUp(draw.word());
   for (let index = 1; index <= commands; index++) {
-    const command: Command = [draw.below(Twins.weights), draw.word()];
-    twins.run(command);
-    if (index % 40 === 0) twins.check();
+    const command: Command = [draw.below(Walk.weights), draw.word()];
+    walk.run(command);
+    if (index % 40 === 0) walk.check();
   }
-  twins.check();
-  twins.tearDown();
+  walk.check();
+  walk.tearDown();
 }
 
 function fuzzOnce(module: WebAssembly.Module, seed: number, calls: number): void {
