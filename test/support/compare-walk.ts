@@ -4,9 +4,19 @@
  */
 import type { RequestBatch } from "../../src/hcall.js";
 import { HcallError, Partition, type TableOptions, type TranslationBatch } from "../../src/index.js";
-import { H_SUCCESS, HEADER_FRAMES_AT, NEED_READ, NEED_WRITE, PAGE_BYTES } from "../../src/layout.js";
-import { type Coverage, Twins } from "./compare.js";
+import {
+  H_BUSY,
+  H_PARTIAL,
+  H_SUCCESS,
+  HEADER_FRAMES_AT,
+  NEED_READ,
+  NEED_WRITE,
+  PAGE_BYTES,
+} from "../../src/layout.js";
+import { type Coverage, TABLE, Twins } from "./compare.js";
 import { BUDGETS, Choices, HOSTILE } from "./compare-choices.js";
+import { drawMove } from "./compare-moves.js";
+import { SealTwins } from "./compare-seal.js";
 import { Draw } from "./draw.js";
 import {
   accessWord,
@@ -44,6 +54,10 @@ export class Walk extends Twins {
   /** Byte offset of staging through which ranges are moved, and its size. */
   readonly #staged: number;
   readonly #choose: Choices;
+  readonly #seals: SealTwins;
+  /** Failed partitions whose policy is to wait for their borrowers (FA7), and those of them that do nothing else any more. */
+  readonly #deferring = new Set<number>();
+  readonly #waiting = new Set<number>();
 
   constructor(coverage: Coverage, module?: WebAssembly.Module, options?: TableOptions) {
     super(coverage, module, options);
@@ -52,6 +66,7 @@ export class Walk extends Twins {
     ensure(status === H_SUCCESS, () => `takeStaging() answered ${status}`);
     this.#staged = this.kernel.memory.result;
     this.#choose = new Choices(this.model, this.dead);
+    this.#seals = new SealTwins(this);
   }
 
   /** The kinds of commands, and how often each is drawn. */
@@ -82,6 +97,9 @@ export class Walk extends Twins {
     [2, (walk, draw) => walk.#arena(draw)],
     [1, (walk, draw) => walk.#adapter(draw)],
     [6, (walk, draw) => walk.#batch(draw)],
+    [6, (walk, draw) => drawMove(walk, walk.#choose, draw)],
+    [2, (walk, draw) => walk.#requestReturn(draw)],
+    [3, (walk, draw) => walk.#seals.draw(walk.#choose, draw)],
   ];
 
   /** How many numbers stand for operations. */
@@ -95,6 +113,14 @@ export class Walk extends Twins {
       run(this, new Draw(seed));
       return;
     }
+  }
+
+  /** A table for a sequence, with partitions in it. Some tables leave little to quarantine. */
+  static begin(coverage: Coverage, module: WebAssembly.Module | undefined, seed: number): Walk {
+    const frames = new Draw(~seed).pick([40, 40, 40, 40, 3, 2, 1, 0]) ?? 40;
+    const walk = new Walk(coverage, module, { ...TABLE, quarantine: frames * PAGE_BYTES });
+    walk.setUp(seed);
+    return walk;
   }
 
   /** A few joined partitions with resources of every kind. */
@@ -125,6 +151,15 @@ export class Walk extends Twins {
   }
 
   #return(draw: Draw): void {
+    // What a failed partition waits for comes back, sooner or later.
+    const owed = [...this.model.grants.values()].filter(
+      ({ grantor, state }) => grantor.deferred && state === "shared",
+    );
+    if (owed.length > 0 && draw.once(3)) {
+      const grant = draw.pick(owed);
+      this.return(this.#choose.lpid(draw, grant?.holder.lpid), this.#choose.cookie(draw, grant));
+      return;
+    }
     const grant = draw.once(2)
       ? this.#choose.grantIn(draw, "rescinded")
       : this.#choose.grantIn(draw, "shared", "granted");
@@ -170,6 +205,12 @@ export class Walk extends Twins {
     this.rescind(grant.grantor.lpid, 1, grant.cookie);
     this.h.budget = 1 + draw.below(4);
     this.rescind(grant.source.grantor.lpid, 1, grant.source.cookie);
+  }
+
+  #requestReturn(draw: Draw): void {
+    const grant = this.#choose.grantIn(draw, draw.once(4) ? "granted" : "shared");
+    const ms = draw.once(12) ? (draw.pick([2 ** 24, ...HOSTILE]) ?? -1) : draw.below(2 ** 24);
+    this.requestReturn(this.#choose.lpid(draw, grant?.grantor.lpid), this.#choose.cookie(draw, grant), ms);
   }
 
   #translate(draw: Draw): void {
@@ -498,19 +539,47 @@ export class Walk extends Twins {
     const failing = [...this.model.partitions.values()].filter(
       ({ state }) => state === "failed" || state === "recovering",
     );
-    if (failing.length === 0 ? draw.once(4) : draw.once(40)) {
-      this.fail(this.#choose.lpid(draw), draw.once(20) ? (draw.pick([2, ...HOSTILE]) ?? 2) : draw.below(2));
+    // Who waits for borrowers has time.
+    const busy = failing.filter(({ lpid, state }) => state === "recovering" || !this.#waiting.has(lpid));
+    if (busy.length === 0 ? draw.once(4) : draw.once(40)) {
+      this.#failOne(draw);
       return;
     }
-    const lpid = this.#choose.lpid(draw, draw.pick(failing)?.lpid);
+    const one = draw.pick(busy.length === 0 || draw.once(4) ? failing : busy);
+    const lpid = this.#choose.lpid(draw, one?.lpid);
     const views = [...this.model.pins.values()].filter(({ holder }) => holder?.lpid === lpid).length;
     if (views > 0 ? draw.once(2) : draw.once(40)) {
       this.endViews(lpid, draw.once(20) ? (draw.pick(HOSTILE) ?? 0) : 1 + draw.below(4));
       return;
     }
     const budget = draw.once(40) ? (draw.pick([0, ...HOSTILE]) ?? 0) : (draw.pick(BUDGETS) ?? 1);
-    if (draw.once(2)) this.recoverClient(lpid, budget);
+    const isDeferring = one?.state === "failed" && this.#deferring.has(one.lpid);
+    if (isDeferring ? !draw.once(20) : draw.once(40)) this.#recoverDeferred(draw, lpid, budget);
+    else if (draw.once(2)) this.recoverClient(lpid, budget);
     else this.recoverServer(lpid, budget);
+  }
+
+  #failOne(draw: Draw): void {
+    const lpid = this.#choose.lpid(draw);
+    const status = this.fail(lpid, draw.once(20) ? (draw.pick([2, ...HOSTILE]) ?? 2) : draw.below(2));
+    if (status !== H_SUCCESS) return;
+    this.#waiting.delete(lpid);
+    this.#deferring.delete(lpid);
+    if (draw.once(2)) this.#deferring.add(lpid);
+  }
+
+  /** FA7: in slices, as the object API drives it; once all is back the server's part follows. */
+  #recoverDeferred(draw: Draw, lpid: number, budget: number): void {
+    const isDriven = draw.once(2);
+    // A revocation that waits for a view is nobody's to end here.
+    const hasViews = this.model.pins.size > 0;
+    let status = this.recoverDeferred(lpid, budget);
+    for (let left = 1000; status === H_PARTIAL && isDriven && !(hasViews && left < 900); left--) {
+      ensure(left > 0, () => `partition ${lpid} does not come to wait for its borrowers`);
+      status = this.recoverDeferred(lpid, budget);
+    }
+    if (status === H_BUSY) this.#waiting.add(lpid);
+    if (status === H_SUCCESS) this.recoverServer(lpid, budget);
   }
 
   #start(draw: Draw): void {

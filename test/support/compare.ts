@@ -7,6 +7,7 @@ import { ResourceTable, type TableOptions } from "../../src/index.js";
 import type { Kernel } from "../../src/kernel.js";
 import { kernelOf } from "../../src/kernel.js";
 import {
+  H_SUCCESS,
   HEADER_EVENTS_MAX,
   HEADER_FRAMES_AT,
   PAGE_BYTES,
@@ -14,15 +15,25 @@ import {
   PARTITION_EVENT_RING,
   PARTITION_EVENT_TAIL,
   PARTITION_EVENTS_LOST,
+  PARTITION_SIGNAL,
   PROBLEMS_MAX,
+  THREAD_STUCK_ON,
 } from "../../src/layout.js";
 import { partitionWord } from "../../src/records.js";
 import { ManualClock } from "./clock.js";
 import { type GrantRequest, Model } from "./model.js";
 import { pin, unpin } from "./model-access.js";
+import { learnRecoverDeferred, lentBy } from "./model-defer.js";
 import { learnEndViews, learnRecoverClient, learnRecoverServer, learnRescind } from "./model-learn.js";
 import { registerQueue } from "./model-queue.js";
-import { type Answer, ensure, type Grant, type ModelEvent } from "./model-records.js";
+import {
+  type Answer,
+  ensure,
+  type Grant,
+  type ModelEvent,
+  type ModelPartition,
+  RESOURCE_TYPES,
+} from "./model-records.js";
 import { differenceOf, snapshotModel } from "./model-snapshot.js";
 import { Observer } from "./observe.js";
 
@@ -30,7 +41,7 @@ import { Observer } from "./observe.js";
 export type Coverage = Map<string, number>;
 
 /** Small, so that every limit is met often. */
-const TABLE: TableOptions = {
+export const TABLE: TableOptions = {
   memory: 40 * PAGE_BYTES,
   partitions: 6,
   grants: 44,
@@ -41,6 +52,8 @@ const TABLE: TableOptions = {
   staging: 16 * PAGE_BYTES, // a batch per partition, the requests, a range, and room for a copy
 };
 
+const ZEROS = new Uint8Array(PAGE_BYTES);
+
 export class Twins {
   readonly table: ResourceTable;
   readonly model: Model;
@@ -50,6 +63,8 @@ export class Twins {
   readonly h: Hcalls;
   /** Cookies of grants that have ended, the last few. */
   readonly dead: number[] = [];
+  /** What failed partitions had granted, and their signal counts, after the last call (FA7). */
+  readonly #waiting = new Map<ModelPartition, { readonly out: number; readonly signals: number }>();
   /** The bound that each revocation answered last (RS5). */
   readonly #bounds = new Map<number, number>();
 
@@ -68,6 +83,7 @@ export class Twins {
         partitions: options.partitions ?? 0,
         ends: counters.adapterEnds ?? 0,
         views: options.views ?? 0,
+        quarantine: (options.quarantine ?? options.memory) / PAGE_BYTES,
         eventsMax: this.kernel.memory.header(HEADER_EVENTS_MAX),
         spaces: {
           memory: (options.logicalSpace ?? 0) / PAGE_BYTES,
@@ -94,6 +110,12 @@ export class Twins {
     }
     this.settleEvents(text);
     return real;
+  }
+
+  /** Something happened that must happen often enough for the comparison to mean anything. */
+  saw(what: string): void {
+    const key = `saw: ${what}`;
+    this.coverage.set(key, (this.coverage.get(key) ?? 0) + 1);
   }
 
   // -------------------------------------------------------------- events
@@ -125,6 +147,28 @@ export class Twins {
       ensure(lost === partition.eventsLost, () => `${call()}: partition ${lpid} counts ${lost} lost events`);
     }
     model.told.clear();
+    this.#settleSignals(call);
+  }
+
+  /** FA7: when nobody has anything of a failed partition any more, whoever waits for that is woken. */
+  #settleSignals(call: () => string): void {
+    for (const partition of this.model.partitions.values()) {
+      if (!partition.deferred) {
+        this.#waiting.delete(partition);
+        continue;
+      }
+      const signals = partitionWord(this.kernel.memory, partition.lpid, PARTITION_SIGNAL);
+      const out = lentBy(this.model, partition).length;
+      const before = this.#waiting.get(partition);
+      if (before !== undefined && before.out > 0 && out === 0) {
+        ensure(
+          signals !== before.signals,
+          () => `${call()}: nobody heard that ${partition.lpid} has all back`,
+        );
+        this.saw("the last grant of a failed partition ends");
+      }
+      this.#waiting.set(partition, { out, signals });
+    }
   }
 
   #eventAt(at: number): ModelEvent {
@@ -152,11 +196,35 @@ export class Twins {
       const isSame = Buffer.compare(memory.bytes.subarray(at, at + PAGE_BYTES), bytes) === 0;
       ensure(isSame, () => `frame ${physical} has another content than in the model`);
     }
+    for (const physical of this.model.freeFrames()) {
+      const at = memory.header(HEADER_FRAMES_AT) + physical * PAGE_BYTES;
+      const isZero = Buffer.compare(memory.bytes.subarray(at, at + PAGE_BYTES), ZEROS) === 0;
+      ensure(isZero, () => `frame ${physical} is free and not zero (TR5)`);
+    }
+    this.#checkPlaces();
+  }
+
+  /** Every mapping leads to the frame to which it must, and nothing else leads anywhere. */
+  #checkPlaces(): void {
+    for (const { lpid, spaces } of this.model.partitions.values()) {
+      for (const type of RESOURCE_TYPES) {
+        for (const [page, { state, frame }] of spaces[type].entries) {
+          const physical = this.model.observed.physical(lpid, type, page);
+          const expected = state === "mapped" ? frame.physical : undefined;
+          ensure(
+            physical === expected,
+            () => `${type} page ${page} of ${lpid}: ${physical}, not ${expected}`,
+          );
+        }
+      }
+    }
   }
 
   /** Recovers and returns everything, so that the table must be as empty as it was (section 12). */
   tearDown(): void {
     for (const lpid of [...this.model.partitions.keys()]) this.fail(lpid, 0);
+    // Whoever waits for borrowers (FA7) would let them wait for a frame, or for the end of a view.
+    for (const lpid of [...this.model.partitions.keys()]) this.recoverServer(lpid, 1);
     for (const partition of [...this.model.partitions.values()]) {
       for (let slices = 0; partition.state !== "stopped"; slices++) {
         ensure(slices < 10_000, () => `the recovery of partition ${partition.lpid} does not end`);
@@ -200,7 +268,10 @@ export class Twins {
 
   return(lpid: number, cookie: number): number {
     const status = this.h.returnLogical(lpid, cookie);
+    const grantor = this.model.grants.get(cookie)?.grantor;
     const model = this.model.return(lpid, cookie);
+    if (grantor?.deferred === true && status === H_SUCCESS)
+      this.saw("a failed partition gets something back");
     this.#bury(cookie);
     return this.same("return", [lpid, cookie], status, model);
   }
@@ -208,7 +279,10 @@ export class Twins {
   rescind(lpid: number, flags: number, cookie: number): number {
     const bounded = this.#outermost(cookie);
     const status = this.h.rescindLogical(lpid, flags, cookie);
+    const { moves } = this.model;
+    const stuckOn = this.kernel.memory.header(this.kernel.memory.thread + THREAD_STUCK_ON);
     const model = this.learnRescind(lpid, flags, cookie);
+    if (flags === 1 && status >= 0) this.#checkStuck(status, stuckOn, this.model.moves > moves);
     this.#checkBound(status, cookie, bounded, this.h.r4);
     this.#bury(cookie);
     return this.same(flags === 1 ? "rescind-forced" : "rescind", [lpid, flags, cookie], status, model);
@@ -217,6 +291,32 @@ export class Twins {
   learnRescind(lpid: number, flags: number, cookie: number): Answer {
     const model = this.model.rescind(lpid, flags, cookie);
     return "kind" in model ? learnRescind(this.model, model as Grant) : model;
+  }
+
+  /** Whether no page can move away from under a view. */
+  #isStuck(): boolean {
+    const { model } = this;
+    return model.framesFree() === 0 || model.quarantine.size >= model.options.quarantine;
+  }
+
+  /**
+   * RS6: a forced rescind stops at a page that cannot move, says whose view holds it up, and stops for nothing else than
+   * that and the end of its slice.
+   */
+  #checkStuck(status: number, stuckOn: number, hasMoved: boolean): void {
+    const { model } = this;
+    if (stuckOn === 0) {
+      const isSlice = status === H_SUCCESS || this.h.budget < 4096 || hasMoved;
+      ensure(isSlice, () => "a forced rescind stopped, and nothing held it up");
+      return;
+    }
+    // One that is complete may have worked on for an outer one, which is held up (RS7).
+    ensure(this.#isStuck(), () => `a forced rescind was held up by ${stuckOn - 1}`);
+    const guilty = [...model.grants.values()].find(
+      ({ holder, pins, marked }) => holder.lpid === stuckOn - 1 && pins > 0 && marked,
+    );
+    ensure(guilty !== undefined, () => `${stuckOn - 1} has no view that could hold a rescind up`);
+    this.saw(model.framesFree() === 0 ? "no frame is free for a forced rescind" : "the quarantine is full");
   }
 
   /** The cookie of the outermost revocation over a grant. */
@@ -237,7 +337,7 @@ export class Twins {
     const outer = this.#outermost(cookie);
     if (outer <= 0) return;
     const last = outer === before ? this.#bounds.get(outer) : undefined;
-    const isWaiting = this.model.pins.size > 0 && this.model.framesFree() === 0;
+    const isWaiting = this.model.pins.size > 0 && this.#isStuck();
     ensure(
       bound > 0 && (last === undefined || bound < last || (isWaiting && bound === last)),
       () => `the bound of ${cookie} went from ${last} to ${bound}`,
@@ -260,6 +360,24 @@ export class Twins {
     const status = this.kernel.core.recoverServer(lpid, budget);
     const model = learnRecoverServer(this.model, lpid, budget, status);
     return this.same("recover-server", [lpid, budget], status, model);
+  }
+
+  /** In the place of recoverClient() where the policy is to wait for the borrowers (FA7). */
+  recoverDeferred(lpid: number, budget: number): number {
+    const status = this.kernel.core.recoverDeferred(lpid, budget);
+    const model = learnRecoverDeferred(this.model, lpid, budget, status);
+    return this.same("recover-deferred", [lpid, budget], status, model);
+  }
+
+  /** What rescindForced() asks of the client first, if it has a deadline. */
+  requestReturn(lpid: number, cookie: number, ms: number): number {
+    const status = this.kernel.core.requestReturn(lpid, cookie, ms);
+    return this.same(
+      "request-return",
+      [lpid, cookie, ms],
+      status,
+      this.model.requestReturn(lpid, cookie, ms),
+    );
   }
 
   recoverClient(lpid: number, budget: number): void {

@@ -37,8 +37,7 @@ export function hunt(module: WebAssembly.Module, options: HuntOptions): string |
 function compareOnce(module: WebAssembly.Module, seed: number, commands: number): void {
   const coverage: Coverage = new Map();
   const draw = new Draw(seed * 7919);
-  const walk = new Walk(coverage, module);
-  walk.setUp(draw.word());
+  const walk = Walk.begin(coverage, module, draw.word());
   for (let index = 1; index <= commands; index++) {
     const command: Command = [draw.below(Walk.weights), draw.word()];
     walk.run(command);
