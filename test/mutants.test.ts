@@ -195,6 +195,84 @@ const MUTATIONS: readonly (Mutation & { readonly bug: string })[] = [
     from: "(entry0 & entry1 & entry2 & entry3 & mask) != mask",
     to: "(entry0 & entry1 & entry2 & mask) != mask",
   },
+  {
+    bug: "a page that moves on request leaves those behind to whom it was granted on",
+    file: "assembly/move.ts",
+    from: "const child = covers ? childOf(structure) : 0;",
+    to: "const child: u32 = 0;",
+  },
+  {
+    bug: "a page that moves loses its last words",
+    file: "assembly/move.ts",
+    from: "frameAt(entryOf(space, page) & ENTRY_FRAME), PAGE_BYTES);",
+    to: "frameAt(entryOf(space, page) & ENTRY_FRAME), PAGE_BYTES - 64);",
+  },
+  {
+    bug: "what a page leaves behind when it moves on request is not zeroed (TR5)",
+    file: "assembly/frame.ts",
+    from: "memory.fill(frameAt(first), 0, <usize>count * PAGE_BYTES);",
+    to: "",
+  },
+  {
+    bug: "a page under a view moves on request",
+    file: "assembly/migrate.ts",
+    from: "while (count < run && framePins(first + count) == 0) count++;",
+    to: "while (count < run) count++;",
+  },
+  {
+    bug: "compaction moves pages up",
+    file: "assembly/migrate.ts",
+    from: "return lowest < frame ? lowest : NONE;",
+    to: "return lowest;",
+  },
+  {
+    bug: "a forced rescind fills the quarantine past its quota",
+    file: "assembly/move.ts",
+    from: "run = min(min(run, MOVE_PAGES), quarantineLeft());",
+    to: "run = min(run, MOVE_PAGES);",
+  },
+  {
+    bug: "a forced rescind that is held up names the owner, not who has the view",
+    file: "assembly/move.ts",
+    from: "store<u32>(THREAD, holderOf(structure) + 1, THREAD_STUCK_ON);",
+    to: "store<u32>(THREAD, holderOf(root) + 1, THREAD_STUCK_ON);",
+  },
+  {
+    bug: "while its owner waits for borrowers, a page stays under the view of one that fails (FA7)",
+    file: "assembly/move.ts",
+    from: "if (!isRunning(owner) && !isDeferred(owner)) return MOVE_NONE;",
+    to: "if (!isRunning(owner)) return MOVE_NONE;",
+  },
+  {
+    bug: "a failed server that waits for its borrowers lets others accept (FA7)",
+    file: "assembly/hcall-logical.ts",
+    from: "if (!isRunning(grantor)) return H_RESCINDED; // AC5",
+    to: "if (!isRunning(grantor) && !isDeferred(grantor)) return H_RESCINDED;",
+  },
+  {
+    bug: "what is returned to a failed server can be accepted again (FA7)",
+    file: "assembly/hcall-logical.ts",
+    from: "if (isLast) becomeUnknown(structure);",
+    to: "if (isLast && !isDeferred(grantor)) becomeUnknown(structure);",
+  },
+  {
+    bug: "nobody hears of the last return to a failed server (FA7)",
+    file: "assembly/account.ts",
+    from: "if (isDeferred(grantor) && partitionWord(grantor, PARTITION_GRANTS_OUT) == 0) signal(grantor);",
+    to: "",
+  },
+  {
+    bug: "a failed server that waits for its borrowers takes what they have (FA7)",
+    file: "assembly/recover.ts",
+    from: "if (state == STRUCTURE_GRANTED) {",
+    to: "if (state != STRUCTURE_OWNED) {",
+  },
+  {
+    bug: "the client is not told that its grantor wants it back",
+    file: "assembly/hcall-logical.ts",
+    from: "pushEvent(partitionAt(holderOf(structure)), type, lpidOf(grantor), cookieOf(structure));",
+    to: "",
+  },
 ];
 
 /** The nets as JavaScript, for worker threads that know no TypeScript. */

@@ -4,7 +4,7 @@ import type { Twins } from "./compare.js";
 import { BUDGETS, type Choices, HOSTILE } from "./compare-choices.js";
 import type { Draw } from "./draw.js";
 import { compact, findFrames, gather } from "./model-moves.js";
-import { ensure } from "./model-records.js";
+import { ensure, type ModelPartition } from "./model-records.js";
 
 export function gatherOnBoth(
   twins: Twins,
@@ -44,11 +44,20 @@ export function drawMove(twins: Twins, choose: Choices, draw: Draw): void {
     findFramesOnBoth(twins, draw.once(8) ? (draw.pick([0, ...HOSTILE]) ?? 0) : 1 + draw.below(12));
     return;
   }
-  const lpid = choose.lpid(draw, draw.once(8) ? undefined : choose.partition(draw, "running")?.lpid);
+  // Mostly one with something to move.
+  const scattered = draw.pick([...twins.model.partitions.values()].filter(isScattered));
+  const lpid = choose.lpid(draw, (draw.once(4) ? undefined : scattered)?.lpid);
   const pages = twins.model.partitions.get(lpid)?.memoryPages ?? 4;
   const budget = draw.once(40) ? (draw.pick([0, ...HOSTILE]) ?? 0) : (draw.pick(BUDGETS) ?? 1);
   if (draw.once(2)) drawGather(twins, draw, lpid, pages, budget);
   else drawCompact(twins, draw, lpid, pages, budget);
+}
+
+function isScattered({ state, memoryPages, spaces }: ModelPartition): boolean {
+  const first = spaces.memory.entries.get(0)?.frame.physical ?? 0;
+  for (let page = 1; page < memoryPages; page++)
+    if (spaces.memory.entries.get(page)?.frame.physical !== first + page) return state === "running";
+  return false;
 }
 
 function drawGather(twins: Twins, draw: Draw, lpid: number, pages: number, budget: number): void {

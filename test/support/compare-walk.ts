@@ -115,10 +115,13 @@ export class Walk extends Twins {
     }
   }
 
-  /** A table for a sequence, with partitions in it. Some tables leave little to quarantine. */
+  /** A table for a sequence, with partitions in it. Some have hardly a free frame, some leave little to quarantine. */
   static begin(coverage: Coverage, module: WebAssembly.Module | undefined, seed: number): Walk {
-    const frames = new Draw(~seed).pick([40, 40, 40, 40, 3, 2, 1, 0]) ?? 40;
-    const walk = new Walk(coverage, module, { ...TABLE, quarantine: frames * PAGE_BYTES });
+    const draw = new Draw(~seed);
+    const frames = draw.pick([40, 40, 40, 28, 26, 24]) ?? 40;
+    const quarantine = draw.pick([frames, frames, frames, frames, 3, 2, 1, 0]) ?? frames;
+    const limits = { memory: frames * PAGE_BYTES, quarantine: quarantine * PAGE_BYTES };
+    const walk = new Walk(coverage, module, { ...TABLE, ...limits });
     walk.setUp(seed);
     return walk;
   }
@@ -155,7 +158,7 @@ export class Walk extends Twins {
     const owed = [...this.model.grants.values()].filter(
       ({ grantor, state }) => grantor.deferred && state === "shared",
     );
-    if (owed.length > 0 && draw.once(3)) {
+    if (owed.length > 0 && draw.once(2)) {
       const grant = draw.pick(owed);
       this.return(this.#choose.lpid(draw, grant?.holder.lpid), this.#choose.cookie(draw, grant));
       return;
