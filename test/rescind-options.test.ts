@@ -75,6 +75,17 @@ describe("deadline", () => {
     expect(await rescinded).toMatchObject({ nodes: 1, slices: 0 });
   });
 
+  test("a rescind by force meanwhile ends the wait for the deadline", async () => {
+    const { server, client, adapter } = openPair();
+    const cookie = server.grant({ to: adapter, address: 0, length: PAGE });
+    client.accept(cookie);
+    const polite = server.rescindForced(cookie, { deadline: 1000 });
+    await settle();
+    expect(await server.rescindForced(cookie)).toMatchObject({ nodes: 1 });
+    // The clock stands still.
+    expect(await polite).toMatchObject({ pagesMoved: 0 });
+  });
+
   test("a client that fails within the deadline has given it back", async () => {
     const { table, server, client, adapter } = openPair();
     const cookie = server.grant({ to: adapter, address: 0, length: PAGE });

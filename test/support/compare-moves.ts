@@ -15,7 +15,7 @@ export function gatherOnBoth(
 ): number {
   const args = [lpid, address, length, budget] as const;
   const { moves } = twins.model;
-  const status = twins.kernel.core.gatherMemory(...args);
+  const status = twins.core.gatherMemory(...args);
   const model = gather(twins.model, ...args);
   if (twins.model.moves > moves) twins.saw("migrate() moves pages");
   return twins.same("migrate", args, status, model);
@@ -24,19 +24,14 @@ export function gatherOnBoth(
 export function compactOnBoth(twins: Twins, lpid: number, from: number, budget: number): number {
   const args = [lpid, from, budget] as const;
   const { moves } = twins.model;
-  const status = twins.kernel.core.compactMemory(...args);
+  const status = twins.core.compactMemory(...args);
   const model = compact(twins.model, ...args, twins.r4);
   if (twins.model.moves > moves) twins.saw("compact() moves pages");
   return twins.same("compact", args, status, model);
 }
 
 export function findFramesOnBoth(twins: Twins, count: number): number {
-  return twins.same(
-    "find-frames",
-    [count],
-    twins.kernel.core.findFrames(count),
-    findFrames(twins.model, count),
-  );
+  return twins.same("find-frames", [count], twins.core.findFrames(count), findFrames(twins.model, count));
 }
 
 export function drawMove(twins: Twins, choose: Choices, draw: Draw): void {

@@ -62,7 +62,7 @@ export class Walk extends Twins {
   constructor(coverage: Coverage, module?: WebAssembly.Module, options?: TableOptions) {
     super(coverage, module, options);
     this.#requests = this.h.createRequests(REQUESTS);
-    const status = this.kernel.core.takeStaging(STAGED_PAGES);
+    const status = this.core.takeStaging(STAGED_PAGES);
     ensure(status === H_SUCCESS, () => `takeStaging() answered ${status}`);
     this.#staged = this.kernel.memory.result;
     this.#choose = new Choices(this.model, this.dead);
@@ -310,7 +310,8 @@ export class Walk extends Twins {
     const need = draw.once(40) ? (draw.pick([4, ...HOSTILE]) ?? 4) : draw.below(4);
     const args = [lpid, address, length, need] as const;
     const model = checkAccess(this.model, ...args);
-    const { core, memory } = this.kernel;
+    const { core } = this;
+    const { memory } = this.kernel;
     const offset = model.r4 === undefined || model.r4 < 0 ? 0 : memory.header(HEADER_FRAMES_AT);
     const r4 = model.r4 === undefined ? undefined : model.r4 + offset;
     this.same("check-access", args, core.checkAccess(...args), { ...model, r4 });
@@ -352,7 +353,8 @@ export class Walk extends Twins {
 
   /** The same through staging, as threads do that may be stopped. */
   #moveStaged(draw: Draw, lpid: number, address: number, length: number): void {
-    const { core, memory } = this.kernel;
+    const { core } = this;
+    const { memory } = this.kernel;
     const staged = memory.bytes.subarray(this.#staged, this.#staged + length);
     const args = [lpid, address, length, this.#staged] as const;
     if (draw.once(2)) {
@@ -375,7 +377,7 @@ export class Walk extends Twins {
     if (this.#choose.touchesQueue(lpid, address, length)) return;
     const byte = draw.once(30) ? (draw.pick([256, ...HOSTILE]) ?? 256) : draw.below(256);
     const args = [lpid, address, length, byte] as const;
-    this.same("fill", args, this.kernel.core.fillMemory(...args), fill(this.model, ...args));
+    this.same("fill", args, this.core.fillMemory(...args), fill(this.model, ...args));
   }
 
   #copy(draw: Draw): void {
@@ -393,11 +395,11 @@ export class Walk extends Twins {
     const to = onto === undefined ? apart : onto + (from % PAGE_BYTES) + draw.below(300) - 150;
     if (this.#choose.touchesQueue(partner, to, length)) return;
     const args = [lpid, from, partner, to, length] as const;
-    this.same("copy", args, this.kernel.core.copyMemory(...args), copy(this.model, ...args));
+    this.same("copy", args, this.core.copyMemory(...args), copy(this.model, ...args));
   }
 
   #word(draw: Draw): void {
-    const { core } = this.kernel;
+    const { core } = this;
     const lpid = this.#choose.lpid(draw);
     const [any] = this.#choose.range(draw, lpid);
     const address = draw.once(12) ? any : any - (any % 4);
@@ -521,7 +523,8 @@ export class Walk extends Twins {
   }
 
   #receive(lpid: number, unit: number): void {
-    const { core, memory } = this.kernel;
+    const { core } = this;
+    const { memory } = this.kernel;
     const status = core.receiveEntry(lpid, unit);
     const model = receive(this.model, lpid, unit);
     this.same("queue-receive", [lpid, unit], status, model.answer);
@@ -594,7 +597,7 @@ export class Walk extends Twins {
       this.remove(draw.once(10) ? draw.below(20) : this.#choose.lpid(draw, stopped?.lpid));
     else {
       const lpid = this.#choose.lpid(draw, stopped?.lpid);
-      this.same("restart", [lpid], this.kernel.core.restartPartition(lpid), this.model.restart(lpid));
+      this.restart(lpid);
     }
   }
 
@@ -620,7 +623,7 @@ export class Walk extends Twins {
 
   #arena(draw: Draw): void {
     const lpid = this.#choose.lpid(draw);
-    const { core } = this.kernel;
+    const { core } = this;
     if (draw.once(2)) {
       const length = draw.once(20) ? (draw.pick(HOSTILE) ?? 0) : draw.below(5 * PAGE_BYTES);
       this.same("allocate", [lpid, length], core.allocate(lpid, length), this.model.allocate(lpid, length));
@@ -634,7 +637,8 @@ export class Walk extends Twins {
   }
 
   #adapter(draw: Draw): void {
-    const { core, memory } = this.kernel;
+    const { core } = this;
+    const { memory } = this.kernel;
     const lpid = this.#choose.lpid(draw);
     const partner = this.#choose.lpid(draw);
     const status = core.adapterBetween(lpid, partner);

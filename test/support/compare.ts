@@ -3,7 +3,7 @@
  * same. Which calls are made is the business of others (compare-walk.ts).
  */
 import { type Hcalls, hcalls } from "../../src/hcall.js";
-import { ResourceTable, type TableOptions } from "../../src/index.js";
+import { ResourceTable, type TableOptions, type TableSnapshot } from "../../src/index.js";
 import type { Kernel } from "../../src/kernel.js";
 import { kernelOf } from "../../src/kernel.js";
 import {
@@ -55,11 +55,14 @@ export const TABLE: TableOptions = {
 const ZEROS = new Uint8Array(PAGE_BYTES);
 
 export class Twins {
+  readonly clock = new ManualClock();
   readonly table: ResourceTable;
   readonly model: Model;
   calls = 0;
   readonly coverage: Coverage;
   readonly kernel: Kernel;
+  /** The core itself: nobody else hears of these calls. */
+  readonly core: Kernel["core"];
   readonly h: Hcalls;
   /** Cookies of grants that have ended, the last few. */
   readonly dead: number[] = [];
@@ -69,10 +72,14 @@ export class Twins {
   readonly #bounds = new Map<number, number>();
 
   constructor(coverage: Coverage, module?: WebAssembly.Module, options: TableOptions = TABLE) {
-    const clock = new ManualClock();
-    this.table = ResourceTable.create({ ...options, clock, ...(module === undefined ? {} : { module }) });
+    this.table = ResourceTable.create({
+      ...options,
+      clock: this.clock,
+      ...(module === undefined ? {} : { module }),
+    });
     this.coverage = coverage;
     this.kernel = kernelOf(this.table);
+    this.core = this.kernel.core;
     this.h = hcalls(this.table);
     const { counters } = this.table.inspect();
     const { spaces = {} } = options;
@@ -182,10 +189,16 @@ export class Twins {
 
   // -------------------------------------------------------------- comparing everything
 
+  /** The table without the names of partitions, of which the model knows nothing. */
+  inspect(): TableSnapshot {
+    const real = this.table.inspect();
+    return { ...real, partitions: real.partitions.map((partition) => ({ ...partition, name: "" })) };
+  }
+
   /** The whole table against the model, and the audit. */
   check(): void {
     const { memory } = this.kernel;
-    const real = this.table.inspect();
+    const real = this.inspect();
     const difference = differenceOf(real, snapshotModel(this.model, real.counters.tableBytes ?? 0));
     ensure(difference === undefined, () => `inspect(): ${difference}`);
     const { problems } = this.table.audit();
@@ -257,17 +270,17 @@ export class Twins {
   }
 
   grant(...request: GrantRequest): number {
-    const status = this.h.grantLogical(...request);
+    const status = this.core.grantLogical(...request);
     return this.same("grant", request, status, this.model.grant(request, this.h.r4));
   }
 
   accept(lpid: number, cookie: number): number {
-    const status = this.h.acceptLogical(lpid, cookie);
+    const status = this.core.acceptLogical(lpid, cookie);
     return this.same("accept", [lpid, cookie], status, this.model.accept(lpid, cookie));
   }
 
   return(lpid: number, cookie: number): number {
-    const status = this.h.returnLogical(lpid, cookie);
+    const status = this.core.returnLogical(lpid, cookie);
     const grantor = this.model.grants.get(cookie)?.grantor;
     const model = this.model.return(lpid, cookie);
     if (grantor?.deferred === true && status === H_SUCCESS)
@@ -278,7 +291,7 @@ export class Twins {
 
   rescind(lpid: number, flags: number, cookie: number): number {
     const bounded = this.#outermost(cookie);
-    const status = this.h.rescindLogical(lpid, flags, cookie);
+    const status = this.core.rescindLogical(lpid, flags, cookie);
     const { moves } = this.model;
     const stuckOn = this.kernel.memory.header(this.kernel.memory.thread + THREAD_STUCK_ON);
     const model = this.learnRescind(lpid, flags, cookie);
@@ -352,26 +365,26 @@ export class Twins {
   }
 
   fail(lpid: number, orderly: number): number {
-    const status = this.kernel.core.failPartition(lpid, orderly);
+    const status = this.core.failPartition(lpid, orderly);
     return this.same("fail", [lpid, orderly], status, this.model.fail(lpid, orderly));
   }
 
   recoverServer(lpid: number, budget: number): number {
-    const status = this.kernel.core.recoverServer(lpid, budget);
+    const status = this.core.recoverServer(lpid, budget);
     const model = learnRecoverServer(this.model, lpid, budget, status);
     return this.same("recover-server", [lpid, budget], status, model);
   }
 
   /** In the place of recoverClient() where the policy is to wait for the borrowers (FA7). */
   recoverDeferred(lpid: number, budget: number): number {
-    const status = this.kernel.core.recoverDeferred(lpid, budget);
+    const status = this.core.recoverDeferred(lpid, budget);
     const model = learnRecoverDeferred(this.model, lpid, budget, status);
     return this.same("recover-deferred", [lpid, budget], status, model);
   }
 
   /** What rescindForced() asks of the client first, if it has a deadline. */
   requestReturn(lpid: number, cookie: number, ms: number): number {
-    const status = this.kernel.core.requestReturn(lpid, cookie, ms);
+    const status = this.core.requestReturn(lpid, cookie, ms);
     return this.same(
       "request-return",
       [lpid, cookie, ms],
@@ -380,44 +393,49 @@ export class Twins {
     );
   }
 
-  recoverClient(lpid: number, budget: number): void {
-    const status = this.kernel.core.recoverClient(lpid, budget);
+  recoverClient(lpid: number, budget: number): number {
+    const status = this.core.recoverClient(lpid, budget);
     const model = learnRecoverClient(this.model, lpid, budget, status);
-    this.same("recover-client", [lpid, budget], status, model);
+    return this.same("recover-client", [lpid, budget], status, model);
   }
 
   pin(lpid: number, address: number, length: number): number {
-    const { core, memory } = this.kernel;
+    const { core } = this;
+    const { memory } = this.kernel;
     const status = core.pinMemory(lpid, address, length);
     const model = pin(this.model, lpid, address, length, memory.result);
     return this.same("pin", [lpid, address, length], status, model);
   }
 
   /** The thread of a failed partition has exited: nobody has its views any more. */
-  endViews(lpid: number, budget: number): void {
-    const status = this.kernel.core.endViews(lpid, budget);
-    this.same("end-views", [lpid, budget], status, learnEndViews(this.model, lpid, budget));
+  endViews(lpid: number, budget: number): number {
+    const status = this.core.endViews(lpid, budget);
+    return this.same("end-views", [lpid, budget], status, learnEndViews(this.model, lpid, budget));
   }
 
-  remove(lpid: number): void {
-    this.same("remove", [lpid], this.kernel.core.removePartition(lpid), this.model.remove(lpid));
+  remove(lpid: number): number {
+    return this.same("remove", [lpid], this.core.removePartition(lpid), this.model.remove(lpid));
   }
 
   unpin(lpid: number | "orphan", number: number): number {
-    const { core } = this.kernel;
+    const { core } = this;
     const status = lpid === "orphan" ? core.unpinOrphan(number) : core.unpinMemory(lpid, number);
     const call = lpid === "orphan" ? "unpin-orphan" : "unpin";
     return this.same(call, [lpid, number], status, unpin(this.model, lpid, number));
   }
 
   create(memoryPages: number, lmbPages: number): number {
-    const status = this.kernel.core.createPartition(memoryPages, lmbPages);
+    const status = this.core.createPartition(memoryPages, lmbPages);
     return this.same(
       "create",
       [memoryPages, lmbPages],
       status,
       this.model.createPartition(memoryPages, lmbPages),
     );
+  }
+
+  restart(lpid: number): number {
+    return this.same("restart", [lpid], this.core.restartPartition(lpid), this.model.restart(lpid));
   }
 
   assign(
@@ -429,12 +447,13 @@ export class Twins {
     liobn: number,
   ): number {
     const args = [lpid, type, address, length, physical, liobn] as const;
-    const status = this.kernel.core.assignResource(...args);
+    const status = this.core.assignResource(...args);
     return this.same("assign", args, status, this.model.assign(...args));
   }
 
   connect(a: number, b: number, quota: number): number {
-    const { core, memory } = this.kernel;
+    const { core } = this;
+    const { memory } = this.kernel;
     const status = core.connectPartitions(a, b, quota);
     const near = memory.result;
     const model = this.model.connect(a, b, quota, () => {
@@ -452,7 +471,7 @@ export class Twins {
   }
 
   takeEvent(lpid: number): number {
-    const status = this.kernel.core.takeEvent(lpid);
+    const status = this.core.takeEvent(lpid);
     const model = this.model.takeEvent(lpid);
     this.same("take-event", [lpid], status, model.answer);
     if (model.event === undefined) return status;
