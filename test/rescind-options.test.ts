@@ -16,6 +16,24 @@ import {
 
 auditedAfterEach();
 
+test("RS6, RS8: a view that cannot follow its page, since all pins are in use, shows nothing rather than what was left behind", async () => {
+  const { server, client, adapter } = openPair({ views: 2 });
+  const cookie = server.grant({ to: adapter, address: 0, length: PAGE });
+  const mapping = client.accept(cookie);
+  const own = server.view(0, PAGE);
+  const leaked = client.view(mapping.address, PAGE);
+  const { bytes } = leaked;
+  expect(await server.rescindForced(cookie)).toMatchObject({ pagesMoved: 1 });
+  bytes.fill(9);
+  expect(() => own.bytes).toThrow(expect.objectContaining({ code: "H_RESOURCE" }));
+  expect(server.load32(0)).toBe(0);
+  own.release();
+  server.store32(0, 5);
+  using again = server.view(0, PAGE);
+  expect(again.bytes[0]).toBe(5);
+  leaked.release();
+});
+
 describe("deadline", () => {
   test("the client is told, returns in time, and nothing is taken by force", async () => {
     const { server, client, adapter } = openPair();

@@ -3,7 +3,7 @@
  * rescinds with a deadline, is overheard call by call, and what it must come to is checked when it had time enough.
  */
 import { type Cookie, HcallError, type Partition, type View } from "../../src/index.js";
-import { H_SUCCESS, NEED_READ, NEED_WRITE, PAGE_BYTES } from "../../src/layout.js";
+import { H_SUCCESS, HEADER_FRAMES_AT, NEED_READ, NEED_WRITE, PAGE_BYTES } from "../../src/layout.js";
 import { type Coverage, TABLE, Twins } from "./compare.js";
 import { Choices } from "./compare-choices.js";
 import { Draw } from "./draw.js";
@@ -32,13 +32,19 @@ export class ObjectWalk {
   readonly #draw: Draw;
   readonly #choose: Choices;
   readonly #views = new Set<TakenView>();
+  /** Whether all pins were in use when views were last looked at, or before. */
+  #wasFull = false;
 
   constructor(coverage: Coverage, module: WebAssembly.Module | undefined, seed: number) {
     this.#draw = new Draw(seed);
     const draw = this.#draw;
     const frames = draw.pick([40, 30, 26]) ?? 40;
     const quarantine = draw.pick([frames, frames, 2, 0]) ?? frames;
-    const limits = { memory: frames * PAGE_BYTES, quarantine: quarantine * PAGE_BYTES };
+    const limits = {
+      memory: frames * PAGE_BYTES,
+      quarantine: quarantine * PAGE_BYTES,
+      views: draw.pick([6, 3, 2]) ?? 6,
+    };
     this.twins = new Twins(coverage, module, { ...TABLE, ...limits, gracePeriodMs: GRACE_MS });
     this.#heard = new Overheard(this.twins, GRACE_MS);
     this.#choose = new Choices(this.twins.model, this.twins.dead);
@@ -134,7 +140,8 @@ export class ObjectWalk {
     for (const { cookie, due } of this.#heard.rescinds) {
       const grant = model.grants.get(cookie);
       const isKept = grant !== undefined && (grant.state === "shared" || grant.children.size > 0);
-      if (!isKept || due <= clock.now()) return `the rescind of ${cookie}, due at ${due},`;
+      if (!isKept || due <= clock.now())
+        return `the rescind of ${cookie}, ${grant?.state}, due at ${due}, at ${clock.now()}`;
     }
     for (const [lpid, { isForced }] of this.#heard.failures) {
       const state = model.partitions.get(lpid)?.state;
@@ -155,10 +162,18 @@ export class ObjectWalk {
     if (status !== H_SUCCESS) return;
     const bytes = bytesOf(view);
     const expected = r4 === -1 ? undefined : read(model, lpid, address, length).bytes;
+    // Without a record for another pin it cannot follow its page, and gives nothing away.
+    this.#wasFull ||= model.pins.size >= model.options.views;
+    if (bytes === undefined && this.#wasFull) return;
     const isSame =
       bytes === undefined || expected === undefined
         ? bytes === expected
         : Buffer.compare(bytes, expected) === 0;
+    const at = this.twins.kernel.memory.header(HEADER_FRAMES_AT) + (r4 ?? 0);
+    ensure(
+      bytes === undefined || bytes.byteOffset === at,
+      () => `a view of ${lpid} has not followed its page`,
+    );
     ensure(isSame, () => `a view of ${lpid} at ${address} shows something else than there is`);
   }
 
