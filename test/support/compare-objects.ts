@@ -94,7 +94,7 @@ export class ObjectWalk {
     for (let index = 1; index <= commands; index++) {
       this.twins.budget = this.#draw.pick([1, 2, 3, 5, 10, 4096]) ?? 1;
       await this.#one();
-      await turns(this.#draw.below(4));
+      for (let turn = this.#draw.below(4); turn > 0; turn--) await turnOf(turn);
       this.#heard.rethrow();
       for (const taken of this.#views) this.#look(taken);
       if (index % 25 === 0) await this.#quiet();
@@ -128,7 +128,7 @@ export class ObjectWalk {
     const isFree = twins.model.pins.size === 0;
     for (let turn = 0; isFree && this.#unsettled() !== undefined; turn++) {
       ensure(turn < PATIENCE_TURNS, () => `${this.#unsettled()} does not come to its end`);
-      await turns(1);
+      await turnOf(turn);
       this.#heard.rethrow();
     }
     twins.check();
@@ -183,10 +183,18 @@ export class ObjectWalk {
     this.twins.budget = 4096;
     for (const partition of [...table.partitions]) {
       this.#force(partition.lpid);
-      await table.destroyPartition(partition);
-      this.#heard.rethrow();
+      let isOver = false;
+      const end = table.destroyPartition(partition).finally(() => {
+        isOver = true;
+      });
+      for (let turn = 0; !isOver; turn++) {
+        ensure(turn < PATIENCE_TURNS, () => `the end of ${partition.lpid} does not come`);
+        await turnOf(turn);
+        this.#heard.rethrow();
+      }
+      await end;
     }
-    await turns(20);
+    for (let turn = 0; turn < 20; turn++) await turnOf(turn);
     this.#heard.rethrow();
     this.twins.tearDown();
     await table.close();
@@ -232,8 +240,8 @@ export class ObjectWalk {
       ({ cookie, grantor }) =>
         grantor.deferred || [...this.#heard.rescinds].some((one) => one.cookie === cookie),
     );
-    const any = this.#pick(this.#draw.once(2) ? "rescinded" : "shared");
-    const grant = this.#draw.once(2) ? (owed ?? any) : any;
+    const other = this.#pick(this.#draw.once(2) ? "rescinded" : "shared");
+    const grant = this.#draw.once(2) ? (owed ?? other) : other;
     if (grant !== undefined) this.#object(grant.holder.lpid).return(grant.cookie as Cookie);
   }
 
@@ -365,9 +373,10 @@ function bytesOf(view: View): Uint8Array | undefined {
   }
 }
 
-/** Whoever waits a moment for a lock or a frame waits a millisecond. */
-async function turns(count: number): Promise<void> {
-  for (let turn = 0; turn < count; turn++) {
-    await new Promise((resolve) => (turn % 16 === 15 ? setTimeout(resolve, 1) : setImmediate(resolve)));
-  }
+/** Lets what goes on by itself go on a little; whoever waits a moment for a frame waits a millisecond. */
+function turnOf(index: number): Promise<void> {
+  return new Promise((resolve) => {
+    if (index % 8 === 7) setTimeout(resolve, 1);
+    else setImmediate(resolve);
+  });
 }
