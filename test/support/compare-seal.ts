@@ -1,7 +1,7 @@
 /** Sealed records on both tables, through the object API: it is JavaScript that reads, checks and seals. */
-import { HcallError, Partition } from "../../src/index.js";
+import { Partition } from "../../src/index.js";
 import { H_SUCCESS, HEADER_FRAMES_AT, PAGE_BYTES } from "../../src/layout.js";
-import type { Twins } from "./compare.js";
+import { statusOf, type Twins } from "./compare.js";
 import type { Choices } from "./compare-choices.js";
 import type { Draw } from "./draw.js";
 import { answer, ensure } from "./model-records.js";
@@ -87,9 +87,4 @@ export class SealTwins {
     if (status !== H_SUCCESS) return;
     this.#twins.saw(payload === undefined ? "a record is not complete" : "a record is complete");
   }
-}
-
-function statusOf(error: unknown): number {
-  if (error instanceof HcallError) return error.status;
-  throw error;
 }

@@ -3,18 +3,11 @@
  * state, so that a sequence stays meaningful when fast-check takes commands out of it.
  */
 import type { RequestBatch } from "../../src/hcall.js";
-import { HcallError, Partition, type TableOptions, type TranslationBatch } from "../../src/index.js";
-import {
-  H_BUSY,
-  H_PARTIAL,
-  H_SUCCESS,
-  HEADER_FRAMES_AT,
-  NEED_READ,
-  NEED_WRITE,
-  PAGE_BYTES,
-} from "../../src/layout.js";
-import { type Coverage, TABLE, Twins } from "./compare.js";
+import { Partition, type TableOptions, type TranslationBatch } from "../../src/index.js";
+import { H_SUCCESS, HEADER_FRAMES_AT, NEED_READ, NEED_WRITE, PAGE_BYTES } from "../../src/layout.js";
+import { type Coverage, statusOf, TABLE, Twins } from "./compare.js";
 import { BUDGETS, Choices, HOSTILE } from "./compare-choices.js";
+import { FailureDraws } from "./compare-failure.js";
 import { drawMove } from "./compare-moves.js";
 import { SealTwins } from "./compare-seal.js";
 import { Draw } from "./draw.js";
@@ -55,9 +48,7 @@ export class Walk extends Twins {
   readonly #staged: number;
   readonly #choose: Choices;
   readonly #seals: SealTwins;
-  /** Failed partitions whose policy is to wait for their borrowers (FA7), and those of them that do nothing else any more. */
-  readonly #deferring = new Set<number>();
-  readonly #waiting = new Set<number>();
+  readonly #failures: FailureDraws;
 
   constructor(coverage: Coverage, module?: WebAssembly.Module, options?: TableOptions) {
     super(coverage, module, options);
@@ -67,6 +58,7 @@ export class Walk extends Twins {
     this.#staged = this.kernel.memory.result;
     this.#choose = new Choices(this.model, this.dead);
     this.#seals = new SealTwins(this);
+    this.#failures = new FailureDraws(this);
   }
 
   /** The kinds of commands, and how often each is drawn. */
@@ -90,7 +82,7 @@ export class Walk extends Twins {
     [2, (walk, draw) => walk.#scribble(draw)],
     [6, (walk, draw) => walk.#queue(draw)],
     [5, (walk, draw) => walk.#takeEvent(draw)],
-    [6, (walk, draw) => walk.#recover(draw)],
+    [6, (walk, draw) => walk.#failures.draw(walk.#choose, draw)],
     [3, (walk, draw) => walk.#start(draw)],
     [2, (walk, draw) => walk.#connect(draw)],
     [2, (walk, draw) => walk.#assign(draw)],
@@ -540,54 +532,6 @@ export class Walk extends Twins {
     for (let left = draw.once(4) ? 300 : 1; left > 0; left--) if (this.takeEvent(lpid) !== H_SUCCESS) return;
   }
 
-  /** Failures are rare; what they begin is driven on, now and then to the end. */
-  #recover(draw: Draw): void {
-    const failing = [...this.model.partitions.values()].filter(
-      ({ state }) => state === "failed" || state === "recovering",
-    );
-    // Who waits for borrowers has time.
-    const busy = failing.filter(({ lpid, state }) => state === "recovering" || !this.#waiting.has(lpid));
-    if (busy.length === 0 ? draw.once(4) : draw.once(40)) {
-      this.#failOne(draw);
-      return;
-    }
-    const one = draw.pick(busy.length === 0 || draw.once(4) ? failing : busy);
-    const lpid = this.#choose.lpid(draw, one?.lpid);
-    const views = [...this.model.pins.values()].filter(({ holder }) => holder?.lpid === lpid).length;
-    if (views > 0 ? draw.once(2) : draw.once(40)) {
-      this.endViews(lpid, draw.once(20) ? (draw.pick(HOSTILE) ?? 0) : 1 + draw.below(4));
-      return;
-    }
-    const budget = draw.once(40) ? (draw.pick([0, ...HOSTILE]) ?? 0) : (draw.pick(BUDGETS) ?? 1);
-    const isDeferring = one?.state === "failed" && this.#deferring.has(one.lpid);
-    if (isDeferring ? !draw.once(20) : draw.once(40)) this.#recoverDeferred(draw, lpid, budget);
-    else if (draw.once(2)) this.recoverClient(lpid, budget);
-    else this.recoverServer(lpid, budget);
-  }
-
-  #failOne(draw: Draw): void {
-    const lpid = this.#choose.lpid(draw);
-    const status = this.fail(lpid, draw.once(20) ? (draw.pick([2, ...HOSTILE]) ?? 2) : draw.below(2));
-    if (status !== H_SUCCESS) return;
-    this.#waiting.delete(lpid);
-    this.#deferring.delete(lpid);
-    if (draw.once(2)) this.#deferring.add(lpid);
-  }
-
-  /** FA7: in slices, as the object API drives it; once all is back the server's part follows. */
-  #recoverDeferred(draw: Draw, lpid: number, budget: number): void {
-    const isDriven = draw.once(2);
-    // A revocation that waits for a view is nobody's to end here.
-    const hasViews = this.model.pins.size > 0;
-    let status = this.recoverDeferred(lpid, budget);
-    for (let left = 1000; status === H_PARTIAL && isDriven && !(hasViews && left < 900); left--) {
-      ensure(left > 0, () => `partition ${lpid} does not come to wait for its borrowers`);
-      status = this.recoverDeferred(lpid, budget);
-    }
-    if (status === H_BUSY) this.#waiting.add(lpid);
-    if (status === H_SUCCESS) this.recoverServer(lpid, budget);
-  }
-
   #start(draw: Draw): void {
     const stopped = this.#choose.partition(draw, "stopped");
     if (draw.once(3)) {
@@ -700,9 +644,4 @@ export class Walk extends Twins {
     const isSame = model.status < 0 || model.r4 === undefined || result === model.r4;
     ensure(isSame, () => `request ${index}, ${call}: R4 is ${result}, in the model ${model.r4}`);
   }
-}
-
-function statusOf(error: unknown): number {
-  if (error instanceof HcallError) return error.status;
-  throw error;
 }

@@ -3,7 +3,7 @@
  * same. Which calls are made is the business of others (compare-walk.ts).
  */
 import { type Hcalls, hcalls } from "../../src/hcall.js";
-import { ResourceTable, type TableOptions, type TableSnapshot } from "../../src/index.js";
+import { HcallError, ResourceTable, type TableOptions, type TableSnapshot } from "../../src/index.js";
 import type { Kernel } from "../../src/kernel.js";
 import { kernelOf } from "../../src/kernel.js";
 import {
@@ -484,4 +484,10 @@ export class Twins {
 /** Notices of a partner's failure may fill the whole ring, everything else half of it. */
 function placesFor(event: ModelEvent, model: Model): number {
   return event.type <= 2 ? model.options.eventsMax : model.options.eventsMax / 2;
+}
+
+/** The status of a call of the object API that has thrown. */
+export function statusOf(error: unknown): number {
+  if (error instanceof HcallError) return error.status;
+  throw error;
 }
