@@ -85,7 +85,7 @@ export class Walk extends Twins {
     [6, (walk, draw) => walk.#failures.draw(walk.#choose, draw)],
     [3, (walk, draw) => walk.#start(draw)],
     [2, (walk, draw) => walk.#connect(draw)],
-    [2, (walk, draw) => walk.#assign(draw)],
+    [4, (walk, draw) => walk.#assign(draw)],
     [2, (walk, draw) => walk.#arena(draw)],
     [1, (walk, draw) => walk.#adapter(draw)],
     [6, (walk, draw) => walk.#batch(draw)],
