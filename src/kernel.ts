@@ -180,6 +180,11 @@ export class Kernel {
     }
   }
 
+  /** Wakes those in this thread who wait for what comes for a partition: something of its own has ended. */
+  rouse(lpid: number): void {
+    for (const listener of this.#waits.get(lpid)?.listeners.keys() ?? []) listener();
+  }
+
   /** Lets the views follow pages that moved: another thread may have moved them. */
   followMoves(): void {
     const moves = this.memory.header(HEADER_MOVES);

@@ -162,13 +162,14 @@ export class View implements Disposable, Movable {
   /**
    * The bytes. After a page was moved away from under a client that lost its access (RS6) this is another array than
    * before: read it anew rather than keep it.
-   * @throws LparError LPAR_RELEASED after release(); HcallError H_RESOURCE if a move left the range in pieces.
+   * @throws LparError LPAR_RELEASED after release(); HcallError H_RESOURCE if a move left the range in pieces, or
+   * all pins of the table were in use when its pages moved.
    */
   get bytes(): Uint8Array {
     if (this.#pin === 0) throw new LparError("LPAR_RELEASED", "the view was released");
     this.#kernel.followMoves();
     if (this.#bytes === undefined)
-      throw new HcallError("H_VIEW", -16, "pages were moved apart; take a new view");
+      throw new HcallError("H_VIEW", -16, "it could not follow pages that were moved; take a new view");
     return this.#bytes;
   }
 
@@ -186,6 +187,8 @@ export class View implements Disposable, Movable {
     const old = this.#pin;
     const status = this.#take();
     if (status === H_SUCCESS) this.#kernel.finish(() => core.unpinMemory(this.#lpid, old));
+    // No pin is left for where the pages are now: where they were others may write whose access was taken.
+    else if (status !== H_LONG_BUSY_10_MSEC) this.#bytes = undefined;
     return status !== H_LONG_BUSY_10_MSEC;
   }
 
