@@ -206,7 +206,7 @@ export class Explorer implements Decider {
           this.#note(() => `thread ${thread.slot} is ${thread.state} (${thread.results.join(", ")})`);
         if (thread.state === "dead" && this.#dead !== thread.slot) this.#bury(thread);
         if (monitor.whatTrouble() !== 0) return this.#trouble();
-        if (this.#points > POINTS_MAX) return "the schedule does not end";
+        if (++this.#points > POINTS_MAX) return "the schedule does not end";
       }
       return this.#judge();
     } catch (error) {
