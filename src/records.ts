@@ -8,6 +8,7 @@ import {
   END_GENERATION,
   HEADER_ENDS_AT,
   HEADER_PARTITIONS_AT,
+  HEADER_PINS_AT,
   HEADER_STRUCTURES_AT,
   INHIBIT_READ,
   INHIBIT_REGRANT,
@@ -18,6 +19,10 @@ import {
   PARTITION_RECOVERING,
   PARTITION_RUNNING,
   PARTITION_SPACES,
+  PIN_BYTES,
+  PIN_SLOTS,
+  PIN_STRUCTURE,
+  PIN_STRUCTURE_GENERATION,
   SPACE_BYTES,
   SPACE_INTERRUPT,
   SPACE_IPI,
@@ -157,6 +162,13 @@ export function readStructure(memory: TableMemory, slot: number): Structure {
 /** The structure that a valid cookie names. */
 export function structureOfCookie(memory: TableMemory, cookie: number): Structure {
   return readStructure(memory, cookie % COOKIE_SLOTS);
+}
+
+/** The structure from whose pages a view was taken, as a cookie: another one has the addresses if that names nothing now. */
+export function structureOfPin(memory: TableMemory, pin: number): number {
+  const at = (memory.header(HEADER_PINS_AT) + (pin % PIN_SLOTS) * PIN_BYTES) / 4;
+  const word = (offset: number): number => memory.words[at + offset / 4] as number;
+  return word(PIN_STRUCTURE_GENERATION) * COOKIE_SLOTS + word(PIN_STRUCTURE);
 }
 
 /** A word of an adapter end. */

@@ -190,7 +190,7 @@ export const DEFERRED: readonly Scenario[] = [
     [`${[H_SUCCESS, H_RESOURCE, H_SUCCESS, H_SUCCESS].join()} | `],
   ),
   against(
-    "return by a borrower of a borrower / deferred recovery",
+    "forced rescind of a grant on, return / deferred recovery",
     "FA7 FA1 RE3 FA5",
     (machine, table) => {
       const outer = grant(table, SERVER, CLIENT);
@@ -200,13 +200,14 @@ export const DEFERRED: readonly Scenario[] = [
       return [
         recovering(ALL),
         function* (self) {
-          yield* complete(self, "rescindLogical", CLIENT, RESCIND_FORCED, inner);
+          self.results.push(yield* complete(self, "rescindLogical", CLIENT, RESCIND_FORCED, inner));
           yield* noted(self, "returnLogical", CLIENT, outer);
         },
-        function* (self) {
-          yield* noted(self, "returnLogical", THIRD, inner);
-        },
       ];
+    },
+    [`${[H_SUCCESS, H_SUCCESS].join()} | `],
+  ),
+];
     },
     [`${[H_SUCCESS, H_SUCCESS].join()} | ${H_SUCCESS}`, `${[H_RESOURCE, H_SUCCESS].join()} | ${H_SUCCESS}`],
   ),
