@@ -252,3 +252,32 @@ test("RS6, RS8: leaked views of all sizes and alignments see nothing and reach n
     `leaks: ${leaked.leaks} views, ${pagesMoved} pages moved under ${operations()} operations of sharers, ${leaked.operations} of the leaker`,
   );
 });
+
+test("RS6: a leaked view does not follow to another mapping that has got its address, nor is its frame given away", async () => {
+  const { server, client, adapter } = openPair({ serverPages: 2, clientPages: 1, gracePeriodMs: 0 });
+  const take = (page: number): { cookie: Cookie; mapping: ReturnType<typeof client.accept> } => {
+    const cookie = server.grant({ to: adapter, address: page * PAGE, length: PAGE });
+    return { cookie, mapping: client.accept(cookie) };
+  };
+  const first = take(0);
+  const view = client.view(first.mapping.address, PAGE);
+  const { bytes } = view;
+  bytes.fill(0xee);
+  expect(await server.rescindForced(first.cookie)).toMatchObject({ pagesMoved: 1 });
+  first.mapping.return();
+  const second = take(1);
+  expect(second.mapping.address).toBe(first.mapping.address);
+  const other = client.view(second.mapping.address, PAGE);
+  // Some page moves, and all views look whether it was theirs.
+  expect(await server.rescindForced(second.cookie)).toMatchObject({ pagesMoved: 1 });
+  second.mapping.return();
+  const third = take(0);
+  server.write(0, new Uint8Array(PAGE).fill(1));
+  expect(client.read(third.mapping.address, 1)[0]).toBe(1);
+  expect(view.bytes).toBe(bytes);
+  expect(bytes.every((byte) => byte === 0xee)).toBe(true);
+  expect(client.usage()).toMatchObject({ pins: 2, quarantined: 2 });
+  view.release();
+  other.release();
+  expect(client.usage()).toMatchObject({ pins: 0, quarantined: 0 });
+});

@@ -208,7 +208,3 @@ export const DEFERRED: readonly Scenario[] = [
     [`${[H_SUCCESS, H_SUCCESS].join()} | `],
   ),
 ];
-    },
-    [`${[H_SUCCESS, H_SUCCESS].join()} | ${H_SUCCESS}`, `${[H_RESOURCE, H_SUCCESS].join()} | ${H_SUCCESS}`],
-  ),
-];
