@@ -11,7 +11,7 @@
 import { expect, test } from "vitest";
 import { type Cookie, systemClock } from "../src/index.js";
 import { type Inside, REMOTE, Remote, sleep, within } from "./support/remote.js";
-import { at, auditedAfterEach, join, openPair, PAGE } from "./support/world.js";
+import { at, auditedAfterEach, displace, join, openPair, PAGE } from "./support/world.js";
 
 auditedAfterEach();
 
@@ -254,7 +254,9 @@ test("RS6, RS8: leaked views of all sizes and alignments see nothing and reach n
 });
 
 test("RS6: a leaked view does not follow to another mapping that has got its address, nor is its frame given away", async () => {
-  const { server, client, adapter } = openPair({ serverPages: 2, clientPages: 1, gracePeriodMs: 0 });
+  const pair = openPair({ serverPages: 2, clientPages: 1, gracePeriodMs: 0 });
+  const { table, server, client, adapter } = pair;
+  const third = table.createPartition({ name: "third" });
   const take = (page: number): { cookie: Cookie; mapping: ReturnType<typeof client.accept> } => {
     const cookie = server.grant({ to: adapter, address: page * PAGE, length: PAGE });
     return { cookie, mapping: client.accept(cookie) };
@@ -267,17 +269,38 @@ test("RS6: a leaked view does not follow to another mapping that has got its add
   first.mapping.return();
   const second = take(1);
   expect(second.mapping.address).toBe(first.mapping.address);
-  const other = client.view(second.mapping.address, PAGE);
   // Some page moves, and all views look whether it was theirs.
-  expect(await server.rescindForced(second.cookie)).toMatchObject({ pagesMoved: 1 });
-  second.mapping.return();
-  const third = take(0);
-  server.write(0, new Uint8Array(PAGE).fill(1));
-  expect(client.read(third.mapping.address, 1)[0]).toBe(1);
+  await displace(server, third, join(pair, server, third), 0);
+  server.write(PAGE, new Uint8Array(PAGE).fill(1));
+  expect(client.read(second.mapping.address, 1)[0]).toBe(1);
   expect(view.bytes).toBe(bytes);
   expect(bytes.every((byte) => byte === 0xee)).toBe(true);
-  expect(client.usage()).toMatchObject({ pins: 2, quarantined: 2 });
+  expect(client.usage()).toMatchObject({ pins: 1, quarantined: 1 });
   view.release();
-  other.release();
   expect(client.usage()).toMatchObject({ pins: 0, quarantined: 0 });
+});
+
+test("RS6: nor does one that hears of the rescind only when its address is another mapping's", async () => {
+  const pair = openPair({ serverPages: 2, clientPages: 1, clock: systemClock, gracePeriodMs: 0 });
+  const { table, server, client, adapter } = pair;
+  const worker = await table.spawn(client, REMOTE);
+  const remote = new Remote(worker.worker);
+  const cookies = [0, 1].map((page) => server.grant({ to: adapter, address: page * PAGE, length: PAGE }));
+  const taken = remote.run(({ partition, kept }, cookie) => {
+    kept.mapping = partition.accept(cookie as Cookie);
+    kept.view = partition.view(kept.mapping.address, kept.mapping.length);
+    kept.view.bytes.fill(0xee);
+    return kept.view.bytes.byteOffset;
+  }, at(cookies, 0) as number);
+  const before = await within(taken, "the view");
+  expect(await server.rescindForced(at(cookies, 0))).toMatchObject({ pagesMoved: 1 });
+  const looked = remote.run(({ partition, kept }, cookie) => {
+    kept.mapping?.return();
+    const { address } = partition.accept(cookie as Cookie);
+    const bytes = kept.view?.bytes ?? new Uint8Array();
+    return { address, offset: bytes.byteOffset, isWhole: bytes.every((byte) => byte === 0xee) };
+  }, at(cookies, 1) as number);
+  expect(await within(looked, "the look")).toEqual({ address: PAGE, offset: before, isWhole: true });
+  expect(client.usage()).toMatchObject({ pins: 1, quarantined: 1 });
+  await worker.terminate();
 });
