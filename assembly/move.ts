@@ -30,10 +30,12 @@ import {
 import {
   childOf,
   holderOf,
+  movedOf,
   nextOf,
   pageCountOf,
   pageOf,
   parentOf,
+  setMoved,
   slotOf,
   sourcePageOf,
   stateOf,
@@ -154,8 +156,9 @@ export const MOVE_MORE: u32 = 1; // some pages move with the next commit; call a
 export const MOVE_STUCK: u32 = 2; // no frame is free, quarantine is full, or a page is in use
 
 /**
- * Moves the first pinned pages under a structure that loses its access, at most MOVE_PAGES of them. A moved page is not
- * pinned any more, so that calling again goes on.
+ * Moves the next pinned pages under a structure that loses its access, at most MOVE_PAGES of them. It remembers how far it
+ * has come: a moved page may be pinned again by a view that follows it, of somebody who keeps the access, and must not be
+ * moved again for that.
  */
 export function movePinned(structure: usize): u32 {
   let root = structure;
@@ -168,7 +171,7 @@ export function movePinned(structure: usize): u32 {
   const space = spaceAt(owner, SPACE_MEMORY);
   const first = pageOf(structure) + shift;
   const count = pageCountOf(structure);
-  let i: u32 = 0;
+  let i = movedOf(structure);
   while (i < count) {
     let run = pinnedRun(space, first + i, count - i);
     if (run == 0) {
@@ -187,7 +190,9 @@ export function movePinned(structure: usize): u32 {
       store<u32>(THREAD, holderOf(structure) + 1, THREAD_STUCK_ON);
       return MOVE_STUCK;
     }
-    return movePages(root, first + i, frame, run, holderOf(structure)) ? MOVE_MORE : MOVE_STUCK;
+    if (!movePages(root, first + i, frame, run, holderOf(structure))) return MOVE_STUCK;
+    setMoved(structure, i + run);
+    return MOVE_MORE;
   }
   return MOVE_NONE;
 }

@@ -269,6 +269,7 @@ export const STRUCTURE_PAGE = 48; // first page in the holder's space
 export const STRUCTURE_CURSOR = 52; // where a revocation or a release stands
 export const STRUCTURE_REMAINING = 56; // bound of its remaining steps
 export const STRUCTURE_LIOBN = 60;
+export const STRUCTURE_MOVED = 60; // of memory: pages from the first that a forced rescind is done with, while it moves them
 
 export const STRUCTURE_FREE = 0;
 export const STRUCTURE_OWNED = 1; // elemental resource

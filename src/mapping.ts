@@ -194,13 +194,18 @@ export class View implements Disposable, Movable {
   /**
    * The bytes. After a page was moved away from under a client that lost its access (RS6) this is another array than
    * before: read it anew rather than keep it.
-   * @throws LparError LPAR_RELEASED after release(); HcallError H_RESOURCE if a move left the range in pieces.
+   * @throws LparError LPAR_RELEASED after release(); HcallError H_RESOURCE if a move left the range in pieces, or if
+   * no pin was left to follow it.
    */
   get bytes(): Uint8Array {
     if (this.#pin === 0) throw new LparError("LPAR_RELEASED", "the view was released");
     this.#kernel.followMoves();
     if (this.#bytes === undefined)
-      throw new HcallError("H_VIEW", H_RESOURCE, "pages were moved apart; take a new view");
+      throw new HcallError(
+        "H_VIEW",
+        H_RESOURCE,
+        "pages were moved apart, or no pin is left; take a new view",
+      );
     return this.#bytes;
   }
 
@@ -234,7 +239,11 @@ export class View implements Disposable, Movable {
     }
     if (offset === this.#bytes?.byteOffset) return true;
     const taken = this.#take();
-    if (typeof taken === "number") return taken !== H_LONG_BUSY_10_MSEC;
+    if (typeof taken === "number") {
+      // With no pin left it cannot follow; what is written where it was would reach nobody.
+      if (taken !== H_LONG_BUSY_10_MSEC) this.#bytes = undefined;
+      return taken !== H_LONG_BUSY_10_MSEC;
+    }
     const old = this.#pin;
     if (structureOfPin(this.#kernel.memory, taken.pin) !== structureOfPin(this.#kernel.memory, old)) {
       // Another mapping has got the address since we looked.

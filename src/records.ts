@@ -24,6 +24,7 @@ import {
   PIN_STRUCTURE,
   PIN_STRUCTURE_GENERATION,
   SPACE_BYTES,
+  SPACE_DMA,
   SPACE_INTERRUPT,
   SPACE_IPI,
   STRUCTURE_BYTES,
@@ -136,11 +137,12 @@ export function readStructure(memory: TableMemory, slot: number): Structure {
   const at = memory.header(HEADER_STRUCTURES_AT) + slot * STRUCTURE_BYTES;
   const word = (offset: number): number => memory.words[(at + offset) / 4] as number;
   const first = word(STRUCTURE_STATE);
+  const space = (first >>> 8) & 0xff;
   const inhibits = (first >>> 16) & 0xff;
   return {
     slot,
     state: STATES.get(first & 0xff) ?? "free",
-    space: (first >>> 8) & 0xff,
+    space,
     cookie: word(STRUCTURE_GENERATION) * COOKIE_SLOTS + slot,
     holder: word(STRUCTURE_HOLDER) & 0xffff,
     end: word(STRUCTURE_END),
@@ -151,7 +153,7 @@ export function readStructure(memory: TableMemory, slot: number): Structure {
     page: word(STRUCTURE_PAGE),
     pageCount: word(STRUCTURE_PAGE_COUNT),
     pins: word(STRUCTURE_HOLDER) >>> ((STRUCTURE_PINS - STRUCTURE_HOLDER) * 8),
-    liobn: word(STRUCTURE_LIOBN),
+    liobn: space === SPACE_DMA ? word(STRUCTURE_LIOBN) : 0,
     readable: (inhibits & INHIBIT_READ) === 0,
     writable: (inhibits & INHIBIT_WRITE) === 0,
     regrantable: (inhibits & INHIBIT_REGRANT) === 0,

@@ -28,9 +28,9 @@ const LINES_ABOVE = 5;
 function tell({ what, stack }: Taken): void {
   const [place = "at an unknown place"] = stack.split("\n");
   const text = `a view (${what}) was dropped without release(), its pages stay pinned; it was taken ${place.trim()}`;
-  const host = globalThis as Host;
-  if (host.process?.emitWarning === undefined) host.console?.warn?.(`${text}\n${stack}`);
-  else host.process.emitWarning(text, { type: "LparWarning", code: "LPAR_VIEW_DROPPED", detail: stack });
+  const { process: node, console: screen } = globalThis as Host;
+  if (node?.emitWarning === undefined) screen?.warn?.(`${text}\n${stack}`);
+  else node.emitWarning(text, { type: "LparWarning", code: "LPAR_VIEW_DROPPED", detail: stack });
 }
 
 /** The views of one thread that nobody has released yet. */
