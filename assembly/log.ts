@@ -87,7 +87,7 @@ export function commit(): void {
   store<u32>(THREAD, 0, THREAD_LOG_TOP);
 }
 
-/** Puts back what a thread stored since its last commit. */
+/** Puts back what a thread stored since its last commit; words atomically, since others may read them without a lock. */
 export function undo(thread: usize): void {
   const log = thread + THREAD_LOG;
   let top = load<u32>(thread, THREAD_LOG_TOP);
@@ -95,7 +95,6 @@ export function undo(thread: usize): void {
     const address = load<u32>(log + <usize>top - 4);
     if ((address & 1) == 0) {
       top -= LOG_WORD_BYTES;
-      // Atomic, since others may read the word without a lock (putShared).
       atomic.store<u32>(<usize>address, load<u32>(log + <usize>top));
     } else {
       top -= LOG_LINE_BYTES;

@@ -10,7 +10,7 @@
  *     hold      owner's entry (noted) and sharers' entries (a job): who wants to begin a use waits
  *     wait      for older uses, a little; if one is not over all is let go, and the caller tries again later
  *     copy      nobody reads or writes
- *     switch    owner's entry (noted); commit; sharers' entries follow, by the job
+ *     switch    owner's entry (noted), still held; commit; all entries are let go at the new frame, by the job
  *
  * Wherever the thread stops, the job brings the sharers' entries in line with the owner's, which is the old one or the new.
  */
@@ -44,7 +44,7 @@ import {
 import { framePins, lowestFrames, quarantineLeft, releaseFrame, takeFrames } from "./frame";
 import { abandonJob, beginJob, THREAD, undo } from "./log";
 import { addHeader, frameAt, isAlone, NONE } from "./memory";
-import { entryOf, followEntry, holdEntry, holdOwnEntry, moveOwnEntry, spaceAt } from "./page";
+import { entryOf, followEntry, holdEntry, holdOwnEntry, letOwnEntryGo, moveOwnEntry, spaceAt } from "./page";
 import { addPartitionWord, isDeferred, isRunning, partitionAt, signal } from "./partition";
 import { awaitUses, threadAt, threadWord } from "./thread";
 
@@ -90,11 +90,12 @@ function pinnedRun(space: usize, page: u32, most: u32): u32 {
   return count;
 }
 
-/** All live mappings of some of the owner's pages are let go where the owner's entries are. */
+/** All live mappings of some of the owner's pages, and last the owner's, are let go where the owner's entries are. */
 function letGo(root: usize, rootPage: u32, count: u32): void {
   const space = spaceAt(partitionAt(holderOf(root)), SPACE_MEMORY);
   for (let i: u32 = 0; i < count; i++) {
     follow(root, rootPage + i, entryOf(space, rootPage + i) & ENTRY_FRAME);
+    letOwnEntryGo(space, rootPage + i);
   }
 }
 

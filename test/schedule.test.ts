@@ -61,7 +61,8 @@ for (const scenario of SCENARIOS) {
     expect(report.failure).toBeUndefined();
     expect(report.schedules).toBeGreaterThan(report.outcomes);
     expect(report.outcomes).toBeGreaterThan(1);
-    expect(report.disputes).toBeGreaterThan(0);
+    // Where all that is done is done with all locks, in whatever order, no word is.
+    expect(report.disputes).toBeGreaterThanOrEqual(scenario.isExclusive === true ? 0 : 1);
   });
 }
 

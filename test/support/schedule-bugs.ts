@@ -195,7 +195,7 @@ export const BUGS: readonly SeededBug[] = [
   {
     bug: "a migration copies and switches before the uses that run are over (RS6)",
     scenario: "store by a sharer / compact",
-    says: /race|no order/,
+    says: /race|no order|audit/,
     file: "assembly/migrate.ts",
     from: "if (!holdPages(root, page, count)) return false;",
     to: `takeFrames(frame, count);
@@ -223,6 +223,14 @@ export const BUGS: readonly SeededBug[] = [
     to: "  else if (!BUG) zeroIfFree(frame, count);",
   },
   {
+    bug: "the owner's page is let go before the commit (RS8, FA5)",
+    scenario: "store by the owner / compact",
+    says: /stray|no order|audit/,
+    file: "assembly/page.ts",
+    from: "movedEntry(entry, frame) | (entry & ENTRY_RESCINDED)",
+    to: "movedEntry(entry, frame) | (BUG ? 0 : entry & ENTRY_RESCINDED)",
+  },
+  {
     bug: "a word that others read without a lock is put back plainly",
     scenario: "store by the owner / compact",
     says: /a race at entry/,
@@ -240,7 +248,7 @@ export const BUGS: readonly SeededBug[] = [
   },
   {
     bug: "the reaper passes on no wake-up that the dead has taken along (FA5)",
-    scenario: "forced rescind / compact / store by another sharer",
+    scenario: "compact / compact / store by a sharer that may die",
     says: /lost wake-up/,
     file: "assembly/lock.ts",
     from: "atomic.notify(HEADER_LOCK, -1);",
