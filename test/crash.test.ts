@@ -236,7 +236,7 @@ function cast(
     try {
       const net = new Net(core, scenario, tally, covered, bug);
       net.crashPoints(Math.min(most.points, limit), draw);
-      net.crashPairs(Math.min(most.pairs, limit), draw);
+      net.crashPairs(Math.min(most.pairs * (scenario.pairsFactor ?? 1), limit), draw);
     } catch (error) {
       return `${scenario.name}: ${error instanceof Error ? error.message : String(error)}`;
     }
