@@ -47,6 +47,7 @@ import {
   STRUCTURE_HOLDER,
   STRUCTURE_INHIBITS,
   STRUCTURE_LIOBN,
+  STRUCTURE_MOVED,
   STRUCTURE_NEXT,
   STRUCTURE_NEXT_HELD,
   STRUCTURE_OWNED,
@@ -160,6 +161,15 @@ export function pageOf(structure: usize): u32 {
 
 export function setPage(structure: usize, page: u32): void {
   put(structure + STRUCTURE_PAGE, page);
+}
+
+/** How many pages of a structure of memory a forced rescind has looked at, and moved away from views. */
+export function movedOf(structure: usize): u32 {
+  return load<u32>(structure, STRUCTURE_MOVED);
+}
+
+export function setMoved(structure: usize, count: u32): void {
+  put(structure + STRUCTURE_MOVED, count);
 }
 
 export function liobnOf(structure: usize): u32 {

@@ -199,7 +199,11 @@ export function waitForMover(attempt: u32): bool {
     return true;
   }
   const marked = markWaiting(HEADER_LOCK, word);
-  return marked == 0 || pause(HEADER_LOCK, marked, attempt - LOOKS) != 0;
+  if (marked == 0) return true;
+  const mayGoOn = pause(HEADER_LOCK, marked, attempt - LOOKS) != 0;
+  // Who gave the lock back woke one, and this one does not take it: the next one is woken in its place.
+  atomic.notify(HEADER_LOCK, 1);
+  return mayGoOn;
 }
 
 /** This thread stopped inside a call and lives on: undoes that call, or finishes what it had committed. */
@@ -254,6 +258,8 @@ function repair(dead: usize): void {
   finishStart(dead);
   wakeLeft(dead);
   giveLocks(dead, -1);
+  // It may have been woken for a page that had moved, and not have come to wake the next one; no record names that lock.
+  atomic.notify(HEADER_LOCK, -1);
 }
 
 /**

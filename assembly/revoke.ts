@@ -59,6 +59,7 @@ import {
   remainingOf,
   setCursor,
   setFlag,
+  setMoved,
   setRemaining,
   slotOf,
   spaceOf,
@@ -227,7 +228,10 @@ function isUnpinned(structure: usize): bool {
   for (let i: u32 = 0; i < MOVES_PER_SLICE; i++) {
     const answer = movePinned(structure);
     settle();
-    if (answer == MOVE_NONE) return true;
+    if (answer == MOVE_NONE) {
+      setMoved(structure, 0);
+      return true;
+    }
     if (answer == MOVE_STUCK) return false;
   }
   return false;

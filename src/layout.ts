@@ -305,6 +305,7 @@ export const STRUCTURE_REMAINING = 56; // bound of its remaining steps
 export const STRUCTURE_LIOBN = 60; // of a DMA window pane
 export const STRUCTURE_COPIES = 60; // of a copy-on-write grant: pages that are private
 export const STRUCTURE_WINDOW = 60; // of MMIO: name of the thread that serves an elemental window; of a grant, its window
+export const STRUCTURE_MOVED = 60; // of memory: pages from the first that a forced rescind is done with, while it moves them
 
 export const STRUCTURE_FREE = 0;
 export const STRUCTURE_OWNED = 1; // elemental resource

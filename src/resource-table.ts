@@ -125,12 +125,13 @@ export class ResourceTable implements AsyncDisposable {
   #backlog: TableEvent[] = [];
   #reconciler: Reconciler | undefined;
 
-  private constructor(memory: TableMemory, clock: Clock, gracePeriodMs: number) {
-    this.#kernel = new Kernel(memory, clock, (lpid) => {
+  private constructor(memory: TableMemory, clock: Clock, gracePeriodMs: number, debug: boolean) {
+    const partitionOf = (lpid: number): Partition => {
       const partition = this.partition(lpid);
       if (partition === undefined) throw new LparError("LPAR_NOT_FOUND", `there is no partition ${lpid}`);
       return partition;
-    });
+    };
+    this.#kernel = new Kernel(memory, clock, partitionOf, false, debug);
     this.#gracePeriodMs = gracePeriodMs;
     this.#kernel.failPartition = (lpid, reason) => {
       const partition = this.partition(lpid);
@@ -145,7 +146,10 @@ export class ResourceTable implements AsyncDisposable {
     if (typeof grace !== "number" || !(grace >= 0 && grace <= 2 ** 31 - 1)) {
       throw new RangeError(`gracePeriodMs is ${String(grace)}; it must be from 0 to ${2 ** 31 - 1}`);
     }
-    return new ResourceTable(openMemory(options), options.clock ?? systemClock, grace);
+    const { clock = systemClock, debug = false } = options;
+    if (typeof debug !== "boolean")
+      throw new RangeError(`debug is ${String(debug)}; it must be true or false`);
+    return new ResourceTable(openMemory(options), clock, grace, debug);
   }
 
   #describe(partition: Partition): Description {
@@ -388,7 +392,9 @@ export class ResourceTable implements AsyncDisposable {
       this.#descriptions.values(),
       (one) => [one.partition.lpid, one.partition.name] as const,
     );
-    const handle = { memory: memory.memory, module: memory.module, slot, lpid: partition.lpid, names };
+    const { memory: shared, module } = memory;
+    const debug = this.#kernel.leaks !== undefined;
+    const handle = { memory: shared, module, slot, lpid: partition.lpid, names, debug };
     let worker: Worker;
     try {
       worker = start(handle);

@@ -119,8 +119,8 @@ const BUGS: readonly Mutation[] = [
   {
     bug: "undone in the wrong order: first notes first",
     file: "assembly/log.ts",
-    from: "atomic.store<u32>(<usize>address, load<u32>(log + <usize>top));",
-    to: `for (let at: u32 = 0; at <= top; at += LOG_WORD_BYTES)
+    from: "top -= LOG_WORD_BYTES;\n      atomic.store<u32>(<usize>address, load<u32>(log + <usize>top));",
+    to: `for (let at: u32 = 0; at < top; at += LOG_WORD_BYTES)
           store<u32>(<usize>load<u32>(log + <usize>at + 4), load<u32>(log + <usize>at));
         top = 0;`,
   },
@@ -276,7 +276,7 @@ function cast(
     try {
       const net = new Net(core, scenario, tally, covered, bug);
       net.crashPoints(Math.min(most.points, limit), draw);
-      net.crashPairs(Math.min(most.pairs, limit), draw);
+      net.crashPairs(Math.min(most.pairs * (scenario.pairsFactor ?? 1), limit), draw);
     } catch (error) {
       return `${scenario.name}: ${error instanceof Error ? error.message : String(error)}`;
     }

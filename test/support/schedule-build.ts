@@ -28,6 +28,7 @@ export const CALLS = [
   "beginUse",
   "checkAccess",
   "collectRequest",
+  "compactMemory",
   "connectPartitions",
   "createPartition",
   "endDevice",
@@ -36,6 +37,7 @@ export const CALLS = [
   "failPartition",
   "fillMemory",
   "grantCopyOnWrite",
+  "gatherMemory",
   "grantLogical",
   "mergePages",
   "openTable",
@@ -44,6 +46,7 @@ export const CALLS = [
   "postRequest",
   "reapThread",
   "recoverClient",
+  "recoverDeferred",
   "recoverServer",
   "rescindLogical",
   "restartPartition",
@@ -52,6 +55,7 @@ export const CALLS = [
   "storeWord",
   "takeEvent",
   "takeRequest",
+  "unpinMemory",
 ] as const;
 
 /**
