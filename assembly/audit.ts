@@ -94,6 +94,8 @@ import {
   PROBLEM_FREE_LIST,
   PROBLEM_FREE_MAP,
   PROBLEM_HELD_LINK,
+  PROBLEM_LINE,
+  PROBLEM_LINE_QUEUE,
   PROBLEM_LOST_FRAME,
   PROBLEM_PARTITION_COUNTER,
   PROBLEM_PARTITION_HOLDS,
@@ -111,6 +113,8 @@ import {
   PROBLEM_TREE_LINK,
   PROBLEMS_MAX,
   SPACE_COUNT,
+  SPACE_INTERRUPT,
+  SPACE_IPI,
   SPACE_MEMORY,
   STRUCTURE_FREE,
   STRUCTURE_GRANTED,
@@ -156,6 +160,7 @@ import {
   isMarked,
   markFrame,
 } from "./frame";
+import { brokenLine, isArmed, isQueued, isSoundLine, queueLength } from "./line";
 import { frameAt, header } from "./memory";
 import { backOf, entryOf, entryRights, isFreePage, spaceAt, spacePages } from "./page";
 import { partitionAt, partitionWord } from "./partition";
@@ -459,6 +464,22 @@ function auditTables(lpid: u32, partition: usize): void {
   check(taken == partitionWord(partition, SCRATCH_PAGES), PROBLEM_BACK, lpid * 8, taken);
 }
 
+/** Each line fits what is mapped at its number; the queue is those that can be taken. Before the counters: armed is pinned. */
+function auditLines(lpid: u32, partition: usize): void {
+  let queued: u32 = 0;
+  for (let space: u32 = SPACE_INTERRUPT; space <= u32(SPACE_IPI); space += SPACE_IPI - SPACE_INTERRUPT) {
+    const numbers = spacePages(spaceAt(partition, space));
+    for (let number: u32 = 0; number < numbers; number++) {
+      check(isSoundLine(partition, space, number), PROBLEM_LINE, lpid * 8 + space, number);
+      if (isQueued(partition, space, number)) queued++;
+      if (space == SPACE_INTERRUPT && isArmed(partition, number)) tally(partition + SCRATCH_PINS, 1);
+    }
+  }
+  const broken = brokenLine(partition);
+  const isWhole = broken == 0 && queueLength(partition) == queued;
+  check(isWhole, PROBLEM_LINE_QUEUE, lpid, broken);
+}
+
 function auditCounter(lpid: u32, partition: usize, counter: usize, scratch: usize): void {
   const holds = partitionWord(partition, counter) == partitionWord(partition, scratch);
   check(holds, PROBLEM_PARTITION_COUNTER, lpid, <u32>counter);
@@ -469,6 +490,7 @@ function auditPartitions(): void {
     const partition = partitionAt(lpid);
     const state = partitionWord(partition, PARTITION_STATE);
     check(state <= u32(PARTITION_STOPPED), PROBLEM_PARTITION_STATE, lpid, state);
+    auditLines(lpid, partition);
     auditCounter(lpid, partition, PARTITION_PAGES_OWNED, SCRATCH_OWNED);
     auditCounter(lpid, partition, PARTITION_PAGES_MAPPED, SCRATCH_MAPPED);
     auditCounter(lpid, partition, PARTITION_GRANTS_OUT, SCRATCH_OUT);

@@ -5,7 +5,7 @@
  */
 
 export const LAYOUT_MAGIC = 0x5241504c; // "LPAR", little-endian
-export const LAYOUT_VERSION = 3;
+export const LAYOUT_VERSION = 4;
 
 export const PAGE_BYTES = 4096;
 export const PAGE_SHIFT = 12;
@@ -148,6 +148,8 @@ export const HEADER_PIN_FREE = 232;
 export const HEADER_PIN_FRESH = 236;
 export const HEADER_PINS_USED = 240;
 export const HEADER_TORN_DOWN = 248; // structures torn down by revocations so far, wraps
+export const HEADER_LINES_AT = 268; // interrupt and port lines, partition by partition
+export const HEADER_LINES_BYTES = 272; // lines of one partition
 
 // ---------------------------------------------------------------- thread record: who may change the table, and how far it is
 
@@ -196,6 +198,7 @@ export const JOB_PIN = 4; // a pin may be half taken or half released
 export const JOB_MOVE = 5; // the mappings of a page may not have followed the owner's
 export const JOB_MIGRATE = 6; // the same, and the frames that the pages left or did not reach may not be free
 export const JOB_ELEMENTAL = 7; // the page table of an elemental resource may be half written, its frames half taken
+export const JOB_RAISE = 20; // a raise may have reached a part of those who have the interrupt source
 
 // ---------------------------------------------------------------- partition record
 
@@ -351,6 +354,19 @@ export const EVENT_MS_SHIFT = 8;
 export const EVENT_MS_LIMIT = 0xffffff;
 export const EVENTS_LOST = 7;
 
+// ---------------------------------------------------------------- line: one number of a partition's interrupt or port space
+
+export const LINE_RECORD_BYTES = 12;
+export const LINE_STATE = 0; // bits as below, and who raised it
+export const LINE_NEXT = 4; // of a queued line: the index of the next one; of line 0: the first
+export const LINE_PREVIOUS = 8; // of a queued line: the index of the one before; of line 0: the last
+export const LINE_PENDING = 1; // raised, and not taken since
+export const LINE_QUEUED = 2; // waits to be taken
+export const LINE_IN_SERVICE = 4; // taken, and its end was not said yet
+export const LINE_MASKED = 8;
+export const LINE_ARMED = 16; // taking is not its end
+export const LINE_FROM_SHIFT = 8; // of a pending line: lpid of who raised it first, 0: the manager
+
 // ---------------------------------------------------------------- pin record: one zero-copy view
 
 export const PIN_BYTES = 32;
@@ -415,3 +431,5 @@ export const PROBLEM_FREE_LIST = 26; // a: slot
 export const PROBLEM_EVENTS = 27; // a: lpid
 export const PROBLEM_LOST_FRAME = 28; // a: frame that nobody owns and that is not free
 export const PROBLEM_THREAD = 29; // a: slot, b: byte offset of the word that should be 0
+export const PROBLEM_LINE = 40; // a: lpid * 8 + space, b: number
+export const PROBLEM_LINE_QUEUE = 41; // a: lpid, b: index of the line where it breaks
