@@ -195,6 +195,36 @@ const MUTATIONS: readonly (Mutation & { readonly bug: string })[] = [
     from: "(entry0 & entry1 & entry2 & entry3 & mask) != mask",
     to: "(entry0 & entry1 & entry2 & mask) != mask",
   },
+  {
+    bug: "a rescinded interrupt source keeps its line: events after the rescind (KI3)",
+    file: "assembly/account.ts",
+    from: "  countMapped(structure, -1);\n  endLine(structure);",
+    to: "  countMapped(structure, -1);",
+  },
+  {
+    bug: "an armed source that is taken away leaves its pin (RE2)",
+    file: "assembly/line.ts",
+    from: "if ((state & LINE_ARMED) != 0) countPin(structure, partition, -1);",
+    to: "",
+  },
+  {
+    bug: "a masked interrupt stays in the queue (KI3)",
+    file: "assembly/line.ts",
+    from: "if (wasQueued) unlinkLine(partition, index);",
+    to: "",
+  },
+  {
+    bug: "what is raised in service is not queued at its end (KI3)",
+    file: "assembly/line.ts",
+    from: "change(partition, index, state & ~LINE_IN_SERVICE);",
+    to: "setState(partition, index, state & ~LINE_IN_SERVICE);",
+  },
+  {
+    bug: "an interrupt number past the end of the space is used (G2)",
+    file: "assembly/hcall-lines.ts",
+    from: "const number = decodeInteger(address);\n  const at = spaceAt(partition, space);\n  if (number >= spacePages(at)) return H_PARAMETER;",
+    to: "const number = decodeInteger(address);\n  const at = spaceAt(partition, space);\n  if (number > spacePages(at)) return H_PARAMETER;",
+  },
 ];
 
 /** The nets as JavaScript, for worker threads that know no TypeScript. */

@@ -53,7 +53,9 @@ type Kind =
   | "budget"
   | "quota"
   | "staging"
-  | "count";
+  | "count"
+  | "line"
+  | "position";
 
 /** The arguments of each function. One that is exported and not listed here fails the test. */
 const ARGUMENTS: Readonly<Record<string, readonly Kind[]>> = {
@@ -62,6 +64,7 @@ const ARGUMENTS: Readonly<Record<string, readonly Kind[]>> = {
   adapterPeer: ["lpid", "unit"],
   addWord: ["lpid", "address", "word"],
   allocate: ["lpid", "length"],
+  armInterrupt: ["lpid", "line", "bit"],
   assignResource: ["lpid", "type", "address", "length", "address", "hi"],
   audit: [],
   beginUse: ["lpid", "address", "length", "need"],
@@ -72,6 +75,7 @@ const ARGUMENTS: Readonly<Record<string, readonly Kind[]>> = {
   copyMemory: ["lpid", "address", "lpid", "address", "length"],
   createPartition: ["pages", "pages"],
   deallocate: ["lpid", "address"],
+  endInterrupt: ["lpid", "line"],
   endUse: [],
   endViews: ["lpid", "budget"],
   failPartition: ["lpid", "bit"],
@@ -84,10 +88,12 @@ const ARGUMENTS: Readonly<Record<string, readonly Kind[]>> = {
   hcallBatch: ["staging", "count"],
   loadMemory: ["lpid", "address", "length", "staging"],
   loadWord: ["lpid", "address"],
+  maskInterrupt: ["lpid", "line", "bit"],
   mendCall: [],
   openTable: [],
   openThread: ["lpid"],
   pinMemory: ["lpid", "address", "length"],
+  raiseInterrupt: ["lpid", "line", "bit", "position"],
   reapThread: ["count"],
   receiveEntry: ["lpid", "unit"],
   recoverClient: ["lpid", "budget"],
@@ -100,9 +106,11 @@ const ARGUMENTS: Readonly<Record<string, readonly Kind[]>> = {
   restartPartition: ["lpid"],
   returnLogical: ["lpid", "cookie"],
   sendEntry: ["lpid", "unit", "word", "word", "word", "word"],
+  sendIpi: ["lpid", "line"],
   storeMemory: ["lpid", "address", "length", "staging"],
   storeWord: ["lpid", "address", "word"],
   takeEvent: ["lpid"],
+  takeLine: ["lpid"],
   takeStaging: ["pages"],
   translate: ["lpid", "type", "address", "length", "need"],
   translateBatch: ["lpid", "type", "need", "staging", "staging", "staging", "count", "bit"],
@@ -115,6 +123,7 @@ const OFTEN: readonly string[] = [
   ...["grantLogical", "grantLogical", "grantLogical", "grantLogical", "acceptLogical", "acceptLogical"],
   ...["acceptLogical", "returnLogical", "rescindLogical", "recoverServer", "recoverServer", "recoverServer"],
   ...["recoverDeferred", "recoverDeferred"],
+  ...["raiseInterrupt", "raiseInterrupt", "sendIpi", "takeLine", "armInterrupt", "endInterrupt"],
   ...["restartPartition", "restartPartition", "connectPartitions", "createPartition", "pinMemory"],
 ];
 
@@ -271,7 +280,15 @@ export class Fuzz {
     const { lpid, other } = this.#handle ?? { lpid: 0, other: 0 };
     if (kinds[0] === "lpid" && lpid !== 0 && !this.#draw.once(8))
       args[0] = name === "rescindLogical" ? other : lpid;
+    if (this.#draw.once(4)) this.#askForLine(name, args);
     return args;
+  }
+
+  /** What is asked for in pages is next to never an interrupt source or a port, which are counted by numbers. */
+  #askForLine(name: string, args: number[]): void {
+    const type = this.#draw.once(2) ? 4 : 6;
+    if (name === "grantLogical") args.splice(1, 4, type, 0, this.#argument("line"), 1);
+    if (name === "assignResource") args.splice(1, 5, type, this.#argument("line"), 1, 0, 0);
   }
 
   #argument(kind: Kind): number {
@@ -317,6 +334,10 @@ export class Fuzz {
         return this.#kernel.memory.header(HEADER_STAGING_AT) + draw.below(6 * 512) * 8;
       case "count":
         return draw.below(12);
+      case "line":
+        return draw.below(draw.once(6) ? 9 : 3);
+      case "position":
+        return draw.once(3) ? (this.#cookies.pick(draw)?.number ?? 0) : 0;
     }
   }
 

@@ -184,4 +184,20 @@ export const BUGS: readonly SeededBug[] = [
     from: "return endWord(end, END_GENERATION) == address >> 16 && endWord(end, END_OWNER) == lpid ? end : 0;",
     to: "return endWord(end, END_OWNER) == lpid ? end : 0;",
   },
+  {
+    bug: "an event that was not taken outlives the rescind (KI3)",
+    scenario: "raise and take / forced rescind",
+    says: /an event after the rescind|audit/,
+    file: "assembly/account.ts",
+    from: "  countMapped(structure, -1);\n  endLine(structure);",
+    to: "  countMapped(structure, -1);\n  if (!BUG) endLine(structure);",
+  },
+  {
+    bug: "a line joins the queue, and nobody is woken (KI5)",
+    scenario: "wait for a doorbell / ring",
+    says: /lost wake-up/,
+    file: "assembly/line.ts",
+    from: "  link(partition, index, 0);\n  signal(partition);",
+    to: "  link(partition, index, 0);\n  if (!BUG) signal(partition);",
+  },
 ];

@@ -21,6 +21,7 @@ export interface Mutation {
 export const CALLS = [
   "acceptLogical",
   "adapterBetween",
+  "assignResource",
   "audit",
   "beginUse",
   "checkAccess",
@@ -34,14 +35,17 @@ export const CALLS = [
   "openTable",
   "openThread",
   "pinMemory",
+  "raiseInterrupt",
   "reapThread",
   "recoverClient",
   "recoverServer",
   "rescindLogical",
   "restartPartition",
   "returnLogical",
+  "sendIpi",
   "storeWord",
   "takeEvent",
+  "takeLine",
 ] as const;
 
 /**

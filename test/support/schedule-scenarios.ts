@@ -19,6 +19,7 @@ import {
   TYPE_MEMORY,
 } from "../../src/layout.js";
 import type { Scenario } from "./schedule-explore.js";
+import { lineScenarios } from "./schedule-lines.js";
 import type { Call, LogicalThread, Machine, Program, Step } from "./schedule-machine.js";
 
 /** lpids, and the slots of the threads that are these partitions. */
@@ -80,7 +81,7 @@ function must(machine: Machine, name: Call, ...args: readonly number[]): number 
   return machine.floats[(machine.threadAt(0) + THREAD_RESULT) / 8] as number;
 }
 
-interface Table {
+export interface Table {
   readonly machine: Machine;
   /** units[a][b]: the unit address by which a grants to b. */
   readonly units: readonly (readonly number[])[];
@@ -223,6 +224,10 @@ function againstRevocation(
 }
 
 const REFUSED = String(H_RESCINDED);
+
+/** What scenarios in other files are made of. */
+const CALLS = { call, noted, notedLate, rescinded, must, open, recover };
+export type Calls = typeof CALLS;
 
 export const SCENARIOS: readonly Scenario[] = [
   {
@@ -588,6 +593,7 @@ export const SCENARIOS: readonly Scenario[] = [
     [`${OK} | ${OK},${OK}`, `${OK} | ${OK},${REFUSED}`, `${OK} | ${REFUSED},${REFUSED}`],
     { mortal: [] },
   ),
+  ...lineScenarios(CALLS),
 ];
 
 /** The owner's thread takes terminate() for the end of a thread, and mends what goes on. */
