@@ -222,8 +222,8 @@ const MUTATIONS: readonly (Mutation & { readonly bug: string })[] = [
   {
     bug: "an interrupt number past the end of the space is used (G2)",
     file: "assembly/hcall-lines.ts",
-    from: "const number = decodeInteger(address);\n  const at = spaceAt(partition, space);\n  if (number >= spacePages(at)) return H_PARAMETER;",
-    to: "const number = decodeInteger(address);\n  const at = spaceAt(partition, space);\n  if (number > spacePages(at)) return H_PARAMETER;",
+    from: "if (number >= spacePages(at)) return H_PARAMETER;",
+    to: "",
   },
 ];
 

@@ -186,7 +186,7 @@ export const BUGS: readonly SeededBug[] = [
   },
   {
     bug: "an event that was not taken outlives the rescind (KI3)",
-    scenario: "raise and take / forced rescind",
+    scenario: "take and raise / forced rescind",
     says: /an event after the rescind|audit/,
     file: "assembly/account.ts",
     from: "  countMapped(structure, -1);\n  endLine(structure);",

@@ -1,7 +1,6 @@
-/** Interrupts and doorbells for the schedules: a raise against a forced rescind, a ring against who sleeps for it. */
+/** Interrupts and doorbells for the schedules: an interrupt against a forced rescind, a ring against who sleeps for it. */
 import {
   H_NOT_FOUND,
-  H_RESCINDED,
   H_SUCCESS,
   PARTITION_SIGNAL,
   PARTITION_WAITING,
@@ -44,7 +43,7 @@ export function lineScenarios(calls: Calls): readonly Scenario[] {
 
   return [
     {
-      name: "raise and take / forced rescind",
+      name: "take and raise / forced rescind",
       rules: "KI3 RS4 FA5",
       isLong: true,
       mortal: [SERVER, CLIENT],
@@ -64,9 +63,8 @@ export function lineScenarios(calls: Calls): readonly Scenario[] {
         ];
       },
       judge: ([, server, client], dead) => {
-        if (client?.[1] === 1 && client[2] === H_SUCCESS) return "an event after the rescind";
-        if (client?.[0] === H_RESCINDED && client[2] === H_SUCCESS)
-          return "a raise that was refused is taken";
+        if (client?.[0] === 1 && client[1] === H_SUCCESS) return "an event after the rescind";
+        if (client?.[0] === 1 && client[2] === H_SUCCESS) return "a raise after the rescind";
         return dead !== 0 || server?.[0] === H_SUCCESS ? "" : `the rescind answers ${String(server)}`;
       },
     },
