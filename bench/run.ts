@@ -7,6 +7,7 @@ import { contentionScenarios } from "./contention.js";
 import { deathScenarios } from "./death.js";
 import { grantScenarios } from "./grant.js";
 import { handoffScenarios } from "./handoff.js";
+import { kindsScenarios } from "./kinds.js";
 import { describeMachine, type Machine } from "./machine.js";
 import { movesScenarios } from "./moves.js";
 import { Native } from "./native.js";
@@ -90,6 +91,7 @@ const SCENARIOS: Readonly<Record<SuiteName, (quick: boolean) => readonly Scenari
   contention: contentionScenarios,
   handoff: handoffScenarios,
   death: deathScenarios,
+  kinds: kindsScenarios,
 };
 
 function median(numbers: readonly number[]): number {

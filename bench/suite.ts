@@ -11,6 +11,7 @@ export const SUITE_NAMES = [
   "contention",
   "handoff",
   "death",
+  "kinds",
 ] as const;
 export type SuiteName = (typeof SUITE_NAMES)[number];
 

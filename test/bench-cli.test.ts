@@ -123,6 +123,7 @@ const THREADED = {
     "forced rescind, pages under views: 100": ["copy"],
     "compact 1 MiB": ["copy"],
   },
+  kinds: { "doorbell, there and back": ["ring"] },
   death: {
     "exit of a client with 10,000 grants": ["native", "map"],
     "exit of a server with 10,000 grants": ["native", "map"],
@@ -284,7 +285,7 @@ describe("lpar bench", () => {
     const wrong = [
       [
         ["nonsense"],
-        'there is no suite "nonsense"; the suites are translate, grant, tree, recovery, access, moves, contention, handoff, death',
+        'there is no suite "nonsense"; the suites are translate, grant, tree, recovery, access, moves, contention, handoff, death, kinds',
       ],
       [["grant", "tres"], 'there is no suite "tres"'],
       [["--time", "0"], '--time takes a number from 1 to 60000, but got "0"'],

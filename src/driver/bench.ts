@@ -32,6 +32,7 @@ Suites:
   contention  what locks, undo log and epochs cost; two workers against one; checked reads in a worker
   handoff     memory from worker to worker and back, by grants and a doorbell
   death       from a worker's exit until recovered; from a forced rescind until no other thread can read (p50, p99)
+  kinds       the other kinds of resource: a doorbell there and back between two workers
 
 All contenders must compute the same: the command fails (exit code 1) when results differ, never because of
 times. Baselines:
