@@ -177,6 +177,7 @@ export const THREAD_SIGNALS = 156; // counts what it signalled, to any partition
 export const THREAD_LOCK_A = 160; // lpids whose locks it takes, holds or gives back, LOCK_ALL; 0: none
 export const THREAD_LOCK_B = 164;
 export const THREAD_POKE = 168; // counts how often others asked it to look whether it left the table locked
+export const THREAD_WAKES = 176; // for whose sleepers it has still to call, 1: those of lock A, 2: those of lock B
 export const THREAD_LOG = 256; // notes, each behind what it notes
 
 export const START_CREATED = 0x10000;
