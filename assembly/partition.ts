@@ -93,10 +93,10 @@ export function signal(partition: usize): void {
  */
 function wakeLater(partition: usize): void {
   const lpid = lpidOf(partition);
-  const wakes = load<u32>(THREAD, THREAD_WAKES);
-  if (lpid == load<u32>(THREAD, THREAD_LOCK_A)) store<u32>(THREAD, wakes | 1, THREAD_WAKES);
-  else if (lpid == load<u32>(THREAD, THREAD_LOCK_B)) store<u32>(THREAD, wakes | 2, THREAD_WAKES);
-  else wakeSleepers(partition);
+  const inB: u32 = lpid == load<u32>(THREAD, THREAD_LOCK_B) ? 2 : 0;
+  const which = lpid == load<u32>(THREAD, THREAD_LOCK_A) ? 1 : inB;
+  store<u32>(THREAD, load<u32>(THREAD, THREAD_WAKES) | which, THREAD_WAKES);
+  if (which == 0) wakeSleepers(partition);
 }
 
 /** Who sleeps for the partition looks again. */
