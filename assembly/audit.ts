@@ -19,19 +19,23 @@ import {
   END_STATE,
   END_UNRETURNED,
   END_USED,
+  ENTRY_COPY_ON_WRITE,
   ENTRY_FRAME,
+  ENTRY_PRIVATE,
   ENTRY_READ,
   ENTRY_RESCINDED,
   ENTRY_VALID,
   ENTRY_WRITE,
+  FLAG_COPY_ON_WRITE,
   FLAG_DRAINING,
   FLAG_FREEING,
   FLAG_REVOKING,
   FLAG_ROOT,
   H_SUCCESS,
-  HEADER_AUDIT_AT,
   HEADER_AUDIT_CHECKED,
   HEADER_AUDIT_PROBLEMS,
+  HEADER_AUDIT_SAVED,
+  HEADER_COPIES,
   HEADER_END_FREE,
   HEADER_END_FRESH,
   HEADER_ENDS_USED,
@@ -39,6 +43,7 @@ import {
   HEADER_FRAMES_FREE,
   HEADER_FRAMES_MAX,
   HEADER_FRAMES_QUARANTINED,
+  HEADER_FRAMES_SAVED,
   HEADER_LPIDS_USED,
   HEADER_MARKING,
   HEADER_PARTITIONS_MAX,
@@ -53,6 +58,8 @@ import {
   INHIBIT_REGRANT,
   PAGE_BYTES,
   PARTITION_AUDIT,
+  PARTITION_AUDIT_COPIES,
+  PARTITION_COPIES,
   PARTITION_ENDS,
   PARTITION_EVENT_HEAD,
   PARTITION_EVENT_TAIL,
@@ -80,7 +87,7 @@ import {
   PIN_STRUCTURE,
   PIN_STRUCTURE_GENERATION,
   PROBLEM_BACK,
-  PROBLEM_BYTES,
+  PROBLEM_COPIES,
   PROBLEM_END_COUNT,
   PROBLEM_END_COUNTER,
   PROBLEM_END_LINK,
@@ -94,8 +101,6 @@ import {
   PROBLEM_FREE_LIST,
   PROBLEM_FREE_MAP,
   PROBLEM_HELD_LINK,
-  PROBLEM_LINE,
-  PROBLEM_LINE_QUEUE,
   PROBLEM_LOST_FRAME,
   PROBLEM_PARTITION_COUNTER,
   PROBLEM_PARTITION_HOLDS,
@@ -103,6 +108,7 @@ import {
   PROBLEM_PIN,
   PROBLEM_PIN_COUNT,
   PROBLEM_REVOCATIONS,
+  PROBLEM_SHARES,
   PROBLEM_STRUCTURE_COUNT,
   PROBLEM_STRUCTURE_END,
   PROBLEM_STRUCTURE_FLAGS,
@@ -111,10 +117,7 @@ import {
   PROBLEM_STRUCTURE_STATE,
   PROBLEM_THREAD,
   PROBLEM_TREE_LINK,
-  PROBLEMS_MAX,
   SPACE_COUNT,
-  SPACE_INTERRUPT,
-  SPACE_IPI,
   SPACE_MEMORY,
   STRUCTURE_FREE,
   STRUCTURE_GRANTED,
@@ -129,8 +132,10 @@ import {
   THREAD_STARTING,
 } from "../src/layout";
 import { endAt, endWord, partnerEnd } from "./adapter";
+import { auditLines } from "./audit-lines";
 import {
   childOf,
+  copiesOf,
   cursorOf,
   endOf,
   generationOf,
@@ -151,23 +156,40 @@ import {
   stateOf,
   structureAt,
 } from "./control";
+import { check, report, tally, write } from "./findings";
 import {
   clearMarks,
   frameCharged,
   frameIsFree,
   frameIsQuarantined,
   framePins,
+  frameShares,
   isMarked,
   markFrame,
 } from "./frame";
-import { brokenLine, isArmed, isQueued, isSoundLine, queueLength } from "./line";
 import { frameAt, header } from "./memory";
-import { backOf, entryOf, entryRights, isFreePage, spaceAt, spacePages } from "./page";
+import {
+  backOf,
+  COPY_RIGHTS,
+  entryOf,
+  entryRights,
+  isFreePage,
+  isPrivate,
+  spaceAt,
+  spacePages,
+} from "./page";
 import { partitionAt, partitionWord } from "./partition";
 import { pinAt, pinWord } from "./pin";
 import { threadAt, threadWord } from "./thread";
 
-const ALL_BITS: u32 = ENTRY_FRAME | ENTRY_VALID | ENTRY_READ | ENTRY_WRITE | ENTRY_RESCINDED;
+const ALL_BITS: u32 =
+  ENTRY_FRAME |
+  ENTRY_VALID |
+  ENTRY_READ |
+  ENTRY_WRITE |
+  ENTRY_RESCINDED |
+  ENTRY_COPY_ON_WRITE |
+  ENTRY_PRIVATE;
 
 /** Scratch words of a partition, in this order, against the counters beside them. */
 const SCRATCH_OWNED: usize = PARTITION_AUDIT;
@@ -179,36 +201,13 @@ const SCRATCH_PINS: usize = PARTITION_AUDIT + 20;
 const SCRATCH_QUARANTINED: usize = PARTITION_AUDIT + 24;
 const SCRATCH_PAGES: usize = PARTITION_AUDIT + 28; // pages that structures take, over all spaces
 
-/** The audit's own words are no part of the table: they are written without the log. */
-function write(at: usize, value: u32): void {
-  store<u32>(at, value);
-}
-
-function tally(at: usize, delta: u32): void {
-  store<u32>(at, load<u32>(at) + delta);
-}
-
-function report(code: u32, a: u32, b: u32): void {
-  const count = header(HEADER_AUDIT_PROBLEMS);
-  write(HEADER_AUDIT_PROBLEMS, count + 1);
-  if (count >= u32(PROBLEMS_MAX)) return;
-  const at = <usize>header(HEADER_AUDIT_AT) + <usize>count * PROBLEM_BYTES;
-  store<u32>(at, code);
-  store<u32>(at, a, 4);
-  store<u32>(at, b, 8);
-}
-
-/** One fact looked at; a problem if it does not hold. */
-function check(holds: bool, code: u32, a: u32, b: u32): void {
-  write(HEADER_AUDIT_CHECKED, header(HEADER_AUDIT_CHECKED) + 1);
-  if (!holds) report(code, a, b);
-}
-
 function clearScratch(): void {
   write(HEADER_AUDIT_CHECKED, 0);
   write(HEADER_AUDIT_PROBLEMS, 0);
+  write(HEADER_AUDIT_SAVED, 0);
   for (let lpid: u32 = 1; lpid <= header(HEADER_PARTITIONS_MAX); lpid++) {
     memory.fill(partitionAt(lpid) + PARTITION_AUDIT, 0, 32);
+    write(partitionAt(lpid) + PARTITION_AUDIT_COPIES, 0);
   }
   for (let slot: u32 = 1; slot < header(HEADER_END_FRESH); slot++) {
     write(endAt(slot) + END_AUDIT_USED, 0);
@@ -311,38 +310,62 @@ function auditEntries(slot: u32, structure: usize): void {
   const above = structureAt(parentOf(structure));
   const source = spaceAt(partitionAt(holderOf(above)), space);
   const dead: u32 = state == STRUCTURE_RETURNING ? 0 : ENTRY_RESCINDED;
+  const isCopied = hasFlag(structure, FLAG_COPY_ON_WRITE);
+  const live = isCopied ? COPY_RIGHTS : entryRights(inhibitsOf(structure));
+  let copies: u32 = 0;
   for (let i: u32 = 0; i < count; i++) {
     const entry = entryOf(at, page + i);
     check(backOf(at, page + i) == slot, PROBLEM_BACK, holderOf(structure) * 8 + space, page + i);
     check(!isFreePage(at, page + i), PROBLEM_FREE_MAP, holderOf(structure) * 8 + space, page + i);
     if (state == STRUCTURE_OWNED) auditOwnedEntry(slot, structure, page + i, entry);
-    else if (isLive) {
+    else if (isPrivate(entry)) {
+      copies++;
+      auditPrivateEntry(slot, page + i, entry, isLive ? ENTRY_VALID | ENTRY_READ : dead, isCopied);
+    } else if (isLive) {
       // While a marking runs, what is above may have lost its entries before what is below.
       const above0 = entryOf(source, sourcePageOf(structure) + i);
       const frame = (above0 & ENTRY_VALID) != 0 ? above0 & ENTRY_FRAME : entry & ENTRY_FRAME;
-      const isUnder = (above0 & ENTRY_VALID) != 0 || isRevoking(structure);
-      check(
-        isUnder && (entry & ALL_BITS) == (frame | entryRights(inhibitsOf(structure))),
-        PROBLEM_ENTRY,
-        slot,
-        page + i,
-      );
+      // Nothing is granted of a page that others may stand on.
+      const isUnder = (above0 & (ENTRY_VALID | ENTRY_COPY_ON_WRITE)) == ENTRY_VALID || isRevoking(structure);
+      check(isUnder && (entry & ALL_BITS) == (frame | live), PROBLEM_ENTRY, slot, page + i);
     } else check((entry & ALL_BITS) == dead, PROBLEM_ENTRY, slot, page + i);
   }
+  check(!isCopied || copies == copiesOf(structure), PROBLEM_COPIES, slot, copies);
+  tally(partitionAt(holderOf(structure)) + PARTITION_AUDIT_COPIES, copies);
   tally(partitionAt(holderOf(structure)) + SCRATCH_PAGES, count);
   if (isLive && space == SPACE_MEMORY) tally(partitionAt(holderOf(structure)) + SCRATCH_MAPPED, count);
+}
+
+/** A frame that a page of its own stands on: the first of them, or one of several that were merged. */
+function auditFrameOf(slot: u32, entry: u32): void {
+  const frame = entry & ENTRY_FRAME;
+  const isShared = (entry & ENTRY_COPY_ON_WRITE) != 0 && frameShares(frame) != 0 && framePins(frame) == 0;
+  check(frame < header(HEADER_FRAMES_MAX), PROBLEM_FRAME_OWNER, frame, slot);
+  if (frame >= header(HEADER_FRAMES_MAX)) return;
+  check(isShared || !isMarked(frame), PROBLEM_FRAME_OWNER, frame, slot);
+  if (isMarked(frame)) tally(HEADER_AUDIT_SAVED, 1);
+  markFrame(frame);
+  check(!frameIsFree(frame) && !frameIsQuarantined(frame), PROBLEM_FRAME_OWNER, frame, slot);
+}
+
+/** A page of a copy-on-write mapping that has a frame of its own; after it lost its access only the frame is left. */
+function auditPrivateEntry(slot: u32, page: u32, entry: u32, bits: u32, isCopied: bool): void {
+  const rest = entry & ALL_BITS & ~(ENTRY_FRAME | ENTRY_PRIVATE);
+  const isLive = (bits & ENTRY_VALID) != 0;
+  const last = (entry & ENTRY_COPY_ON_WRITE) != 0 ? ENTRY_COPY_ON_WRITE : ENTRY_WRITE;
+  check(isCopied && rest == (isLive ? bits | last : bits), PROBLEM_ENTRY, slot, page);
+  auditFrameOf(slot, isLive ? entry : entry | ENTRY_COPY_ON_WRITE);
 }
 
 function auditOwnedEntry(slot: u32, structure: usize, page: u32, entry: u32): void {
   const bits = entry & ~ENTRY_FRAME & ALL_BITS;
   const isReleased = bits == 0 && pageIsReleased(structure, page);
-  check(bits == (ENTRY_VALID | ENTRY_READ | ENTRY_WRITE) || isReleased, PROBLEM_ENTRY, slot, page);
-  if (spaceOf(structure) != SPACE_MEMORY || isReleased) return;
-  const frame = entry & ENTRY_FRAME;
-  check(frame < header(HEADER_FRAMES_MAX) && !isMarked(frame), PROBLEM_FRAME_OWNER, frame, slot);
-  if (frame >= header(HEADER_FRAMES_MAX)) return;
-  markFrame(frame);
-  check(!frameIsFree(frame) && !frameIsQuarantined(frame), PROBLEM_FRAME_OWNER, frame, slot);
+  const isMemory = spaceOf(structure) == SPACE_MEMORY;
+  const isMerged = isMemory && bits == COPY_RIGHTS;
+  const isWhole = bits == (ENTRY_VALID | ENTRY_READ | ENTRY_WRITE) || isMerged;
+  check(isWhole || isReleased, PROBLEM_ENTRY, slot, page);
+  if (!isMemory || isReleased) return;
+  auditFrameOf(slot, entry);
   tally(partitionAt(holderOf(structure)) + SCRATCH_OWNED, 1);
 }
 
@@ -464,33 +487,18 @@ function auditTables(lpid: u32, partition: usize): void {
   check(taken == partitionWord(partition, SCRATCH_PAGES), PROBLEM_BACK, lpid * 8, taken);
 }
 
-/** Each line fits what is mapped at its number; the queue is those that can be taken. Before the counters: armed is pinned. */
-function auditLines(lpid: u32, partition: usize): void {
-  let queued: u32 = 0;
-  for (let space: u32 = SPACE_INTERRUPT; space <= u32(SPACE_IPI); space += SPACE_IPI - SPACE_INTERRUPT) {
-    const numbers = spacePages(spaceAt(partition, space));
-    for (let number: u32 = 0; number < numbers; number++) {
-      check(isSoundLine(partition, space, number), PROBLEM_LINE, lpid * 8 + space, number);
-      if (isQueued(partition, space, number)) queued++;
-      if (space == SPACE_INTERRUPT && isArmed(partition, number)) tally(partition + SCRATCH_PINS, 1);
-    }
-  }
-  const broken = brokenLine(partition);
-  const isWhole = broken == 0 && queueLength(partition) == queued;
-  check(isWhole, PROBLEM_LINE_QUEUE, lpid, broken);
-}
-
 function auditCounter(lpid: u32, partition: usize, counter: usize, scratch: usize): void {
   const holds = partitionWord(partition, counter) == partitionWord(partition, scratch);
   check(holds, PROBLEM_PARTITION_COUNTER, lpid, <u32>counter);
 }
 
 function auditPartitions(): void {
+  let copies: u32 = 0;
   for (let lpid: u32 = 1; lpid <= header(HEADER_PARTITIONS_MAX); lpid++) {
     const partition = partitionAt(lpid);
     const state = partitionWord(partition, PARTITION_STATE);
     check(state <= u32(PARTITION_STOPPED), PROBLEM_PARTITION_STATE, lpid, state);
-    auditLines(lpid, partition);
+    auditLines(lpid, partition, partition + SCRATCH_PINS);
     auditCounter(lpid, partition, PARTITION_PAGES_OWNED, SCRATCH_OWNED);
     auditCounter(lpid, partition, PARTITION_PAGES_MAPPED, SCRATCH_MAPPED);
     auditCounter(lpid, partition, PARTITION_GRANTS_OUT, SCRATCH_OUT);
@@ -498,6 +506,8 @@ function auditPartitions(): void {
     auditCounter(lpid, partition, PARTITION_RESCINDED, SCRATCH_RESCINDED);
     auditCounter(lpid, partition, PARTITION_PINS, SCRATCH_PINS);
     auditCounter(lpid, partition, PARTITION_QUARANTINED, SCRATCH_QUARANTINED);
+    auditCounter(lpid, partition, PARTITION_COPIES, PARTITION_AUDIT_COPIES);
+    copies += partitionWord(partition, PARTITION_COPIES);
     auditTables(lpid, partition);
     const waiting =
       partitionWord(partition, PARTITION_EVENT_TAIL) - partitionWord(partition, PARTITION_EVENT_HEAD);
@@ -510,6 +520,7 @@ function auditPartitions(): void {
       partitionWord(partition, PARTITION_ENDS);
     check(holds == 0, PROBLEM_PARTITION_HOLDS, lpid, 0);
   }
+  check(copies == header(HEADER_COPIES), PROBLEM_COPIES, 0, copies);
 }
 
 // ---------------------------------------------------------------- adapter ends, pins, frames
@@ -599,12 +610,19 @@ function auditFrames(pinned: u64): void {
   let free: u32 = 0;
   let quarantined: u32 = 0;
   let pins: u64 = 0;
+  let shares: u32 = 0;
   const frames = header(HEADER_FRAMES_MAX);
   for (let frame: u32 = 0; frame < frames; frame++) {
     pins += framePins(frame);
+    shares += frameShares(frame);
     if (frameIsFree(frame)) {
       free++;
-      check(framePins(frame) == 0 && !frameIsQuarantined(frame), PROBLEM_FRAME_FREE, frame, 0);
+      check(
+        framePins(frame) == 0 && frameShares(frame) == 0 && !frameIsQuarantined(frame),
+        PROBLEM_FRAME_FREE,
+        frame,
+        0,
+      );
       check(isZero(frame), PROBLEM_FRAME_DIRTY, frame, 0);
     } else if (frameIsQuarantined(frame)) {
       quarantined++;
@@ -616,6 +634,8 @@ function auditFrames(pinned: u64): void {
   check(free == header(HEADER_FRAMES_FREE), PROBLEM_FRAME_COUNT, free, header(HEADER_FRAMES_FREE));
   const counted = header(HEADER_FRAMES_QUARANTINED);
   check(quarantined == counted, PROBLEM_FRAME_COUNT, quarantined, counted);
+  const saved = header(HEADER_FRAMES_SAVED);
+  check(shares == saved && header(HEADER_AUDIT_SAVED) == saved, PROBLEM_SHARES, shares, saved);
   check(pins == pinned, PROBLEM_PIN_COUNT, <u32>pins, <u32>pinned);
 }
 

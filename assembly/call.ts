@@ -36,6 +36,7 @@ import {
 } from "./hcall-lines";
 import {
   acceptLogical as acceptLogicalLocked,
+  grantCopyOnWrite as grantCopyOnWriteLocked,
   granteeNamed,
   grantLogical as grantLogicalLocked,
   grantorNamed,
@@ -52,6 +53,7 @@ import {
   takeEvent as takeEventLocked,
 } from "./hcall-queue";
 import { acquire, acquireAll, release } from "./lock";
+import { mergePages as mergePagesLocked } from "./merge";
 import { compactMemory as compactMemoryLocked, gatherMemory as gatherMemoryLocked } from "./migrate";
 import { decodePartition } from "./partition";
 import {
@@ -191,6 +193,21 @@ export function grantLogical(lpid: f64, flags: f64, hi: f64, lo: f64, length: f6
   const status = entry == H_SUCCESS ? leave(grantLogicalLocked(lpid, flags, hi, lo, length, unit)) : entry;
   if (status != H_NEED_ALL) return status;
   return acquireAll() ? leave(grantLogicalLocked(lpid, flags, hi, lo, length, unit)) : H_LONG_BUSY_10_MSEC;
+}
+
+export function grantCopyOnWrite(lpid: f64, flags: f64, hi: f64, lo: f64, length: f64, unit: f64): i32 {
+  const entry = enter(lpid, partnerNamed(lpid, unit));
+  const status =
+    entry == H_SUCCESS ? leave(grantCopyOnWriteLocked(lpid, flags, hi, lo, length, unit)) : entry;
+  if (status != H_NEED_ALL) return status;
+  return acquireAll()
+    ? leave(grantCopyOnWriteLocked(lpid, flags, hi, lo, length, unit))
+    : H_LONG_BUSY_10_MSEC;
+}
+
+export function mergePages(lpid: f64, address: f64, otherLpid: f64, otherAddress: f64): i32 {
+  if (!acquireAll()) return H_LONG_BUSY_10_MSEC;
+  return leave(mergePagesLocked(lpid, address, otherLpid, otherAddress));
 }
 
 export function rescindLogical(lpid: f64, flags: f64, cookie: f64): i32 {

@@ -36,6 +36,7 @@ import {
   POOL_MAX,
   POOL_REFILL,
   STRUCTURE_CHILD,
+  STRUCTURE_COPIES,
   STRUCTURE_CURSOR,
   STRUCTURE_END,
   STRUCTURE_FLAGS,
@@ -161,6 +162,15 @@ export function setPage(structure: usize, page: u32): void {
 
 export function liobnOf(structure: usize): u32 {
   return load<u32>(structure, STRUCTURE_LIOBN);
+}
+
+/** Of a copy-on-write grant: how many of its pages are private. */
+export function copiesOf(structure: usize): u32 {
+  return load<u32>(structure, STRUCTURE_COPIES);
+}
+
+export function addCopies(structure: usize, delta: u32): void {
+  put(structure + STRUCTURE_COPIES, copiesOf(structure) + delta);
 }
 
 export function cursorOf(structure: usize): u32 {

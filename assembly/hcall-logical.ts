@@ -8,6 +8,7 @@ import {
   EVENT_MS_LIMIT,
   EVENT_MS_SHIFT,
   EVENT_RESCIND_REQUESTED,
+  FLAG_COPY_ON_WRITE,
   H_BUSY,
   H_NEED_ALL,
   H_NO_MEM,
@@ -16,6 +17,8 @@ import {
   H_RESCINDED,
   H_RESOURCE,
   H_SUCCESS,
+  HEADER_COPIED,
+  HEADER_MERGES,
   HEADER_REVOCATIONS,
   INHIBIT_READ,
   INHIBIT_REGRANT,
@@ -48,9 +51,12 @@ import { decodeEnd, endSlotOf, isOpen, partnerPartition, quotaFits } from "./ada
 import {
   childOf,
   cookieOf,
+  copiesOf,
+  cursorOf,
   decodeStructure,
   describeRange,
   fillPool,
+  hasFlag,
   hasPooled,
   hasStructures,
   holderOf,
@@ -65,7 +71,9 @@ import {
   pageOf,
   parentOf,
   pinsOf,
+  setCursor,
   setEnd,
+  setFlag,
   setPage,
   setState,
   slotOf,
@@ -76,13 +84,17 @@ import {
   structureAt,
   takeGrant,
 } from "./control";
+import { releaseCopies, splitPages } from "./cow";
 import { decodeInteger, decodeType, decodeUnits, encodeUnits, isPaged } from "./decode";
 import { pushEvent } from "./event";
+import { settle } from "./job";
 import { beginJob, endJob } from "./log";
 import { budget, header, NONE, setResult } from "./memory";
 import {
+  anyCopyOnWrite,
   anyRescinded,
   backOf,
+  COPY_RIGHTS,
   entryRights,
   lowestFreePages,
   mapFrom,
@@ -92,7 +104,7 @@ import {
 } from "./page";
 import { decodePartition, isDeferred, isRunning, lpidOf, partitionAt, partitionWord } from "./partition";
 import { revoke } from "./revoke";
-import { holds, holdsAll } from "./thread";
+import { awaitOlder, holds, holdsAll, nextEpoch } from "./thread";
 
 // Which partitions a call changes besides its caller's, guessed without any lock; the call itself looks again. 0: none.
 
@@ -118,11 +130,24 @@ export function granteeNamed(cookie: f64): u32 {
 function covers(structure: usize, page: u32, count: u32, liobn: u32): bool {
   const state = stateOf(structure);
   if (state != STRUCTURE_OWNED && state != STRUCTURE_SHARED) return false;
-  return page - pageOf(structure) + count <= pageCountOf(structure) && liobnOf(structure) == liobn;
+  if (spaceOf(structure) == SPACE_DMA && liobnOf(structure) != liobn) return false;
+  return page - pageOf(structure) + count <= pageCountOf(structure);
 }
 
 /** H_GRANT_LOGICAL. R4: the cookie. */
 export function grantLogical(lpid: f64, flags: f64, hi: f64, lo: f64, length: f64, unit: f64): i32 {
+  return grant(lpid, flags, hi, lo, length, unit, false);
+}
+
+/**
+ * A grant whose grantee gets a page of its own with its first write to it; the grantor's stays. Of memory only, without
+ * inhibits of reading and writing. It cannot be granted on: who has that grant would not follow the copies. R4: the cookie.
+ */
+export function grantCopyOnWrite(lpid: f64, flags: f64, hi: f64, lo: f64, length: f64, unit: f64): i32 {
+  return grant(lpid, flags, hi, lo, length, unit, true);
+}
+
+function grant(lpid: f64, flags: f64, hi: f64, lo: f64, length: f64, unit: f64, isCopied: bool): i32 {
   const grantor = decodePartition(lpid);
   if (grantor == 0) return H_PARAMETER;
   if (!isRunning(grantor)) return H_RESCINDED; // GR10
@@ -130,8 +155,12 @@ export function grantLogical(lpid: f64, flags: f64, hi: f64, lo: f64, length: f6
   if (bits > 0xff || (bits & INHIBIT_RESERVED) != 0) return H_PARAMETER; // GR1
   const space = decodeType(bits & TYPE_MASK);
   if (space == NONE) return H_PARAMETER; // GR1
-  const inhibits = bits & (INHIBIT_READ | INHIBIT_WRITE | INHIBIT_REGRANT);
+  let inhibits = bits & (INHIBIT_READ | INHIBIT_WRITE | INHIBIT_REGRANT);
   const hasRights = space == SPACE_MEMORY || space == SPACE_MMIO;
+  if (isCopied) {
+    if (space != SPACE_MEMORY || (inhibits & (INHIBIT_READ | INHIBIT_WRITE)) != 0) return H_PARAMETER;
+    inhibits = INHIBIT_WRITE | INHIBIT_REGRANT;
+  }
   if (!hasRights && (inhibits & (INHIBIT_READ | INHIBIT_WRITE)) != 0) return H_PARAMETER; // GR1
   const page = decodeUnits(space, lo);
   const count = decodeUnits(space, length);
@@ -161,10 +190,20 @@ export function grantLogical(lpid: f64, flags: f64, hi: f64, lo: f64, length: f6
     if (!hasStructures(1)) return H_NO_MEM; // GR7
     fillPool(grantor);
   }
+  // Who has the grant writes to the owner's frame, so that must not be one that others stand on, too.
+  if (space == SPACE_MEMORY && header(HEADER_MERGES) != 0 && anyCopyOnWrite(at, page, count)) {
+    if (!holdsAll()) return H_NEED_ALL;
+    const split = splitPages(grantor, page, count);
+    if (split != H_SUCCESS) return split;
+  }
 
   const structure = takeGrant(grantor, space, inhibits, lpidOf(grantee));
   describeRange(structure, page, 0, count, liobn);
   setEnd(structure, endSlotOf(end));
+  if (isCopied) {
+    setFlag(structure, FLAG_COPY_ON_WRITE);
+    store<u32>(HEADER_COPIED, 1);
+  }
   linkChild(source, structure);
   linkHeld(grantee, structure);
   countGrant(end, grantor, grantee);
@@ -190,6 +229,7 @@ export function acceptLogical(lpid: f64, cookie: f64): i32 {
   const count = pageCountOf(structure);
   const page = lowestFreePages(at, count);
   if (page == NONE) return H_NO_MEM; // AC4
+  const isCopied = hasFlag(structure, FLAG_COPY_ON_WRITE);
 
   beginJob(JOB_PAGES, slotOf(structure), lpidOf(holder), space, page, count);
   takePages(at, page, count, slotOf(structure));
@@ -199,7 +239,7 @@ export function acceptLogical(lpid: f64, cookie: f64): i32 {
     count,
     spaceAt(grantor, space),
     sourcePageOf(structure),
-    entryRights(inhibitsOf(structure)),
+    isCopied ? COPY_RIGHTS : entryRights(inhibitsOf(structure)),
   );
   setPage(structure, page);
   setState(structure, STRUCTURE_SHARED);
@@ -207,6 +247,24 @@ export function acceptLogical(lpid: f64, cookie: f64): i32 {
   endJob();
   setResult(encodeUnits(space, page));
   return H_SUCCESS;
+}
+
+/**
+ * Unmaps a copy-on-write mapping and gives its private frames back, when the uses that may have begun before are over. Answers
+ * whether that is done; then the structure is Returning.
+ */
+function returnCopies(structure: usize): bool {
+  if (stateOf(structure) == STRUCTURE_SHARED) {
+    becomeReturning(structure);
+    settle();
+  }
+  if (cursorOf(structure) == 0) {
+    setCursor(structure, nextEpoch());
+    settle();
+  }
+  if (awaitOlder(cursorOf(structure)) != NONE) return false;
+  releaseCopies(structure, budget());
+  return copiesOf(structure) == 0;
 }
 
 /** H_RETURN_LOGICAL. */
@@ -231,20 +289,24 @@ export function returnLogical(lpid: f64, cookie: f64): i32 {
   const isLast = isDeferred(grantor); // nobody may accept it again: it ends (FA7)
   if (isLast && !holdsAll()) return H_NEED_ALL;
 
-  if (state == STRUCTURE_SHARED) {
+  if (copiesOf(structure) != 0) {
+    if (!holdsAll()) return H_NEED_ALL;
+    if (!returnCopies(structure)) return H_BUSY;
+  } else if (state == STRUCTURE_SHARED) {
     if (pageCountOf(structure) > u32(RETURN_PAGES)) {
       becomeReturning(structure);
       return H_BUSY; // RE6
     }
     countMapped(structure, -1);
   }
+  // Where it waited for uses.
+  if (cursorOf(structure) != 0) setCursor(structure, 0);
   becomeGranted(structure);
   if (isLast) becomeUnknown(structure);
   else tellReturned(structure);
   return H_SUCCESS;
 }
 
-/** H_RESCIND_LOGICAL. R4 of H_PARTIAL: a bound of the steps that remain. */
 /** The grant of a grantor's that a cookie names and that is not rescinded yet, or 0 (RS1). */
 function grantMadeBy(grantor: usize, cookie: f64): usize {
   const structure = decodeStructure(cookie);
@@ -252,6 +314,7 @@ function grantMadeBy(grantor: usize, cookie: f64): usize {
   return holderOf(structureAt(parentOf(structure))) == lpidOf(grantor) ? structure : 0;
 }
 
+/** H_RESCIND_LOGICAL. R4 of H_PARTIAL: a bound of the steps that remain. */
 export function rescindLogical(lpid: f64, flags: f64, cookie: f64): i32 {
   const grantor = decodePartition(lpid);
   if (grantor == 0) return H_PARAMETER;

@@ -31,8 +31,10 @@ export {
   freeQueue,
   freeStaging,
   gatherMemory,
+  grantCopyOnWrite,
   grantLogical,
   maskInterrupt,
+  mergePages,
   openThread,
   pinMemory,
   raiseInterrupt,
@@ -56,5 +58,6 @@ export {
 } from "./call";
 export { hcallBatch } from "./hcall-batch";
 export { mendCall, reapThread } from "./lock";
+export { digestPages } from "./merge";
 export { openTable } from "./open";
 export { translate, translateBatch } from "./translate";

@@ -95,7 +95,8 @@ export function undo(thread: usize): void {
     const address = load<u32>(log + <usize>top - 4);
     if ((address & 1) == 0) {
       top -= LOG_WORD_BYTES;
-      store<u32>(<usize>address, load<u32>(log + <usize>top));
+      // Atomic, since others may read the word without a lock (putShared).
+      atomic.store<u32>(<usize>address, load<u32>(log + <usize>top));
     } else {
       top -= LOG_LINE_BYTES;
       memory.copy(<usize>address - 1, log + <usize>top, LINE_BYTES);

@@ -16,12 +16,14 @@
 import {
   CUT_PAGES_PER_STEP,
   EVENT_RESCINDED,
+  FLAG_COPY_ON_WRITE,
   FLAG_DRAINING,
   FLAG_FREEING,
   FLAG_REVOKING,
   FLAG_ROOT,
   H_PARTIAL,
   H_SUCCESS,
+  HEADER_COPIES,
   HEADER_FRAMES_MAX,
   HEADER_MARKING,
   HEADER_MOVES,
@@ -43,6 +45,7 @@ import {
   childOf,
   clearFlag,
   cookieOf,
+  copiesOf,
   cursorOf,
   generationOf,
   hasFlag,
@@ -60,6 +63,7 @@ import {
   stateOf,
   structureAt,
 } from "./control";
+import { releaseCopies } from "./cow";
 import { pushEvent } from "./event";
 import { settle } from "./job";
 import { THREAD } from "./log";
@@ -83,9 +87,9 @@ function begin(root: usize): void {
   setFlag(root, FLAG_ROOT);
   setCursor(root, slotOf(root));
   // Each structure below costs at most two steps of marking and two of freeing, and the subtree cannot grow. A page
-  // that must move is one more.
+  // that must move, or a private one that is given back, is one more.
   const moves = header(HEADER_PINS_USED) != 0 ? header(HEADER_FRAMES_MAX) : 0;
-  setRemaining(root, header(HEADER_STRUCTURES_USED) * 4 + 4 + moves);
+  setRemaining(root, header(HEADER_STRUCTURES_USED) * 4 + 4 + moves + header(HEADER_COPIES));
   addHeader(HEADER_MARKING, 1);
   addHeader(HEADER_REVOCATIONS, 1);
   settle();
@@ -205,8 +209,14 @@ function tearDown(structure: usize): void {
   becomeUnknown(structure);
 }
 
+function isCopied(structure: usize): bool {
+  return hasFlag(structure, FLAG_COPY_ON_WRITE);
+}
+
 /** Whether nothing pinned is left under a structure, after moving some pages. */
 function isUnpinned(structure: usize): bool {
+  // Its views stand on private frames, which go to quarantine when they are given back.
+  if (isCopied(structure)) return true;
   if (pinsOf(structure) == 0 || stateOf(structure) != STRUCTURE_SHARED) return true;
   for (let i: u32 = 0; i < MOVES_PER_SLICE; i++) {
     const answer = movePinned(structure);
@@ -221,6 +231,7 @@ function isUnpinned(structure: usize): bool {
 function freeOn(root: usize, budget: i32): bool {
   const top = slotOf(root);
   const movesBefore = header(HEADER_MOVES);
+  const copiesBefore = header(HEADER_COPIES);
   let cursor = cursorOf(root);
   let steps: u32 = 0;
   while (budget > 0) {
@@ -234,6 +245,8 @@ function freeOn(root: usize, budget: i32): bool {
       continue;
     }
     if (!isUnpinned(structure)) break;
+    budget = releaseCopies(structure, budget);
+    if (isCopied(structure) && copiesOf(structure) != 0) break;
     budget--;
     steps++;
     const parent = parentOf(structure);
@@ -252,7 +265,7 @@ function freeOn(root: usize, budget: i32): bool {
     cursor = parent;
   }
   setCursor(root, cursor);
-  reduceRemaining(root, steps + header(HEADER_MOVES) - movesBefore);
+  reduceRemaining(root, steps + header(HEADER_MOVES) - movesBefore + copiesBefore - header(HEADER_COPIES));
   settle();
   // Steps are left over when a page that must move finds no frame: whoever drives this may as well wait.
   setBudgetLeft(budget);

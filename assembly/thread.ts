@@ -97,6 +97,11 @@ export function holdsAll(): bool {
   return load<u32>(THREAD, THREAD_LOCK_A) == LOCK_ALL;
 }
 
+/** Whether this thread holds any lock. */
+export function holdsAny(): bool {
+  return load<u32>(THREAD, THREAD_LOCK_A) != 0;
+}
+
 /** Whether this thread holds the lock of a partition. */
 export function holds(lpid: u32): bool {
   const first = load<u32>(THREAD, THREAD_LOCK_A);
@@ -148,14 +153,18 @@ export function olderUse(epoch: u32): u32 {
 const QUIET_LOOKS: u32 = 10_000;
 
 /**
- * Waits a little for all uses that run. Answers NONE, or the slot of a thread whose use is not over: what was held for
- * this must then be let go.
+ * Waits a little for all uses that began before an epoch. Answers NONE, or the slot of a thread whose use is not over: what was
+ * held for this must then be let go.
  */
-export function awaitUses(): u32 {
-  const epoch = nextEpoch();
+export function awaitOlder(epoch: u32): u32 {
   let slot = olderUse(epoch);
   for (let look: u32 = 0; slot != NONE && look < QUIET_LOOKS; look++) slot = olderUse(epoch);
   return slot;
+}
+
+/** The same for all uses that run. */
+export function awaitUses(): u32 {
+  return awaitOlder(nextEpoch());
 }
 
 /** The use of a thread that has exited is over. */

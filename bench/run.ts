@@ -4,8 +4,10 @@
  */
 import { accessScenarios } from "./access.js";
 import { contentionScenarios } from "./contention.js";
+import { copiesScenarios } from "./copies.js";
 import { deathScenarios } from "./death.js";
 import { grantScenarios } from "./grant.js";
+import { guestScenarios } from "./guest.js";
 import { handoffScenarios } from "./handoff.js";
 import { kindsScenarios } from "./kinds.js";
 import { describeMachine, type Machine } from "./machine.js";
@@ -88,6 +90,8 @@ const SCENARIOS: Readonly<Record<SuiteName, (quick: boolean) => readonly Scenari
   recovery: recoveryScenarios,
   access: accessScenarios,
   moves: movesScenarios,
+  guest: guestScenarios,
+  copies: copiesScenarios,
   contention: contentionScenarios,
   handoff: handoffScenarios,
   death: deathScenarios,

@@ -10,6 +10,7 @@ import {
   HEADER_AUDIT_PROBLEMS,
   PROBLEM_BACK,
   PROBLEM_BYTES,
+  PROBLEM_COPIES,
   PROBLEM_END_COUNT,
   PROBLEM_END_COUNTER,
   PROBLEM_END_LINK,
@@ -32,6 +33,7 @@ import {
   PROBLEM_PIN,
   PROBLEM_PIN_COUNT,
   PROBLEM_REVOCATIONS,
+  PROBLEM_SHARES,
   PROBLEM_STRUCTURE_COUNT,
   PROBLEM_STRUCTURE_END,
   PROBLEM_STRUCTURE_FLAGS,
@@ -61,6 +63,8 @@ export interface Problem {
 
 /** Problems with what was counted in them, which others change from one audit to the next. */
 const COUNTED: ReadonlySet<number> = new Set([
+  PROBLEM_COPIES,
+  PROBLEM_SHARES,
   PROBLEM_END_COUNT,
   PROBLEM_FRAME_COUNT,
   PROBLEM_FREE_LIST,
@@ -99,6 +103,9 @@ const WORDING: Readonly<Record<number, (a: number, b: number) => string>> = {
   [PROBLEM_END_QUEUE]: (a) => `adapter end ${a}: its queue is not in its owner's memory`,
   [PROBLEM_END_COUNT]: (a, b) => `adapter ends: ${a} counted, the header says ${b}`,
   [PROBLEM_PIN]: (a) => `pin ${a}: does not fit its frames, its structure or its list`,
+  [PROBLEM_COPIES]: (a, b) =>
+    `private pages: ${b} counted, ${a === 0 ? "the header" : `structure ${a}`} says otherwise`,
+  [PROBLEM_SHARES]: (a, b) => `merged pages: ${a} references counted, the header says ${b}`,
   [PROBLEM_PIN_COUNT]: (a, b) => `pins: ${a} counted, ${b} on record`,
   [PROBLEM_REVOCATIONS]: (a, b) => `revocations: ${a} counted, the header says ${b}`,
   [PROBLEM_FREE_LIST]: (a) => `free list of structures: wrong at ${a}`,

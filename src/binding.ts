@@ -1,5 +1,6 @@
 /**
- * The only file that knows WebAssembly: compiles the core, lays a memory out, and opens one thread's access to it.
+ * The only file that knows the core's WebAssembly (guest-module.ts knows that of guests): compiles the core, lays a memory out,
+ * and opens one thread's access to it.
  */
 import { instantiateSync } from "@assemblyscript/loader";
 import type { instantiate } from "./generated/abi.js";

@@ -3,8 +3,26 @@ export { VirtualAdapter } from "./adapter.js";
 export type { AuditReport } from "./audit.js";
 export { type BatchOptions, TranslationBatch } from "./batch.js";
 export { type Clock, systemClock } from "./clock.js";
+export type { DeduplicationReport } from "./deduplicate.js";
 export { HcallError, LparError } from "./errors.js";
 export type { PartitionEvent } from "./events.js";
+export {
+  Guest,
+  type GuestNumber,
+  type GuestOptions,
+  openGuest,
+  type RunGuestOptions,
+  runGuest,
+} from "./guest.js";
+export {
+  bindMemory,
+  GUEST_ABI,
+  GUEST_CALL_BYTES,
+  type GuestFunction,
+  type GuestImports,
+  type ImportsOptions,
+} from "./guest-imports.js";
+export { compileGuest, type GuestLimits } from "./guest-module.js";
 export { Interrupts } from "./interrupts.js";
 export { type Cookie, Mapping, View } from "./mapping.js";
 export type { CrqEntry } from "./messages.js";

@@ -30,6 +30,7 @@ export const H_RESOURCE = -16;
 export const H_R_STATE = -45;
 export const H_RESCINDED = -46;
 export const H_NEED_ALL = 0x7fff; // inside the core only: the locks that are held do not do
+export const H_NEED_COPY = 0x7ffe; // inside the core only: a page must be copied before it is written
 export const H_LONG_BUSY_1_MSEC = 9900; // inside the core: a page of the range is being moved
 export const H_LONG_BUSY_10_MSEC = 9901; // H_LongBusyOrder10msec: the table is locked, nothing was done
 
@@ -147,6 +148,11 @@ export const HEADER_PINS_MAX = 228; // slots are 1 .. max
 export const HEADER_PIN_FREE = 232;
 export const HEADER_PIN_FRESH = 236;
 export const HEADER_PINS_USED = 240;
+export const HEADER_FRAMES_SAVED = 256; // references to frames beyond the first of each
+export const HEADER_MERGES = 260; // pages merged so far, saturates: 0 while none ever was
+export const HEADER_COPIES = 264; // private pages of copy-on-write mappings
+export const HEADER_AUDIT_SAVED = 284;
+export const HEADER_COPIED = 280; // 1 once there was a copy-on-write grant
 export const HEADER_TORN_DOWN = 248; // structures torn down by revocations so far, wraps
 export const HEADER_LINES_AT = 268; // interrupt and port lines, partition by partition
 export const HEADER_LINES_BYTES = 272; // lines of one partition
@@ -198,6 +204,7 @@ export const JOB_ARENA = 3; // a run of a partition's own memory may be half tak
 export const JOB_PIN = 4; // a pin may be half taken or half released
 export const JOB_MOVE = 5; // the mappings of a page may not have followed the owner's
 export const JOB_MIGRATE = 6; // the same, and the frames that the pages left or did not reach may not be free
+export const JOB_SPLIT = 8; // a free frame may have been written to
 export const JOB_ELEMENTAL = 7; // the page table of an elemental resource may be half written, its frames half taken
 export const JOB_RAISE = 20; // a raise may have reached a part of those who have the interrupt source
 
@@ -237,6 +244,8 @@ export const PARTITION_POOL = 224; // free structures for its next grants
 export const PARTITION_POOL_COUNT = 228;
 export const PARTITION_DEFERRED = 232; // where the walk over what it granted stands, all ones: over; 0: not begun (FA7)
 export const PARTITION_DEFERRED_GENERATION = 236; // of the structure where it stands
+export const PARTITION_COPIES = 252; // private pages of its copy-on-write mappings
+export const PARTITION_AUDIT_COPIES = 248; // scratch of audit
 export const PARTITION_TELLING = 208; // transport code of its failure while partners are being told, else 0
 export const SPACE_BYTES = 16;
 export const SPACE_ENTRIES = 0; // byte offset of the page table entries, u32 each
@@ -272,7 +281,8 @@ export const STRUCTURE_PAGE_COUNT = 44;
 export const STRUCTURE_PAGE = 48; // first page in the holder's space
 export const STRUCTURE_CURSOR = 52; // where a revocation or a release stands
 export const STRUCTURE_REMAINING = 56; // bound of its remaining steps
-export const STRUCTURE_LIOBN = 60;
+export const STRUCTURE_LIOBN = 60; // of a DMA window pane
+export const STRUCTURE_COPIES = 60; // of a copy-on-write grant: pages that are private
 
 export const STRUCTURE_FREE = 0;
 export const STRUCTURE_OWNED = 1; // elemental resource
@@ -285,6 +295,7 @@ export const STRUCTURE_RETIRED = 6; // its generations are used up
 export const FLAG_REVOKING = 1; // no new use may start
 export const FLAG_ROOT = 2; // a revocation started here
 export const FLAG_FREEING = 4; // the revocation has marked all and frees
+export const FLAG_COPY_ON_WRITE = 128; // a write gets the holder a page of its own
 export const FLAG_DRAINING = 8; // the revocation has marked all and waits for running uses; the cursor is the epoch
 
 // ---------------------------------------------------------------- page table entry: u32
@@ -296,7 +307,9 @@ export const ENTRY_WRITE = 0x400000;
 export const ENTRY_RESCINDED = 0x800000;
 /** A page that is being moved: nobody may begin to use it, and nobody is refused. */
 export const ENTRY_HELD = 0x900000; // valid and rescinded at once
-export const ENTRY_GENERATION_SHIFT = 24; // the top 8 bits change with every mapping
+export const ENTRY_GENERATION_SHIFT = 24; // these 5 bits change with every mapping
+export const ENTRY_PRIVATE = 0x20000000; // the frame is the mapping's own, not its source's
+export const ENTRY_COPY_ON_WRITE = 0x40000000; // a write gets the page a frame of its own first
 
 // ---------------------------------------------------------------- virtual adapter end
 
@@ -388,6 +401,8 @@ export const PIN_GENERATION_LIMIT = 0xffffff;
 export const FRAME_PINS = 0x7fff;
 export const FRAME_QUARANTINED = 0x8000;
 export const FRAME_LPID_SHIFT = 16; // who is charged for the quarantine, 0: nobody who still is
+export const FRAME_SHARES_SHIFT = 16; // of a frame not in quarantine: references beyond the first
+export const FRAME_SHARES_LIMIT = 0xffff;
 
 // ---------------------------------------------------------------- request of the batch form, in staging
 
@@ -434,3 +449,5 @@ export const PROBLEM_LOST_FRAME = 28; // a: frame that nobody owns and that is n
 export const PROBLEM_THREAD = 29; // a: slot, b: byte offset of the word that should be 0
 export const PROBLEM_LINE = 40; // a: lpid * 8 + space, b: number
 export const PROBLEM_LINE_QUEUE = 41; // a: lpid, b: index of the line where it breaks
+export const PROBLEM_COPIES = 80; // a: structure, 0 for the header, b: private pages counted
+export const PROBLEM_SHARES = 81; // a: counted, b: header

@@ -5,6 +5,7 @@ import { VirtualAdapter } from "./adapter.js";
 import { TranslationBatch } from "./batch.js";
 import { checkInteger, HcallError } from "./errors.js";
 import { Events, type PartitionEvent } from "./events.js";
+import { createImports, type GuestImports, type ImportsOptions } from "./guest-imports.js";
 import { Interrupts, raiseInterrupt, ringPort } from "./interrupts.js";
 import { type Kernel, setKernel } from "./kernel.js";
 import {
@@ -15,7 +16,6 @@ import {
   END_STATE,
   ENTRY_FRAME,
   ENTRY_READ,
-  ENTRY_RESCINDED,
   ENTRY_VALID,
   ENTRY_WRITE,
   H_CLOSED,
@@ -23,15 +23,13 @@ import {
   H_PARAMETER,
   H_SUCCESS,
   HEADER_ENDS_MAX,
-  HEADER_EPOCH,
-  HEADER_FRAMES_AT,
-  HEADER_THREADS_USED,
   INHIBIT_READ,
   INHIBIT_REGRANT,
   INHIBIT_WRITE,
   NEED_READ,
   NEED_WRITE,
   PAGE_BYTES,
+  PARTITION_COPIES,
   PARTITION_ENDS,
   PARTITION_GRANTS_IN,
   PARTITION_GRANTS_OUT,
@@ -46,11 +44,11 @@ import {
   SPACE_ENTRIES,
   SPACE_MEMORY,
   SPACE_PAGES,
-  THREAD_EPOCH,
 } from "./layout.js";
 import { type Cookie, Mapping, returnToEnd, View } from "./mapping.js";
 import { type CrqEntry, Messages, receiveEntry } from "./messages.js";
 import { gather, type MigrationReport } from "./migration.js";
+import { QuickUse } from "./quick.js";
 import {
   endWord,
   type PartitionState,
@@ -66,7 +64,7 @@ import {
 import { checkRescindOptions, type RescindOptions, type RescindReport, rescind } from "./rescind.js";
 import { readSealed, sealRecord } from "./seal.js";
 import { onAbort, type WaitOptions } from "./stream.js";
-import { FEW_BYTES, moveFew } from "./transfer.js";
+import { moveFew } from "./transfer.js";
 
 /** What to grant, to whom, with which rights. */
 export interface GrantOptions {
@@ -87,6 +85,11 @@ export interface GrantOptions {
   readonly liobn?: number;
   /** Only "share" is there yet. */
   readonly mode?: "share" | "lend" | "donate";
+  /**
+   * Default false. true: the partner's first write to a page gets it a frame of its own with what the page held; this
+   * partition's page stays as it is. Of memory only; it cannot be inhibited to read or write, and cannot be granted on.
+   */
+  readonly copyOnWrite?: boolean;
 }
 
 /** What a partition holds now. */
@@ -103,6 +106,8 @@ export interface PartitionUsage {
   readonly pins: number;
   /** Frames kept from reuse by its views. */
   readonly quarantined: number;
+  /** Pages of copy-on-write mappings that it has written to, and has frames of its own for. */
+  readonly copies: number;
 }
 
 /** An array of so many bytes is made before its range is examined. */
@@ -119,9 +124,7 @@ export class Partition {
   readonly #stateIndex: number;
   readonly #entriesIndex: number;
   readonly #pages: number;
-  readonly #epochIndex: number;
-  /** Byte offset of the first frame. */
-  readonly #framesAt: number;
+  readonly #quick: QuickUse;
 
   /** Made by ResourceTable.createPartition(). */
   constructor(kernel: Kernel, lpid: number, name: string) {
@@ -134,8 +137,7 @@ export class Partition {
     this.#stateIndex = (partitionOffset(kernel.memory, lpid) + PARTITION_STATE) / 4;
     this.#entriesIndex = spaceWord(kernel.memory, lpid, SPACE_MEMORY, SPACE_ENTRIES) / 4;
     this.#pages = spaceWord(kernel.memory, lpid, SPACE_MEMORY, SPACE_PAGES);
-    this.#epochIndex = (kernel.memory.thread + THREAD_EPOCH) / 4;
-    this.#framesAt = kernel.memory.header(HEADER_FRAMES_AT);
+    this.#quick = new QuickUse(kernel, lpid);
   }
 
   /** Counts the starts of this partition; a restart makes a new one (G4). */
@@ -203,14 +205,12 @@ export class Partition {
     if (options.write === false) flags |= INHIBIT_WRITE;
     if (options.regrant === false) flags |= INHIBIT_REGRANT;
     const unit = this.#unitAddress(to);
-    const status = this.#kernel.core.grantLogical(
-      this.lpid,
-      flags,
-      options.liobn ?? 0,
-      address,
-      length,
-      unit,
-    );
+    const { core } = this.#kernel;
+    const hi = options.liobn ?? 0;
+    const status =
+      options.copyOnWrite === true
+        ? core.grantCopyOnWrite(this.lpid, flags, hi, address, length, unit)
+        : core.grantLogical(this.lpid, flags, hi, address, length, unit);
     // Only an error pays for its text.
     const detail = status < 0 ? `${type}, address ${address}, length ${length}, unit address ${unit}` : "";
     return this.#call("H_GRANT_LOGICAL", status, detail) as Cookie;
@@ -343,42 +343,14 @@ export class Partition {
     return target;
   }
 
-  /**
-   * Begins a use of a few bytes of one page without a crossing, by the words that the core reads itself. A table that no
-   * other thread has joined needs no epoch: nobody else revokes meanwhile.
-   * @returns the byte offset in the table's memory; -1 for everything that the core must decide, and then no use runs.
-   */
-  #beginFew(address: number, length: number, mask: number): number {
-    const { words } = this.#kernel.memory;
-    const inPage = address & (PAGE_BYTES - 1);
-    if (length > FEW_BYTES || length === 0 || address >>> 0 !== address) return -1;
-    if (inPage + length > PAGE_BYTES || address >>> 12 >= this.#pages) return -1;
-    if (words[HEADER_THREADS_USED / 4] !== 1) {
-      Atomics.store(words, this.#epochIndex, Atomics.load(words, HEADER_EPOCH / 4));
-    }
-    if (words[this.#stateIndex] === PARTITION_RUNNING) {
-      const entry = Atomics.load(words, this.#entriesIndex + (address >>> 12));
-      // One that is being moved is rescinded and valid: the core waits for it.
-      if ((entry & (mask | ENTRY_RESCINDED)) === mask)
-        return this.#framesAt + (entry & ENTRY_FRAME) * PAGE_BYTES + inPage;
-    }
-    this.#endFew();
-    return -1;
-  }
-
-  #endFew(): void {
-    const { words } = this.#kernel.memory;
-    if (words[HEADER_THREADS_USED / 4] !== 1) Atomics.store(words, this.#epochIndex, 0);
-  }
-
   /** Copies a range of its memory into `target`. @throws HcallError as read(). */
   readInto(address: number, target: Uint8Array): void {
-    const few = this.#beginFew(address, target.length, ENTRY_VALID | ENTRY_READ);
+    const few = this.#quick.begin(address, target.length, ENTRY_VALID | ENTRY_READ);
     if (few >= 0) {
       try {
         moveFew(this.#kernel.memory.bytes, few, target, 0, target.length);
       } finally {
-        this.#endFew();
+        this.#quick.end();
       }
       return;
     }
@@ -392,12 +364,12 @@ export class Partition {
 
   /** Copies `source` into its memory. @throws HcallError as read(), for the right to write. */
   write(address: number, source: Uint8Array): void {
-    const few = this.#beginFew(address, source.length, ENTRY_VALID | ENTRY_WRITE);
+    const few = this.#quick.begin(address, source.length, ENTRY_VALID | ENTRY_WRITE);
     if (few >= 0) {
       try {
         moveFew(source, 0, this.#kernel.memory.bytes, few, source.length);
       } finally {
-        this.#endFew();
+        this.#quick.end();
       }
       return;
     }
@@ -623,6 +595,15 @@ export class Partition {
     return this.#events.wait(timeoutMs);
   }
 
+  /**
+   * An import object by which an untrusted WebAssembly module is this partition: functions of numbers, each of which answers
+   * a status. It is the incarnation's that runs now; later ones need another. See bindMemory() and openGuest().
+   * @throws TypeError if `memory` is no WebAssembly.Memory; LparError LPAR_CLOSED.
+   */
+  imports(options: ImportsOptions = {}): GuestImports {
+    return createImports(this, this.#kernel, options);
+  }
+
   /** What it holds now. */
   usage(): PartitionUsage {
     const { memory } = this.#kernel;
@@ -635,6 +616,7 @@ export class Partition {
       rescinded: word(PARTITION_RESCINDED),
       pins: word(PARTITION_PINS),
       quarantined: word(PARTITION_QUARANTINED),
+      copies: word(PARTITION_COPIES),
     };
   }
 }

@@ -6,6 +6,11 @@ import type { TableMemory } from "./binding.js";
 import {
   COOKIE_SLOTS,
   END_GENERATION,
+  FLAG_COPY_ON_WRITE,
+  FLAG_DRAINING,
+  FLAG_FREEING,
+  FLAG_REVOKING,
+  FLAG_ROOT,
   HEADER_ENDS_AT,
   HEADER_PARTITIONS_AT,
   HEADER_STRUCTURES_AT,
@@ -116,6 +121,8 @@ export interface Structure {
   readonly writable: boolean;
   readonly regrantable: boolean;
   readonly revoking: boolean;
+  /** The holder's writes go to pages of its own. */
+  readonly copyOnWrite: boolean;
 }
 
 const STATES: ReadonlyMap<number, Structure["state"]> = new Map([
@@ -132,6 +139,8 @@ export function readStructure(memory: TableMemory, slot: number): Structure {
   const word = (offset: number): number => memory.words[(at + offset) / 4] as number;
   const first = word(STRUCTURE_STATE);
   const inhibits = (first >>> 16) & 0xff;
+  const flags = first >>> ((STRUCTURE_FLAGS - STRUCTURE_STATE) * 8);
+  const copyOnWrite = (flags & FLAG_COPY_ON_WRITE) !== 0;
   return {
     slot,
     state: STATES.get(first & 0xff) ?? "free",
@@ -148,9 +157,10 @@ export function readStructure(memory: TableMemory, slot: number): Structure {
     pins: word(STRUCTURE_HOLDER) >>> ((STRUCTURE_PINS - STRUCTURE_HOLDER) * 8),
     liobn: word(STRUCTURE_LIOBN),
     readable: (inhibits & INHIBIT_READ) === 0,
-    writable: (inhibits & INHIBIT_WRITE) === 0,
+    writable: copyOnWrite || (inhibits & INHIBIT_WRITE) === 0,
     regrantable: (inhibits & INHIBIT_REGRANT) === 0,
-    revoking: first >>> ((STRUCTURE_FLAGS - STRUCTURE_STATE) * 8) !== 0,
+    revoking: (flags & (FLAG_REVOKING | FLAG_ROOT | FLAG_FREEING | FLAG_DRAINING)) !== 0,
+    copyOnWrite,
   };
 }
 

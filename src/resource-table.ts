@@ -6,6 +6,7 @@ import { VirtualAdapter } from "./adapter.js";
 import { type AuditReport, auditTable } from "./audit.js";
 import type { TableMemory } from "./binding.js";
 import { type Clock, nextTurn, systemClock } from "./clock.js";
+import { type DeduplicationReport, deduplicate } from "./deduplicate.js";
 import { checkBytes, checkInteger, HcallError, LparError } from "./errors.js";
 import { raiseInterrupt } from "./interrupts.js";
 import { Kernel, setKernel } from "./kernel.js";
@@ -520,6 +521,18 @@ export class ResourceTable implements AsyncDisposable {
     for (const event of this.#backlog) stream.push(event);
     this.#backlog = [];
     return stream;
+  }
+
+  /**
+   * Lets equal pages stand on one frame each (transparent sharing): what running partitions own where nothing of the LMB is
+   * granted, and the private pages of copy-on-write mappings. A write splits a page off again, and needs a free frame then
+   * (H_NO_MEM). In slices, each under all locks for some pages.
+   * @returns how many pages were compared, and how many frames that saved.
+   * @throws HcallError H_NO_MEM when the table's staging is used up.
+   */
+  deduplicate(options: WaitOptions = {}): Promise<DeduplicationReport> {
+    this.#kernel.checkOpen();
+    return deduplicate(this.#kernel, [...this.#descriptions.keys()], options);
   }
 
   /**

@@ -89,7 +89,7 @@ function expectSound(report: Report): void {
   }
 }
 
-/** Suites with several baselines; the other ones, with the baselines that each row must have. */
+/** Suites with native baselines; the other ones, with the baselines that each row must have. */
 const ALONE = ["translate", "grant", "tree", "recovery", "access"] as const;
 const HANDOFF = ["ring", "spin", "transfer", "clone"];
 const THREADED = {
@@ -122,6 +122,16 @@ const THREADED = {
     "forced rescind, pages: 100": ["copy"],
     "forced rescind, pages under views: 100": ["copy"],
     "compact 1 MiB": ["copy"],
+  },
+  guest: Object.fromEntries(
+    ["read", "write"].flatMap((mode) =>
+      ["64 B", "4 KiB", "4 KiB, at odd places"].map((size) => [`${mode} ${size}`, ["copy", "wasm"]]),
+    ),
+  ),
+  copies: {
+    "first write to a copy-on-write page, pages: 1": ["copy"],
+    "first write to a copy-on-write page, pages: 100": ["copy"],
+    "deduplicate 1 MiB, a quarter equal": ["copy"],
   },
   kinds: { "doorbell, there and back": ["ring"] },
   death: {
@@ -285,7 +295,7 @@ describe("lpar bench", () => {
     const wrong = [
       [
         ["nonsense"],
-        'there is no suite "nonsense"; the suites are translate, grant, tree, recovery, access, moves, contention, handoff, death, kinds',
+        'there is no suite "nonsense"; the suites are translate, grant, tree, recovery, access, moves, guest, copies, contention, handoff, death, kinds',
       ],
       [["grant", "tres"], 'there is no suite "tres"'],
       [["--time", "0"], '--time takes a number from 1 to 60000, but got "0"'],

@@ -37,6 +37,7 @@ const NOT_CHANGING: Readonly<Record<string, string>> = {
   audit: "reads, and writes its own scratch",
   beginUse: "a use",
   checkAccess: "a use",
+  digestPages: "reads",
   compareExchangeWord: "a use",
   endUse: "a use",
   fillMemory: "a use",
@@ -64,7 +65,7 @@ const NOT_REACHED: readonly { readonly site: RegExp; readonly reason: string }[]
       "where a range in one piece begins, as a use asks it; a copy, which changes something, goes page by page",
   },
   {
-    site: /^\$assembly\/move\/holdPages: .*i32\.const 64; memory\.copy$/,
+    site: /^\$assembly\/(move\/holdPages|merge\/mergeInto): .*i32\.const 64; memory\.copy$/,
     reason: "an undo of whole records; who gives up to hold pages has noted words only",
   },
   {
@@ -89,6 +90,8 @@ const SHORT: readonly string[] = [
   "gather pages, with sharers",
   "gather pages that a thread goes on using",
   "pin three pages",
+  "write to pages that are copied first",
+  "merge two pages",
   "copy in pieces that overlap, through staging",
   "send",
   "raise for all who share a source",
@@ -113,8 +116,8 @@ const BUGS: readonly Mutation[] = [
   {
     bug: "undone in the wrong order: first notes first",
     file: "assembly/log.ts",
-    from: "top -= LOG_WORD_BYTES;\n      store<u32>(<usize>address, load<u32>(log + <usize>top));",
-    to: `for (let at: u32 = 0; at < top; at += LOG_WORD_BYTES)
+    from: "atomic.store<u32>(<usize>address, load<u32>(log + <usize>top));",
+    to: `for (let at: u32 = 0; at <= top; at += LOG_WORD_BYTES)
           store<u32>(<usize>load<u32>(log + <usize>at + 4), load<u32>(log + <usize>at));
         top = 0;`,
   },
@@ -215,6 +218,18 @@ const BUGS: readonly Mutation[] = [
     from: "addHeader(HEADER_FRAMES_FREE, count);",
     to: "addHeader(HEADER_FRAMES_FREE, count); memory.fill(frameAt(old), 0, <usize>count << 12);",
     needs: 'import { frameAt } from "./memory";',
+  },
+  {
+    bug: "a frame that a page was to be copied to keeps what was copied",
+    file: "assembly/cow.ts",
+    from: "beginJob(JOB_SPLIT, 0, 0, frame, 0, 1);",
+    to: "",
+  },
+  {
+    bug: "the frame that a merged page leaves is lost",
+    file: "assembly/merge.ts",
+    from: "if (isLast) beginJob(JOB_MIGRATE, old, lpidOf(partition), frame, page, 1);",
+    to: "",
   },
   {
     bug: "a thread that stops in a copy and lives on keeps the staging",

@@ -29,6 +29,15 @@ test("the README's program with interrupts and doorbells runs as it stands and p
   expect(blocks("text")).toContain(stdout);
 });
 
+test("the README's host of plugins runs as it stands and prints what stands below it", {
+  timeout: 60_000,
+}, async () => {
+  const program = blocks("js").find((text) => text.includes("openGuest("));
+  const run = promisify(execFile);
+  const { stdout } = await run(process.execPath, ["--input-type=module", "-e", program ?? ""], { cwd: root });
+  expect(blocks("text")).toContain(stdout);
+});
+
 test("the README's scenario runs", async () => {
   const [scenario] = blocks("json");
   const { parseScenario } = await import("../src/scenario/scenario.js");

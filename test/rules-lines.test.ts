@@ -6,6 +6,8 @@ import { describe, expect, test } from "vitest";
 import type { Partition, PartitionEvent } from "../src/index.js";
 import { kernelOf } from "../src/kernel.js";
 import {
+  EVENT_DOORBELL,
+  EVENT_INTERRUPT,
   H_CLOSED,
   H_NOT_FOUND,
   H_PARAMETER,
@@ -671,6 +673,20 @@ describe("KI5: doorbells", () => {
     expect(h.takeInterrupt(server.lpid)).toBe(H_SUCCESS);
     expect([h.r4, h.takenType, h.takenFrom]).toEqual([9, TYPE_INTERRUPT, server.lpid]);
     expect(h.takeInterrupt(server.lpid)).toBe(H_NOT_FOUND);
+  });
+
+  test("KI3, KI5: a guest takes interrupts and doorbells as its other events", () => {
+    const { table, server, client, number } = share("ipi");
+    const memory = new WebAssembly.Memory({ initial: 1 });
+    const event = server.imports({ memory }).lpar_1?.event as (pointer: number) => number;
+    table.assign(server, { type: "interrupt", address: 9, length: 1 });
+    client.ring(number);
+    table.raise(server, 9);
+    const words = new Uint32Array(memory.buffer);
+    const values = new Float64Array(memory.buffer);
+    expect([event(16), words[4], words[5], values[3]]).toEqual([H_SUCCESS, EVENT_DOORBELL, client.lpid, 5]);
+    expect([event(16), words[4], words[5], values[3]]).toEqual([H_SUCCESS, EVENT_INTERRUPT, 0, 9]);
+    expect(event(16)).toBe(H_NOT_FOUND);
   });
 
   test("KI5: waitEvent() gives what is there, and comes back when the time is over or the partition does not run", () => {

@@ -60,6 +60,7 @@ import {
   TYPE_MMIO,
 } from "../../src/layout.js";
 import type { Capacities } from "../../src/regions.js";
+import { copyScenarios } from "./crash-copy.js";
 import { addLines } from "./crash-lines.js";
 import { type Rig, SMALL, VAST } from "./crash-rig.js";
 import type { Leave } from "./crash-state.js";
@@ -240,7 +241,7 @@ function table(rig: Rig, isAlone: boolean): Table {
   return made;
 }
 
-function again(step: () => number, ...ends: readonly number[]): void {
+export function again(step: () => number, ...ends: readonly number[]): void {
   while (true) {
     const answer = step();
     if (ends.includes(answer)) return;
@@ -248,7 +249,7 @@ function again(step: () => number, ...ends: readonly number[]): void {
   }
 }
 
-function rescind(core: Core, lpid: number, cookie: number): void {
+export function rescind(core: Core, lpid: number, cookie: number): void {
   // Whoever is undone after the end finds the cookie dead.
   again(() => core.rescindLogical(lpid, FORCED, cookie), H_SUCCESS, H_PARAMETER);
 }
@@ -257,11 +258,11 @@ function recoverClient(core: Core, lpid: number, budget = MANY): void {
   again(() => core.recoverClient(lpid, budget), H_SUCCESS, H_RESOURCE);
 }
 
-function recoverServer(core: Core, lpid: number, budget = MANY): void {
+export function recoverServer(core: Core, lpid: number, budget = MANY): void {
   again(() => core.recoverServer(lpid, budget), H_SUCCESS, H_RESOURCE);
 }
 
-type Calls = (made: Table) => Act;
+export type Calls = (made: Table) => Act;
 
 /** The scenarios so far. */
 const scenarios: Scenario[] = [];
@@ -1443,5 +1444,6 @@ vast("forced rescind of a large range half returned", H_SUCCESS, (made, cookie) 
 });
 
 addLines(add, again);
+copyScenarios(add, addShared);
 
 export const SCENARIOS: readonly Scenario[] = scenarios;

@@ -28,6 +28,7 @@ function snapshotGrant(grant: Grant): PartitionSnapshot["grants"][number] {
     readable: (grant.inhibits & INHIBIT_READ) === 0,
     writable: (grant.inhibits & INHIBIT_WRITE) === 0,
     regrantable: (grant.inhibits & INHIBIT_REGRANT) === 0,
+    copyOnWrite: false,
     pins: grant.pins,
     revoking: grant.marked,
     parent: isInTree && grant.source.kind === "grant" ? grant.source.cookie : null,

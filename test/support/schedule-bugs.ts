@@ -185,6 +185,22 @@ export const BUGS: readonly SeededBug[] = [
     to: "return endWord(end, END_OWNER) == lpid ? end : 0;",
   },
   {
+    bug: "pages are merged while others may write to them",
+    scenario: "store / merge with an equal page",
+    says: /race|no order/,
+    file: "assembly/merge.ts",
+    from: "const isQuiet = isAlone() || awaitUses() == NONE;",
+    to: "const isQuiet = isAlone() || BUG || awaitUses() == NONE;",
+  },
+  {
+    bug: "private pages are given back while a use of them runs (G6)",
+    scenario: "write to a private page / return of it in another thread",
+    says: /stray|race|no order/,
+    file: "assembly/hcall-logical.ts",
+    from: "if (awaitOlder(cursorOf(structure)) != NONE) return false;",
+    to: "if (!BUG && awaitOlder(cursorOf(structure)) != NONE) return false;",
+  },
+  {
     bug: "an event that was not taken outlives the rescind (KI3)",
     scenario: "take and raise / forced rescind",
     says: /an event after the rescind|audit/,

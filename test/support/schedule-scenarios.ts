@@ -1,6 +1,8 @@
 /** The pairs of calls whose schedules are explored, on a table with three partitions in a triangle of adapters. */
 import type { Core } from "../../src/binding.js";
 import {
+  H_BUSY,
+  H_LONG_BUSY_10_MSEC,
   H_NOT_FOUND,
   H_PARAMETER,
   H_PARTIAL,
@@ -64,6 +66,18 @@ function* complete(self: LogicalThread, name: Call, ...args: readonly number[]):
     if (status !== H_PARTIAL) return status;
     isBegun = true;
     if (machine.word(machine.threadAt(slot) + THREAD_WAITS_FOR) !== 0) yield { kind: "wait" };
+  }
+}
+
+/** A call that is made until no use that runs holds it up. */
+function* patiently(self: LogicalThread, name: Call, ...args: readonly number[]): Part {
+  while (true) {
+    const status = yield* call(name, ...args);
+    if (status !== H_BUSY && status !== H_LONG_BUSY_10_MSEC) {
+      self.results.push(status);
+      return status;
+    }
+    yield { kind: "wait" };
   }
 }
 
@@ -593,6 +607,51 @@ export const SCENARIOS: readonly Scenario[] = [
     [`${OK} | ${OK},${OK}`, `${OK} | ${OK},${REFUSED}`, `${OK} | ${REFUSED},${REFUSED}`],
     { mortal: [] },
   ),
+  {
+    name: "store / merge with an equal page",
+    rules: "TR3 G6",
+    isLong: true,
+    // Where the client dies the merge comes after its recovery, and finds nothing to merge.
+    mortal: [SERVER],
+    recover,
+    setUp: (machine) => {
+      open(machine);
+      return [
+        function* (self) {
+          yield* patiently(self, "mergePages", CLIENT, 0, THIRD, 0);
+        },
+        function* (self) {
+          yield* noted(self, "storeWord", CLIENT, 0, 7);
+        },
+      ];
+    },
+    judge: expectOneOf("store / merge", [`${OK} | ${OK}`, `${H_NOT_FOUND} | ${OK}`]),
+  },
+  {
+    name: "write to a private page / return of it in another thread",
+    rules: "RE1 G6 FA5",
+    isLong: true,
+    mortal: [],
+    recover,
+    setUp: (machine) => {
+      const table = open(machine);
+      const unit = table.units[SERVER]?.[CLIENT] as number;
+      const cookie = must(machine, "grantCopyOnWrite", SERVER, TYPE_MEMORY, 0, 0, PAGE_BYTES, unit);
+      const address = accept(table, CLIENT, cookie);
+      must(machine, "storeWord", CLIENT, address, 3);
+      const place = placeOf(table, CLIENT, address);
+      return [
+        function* (self) {
+          yield* patiently(self, "returnLogical", CLIENT, cookie);
+          machine.monitor.forbid(machine.frameOf(place), CLIENT);
+        },
+        function* (self) {
+          yield* use(self, CLIENT, address, true);
+        },
+      ];
+    },
+    judge: expectOneOf("write / return", [`${OK} | ${OK}`, `${OK} | ${H_PARAMETER}`]),
+  },
   ...lineScenarios(CALLS),
 ];
 
