@@ -39,6 +39,7 @@ import {
   unlinkHeld,
 } from "./control";
 import { pushEvent } from "./event";
+import { endLine } from "./line";
 import { beginJob, note } from "./log";
 import { addPartitionWord, isDeferred, partitionAt, partitionWord, signal } from "./partition";
 import { holdsAll } from "./thread";
@@ -86,6 +87,7 @@ export function becomeRevoking(structure: usize): void {
   if (stateOf(structure) != STRUCTURE_SHARED) return;
   settleLater(structure);
   countMapped(structure, -1);
+  endLine(structure);
 }
 
 /** Shared becomes Returning: unmapped, the addresses still taken (RE6). */
@@ -98,6 +100,7 @@ export function becomeReturning(structure: usize): void {
 /** Shared or Returning becomes Granted: the addresses are free again. */
 export function becomeGranted(structure: usize): void {
   settleLater(structure);
+  endLine(structure);
   setPage(structure, 0);
   setState(structure, STRUCTURE_GRANTED);
 }

@@ -23,6 +23,7 @@ import {
   JOB_MOVE,
   JOB_PAGES,
   JOB_PIN,
+  JOB_RAISE,
   JOB_SPLIT,
   JOB_STAGING,
   SPACE_MEMORY,
@@ -45,6 +46,7 @@ import { followOwner } from "./move";
 import { backOf, entryOf, freePages, rescindPages, spaceAt, unmapPages } from "./page";
 import { partitionAt } from "./partition";
 import { endPin } from "./pin";
+import { raiseTree } from "./raise";
 import { freeRun } from "./staging";
 import { threadWord } from "./thread";
 
@@ -116,6 +118,9 @@ export function settleJob(thread: usize): void {
       break;
     case JOB_MIGRATE:
       settleMigration(slot, lpid, threadWord(thread, THREAD_JOB_SPACE), page, count);
+      break;
+    case JOB_RAISE:
+      raiseTree(structureAt(slot), page, lpid, count);
       break;
     default:
       break;

@@ -34,6 +34,7 @@ import {
   THREAD_NAME,
   THREAD_REAPING,
   THREAD_STARTING,
+  THREAD_WAKES,
 } from "../src/layout";
 import { pause } from "./env";
 import { settle, settleJob } from "./job";
@@ -101,6 +102,7 @@ function giveLocks(thread: usize, wakes: i32): void {
     index++;
     lock = lockAt(thread, index);
   }
+  store<u32>(thread, 0, THREAD_WAKES);
   store<u32>(thread, 0, THREAD_LOCK_A);
   store<u32>(thread, 0, THREAD_LOCK_B);
 }
@@ -173,6 +175,12 @@ export function release(): void {
     const second = load<u32>(THREAD, THREAD_LOCK_B);
     giveLock(partitionAt(first) + PARTITION_LOCK);
     if (second != 0) giveLock(partitionAt(second) + PARTITION_LOCK);
+    const wakes = load<u32>(THREAD, THREAD_WAKES);
+    if (wakes != 0) {
+      if ((wakes & 1) != 0) wakeSleepers(partitionAt(first));
+      if ((wakes & 2) != 0) wakeSleepers(partitionAt(second));
+      store<u32>(THREAD, 0, THREAD_WAKES);
+    }
   }
   store<u32>(THREAD, 0, THREAD_LOCK_A);
   store<u32>(THREAD, 0, THREAD_LOCK_B);

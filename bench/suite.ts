@@ -14,6 +14,7 @@ export const SUITE_NAMES = [
   "handoff",
   "death",
   "mmio",
+  "kinds",
 ] as const;
 export type SuiteName = (typeof SUITE_NAMES)[number];
 

@@ -154,6 +154,8 @@ export const HEADER_COPIES = 264; // private pages of copy-on-write mappings
 export const HEADER_AUDIT_SAVED = 284;
 export const HEADER_COPIED = 280; // 1 once there was a copy-on-write grant
 export const HEADER_TORN_DOWN = 248; // structures torn down by revocations so far, wraps
+export const HEADER_LINES_AT = 268; // interrupt and port lines, partition by partition
+export const HEADER_LINES_BYTES = 272; // lines of one partition
 
 // ---------------------------------------------------------------- thread record: who may change the table, and how far it is
 
@@ -181,6 +183,7 @@ export const THREAD_SIGNALS = 156; // counts what it signalled, to any partition
 export const THREAD_LOCK_A = 160; // lpids whose locks it takes, holds or gives back, LOCK_ALL; 0: none
 export const THREAD_LOCK_B = 164;
 export const THREAD_POKE = 168; // counts how often others asked it to look whether it left the table locked
+export const THREAD_WAKES = 176; // for whose sleepers it has still to call, 1: those of lock A, 2: those of lock B
 export const THREAD_LOG = 256; // notes, each behind what it notes
 export const THREAD_MAIL = 4352; // MAILS requests to device models of other threads that it waits for
 export const THREAD_TAKEN = 4480; // a copy of the request that it last took from another thread's mailbox
@@ -228,6 +231,7 @@ export const JOB_MOVE = 5; // the mappings of a page may not have followed the o
 export const JOB_MIGRATE = 6; // the same, and the frames that the pages left or did not reach may not be free
 export const JOB_SPLIT = 8; // a free frame may have been written to
 export const JOB_ELEMENTAL = 7; // the page table of an elemental resource may be half written, its frames half taken
+export const JOB_RAISE = 20; // a raise may have reached a part of those who have the interrupt source
 
 // ---------------------------------------------------------------- partition record
 
@@ -391,6 +395,19 @@ export const EVENT_MS_SHIFT = 8;
 export const EVENT_MS_LIMIT = 0xffffff;
 export const EVENTS_LOST = 7;
 
+// ---------------------------------------------------------------- line: one number of a partition's interrupt or port space
+
+export const LINE_RECORD_BYTES = 12;
+export const LINE_STATE = 0; // bits as below, and who raised it
+export const LINE_NEXT = 4; // of a queued line: the index of the next one; of line 0: the first
+export const LINE_PREVIOUS = 8; // of a queued line: the index of the one before; of line 0: the last
+export const LINE_PENDING = 1; // raised, and not taken since
+export const LINE_QUEUED = 2; // waits to be taken
+export const LINE_IN_SERVICE = 4; // taken, and its end was not said yet
+export const LINE_MASKED = 8;
+export const LINE_ARMED = 16; // taking is not its end
+export const LINE_FROM_SHIFT = 8; // of a pending line: lpid of who raised it first, 0: the manager
+
 // ---------------------------------------------------------------- pin record: one zero-copy view
 
 export const PIN_BYTES = 32;
@@ -457,6 +474,8 @@ export const PROBLEM_FREE_LIST = 26; // a: slot
 export const PROBLEM_EVENTS = 27; // a: lpid
 export const PROBLEM_LOST_FRAME = 28; // a: frame that nobody owns and that is not free
 export const PROBLEM_THREAD = 29; // a: slot, b: byte offset of the word that should be 0
+export const PROBLEM_LINE = 40; // a: lpid * 8 + space, b: number
+export const PROBLEM_LINE_QUEUE = 41; // a: lpid, b: index of the line where it breaks
 export const PROBLEM_COPIES = 80; // a: structure, 0 for the header, b: private pages counted
 export const PROBLEM_SHARES = 81; // a: counted, b: header
 export const PROBLEM_WINDOW = 60; // a: structure of a window, b: the window or thread that it names

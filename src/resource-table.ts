@@ -9,6 +9,7 @@ import { type Clock, nextTurn, systemClock } from "./clock.js";
 import { type DeduplicationReport, deduplicate } from "./deduplicate.js";
 import { checkBytes, checkInteger, HcallError, LparError } from "./errors.js";
 import { Group, type GroupOptions } from "./group.js";
+import { raiseInterrupt } from "./interrupts.js";
 import { Kernel, setKernel } from "./kernel.js";
 import {
   END_PARTNER,
@@ -234,13 +235,14 @@ export class ResourceTable implements AsyncDisposable {
     this.#kernel.settle("assign", status, `${type} at ${address}, ${length}${unit}, physical ${physical}`);
   }
 
-  /** The interrupt source that `partition` owns at `address` fires (KI3). Not there yet. @throws HcallError H_FUNCTION */
+  /**
+   * The interrupt source that `partition` has at `address` fires (KI3): it, and whoever else has the source, gets an event.
+   * @throws HcallError H_PARAMETER, H_RESCINDED
+   */
   raise(partition: Partition, address: number): void {
-    throw new HcallError(
-      "raise",
-      -2,
-      `interrupt ${address} of "${partition.name}": delivery is not supported yet`,
-    );
+    this.#kernel.checkOpen();
+    this.#describe(partition);
+    raiseInterrupt(this.#kernel, partition.lpid, address, true);
   }
 
   /** The partition with this number, unless it was destroyed. */

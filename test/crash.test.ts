@@ -101,6 +101,10 @@ const SHORT: readonly string[] = [
   "copy in pieces that overlap, through staging",
   "send",
   "serve a window in the middle of an access, asking and asked",
+  "raise for all who share a source",
+  "raise for sharers of whom one has it pending, one masked, one in service",
+  "mask in the middle of the queue",
+  "forced rescind of armed sources that wait to be taken",
 ];
 
 const BUGS: readonly Mutation[] = [
@@ -258,6 +262,18 @@ const BUGS: readonly Mutation[] = [
     file: "assembly/lock.ts",
     from: "ringCallersOf(dead);",
     to: "",
+  },
+  {
+    bug: "a raise that stopped half-way is not done again",
+    file: "assembly/job.ts",
+    from: "raiseTree(structureAt(slot), page, lpid, count);",
+    to: "if (thread == THREAD) raiseTree(structureAt(slot), page, lpid, count);",
+  },
+  {
+    bug: "a line leaves the queue without a note",
+    file: "assembly/line.ts",
+    from: "put(lineAt(partition, after) + LINE_PREVIOUS, before);",
+    to: "store<u32>(lineAt(partition, after), before, LINE_PREVIOUS);",
   },
 ];
 

@@ -325,7 +325,7 @@ const MUTATIONS: readonly (Mutation & { readonly bug: string })[] = [
   {
     bug: "a view does not follow its page, for want of a pin (RS6)",
     file: "src/mapping.ts",
-    from: "else if (status !== H_LONG_BUSY_10_MSEC) this.#bytes = undefined;",
+    from: "if (taken !== H_LONG_BUSY_10_MSEC) this.#bytes = undefined;",
     to: "",
   },
   {
@@ -333,6 +333,36 @@ const MUTATIONS: readonly (Mutation & { readonly bug: string })[] = [
     file: "src/seal.ts",
     from: "if (bytes[payload + i] !== seal[i]) return false;",
     to: "if (payload < 0) return false;",
+  },
+  {
+    bug: "a rescinded interrupt source keeps its line: events after the rescind (KI3)",
+    file: "assembly/account.ts",
+    from: "  countMapped(structure, -1);\n  endLine(structure);",
+    to: "  countMapped(structure, -1);",
+  },
+  {
+    bug: "an armed source that is taken away leaves its pin (RE2)",
+    file: "assembly/line.ts",
+    from: "if ((state & LINE_ARMED) != 0) countPin(structure, partition, -1);",
+    to: "",
+  },
+  {
+    bug: "a masked interrupt stays in the queue (KI3)",
+    file: "assembly/line.ts",
+    from: "if (wasQueued) unlinkLine(partition, index);",
+    to: "",
+  },
+  {
+    bug: "what is raised in service is not queued at its end (KI3)",
+    file: "assembly/line.ts",
+    from: "change(partition, index, state & ~LINE_IN_SERVICE);",
+    to: "setState(partition, index, state & ~LINE_IN_SERVICE);",
+  },
+  {
+    bug: "an interrupt number past the end of the space is used (G2)",
+    file: "assembly/hcall-lines.ts",
+    from: "if (number >= spacePages(at)) return H_PARAMETER;",
+    to: "",
   },
 ];
 

@@ -61,6 +61,7 @@ import {
 } from "../../src/layout.js";
 import type { Capacities } from "../../src/regions.js";
 import { copyScenarios } from "./crash-copy.js";
+import { addLines } from "./crash-lines.js";
 import { addMmio } from "./crash-mmio.js";
 import { type Rig, SMALL, VAST } from "./crash-rig.js";
 import type { Leave } from "./crash-state.js";
@@ -1451,6 +1452,7 @@ vast("forced rescind of a large range half returned", H_SUCCESS, (made, cookie) 
   };
 });
 
+addLines(add, again);
 copyScenarios(add, addShared);
 addMmio(add);
 

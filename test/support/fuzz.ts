@@ -61,7 +61,9 @@ type Kind =
   | "budget"
   | "quota"
   | "staging"
-  | "count";
+  | "count"
+  | "line"
+  | "position";
 
 /** The arguments of each function. One that is exported and not listed here fails the test. */
 const ARGUMENTS: Readonly<Record<string, readonly Kind[]>> = {
@@ -70,6 +72,7 @@ const ARGUMENTS: Readonly<Record<string, readonly Kind[]>> = {
   adapterPeer: ["lpid", "unit"],
   addWord: ["lpid", "address", "word"],
   allocate: ["lpid", "length"],
+  armInterrupt: ["lpid", "line", "bit"],
   assignResource: ["lpid", "type", "address", "length", "address", "hi"],
   answerRequest: ["count", "word", "bit", "word"],
   audit: [],
@@ -83,6 +86,7 @@ const ARGUMENTS: Readonly<Record<string, readonly Kind[]>> = {
   copyMemory: ["lpid", "address", "lpid", "address", "length"],
   createPartition: ["pages", "pages"],
   deallocate: ["lpid", "address"],
+  endInterrupt: ["lpid", "line"],
   digestPages: ["lpid", "pages", "count", "staging"],
   endDevice: ["count"],
   endUse: [],
@@ -98,12 +102,14 @@ const ARGUMENTS: Readonly<Record<string, readonly Kind[]>> = {
   hcallBatch: ["staging", "count"],
   loadMemory: ["lpid", "address", "length", "staging"],
   loadWord: ["lpid", "address"],
+  maskInterrupt: ["lpid", "line", "bit"],
   mendCall: [],
   mergePages: ["lpid", "address", "lpid", "address"],
   openTable: [],
   openThread: ["lpid"],
   postRequest: ["bit", "name", "lpid", "address", "word", "word"],
   pinMemory: ["lpid", "address", "length"],
+  raiseInterrupt: ["lpid", "line", "bit", "position"],
   reapThread: ["count"],
   receiveEntry: ["lpid", "unit"],
   recoverClient: ["lpid", "budget"],
@@ -121,6 +127,8 @@ const ARGUMENTS: Readonly<Record<string, readonly Kind[]>> = {
   storeWord: ["lpid", "address", "word"],
   takeEvent: ["lpid"],
   takeRequest: [],
+  sendIpi: ["lpid", "line"],
+  takeLine: ["lpid"],
   takeStaging: ["pages"],
   translate: ["lpid", "type", "address", "length", "need"],
   translateBatch: ["lpid", "type", "need", "staging", "staging", "staging", "count", "bit"],
@@ -133,6 +141,7 @@ const OFTEN: readonly string[] = [
   ...["grantLogical", "grantLogical", "grantLogical", "grantCopyOnWrite", "acceptLogical", "acceptLogical"],
   ...["acceptLogical", "returnLogical", "rescindLogical", "recoverServer", "recoverServer", "recoverServer"],
   ...["recoverDeferred", "recoverDeferred"],
+  ...["raiseInterrupt", "raiseInterrupt", "sendIpi", "takeLine", "armInterrupt", "endInterrupt"],
   ...["restartPartition", "restartPartition", "connectPartitions", "createPartition", "pinMemory"],
 ];
 
@@ -299,7 +308,15 @@ export class Fuzz {
     const { lpid, other } = this.#handle ?? { lpid: 0, other: 0 };
     if (kinds[0] === "lpid" && lpid !== 0 && !this.#draw.once(8))
       args[0] = name === "rescindLogical" ? other : lpid;
+    if (this.#draw.once(4)) this.#askForLine(name, args);
     return args;
+  }
+
+  /** What is asked for in pages is next to never an interrupt source or a port, which are counted by numbers. */
+  #askForLine(name: string, args: number[]): void {
+    const type = this.#draw.once(2) ? 4 : 6;
+    if (name === "grantLogical") args.splice(1, 4, type, 0, this.#argument("line"), 1);
+    if (name === "assignResource") args.splice(1, 5, type, this.#argument("line"), 1, 0, 0);
   }
 
   #argument(kind: Kind): number {
@@ -351,6 +368,10 @@ export class Fuzz {
         return this.#kernel.memory.header(HEADER_STAGING_AT) + draw.below(6 * 512) * 8;
       case "count":
         return draw.below(12);
+      case "line":
+        return draw.below(draw.once(6) ? 9 : 3);
+      case "position":
+        return draw.once(3) ? (this.#cookies.pick(draw)?.number ?? 0) : 0;
     }
   }
 

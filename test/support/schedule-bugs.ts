@@ -97,8 +97,8 @@ export const BUGS: readonly SeededBug[] = [
     says: /lost wake-up/,
     file: "assembly/partition.ts",
     from: `  atomic.add<u32>(partition + PARTITION_SIGNAL, 1);
-  if (atomic.xchg<u32>(partition + PARTITION_WAITING, 0) != 0) wakeSleepers(partition);`,
-    to: `if (atomic.xchg<u32>(partition + PARTITION_WAITING, 0) != 0) wakeSleepers(partition);
+  if (atomic.xchg<u32>(partition + PARTITION_WAITING, 0) != 0) wakeLater(partition);`,
+    to: `if (atomic.xchg<u32>(partition + PARTITION_WAITING, 0) != 0) wakeLater(partition);
       atomic.add<u32>(partition + PARTITION_SIGNAL, 1);`,
   },
   {
@@ -329,5 +329,29 @@ export const BUGS: readonly SeededBug[] = [
         settle();
       } else if (!endUnaccepted(partition, steps)) return H_PARTIAL;
 `,
+  },
+  {
+    bug: "an event that was not taken outlives the rescind (KI3)",
+    scenario: "take and raise / forced rescind",
+    says: /an event after the rescind|audit/,
+    file: "assembly/account.ts",
+    from: "  countMapped(structure, -1);\n  endLine(structure);",
+    to: "  countMapped(structure, -1);\n  if (!BUG) endLine(structure);",
+  },
+  {
+    bug: "a line joins the queue, and nobody is woken (KI5)",
+    scenario: "wait for a doorbell / ring",
+    says: /lost wake-up/,
+    file: "assembly/line.ts",
+    from: "  link(partition, index, 0);\n  signal(partition);",
+    to: "  link(partition, index, 0);\n  if (!BUG) signal(partition);",
+  },
+  {
+    bug: "who gives its locks back forgets those it has to wake (KI5, CQ7)",
+    scenario: "wait for a doorbell / ring",
+    says: /lost wake-up/,
+    file: "assembly/lock.ts",
+    from: "if ((wakes & 1) != 0) wakeSleepers(partitionAt(first));",
+    to: "",
   },
 ];

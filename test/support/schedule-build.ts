@@ -44,6 +44,7 @@ export const CALLS = [
   "openThread",
   "pinMemory",
   "postRequest",
+  "raiseInterrupt",
   "reapThread",
   "recoverClient",
   "recoverDeferred",
@@ -56,6 +57,10 @@ export const CALLS = [
   "takeEvent",
   "takeRequest",
   "unpinMemory",
+  "sendIpi",
+  "storeWord",
+  "takeEvent",
+  "takeLine",
 ] as const;
 
 /**

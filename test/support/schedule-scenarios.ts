@@ -14,6 +14,7 @@ import { COPIES } from "./schedule-copies.js";
 import { DEFERRED } from "./schedule-deferred.js";
 import { DEVICES } from "./schedule-devices.js";
 import type { Scenario } from "./schedule-explore.js";
+import { LINES } from "./schedule-lines.js";
 import type { Program } from "./schedule-machine.js";
 import { MOVES } from "./schedule-moves.js";
 import {
@@ -444,6 +445,7 @@ export const SCENARIOS: readonly Scenario[] = [
   ...DEFERRED,
   ...COPIES,
   ...DEVICES,
+  ...LINES,
 ];
 
 /** The owner's thread takes terminate() for the end of a thread, and mends what goes on. */
