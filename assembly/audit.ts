@@ -29,7 +29,6 @@ import {
   FLAG_REVOKING,
   FLAG_ROOT,
   H_SUCCESS,
-  HEADER_AUDIT_AT,
   HEADER_AUDIT_CHECKED,
   HEADER_AUDIT_PROBLEMS,
   HEADER_END_FREE,
@@ -80,7 +79,6 @@ import {
   PIN_STRUCTURE,
   PIN_STRUCTURE_GENERATION,
   PROBLEM_BACK,
-  PROBLEM_BYTES,
   PROBLEM_END_COUNT,
   PROBLEM_END_COUNTER,
   PROBLEM_END_LINK,
@@ -109,7 +107,6 @@ import {
   PROBLEM_STRUCTURE_STATE,
   PROBLEM_THREAD,
   PROBLEM_TREE_LINK,
-  PROBLEMS_MAX,
   SPACE_COUNT,
   SPACE_MEMORY,
   STRUCTURE_FREE,
@@ -125,6 +122,8 @@ import {
   THREAD_STARTING,
 } from "../src/layout";
 import { endAt, endWord, partnerEnd } from "./adapter";
+import { auditTces } from "./audit-dma";
+import { check, report, tally, write } from "./audit-facts";
 import {
   childOf,
   cursorOf,
@@ -173,31 +172,6 @@ const SCRATCH_RESCINDED: usize = PARTITION_AUDIT + 16;
 const SCRATCH_PINS: usize = PARTITION_AUDIT + 20;
 const SCRATCH_QUARANTINED: usize = PARTITION_AUDIT + 24;
 const SCRATCH_PAGES: usize = PARTITION_AUDIT + 28; // pages that structures take, over all spaces
-
-/** The audit's own words are no part of the table: they are written without the log. */
-function write(at: usize, value: u32): void {
-  store<u32>(at, value);
-}
-
-function tally(at: usize, delta: u32): void {
-  store<u32>(at, load<u32>(at) + delta);
-}
-
-function report(code: u32, a: u32, b: u32): void {
-  const count = header(HEADER_AUDIT_PROBLEMS);
-  write(HEADER_AUDIT_PROBLEMS, count + 1);
-  if (count >= u32(PROBLEMS_MAX)) return;
-  const at = <usize>header(HEADER_AUDIT_AT) + <usize>count * PROBLEM_BYTES;
-  store<u32>(at, code);
-  store<u32>(at, a, 4);
-  store<u32>(at, b, 8);
-}
-
-/** One fact looked at; a problem if it does not hold. */
-function check(holds: bool, code: u32, a: u32, b: u32): void {
-  write(HEADER_AUDIT_CHECKED, header(HEADER_AUDIT_CHECKED) + 1);
-  if (!holds) report(code, a, b);
-}
 
 function clearScratch(): void {
   write(HEADER_AUDIT_CHECKED, 0);
@@ -615,6 +589,7 @@ export function audit(): i32 {
   auditStructures();
   auditEnds();
   auditFrames(auditPins());
+  auditTces();
   auditPartitions();
   clearMarks();
   return H_SUCCESS;

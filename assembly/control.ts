@@ -1,8 +1,8 @@
 /**
  * Control structures: one per elemental resource and per grant, in trees.
  *
- *     0     1     2        3     4          8      10   12  16     20    24   28
- *     state space inhibits flags generation holder pins end parent child next previous
+ *     0     1     2        3     4          8      10   12  14      16     20    24   28
+ *     state space inhibits flags generation holder pins end entries parent child next previous
  *     32        36            40         44        48   52     56        60
  *     next held previous held source page page count page cursor remaining liobn
  *
@@ -38,6 +38,7 @@ import {
   STRUCTURE_CHILD,
   STRUCTURE_CURSOR,
   STRUCTURE_END,
+  STRUCTURE_ENTRIES,
   STRUCTURE_FLAGS,
   STRUCTURE_FREE,
   STRUCTURE_GENERATION,
@@ -56,6 +57,7 @@ import {
   STRUCTURE_PREVIOUS_HELD,
   STRUCTURE_REMAINING,
   STRUCTURE_RETIRED,
+  STRUCTURE_SHARED,
   STRUCTURE_SOURCE_PAGE,
   STRUCTURE_SPACE,
   STRUCTURE_STATE,
@@ -116,7 +118,7 @@ export function holderOf(structure: usize): u32 {
 }
 
 export function endOf(structure: usize): u32 {
-  return load<u32>(structure, STRUCTURE_END);
+  return load<u16>(structure, STRUCTURE_END);
 }
 
 export function parentOf(structure: usize): u32 {
@@ -190,6 +192,33 @@ export function pinFits(structure: usize): bool {
 
 export function addPin(structure: usize, delta: i32): void {
   put(structure + STRUCTURE_HOLDER, load<u32>(structure, STRUCTURE_HOLDER) + (delta << 16));
+}
+
+/** TCEs that name this memory, or that were put through this pane. */
+export function entriesOf(structure: usize): u32 {
+  return load<u16>(structure, STRUCTURE_ENTRIES);
+}
+
+export function addEntries(structure: usize, delta: i32): void {
+  put(structure + STRUCTURE_END, load<u32>(structure, STRUCTURE_END) + (delta << 16));
+}
+
+/** Of a pane that loses its access: from then on it counts the pages whose TCEs have been ended. */
+export function setLiobn(structure: usize, liobn: u32): void {
+  put(structure + STRUCTURE_LIOBN, liobn);
+}
+
+/** Whether a structure gives access at this moment, asked by a use without any lock. */
+export function isOpenNow(structure: usize): bool {
+  const first = atomic.load<u32>(structure);
+  const state = first & 0xff;
+  if (state != STRUCTURE_OWNED && state != STRUCTURE_SHARED) return false;
+  return ((first >> 24) & FLAG_REVOKING) == 0;
+}
+
+/** The generation at this moment, asked by a use without any lock. */
+export function generationNow(structure: usize): u32 {
+  return atomic.load<u32>(structure, STRUCTURE_GENERATION);
 }
 
 export function cookieOf(structure: usize): f64 {

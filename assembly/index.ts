@@ -26,12 +26,17 @@ export {
   endViews,
   failPartition,
   findFrames,
+  findWindow,
   freeQueue,
   freeStaging,
   gatherMemory,
+  getTce,
   grantLogical,
   openThread,
   pinMemory,
+  putTce,
+  putTceIndirect,
+  putTceList,
   receiveEntry,
   recoverClient,
   recoverDeferred,
@@ -43,11 +48,13 @@ export {
   restartPartition,
   returnLogical,
   sendEntry,
+  stuffTce,
   takeEvent,
   takeStaging,
   unpinMemory,
   unpinOrphan,
 } from "./call";
+export { beginDma, loadDma, storeDma } from "./dma";
 export { hcallBatch } from "./hcall-batch";
 export { mendCall, reapThread } from "./lock";
 export { openTable } from "./open";

@@ -12,6 +12,7 @@
  * An elemental resource that was never committed gives its frames back, too.
  *
  * Moved pages are the other kind of job: mappings follow the owner's entry, and frames that nobody came to are free and zero.
+ * A list of TCEs is put to its end (tce.ts).
  */
 import {
   ENTRY_FRAME,
@@ -24,6 +25,7 @@ import {
   JOB_PAGES,
   JOB_PIN,
   JOB_STAGING,
+  JOB_TCES,
   SPACE_MEMORY,
   STRUCTURE_OWNED,
   STRUCTURE_RESCINDED,
@@ -45,6 +47,7 @@ import { backOf, entryOf, freePages, rescindPages, spaceAt, unmapPages } from ".
 import { partitionAt } from "./partition";
 import { endPin } from "./pin";
 import { freeRun } from "./staging";
+import { putListed } from "./tce";
 import { threadWord } from "./thread";
 
 /** Frees the frames that the entries of an uncommitted LMB name; nothing was written to them. */
@@ -112,6 +115,9 @@ export function settleJob(thread: usize): void {
       break;
     case JOB_MIGRATE:
       settleMigration(slot, lpid, threadWord(thread, THREAD_JOB_SPACE), page, count);
+      break;
+    case JOB_TCES:
+      putListed(thread, slot, partitionAt(lpid), page, count);
       break;
     default:
       break;

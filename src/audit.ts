@@ -36,6 +36,8 @@ import {
   PROBLEM_STRUCTURE_RANGE,
   PROBLEM_STRUCTURE_RIGHTS,
   PROBLEM_STRUCTURE_STATE,
+  PROBLEM_TCE,
+  PROBLEM_TCE_COUNT,
   PROBLEM_THREAD,
   PROBLEM_TREE_LINK,
   PROBLEMS_MAX,
@@ -65,6 +67,7 @@ const COUNTED: ReadonlySet<number> = new Set([
   PROBLEM_PIN_COUNT,
   PROBLEM_REVOCATIONS,
   PROBLEM_STRUCTURE_COUNT,
+  PROBLEM_TCE_COUNT,
 ]);
 
 function inSpace(place: number, page: number): string {
@@ -102,6 +105,8 @@ const WORDING: Readonly<Record<number, (a: number, b: number) => string>> = {
   [PROBLEM_FREE_LIST]: (a) => `free list of structures: wrong at ${a}`,
   [PROBLEM_THREAD]: (a, b) =>
     `thread ${a}: the word at ${b} of its record says that a call was left half done`,
+  [PROBLEM_TCE]: (a, b) => `partition ${a}, dma page ${b}: a TCE that does not fit its pane or its memory`,
+  [PROBLEM_TCE_COUNT]: (a, b) => `TCEs: ${a} counted at panes and memory, ${b} on record`,
   [PROBLEM_EVENTS]: (a) => `partition ${a}: its event ring is overfull`,
 };
 

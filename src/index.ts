@@ -3,6 +3,7 @@ export { VirtualAdapter } from "./adapter.js";
 export type { AuditReport } from "./audit.js";
 export { type BatchOptions, TranslationBatch } from "./batch.js";
 export { type Clock, systemClock } from "./clock.js";
+export { Dma, DmaDevice, type DmaEntry, type DmaRights } from "./dma.js";
 export { HcallError, LparError } from "./errors.js";
 export type { PartitionEvent } from "./events.js";
 export { type Cookie, Mapping, View } from "./mapping.js";

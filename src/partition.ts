@@ -3,6 +3,7 @@
  */
 import { VirtualAdapter } from "./adapter.js";
 import { TranslationBatch } from "./batch.js";
+import { Dma } from "./dma.js";
 import { checkInteger, HcallError } from "./errors.js";
 import { Events, type PartitionEvent } from "./events.js";
 import { type Kernel, setKernel } from "./kernel.js";
@@ -110,6 +111,8 @@ const UNEXAMINED_BYTES = 65536;
 export class Partition {
   readonly lpid: number;
   readonly name: string;
+  /** Its DMA window panes: what devices reach of its memory (KI4). */
+  readonly dma: Dma;
   readonly #kernel: Kernel;
   readonly #events: Events;
   /** Indexes in the table's words, for single translations without a crossing. */
@@ -126,6 +129,7 @@ export class Partition {
     setKernel(this, kernel);
     this.lpid = lpid;
     this.name = name;
+    this.dma = new Dma(kernel, lpid);
     this.#events = new Events(kernel, lpid);
     this.#stateIndex = (partitionOffset(kernel.memory, lpid) + PARTITION_STATE) / 4;
     this.#entriesIndex = spaceWord(kernel.memory, lpid, SPACE_MEMORY, SPACE_ENTRIES) / 4;

@@ -42,7 +42,9 @@ import {
   PROBLEM_BYTES,
   PROBLEMS_MAX,
   SPACE_COUNT,
+  SPACE_DMA,
   STRUCTURE_BYTES,
+  TCE_BYTES,
   THREAD_BYTES,
 } from "./layout.js";
 
@@ -83,7 +85,8 @@ function eventEntries(partitions: number): number {
  */
 export function layOut(capacities: Capacities): { words: HeaderWord[]; bytes: number } {
   const { frames, partitions, threads, structures, ends, pins, stagingPages, spacePages } = capacities;
-  const tableBytes = spacePages.reduce((sum, pages) => sum + pages * 8 + mapBytes(pages), 0);
+  const tceBytes = (spacePages[SPACE_DMA] ?? 0) * TCE_BYTES;
+  const tableBytes = spacePages.reduce((sum, pages) => sum + pages * 8 + mapBytes(pages), tceBytes);
   const events = eventEntries(partitions);
   const arenaBytes = mapBytes(frames) + Math.ceil(frames / 64) * 8;
   const words: HeaderWord[] = [

@@ -1,0 +1,259 @@
+/**
+ * Translation control entries (KI4): which page of its own memory the holder of a DMA window pane has put behind a page of
+ * the I/O bus. One entry for each page of an owner's DMA space, behind the owner's page tables:
+ *
+ *     0                                      4         8          12
+ *     | sequence 6 | rights 2 | page 24 |    memory    generation | sequence 8 | pane 24 | ... 16
+ *
+ * An entry names a page of the holder's logical memory, never a frame: a device's access goes through the holder's page table
+ * entry each time, so that pages may move and rights may end below it. What it must be told apart from is another mapping
+ * at the same address, later: so it keeps the slot and the generation of the memory that it names. When that is not the same
+ * any more the entry is dead; it answers H_RESCINDED until its holder removes or replaces it, as a rescinded address does.
+ *
+ *     counted in            what
+ *     the memory            entries that name it, as long as it is that generation: it cannot be returned
+ *     the pane              entries that were put through it, dead ones too: it cannot be returned
+ *     the holder's pins     the same
+ *
+ * Written with the locks of the holder and of the window's owner, first word last; what is there is taken away first, so that
+ * a reader without a lock, who looks at the first word before and after, and compares the sequence, finds one entry and not
+ * a mix of two. Read by devices at any time.
+ */
+import {
+  CUT_PAGES_PER_STEP,
+  HEADER_SPACE_PAGES,
+  HEADER_TABLE_BYTES,
+  HEADER_TABLES_AT,
+  PARTITION_PINS,
+  SPACE_DMA,
+  SPACE_MEMORY,
+  STRUCTURE_OWNED,
+  STRUCTURE_SHARED,
+  TCE_BYTES,
+  TCE_PANE,
+  TCE_RIGHTS_SHIFT,
+  TCE_SEQUENCE_MASK,
+  TCE_SEQUENCE_SHIFT,
+  TCE_SLOT_MASK,
+  TCE_STRUCTURE,
+  TCE_STRUCTURE_GENERATION,
+  TCE_WORD,
+  TCES_MAX,
+  THREAD_BYTES,
+  THREAD_TCES,
+} from "../src/layout";
+import {
+  addEntries,
+  cursorOf,
+  entriesOf,
+  generationOf,
+  holderOf,
+  isRevoking,
+  liobnOf,
+  pageCountOf,
+  pageOf,
+  parentOf,
+  setCursor,
+  setLiobn,
+  slotOf,
+  sourcePageOf,
+  stateOf,
+  structureAt,
+} from "./control";
+import { commit, put, putShared, THREAD } from "./log";
+import { header, isAlone } from "./memory";
+import { backOf, spaceAt } from "./page";
+import { addPartitionWord, isRunning, lpidOf, partitionAt } from "./partition";
+
+if (TCE_BYTES != 16) ERROR("tceAt() shifts");
+if (THREAD_TCES + TCES_MAX * 4 > THREAD_BYTES) ERROR("the list fits the rest of a thread record");
+
+const PAGE_BITS: u32 = TCE_SLOT_MASK;
+const RIGHTS_BITS: u32 = 3 << TCE_RIGHTS_SHIFT;
+
+/** The entry of a page of the DMA space of a window's owner. */
+export function tceAt(owner: usize, page: u32): usize {
+  const pages = header(<usize>HEADER_SPACE_PAGES + ((<usize>SPACE_DMA) << 2));
+  const end = <usize>header(HEADER_TABLES_AT) + <usize>lpidOf(owner) * header(HEADER_TABLE_BYTES);
+  return end - ((<usize>(pages - page)) << 4);
+}
+
+/** A word of an entry. Devices read it without a lock, and the words in their order. */
+export function tceWord(tce: usize, offset: usize): u32 {
+  return atomic.load<u32>(tce + offset);
+}
+
+function setTceWord(tce: usize, offset: usize, value: u32): void {
+  if (isAlone()) put(tce + offset, value);
+  else putShared(tce + offset, value);
+}
+
+/** The rights that the first word of an entry gives to devices: of NEED_READ and NEED_WRITE, 0 if there is no entry. */
+export function rightsIn(word: u32): u32 {
+  return (word & RIGHTS_BITS) >> TCE_RIGHTS_SHIFT;
+}
+
+/** The page of the holder's memory that the first word of an entry names. */
+export function pageIn(word: u32): u32 {
+  return word & PAGE_BITS;
+}
+
+/** What the first word of an entry is to say, without its sequence; 0: no entry. */
+export function tceBits(page: u32, rights: u32): u32 {
+  return rights == 0 ? 0 : page | (rights << TCE_RIGHTS_SHIFT);
+}
+
+/** Whether two words of an entry were written by the same call. */
+export function isOneEntry(word: u32, pane: u32): bool {
+  return word >> TCE_SEQUENCE_SHIFT == ((pane >> 24) & TCE_SEQUENCE_MASK);
+}
+
+/** The memory that an entry names, or named. */
+export function memoryOf(tce: usize): usize {
+  return structureAt(tceWord(tce, TCE_STRUCTURE));
+}
+
+/** The pane through which an entry was put. It stands as long as the entry does. */
+export function paneOf(tce: usize): usize {
+  return structureAt(tceWord(tce, TCE_PANE) & TCE_SLOT_MASK);
+}
+
+export function isTaken(tce: usize): bool {
+  return rightsIn(tceWord(tce, TCE_WORD)) != 0;
+}
+
+/** Whether the memory of an entry is still the one that it was put for. */
+export function namesMemory(tce: usize): bool {
+  return generationOf(memoryOf(tce)) == tceWord(tce, TCE_STRUCTURE_GENERATION);
+}
+
+/** Whether an entry gives access: its memory, its pane and its holder are what they were, and nobody takes them away. */
+export function isLive(tce: usize): bool {
+  const memory = memoryOf(tce);
+  const pane = paneOf(tce);
+  const state = stateOf(memory);
+  if (!namesMemory(tce) || (state != STRUCTURE_OWNED && state != STRUCTURE_SHARED)) return false;
+  return !isRevoking(memory) && !isRevoking(pane) && isRunning(partitionAt(holderOf(pane)));
+}
+
+function uncount(tce: usize): void {
+  const pane = paneOf(tce);
+  addEntries(pane, -1);
+  if (namesMemory(tce)) addEntries(memoryOf(tce), -1);
+  addPartitionWord(partitionAt(holderOf(pane)), PARTITION_PINS, -1);
+}
+
+/**
+ * Puts an entry through a pane, or removes what is there if `bits` is 0. Done again it changes nothing, so that a list of
+ * them may be put again from its start.
+ */
+export function writeTce(tce: usize, pane: usize, memory: usize, bits: u32): void {
+  const old = tceWord(tce, TCE_WORD);
+  const isSame = (old & (PAGE_BITS | RIGHTS_BITS)) == bits;
+  if (rightsIn(old) == 0 && bits == 0) return;
+  if (isSame && paneOf(tce) == pane && memoryOf(tce) == memory && namesMemory(tce)) return;
+  const sequence = ((old >> TCE_SEQUENCE_SHIFT) + 1) & TCE_SEQUENCE_MASK;
+  if (rightsIn(old) != 0) {
+    uncount(tce);
+    setTceWord(tce, TCE_WORD, sequence << TCE_SEQUENCE_SHIFT);
+  }
+  if (bits == 0) {
+    setTceWord(tce, TCE_STRUCTURE, 0);
+    setTceWord(tce, TCE_STRUCTURE_GENERATION, 0);
+    setTceWord(tce, TCE_PANE, 0);
+    return;
+  }
+  addEntries(pane, 1);
+  addEntries(memory, 1);
+  addPartitionWord(partitionAt(holderOf(pane)), PARTITION_PINS, 1);
+  setTceWord(tce, TCE_STRUCTURE, slotOf(memory));
+  setTceWord(tce, TCE_STRUCTURE_GENERATION, generationOf(memory));
+  setTceWord(tce, TCE_PANE, slotOf(pane) | (sequence << 24));
+  setTceWord(tce, TCE_WORD, bits | (sequence << TCE_SEQUENCE_SHIFT));
+}
+
+// ---------------------------------------------------------------- the list of one call
+
+/** Notes what the call of this thread is to put behind its page number `index`. */
+export function listTce(index: u32, bits: u32): void {
+  store<u32>(THREAD + ((<usize>index) << 2), bits, THREAD_TCES);
+}
+
+/** What a thread lists for its page number `index`. */
+export function listedTce(thread: usize, index: u32): u32 {
+  return load<u32>(thread + ((<usize>index) << 2), THREAD_TCES);
+}
+
+/** The memory of a holder that bits name, 0 if they are none. */
+export function memoryNamed(holder: usize, bits: u32): usize {
+  return bits == 0 ? 0 : structureAt(backOf(spaceAt(holder, SPACE_MEMORY), pageIn(bits)));
+}
+
+/**
+ * Puts all that a thread lists, this one or a dead one whose locks this one has: a job, which may be done again from its
+ * start. Each entry is a commit of its own: the notes of all of them would not fit the log.
+ */
+export function putListed(thread: usize, slot: u32, owner: usize, page: u32, count: u32): void {
+  const pane = structureAt(slot);
+  const holder = partitionAt(holderOf(pane));
+  for (let i: u32 = 0; i < count; i++) {
+    const bits = listedTce(thread, i);
+    writeTce(tceAt(owner, page + i), pane, memoryNamed(holder, bits), bits);
+    commit();
+  }
+}
+
+// ---------------------------------------------------------------- panes
+
+/** The elemental resource that a pane is part of. */
+export function rootOf(pane: usize): usize {
+  let root = pane;
+  while (parentOf(root) != 0) root = structureAt(parentOf(root));
+  return root;
+}
+
+/** The page of the owner's space that the first page of a pane is. */
+export function rootPageOf(pane: usize): u32 {
+  let structure = pane;
+  let page = pageOf(pane);
+  while (parentOf(structure) != 0) {
+    const parent = structureAt(parentOf(structure));
+    page += sourcePageOf(structure) - pageOf(structure);
+    structure = parent;
+  }
+  return page;
+}
+
+/** Pages of a pane whose entries have been ended; the recovery of an owner counts them where it counts pages of memory. */
+function endedPages(pane: usize): u32 {
+  return stateOf(pane) == STRUCTURE_OWNED ? cursorOf(pane) : liobnOf(pane);
+}
+
+/**
+ * Ends entries that were put through a pane that gives no access any more, and goes on where the last call stopped. Answers
+ * the steps that it took. It is over when the pane counts no entry any more.
+ */
+export function endTces(pane: usize, budget: i32): i32 {
+  const owner = partitionAt(holderOf(rootOf(pane)));
+  const first = rootPageOf(pane);
+  const count = pageCountOf(pane);
+  let done = endedPages(pane);
+  let steps: i32 = 1;
+  while (entriesOf(pane) != 0 && steps < budget) {
+    assert(done < count);
+    const end = min(done + CUT_PAGES_PER_STEP, count);
+    while (done < end) {
+      const tce = tceAt(owner, first + done);
+      done++;
+      if (!isTaken(tce) || paneOf(tce) != pane) continue;
+      writeTce(tce, 0, 0, 0);
+      commit();
+      steps++;
+    }
+    steps++;
+  }
+  if (stateOf(pane) == STRUCTURE_OWNED) setCursor(pane, done);
+  else setLiobn(pane, done);
+  commit();
+  return steps;
+}
