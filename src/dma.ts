@@ -194,8 +194,7 @@ export class DmaDevice {
   /** Begins a use of a range. @returns where it is in the table's memory if it is in one piece, else -1. */
   #begin(hcall: string, ioba: number, length: number, need: number): number {
     const { core, memory } = this.#kernel;
-    const begin = (): number =>
-      core.beginDma(this.#lpid, this.liobn, ioba, ioba + this.#shift, length, need);
+    const begin = (): number => core.beginDma(this.#lpid, this.liobn, ioba, ioba + this.#shift, length, need);
     let status = begin();
     if (status === H_PARAMETER && this.#find(ioba)) status = begin();
     if (status !== H_SUCCESS) throw this.#error(hcall, status, ioba, length);

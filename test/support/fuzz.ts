@@ -28,9 +28,13 @@ import {
   REQUEST_LPID,
   THREAD_BYTES,
   TOKEN_ACCEPT,
+  TOKEN_GET_TCE,
   TOKEN_GRANT,
+  TOKEN_PUT_TCE,
+  TOKEN_PUT_TCE_INDIRECT,
   TOKEN_RESCIND,
   TOKEN_RETURN,
+  TOKEN_STUFF_TCE,
 } from "../../src/layout.js";
 import { Draw } from "./draw.js";
 import { Divergence, ensure } from "./model-records.js";
@@ -53,6 +57,7 @@ type Kind =
   | "budget"
   | "quota"
   | "staging"
+  | "tce"
   | "count";
 
 /** The arguments of each function. One that is exported and not listed here fails the test. */
@@ -64,6 +69,7 @@ const ARGUMENTS: Readonly<Record<string, readonly Kind[]>> = {
   allocate: ["lpid", "length"],
   assignResource: ["lpid", "type", "address", "length", "address", "hi"],
   audit: [],
+  beginDma: ["lpid", "hi", "address", "address", "length", "need"],
   beginUse: ["lpid", "address", "length", "need"],
   checkAccess: ["lpid", "address", "length", "need"],
   compactMemory: ["lpid", "pages", "budget"],
@@ -77,17 +83,23 @@ const ARGUMENTS: Readonly<Record<string, readonly Kind[]>> = {
   failPartition: ["lpid", "bit"],
   fillMemory: ["lpid", "address", "length", "byte"],
   findFrames: ["pages"],
+  findWindow: ["lpid", "hi", "address"],
   freeQueue: ["lpid", "unit"],
   freeStaging: ["staging", "pages"],
   gatherMemory: ["lpid", "address", "length", "budget"],
+  getTce: ["lpid", "hi", "address"],
   grantLogical: ["lpid", "flags", "hi", "address", "length", "unit"],
   hcallBatch: ["staging", "count"],
+  loadDma: ["lpid", "hi", "address", "address", "length", "staging"],
   loadMemory: ["lpid", "address", "length", "staging"],
   loadWord: ["lpid", "address"],
   mendCall: [],
   openTable: [],
   openThread: ["lpid"],
   pinMemory: ["lpid", "address", "length"],
+  putTce: ["lpid", "hi", "address", "tce"],
+  putTceIndirect: ["lpid", "hi", "address", "address", "count"],
+  putTceList: ["lpid", "hi", "address", "staging", "count"],
   reapThread: ["count"],
   receiveEntry: ["lpid", "unit"],
   recoverClient: ["lpid", "budget"],
@@ -100,8 +112,10 @@ const ARGUMENTS: Readonly<Record<string, readonly Kind[]>> = {
   restartPartition: ["lpid"],
   returnLogical: ["lpid", "cookie"],
   sendEntry: ["lpid", "unit", "word", "word", "word", "word"],
+  storeDma: ["lpid", "hi", "address", "address", "length", "staging"],
   storeMemory: ["lpid", "address", "length", "staging"],
   storeWord: ["lpid", "address", "word"],
+  stuffTce: ["lpid", "hi", "address", "tce", "count"],
   takeEvent: ["lpid"],
   takeStaging: ["pages"],
   translate: ["lpid", "type", "address", "length", "need"],
@@ -114,7 +128,7 @@ const ARGUMENTS: Readonly<Record<string, readonly Kind[]>> = {
 const OFTEN: readonly string[] = [
   ...["grantLogical", "grantLogical", "grantLogical", "grantLogical", "acceptLogical", "acceptLogical"],
   ...["acceptLogical", "returnLogical", "rescindLogical", "recoverServer", "recoverServer", "recoverServer"],
-  ...["recoverDeferred", "recoverDeferred"],
+  ...["recoverDeferred", "recoverDeferred", "putTce", "putTceList", "stuffTce"],
   ...["restartPartition", "restartPartition", "connectPartitions", "createPartition", "pinMemory"],
 ];
 
@@ -131,7 +145,10 @@ const HOSTILE: readonly number[] = [
   ...[Number.MIN_VALUE, Number.MAX_VALUE, -Number.MAX_VALUE, Number.EPSILON],
 ];
 
-const TOKENS: readonly number[] = [TOKEN_GRANT, TOKEN_ACCEPT, TOKEN_RETURN, TOKEN_RESCIND];
+const TOKENS: readonly number[] = [
+  ...[TOKEN_GRANT, TOKEN_ACCEPT, TOKEN_RETURN, TOKEN_RESCIND],
+  ...[TOKEN_PUT_TCE, TOKEN_PUT_TCE_INDIRECT, TOKEN_STUFF_TCE, TOKEN_GET_TCE],
+];
 
 /** A number that was handed out, and whose it is. */
 interface Handle {
@@ -315,6 +332,8 @@ export class Fuzz {
         return draw.below(9);
       case "staging":
         return this.#kernel.memory.header(HEADER_STAGING_AT) + draw.below(6 * 512) * 8;
+      case "tce":
+        return draw.below(20) * PAGE_BYTES + draw.below(draw.once(10) ? 8 : 4);
       case "count":
         return draw.below(12);
     }
@@ -332,11 +351,20 @@ export class Fuzz {
       floats[(offset + REQUEST_LPID) / 8] = this.#argument("lpid");
       const kinds = draw.once(2)
         ? (["flags", "hi", "address", "length", "unit"] as const)
-        : (["cookie", "cookie", "bit", "address", "length"] as const);
+        : draw.once(2)
+          ? (["hi", "address", "tce", "count", "length"] as const)
+          : (["cookie", "cookie", "bit", "address", "length"] as const);
       for (const [index, kind] of kinds.entries())
         floats[(offset + REQUEST_ARGUMENTS) / 8 + index] = this.#argument(kind);
       if (offset + REQUEST_BYTES > at + 6 * PAGE_BYTES) throw new Error("outside staging");
     }
+  }
+
+  /** Entries wherever a list of them may be. */
+  #fillEntries(): void {
+    const { floats } = this.#kernel.memory;
+    const at = this.#kernel.memory.header(HEADER_STAGING_AT) / 8;
+    for (let index = 0; index < 6 * 512; index++) floats[at + index] = this.#argument("tce");
   }
 
   /** One call. With `watch`, a refusal must leave every byte of the table as it was (G1). */
@@ -348,6 +376,7 @@ export class Fuzz {
     if (name === "failPartition" && !draw.once(16)) return;
     if (draw.once(50)) memory.words[HEADER_BUDGET / 4] = 1 + draw.below(60);
     if (name === "hcallBatch" || name === "translateBatch") this.#fillStaging();
+    if (name === "putTceList") this.#fillEntries();
     const args = this.#arguments(name);
     const table = memory.bytes.subarray(0, this.#bytes);
     if (watch) this.#before.set(table);
