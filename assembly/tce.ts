@@ -229,6 +229,11 @@ function endedPages(pane: usize): u32 {
   return stateOf(pane) == STRUCTURE_OWNED ? cursorOf(pane) : liobnOf(pane);
 }
 
+function setEndedPages(pane: usize, pages: u32): void {
+  if (stateOf(pane) == STRUCTURE_OWNED) setCursor(pane, pages);
+  else setLiobn(pane, pages);
+}
+
 /**
  * Ends entries that were put through a pane that gives no access any more, and goes on where the last call stopped. Answers
  * the steps that it took. It is over when the pane counts no entry any more.
@@ -247,13 +252,13 @@ export function endTces(pane: usize, budget: i32): i32 {
       done++;
       if (!isTaken(tce) || paneOf(tce) != pane) continue;
       writeTce(tce, 0, 0, 0);
+      if (entriesOf(pane) == 0) setEndedPages(pane, 0);
       commit();
       steps++;
     }
     steps++;
   }
-  if (stateOf(pane) == STRUCTURE_OWNED) setCursor(pane, done);
-  else setLiobn(pane, done);
+  if (entriesOf(pane) != 0) setEndedPages(pane, done);
   commit();
   return steps;
 }

@@ -60,6 +60,7 @@ import {
   TYPE_MMIO,
 } from "../../src/layout.js";
 import type { Capacities } from "../../src/regions.js";
+import { dmaScenarios } from "./crash-dma.js";
 import { type Rig, SMALL, VAST } from "./crash-rig.js";
 import type { Leave } from "./crash-state.js";
 
@@ -96,7 +97,7 @@ const FORCED = 1;
 const MANY = 2 ** 30;
 
 /** What the owner makes a table of. Everything here must succeed. */
-class Table {
+export class Table {
   readonly rig: Rig;
   readonly core: Core;
   /** Unit addresses by which a partition reaches another, in the order in which the adapters were made. */
@@ -260,7 +261,7 @@ function recoverServer(core: Core, lpid: number, budget = MANY): void {
   again(() => core.recoverServer(lpid, budget), H_SUCCESS, H_RESOURCE);
 }
 
-type Calls = (made: Table) => Act;
+export type Calls = (made: Table) => Act;
 
 /** The scenarios so far. */
 const scenarios: Scenario[] = [];
@@ -1440,5 +1441,7 @@ vast("forced rescind of a large range half returned", H_SUCCESS, (made, cookie) 
     goOn: (core) => rescind(core, 1, cookie),
   };
 });
+
+dmaScenarios(add, addShared);
 
 export const SCENARIOS: readonly Scenario[] = scenarios;

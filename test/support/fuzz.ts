@@ -35,6 +35,7 @@ import {
   TOKEN_RESCIND,
   TOKEN_RETURN,
   TOKEN_STUFF_TCE,
+  TYPE_DMA,
 } from "../../src/layout.js";
 import { Draw } from "./draw.js";
 import { Divergence, ensure } from "./model-records.js";
@@ -305,6 +306,7 @@ export class Fuzz {
       case "unit":
         return (this.#handle?.number ?? this.#units.pick(draw)?.number ?? 1) + (draw.once(30) ? 2 ** 16 : 0);
       case "flags":
+        if (draw.once(8)) return TYPE_DMA | (draw.once(4) ? 0x20 : 0);
         return draw.once(6) ? draw.below(256) : 1 | (draw.once(4) ? draw.below(8) << 5 : 0);
       case "type":
         return draw.once(2) ? 1 : draw.below(8);
