@@ -18,12 +18,14 @@ import { entriesOf, holderOf, pageCountOf, pageOf, slotOf, spaceOf, stateOf, str
 import { header } from "./memory";
 import { partitionAt } from "./partition";
 import {
+  isLive,
   isOneEntry,
   isTaken,
   memoryOf,
   namesMemory,
   pageIn,
   paneOf,
+  rightsIn,
   rootOf,
   rootPageOf,
   tceAt,
@@ -42,7 +44,10 @@ function auditTce(lpid: u32, page: u32, tce: usize): void {
   if (!isPane) return;
   const root = rootOf(pane);
   check(holderOf(root) == lpid && page - rootPageOf(pane) < pageCountOf(pane), PROBLEM_TCE, lpid, page);
-  if (namesMemory(tce)) {
+  // One that is closed is being ended.
+  const isClosed = rightsIn(tceWord(tce, TCE_WORD)) == 0;
+  check(!isClosed || !isLive(tce), PROBLEM_TCE, lpid, page);
+  if (namesMemory(tce) && !isClosed) {
     const isMemory = spaceOf(memoryOf(tce)) == SPACE_MEMORY && holderOf(memoryOf(tce)) == holderOf(pane);
     const at = pageIn(tceWord(tce, TCE_WORD)) - pageOf(memoryOf(tce));
     check(isMemory && at < pageCountOf(memoryOf(tce)), PROBLEM_TCE, lpid, page);

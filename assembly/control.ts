@@ -35,6 +35,8 @@ import {
   PINS_LIMIT,
   POOL_MAX,
   POOL_REFILL,
+  SPACE_DMA,
+  STRUCTURE_BYTES,
   STRUCTURE_CHILD,
   STRUCTURE_CURSOR,
   STRUCTURE_END,
@@ -57,14 +59,13 @@ import {
   STRUCTURE_PREVIOUS_HELD,
   STRUCTURE_REMAINING,
   STRUCTURE_RETIRED,
-  STRUCTURE_SHARED,
   STRUCTURE_SOURCE_PAGE,
   STRUCTURE_SPACE,
   STRUCTURE_STATE,
 } from "../src/layout";
 import { decodeCookie, encodeCookie } from "./decode";
 import { note, put } from "./log";
-import { addHeader, header, setHeader } from "./memory";
+import { addHeader, header, isAlone, setHeader } from "./memory";
 import { addPartitionWord, partitionAt, partitionWord, setPartitionWord } from "./partition";
 
 export function structureAt(slot: u32): usize {
@@ -208,12 +209,13 @@ export function setLiobn(structure: usize, liobn: u32): void {
   put(structure + STRUCTURE_LIOBN, liobn);
 }
 
-/** Whether a structure gives access at this moment, asked by a use without any lock. */
-export function isOpenNow(structure: usize): bool {
-  const first = atomic.load<u32>(structure);
-  const state = first & 0xff;
-  if (state != STRUCTURE_OWNED && state != STRUCTURE_SHARED) return false;
-  return ((first >> 24) & FLAG_REVOKING) == 0;
+/** Holder and first page at this moment, asked by a use without any lock: of another structure if the slot is used anew. */
+export function holderNow(structure: usize): u32 {
+  return atomic.load<u16>(structure, STRUCTURE_HOLDER);
+}
+
+export function pageNow(structure: usize): u32 {
+  return atomic.load<u32>(structure, STRUCTURE_PAGE);
 }
 
 /** The generation at this moment, asked by a use without any lock. */
@@ -418,6 +420,12 @@ export function setEnd(structure: usize, end: u32): void {
 function endStructure(structure: usize): bool {
   const generation = generationOf(structure);
   const zero = i64x2.splat(0);
+  // Devices may look at a pane, or at memory that an entry names, without a lock.
+  if (!isAlone() && (spaceOf(structure) == SPACE_DMA || entriesOf(structure) != 0)) {
+    for (let offset: usize = 0; offset < usize(STRUCTURE_BYTES); offset += 4)
+      atomic.store<u32>(structure + offset, offset == STRUCTURE_GENERATION ? generation + 1 : 0);
+    return generation != GENERATION_LIMIT;
+  }
   v128.store(structure, zero);
   v128.store(structure, zero, 16);
   v128.store(structure, zero, 32);

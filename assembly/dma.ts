@@ -12,6 +12,7 @@
 import {
   ENTRY_FRAME,
   ENTRY_RESCINDED,
+  ENTRY_VALID,
   FRAMES_LIMIT,
   H_BUSY,
   H_LONG_BUSY_1_MSEC,
@@ -50,12 +51,13 @@ import { checkAccess, examine, offsetOf, pageOfAddress } from "./access";
 import {
   entriesOf,
   generationNow,
+  holderNow,
   holderOf,
-  isOpenNow,
   isRevoking,
   liobnOf,
   nextHeldOf,
   pageCountOf,
+  pageNow,
   pageOf,
   parentOf,
   slotOf,
@@ -84,7 +86,6 @@ import {
   tceAt,
   tceBits,
   tceWord,
-  writeTce,
 } from "./tce";
 import { awaitUses, enterUse, holds, isInUse, leaveUse } from "./thread";
 
@@ -190,10 +191,7 @@ function putAll(holder: usize, liobn: f64, page: u32, count: u32): i32 {
   if (entriesOf(pane) + more > u32(TCE_ENTRIES_LIMIT)) return H_NO_MEM;
 
   setResult(ends ? 1 : 0);
-  if (count == 1) {
-    const bits = listedTce(THREAD, 0);
-    writeTce(tceAt(owner, first), pane, memoryNamed(holder, bits), bits);
-  } else beginJob(JOB_TCES, slotOf(pane), lpidOf(owner), 0, first, count);
+  beginJob(JOB_TCES, slotOf(pane), lpidOf(owner), 0, first, count);
   return H_SUCCESS;
 }
 
@@ -316,6 +314,12 @@ export function findWindow(lpid: f64, liobn: f64, ioba: f64): i32 {
   return H_PARAMETER;
 }
 
+/** Whether a holder reaches what its pane at a page of its DMA space shows. That ends for all pages of a pane at once. */
+function isOpen(holder: usize, page: u32): bool {
+  const at = spaceAt(holder, SPACE_DMA);
+  return page < spacePages(at) && (entryOf(at, page) & (ENTRY_VALID | ENTRY_RESCINDED)) == ENTRY_VALID;
+}
+
 /** What a device is told of an entry that it read, whatever the entry is by now. R4: the place of its byte `offset`. */
 function examineEntry(tce: usize, word: u32, offset: u32, run: u32, need: u32): i32 {
   const slot = tceWord(tce, TCE_STRUCTURE);
@@ -323,8 +327,8 @@ function examineEntry(tce: usize, word: u32, offset: u32, run: u32, need: u32): 
   const last = tceWord(tce, TCE_PANE);
   if (!isOneEntry(word, last)) return H_PARAMETER;
   const pane = structureAt(last & TCE_SLOT_MASK);
-  const holder = holderOf(pane);
-  if (!isOpenNow(pane)) return H_RESCINDED;
+  const holder = holderNow(pane);
+  if (!isOpen(partitionAt(holder), pageNow(pane))) return H_RESCINDED;
   const address = f64(pageIn(word)) * PAGE_BYTES + f64(offset);
   const status = examine(f64(holder), address, f64(run), f64(need));
   // After the page table entry was read: when that is another mapping's, the memory has ended before.

@@ -95,10 +95,12 @@ export function undo(thread: usize): void {
     const address = load<u32>(log + <usize>top - 4);
     if ((address & 1) == 0) {
       top -= LOG_WORD_BYTES;
-      store<u32>(<usize>address, load<u32>(log + <usize>top));
+      // Atomic, since others may read the word without a lock (putShared).
+      atomic.store<u32>(<usize>address, load<u32>(log + <usize>top));
     } else {
       top -= LOG_LINE_BYTES;
-      memory.copy(<usize>address - 1, log + <usize>top, LINE_BYTES);
+      for (let offset: usize = 0; offset < usize(LINE_BYTES); offset += 4)
+        atomic.store<u32>(<usize>address - 1 + offset, load<u32>(log + <usize>top + offset));
     }
   }
   store<u32>(thread, 0, THREAD_LOG_TOP);

@@ -15,9 +15,11 @@
  *     the pane              entries that were put through it, dead ones too: it cannot be returned
  *     the holder's pins     the same
  *
- * Written with the locks of the holder and of the window's owner, first word last; what is there is taken away first, so that
- * a reader without a lock, who looks at the first word before and after, and compares the sequence, finds one entry and not
- * a mix of two. Read by devices at any time.
+ * Written with the locks of the holder and of the window's owner, as part of a job, or while the pane is torn down. The last
+ * word says that there is an entry; the first one is what devices go by, and is stored without a note: it is closed before
+ * anything else is changed and opened after all else has been committed, so that a call that is undone and done again in a
+ * repair never shows a device what it had closed. A reader without a lock looks at the first word before and after, and
+ * compares the sequences: so it finds one entry and not a mix of two.
  */
 import {
   CUT_PAGES_PER_STEP,
@@ -88,6 +90,11 @@ function setTceWord(tce: usize, offset: usize, value: u32): void {
   else putShared(tce + offset, value);
 }
 
+/** What devices go by. Not noted. */
+function setAccess(tce: usize, word: u32): void {
+  if (tceWord(tce, TCE_WORD) != word) atomic.store<u32>(tce, word, TCE_WORD);
+}
+
 /** The rights that the first word of an entry gives to devices: of NEED_READ and NEED_WRITE, 0 if there is no entry. */
 export function rightsIn(word: u32): u32 {
   return (word & RIGHTS_BITS) >> TCE_RIGHTS_SHIFT;
@@ -119,7 +126,7 @@ export function paneOf(tce: usize): usize {
 }
 
 export function isTaken(tce: usize): bool {
-  return rightsIn(tceWord(tce, TCE_WORD)) != 0;
+  return tceWord(tce, TCE_PANE) != 0;
 }
 
 /** Whether the memory of an entry is still the one that it was put for. */
@@ -136,40 +143,46 @@ export function isLive(tce: usize): bool {
   return !isRevoking(memory) && !isRevoking(pane) && isRunning(partitionAt(holderOf(pane)));
 }
 
-function uncount(tce: usize): void {
+/** Removes what is there. */
+export function removeTce(tce: usize): void {
+  setAccess(tce, tceWord(tce, TCE_WORD) & ~(RIGHTS_BITS | PAGE_BITS));
   const pane = paneOf(tce);
   addEntries(pane, -1);
   if (namesMemory(tce)) addEntries(memoryOf(tce), -1);
   addPartitionWord(partitionAt(holderOf(pane)), PARTITION_PINS, -1);
+  setTceWord(tce, TCE_STRUCTURE, 0);
+  setTceWord(tce, TCE_STRUCTURE_GENERATION, 0);
+  setTceWord(tce, TCE_PANE, 0);
+}
+
+/** Whether what is there was put through that pane for that page of that memory. */
+function isSame(tce: usize, pane: usize, memory: usize, bits: u32): bool {
+  if (!isTaken(tce) || paneOf(tce) != pane || memoryOf(tce) != memory) return false;
+  return namesMemory(tce) && pageIn(tceWord(tce, TCE_WORD)) == pageIn(bits);
 }
 
 /**
- * Puts an entry through a pane, or removes what is there if `bits` is 0. Done again it changes nothing, so that a list of
- * them may be put again from its start.
+ * Puts an entry through a pane, or removes what is there if `bits` is 0: two commits. Part of a job: done again, from wherever
+ * it stopped, it comes to the same end.
  */
-export function writeTce(tce: usize, pane: usize, memory: usize, bits: u32): void {
+function putTce(tce: usize, pane: usize, memory: usize, bits: u32): void {
   const old = tceWord(tce, TCE_WORD);
-  const isSame = (old & (PAGE_BITS | RIGHTS_BITS)) == bits;
-  if (rightsIn(old) == 0 && bits == 0) return;
-  if (isSame && paneOf(tce) == pane && memoryOf(tce) == memory && namesMemory(tce)) return;
-  const sequence = ((old >> TCE_SEQUENCE_SHIFT) + 1) & TCE_SEQUENCE_MASK;
-  if (rightsIn(old) != 0) {
-    uncount(tce);
-    setTceWord(tce, TCE_WORD, sequence << TCE_SEQUENCE_SHIFT);
+  if (bits == 0 || !isSame(tce, pane, memory, bits)) {
+    if (isTaken(tce)) removeTce(tce);
+    commit();
+    if (bits == 0) return;
+    const sequence = ((old >> TCE_SEQUENCE_SHIFT) + 1) & TCE_SEQUENCE_MASK;
+    // Closed, and of the page that it is going to be: whoever mends finds it to be the same.
+    setAccess(tce, pageIn(bits) | (sequence << TCE_SEQUENCE_SHIFT));
+    addEntries(pane, 1);
+    addEntries(memory, 1);
+    addPartitionWord(partitionAt(holderOf(pane)), PARTITION_PINS, 1);
+    setTceWord(tce, TCE_STRUCTURE, slotOf(memory));
+    setTceWord(tce, TCE_STRUCTURE_GENERATION, generationOf(memory));
+    setTceWord(tce, TCE_PANE, slotOf(pane) | (sequence << 24));
+    commit();
   }
-  if (bits == 0) {
-    setTceWord(tce, TCE_STRUCTURE, 0);
-    setTceWord(tce, TCE_STRUCTURE_GENERATION, 0);
-    setTceWord(tce, TCE_PANE, 0);
-    return;
-  }
-  addEntries(pane, 1);
-  addEntries(memory, 1);
-  addPartitionWord(partitionAt(holderOf(pane)), PARTITION_PINS, 1);
-  setTceWord(tce, TCE_STRUCTURE, slotOf(memory));
-  setTceWord(tce, TCE_STRUCTURE_GENERATION, generationOf(memory));
-  setTceWord(tce, TCE_PANE, slotOf(pane) | (sequence << 24));
-  setTceWord(tce, TCE_WORD, bits | (sequence << TCE_SEQUENCE_SHIFT));
+  setAccess(tce, bits | ((tceWord(tce, TCE_PANE) >> 24) << TCE_SEQUENCE_SHIFT));
 }
 
 // ---------------------------------------------------------------- the list of one call
@@ -191,15 +204,14 @@ export function memoryNamed(holder: usize, bits: u32): usize {
 
 /**
  * Puts all that a thread lists, this one or a dead one whose locks this one has: a job, which may be done again from its
- * start. Each entry is a commit of its own: the notes of all of them would not fit the log.
+ * start. The notes of all of them would not fit the log.
  */
 export function putListed(thread: usize, slot: u32, owner: usize, page: u32, count: u32): void {
   const pane = structureAt(slot);
   const holder = partitionAt(holderOf(pane));
   for (let i: u32 = 0; i < count; i++) {
     const bits = listedTce(thread, i);
-    writeTce(tceAt(owner, page + i), pane, memoryNamed(holder, bits), bits);
-    commit();
+    putTce(tceAt(owner, page + i), pane, memoryNamed(holder, bits), bits);
   }
 }
 
@@ -251,7 +263,7 @@ export function endTces(pane: usize, budget: i32): i32 {
       const tce = tceAt(owner, first + done);
       done++;
       if (!isTaken(tce) || paneOf(tce) != pane) continue;
-      writeTce(tce, 0, 0, 0);
+      removeTce(tce);
       if (entriesOf(pane) == 0) setEndedPages(pane, 0);
       commit();
       steps++;

@@ -5,6 +5,7 @@
 import { accessScenarios } from "./access.js";
 import { contentionScenarios } from "./contention.js";
 import { deathScenarios } from "./death.js";
+import { dmaScenarios } from "./dma.js";
 import { grantScenarios } from "./grant.js";
 import { handoffScenarios } from "./handoff.js";
 import { describeMachine, type Machine } from "./machine.js";
@@ -87,6 +88,7 @@ const SCENARIOS: Readonly<Record<SuiteName, (quick: boolean) => readonly Scenari
   recovery: recoveryScenarios,
   access: accessScenarios,
   moves: movesScenarios,
+  dma: dmaScenarios,
   contention: contentionScenarios,
   handoff: handoffScenarios,
   death: deathScenarios,

@@ -8,6 +8,7 @@ export const SUITE_NAMES = [
   "recovery",
   "access",
   "moves",
+  "dma",
   "contention",
   "handoff",
   "death",

@@ -123,6 +123,14 @@ const THREADED = {
     "forced rescind, pages under views: 100": ["copy"],
     "compact 1 MiB": ["copy"],
   },
+  dma: {
+    "TCE put, one by one, raw": ["typed"],
+    "TCE put, one by one, put()": ["typed"],
+    "TCE indirect, 512 at once, an entry, putIndirect()": ["typed"],
+    "TCE stuff, 512 at once, an entry, raw": ["typed"],
+    "device read of 4 KiB through the window": ["copy"],
+    "the same by the partition, checked": ["copy"],
+  },
   death: {
     "exit of a client with 10,000 grants": ["native", "map"],
     "exit of a server with 10,000 grants": ["native", "map"],
@@ -284,7 +292,7 @@ describe("lpar bench", () => {
     const wrong = [
       [
         ["nonsense"],
-        'there is no suite "nonsense"; the suites are translate, grant, tree, recovery, access, moves, contention, handoff, death',
+        'there is no suite "nonsense"; the suites are translate, grant, tree, recovery, access, moves, dma, contention, handoff, death',
       ],
       [["grant", "tres"], 'there is no suite "tres"'],
       [["--time", "0"], '--time takes a number from 1 to 60000, but got "0"'],

@@ -69,7 +69,7 @@ const NOT_REACHED: readonly { readonly site: RegExp; readonly reason: string }[]
       "where a range in one piece begins, as a use asks it; a copy, which changes something, goes page by page",
   },
   {
-    site: /^\$assembly\/move\/holdPages: .*i32\.const 64; memory\.copy$/,
+    site: /^\$assembly\/move\/holdPages: .*i32\.atomic\.store$/,
     reason: "an undo of whole records; who gives up to hold pages has noted words only",
   },
   {
@@ -96,6 +96,7 @@ const SHORT: readonly string[] = [
   "pin three pages",
   "copy in pieces that overlap, through staging",
   "send",
+  "stuff TCEs over some that are there",
 ];
 
 const BUGS: readonly Mutation[] = [
@@ -114,8 +115,9 @@ const BUGS: readonly Mutation[] = [
   {
     bug: "undone in the wrong order: first notes first",
     file: "assembly/log.ts",
-    from: "top -= LOG_WORD_BYTES;\n      store<u32>(<usize>address, load<u32>(log + <usize>top));",
-    to: `for (let at: u32 = 0; at < top; at += LOG_WORD_BYTES)
+    from: "atomic.store<u32>(<usize>address, load<u32>(log + <usize>top));",
+    to: `top += LOG_WORD_BYTES;
+        for (let at: u32 = 0; at < top; at += LOG_WORD_BYTES)
           store<u32>(<usize>load<u32>(log + <usize>at + 4), load<u32>(log + <usize>at));
         top = 0;`,
   },
@@ -216,6 +218,19 @@ const BUGS: readonly Mutation[] = [
     from: "addHeader(HEADER_FRAMES_FREE, count);",
     to: "addHeader(HEADER_FRAMES_FREE, count); memory.fill(frameAt(old), 0, <usize>count << 12);",
     needs: 'import { frameAt } from "./memory";',
+  },
+  {
+    bug: "a list of TCEs is put without a job",
+    file: "assembly/dma.ts",
+    from: "beginJob(JOB_TCES, slotOf(pane), lpidOf(owner), 0, first, count);",
+    to: "putListed(THREAD, slotOf(pane), owner, first, count);",
+    needs: 'import { putListed } from "./tce";',
+  },
+  {
+    bug: "a TCE is counted before it is there",
+    file: "assembly/tce.ts",
+    from: "setTceWord(tce, TCE_PANE, slotOf(pane) | (sequence << 24));",
+    to: "commit(); setTceWord(tce, TCE_PANE, slotOf(pane) | (sequence << 24));",
   },
   {
     bug: "a thread that stops in a copy and lives on keeps the staging",

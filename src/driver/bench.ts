@@ -29,6 +29,7 @@ Suites:
   recovery    of a partition with many grants, from fail() until recovered()
   access      checked reads, writes and views
   moves       pages that move under live mappings: forced rescinds under views, compaction
+  dma         entries of a DMA window pane, one by one and 512 at once; a device's read through the window
   contention  what locks, undo log and epochs cost; two workers against one; checked reads in a worker
   handoff     memory from worker to worker and back, by grants and a doorbell
   death       from a worker's exit until recovered; from a forced rescind until no other thread can read (p50, p99)

@@ -2,21 +2,17 @@
 import type { Core } from "../../src/binding.js";
 import {
   H_BUSY,
-  H_NO_MEM,
   H_PARAMETER,
   H_PARTIAL,
   H_PERMISSION,
   H_RESCINDED,
   H_RESOURCE,
   H_SUCCESS,
-  HEADER_STRUCTURES_AT,
   PAGE_BYTES,
   REQUEST_ARGUMENTS,
   REQUEST_BYTES,
   REQUEST_LPID,
   REQUEST_TOKEN,
-  STRUCTURE_BYTES,
-  STRUCTURE_END,
   TOKEN_GET_TCE,
   TOKEN_PUT_TCE,
   TOKEN_PUT_TCE_INDIRECT,
@@ -207,6 +203,7 @@ function lists(add: Add): void {
       [TOKEN_PUT_TCE_INDIRECT, 2, 0, (page + 4) * KIB4, 3 * KIB4, 2],
       [TOKEN_STUFF_TCE, 2, 0, (page + 4) * KIB4, 0, 2],
       [TOKEN_GET_TCE, 2, 0, (page + 2) * KIB4],
+      [TOKEN_GET_TCE, 2, 0, (page + 4) * KIB4],
     ];
     for (const [index, [token = 0, lpid = 0, ...args]] of requests.entries()) {
       const request = at + index * REQUEST_BYTES;

@@ -21,7 +21,9 @@ export interface Mutation {
 export const CALLS = [
   "acceptLogical",
   "adapterBetween",
+  "assignResource",
   "audit",
+  "beginDma",
   "beginUse",
   "checkAccess",
   "connectPartitions",
@@ -34,6 +36,7 @@ export const CALLS = [
   "openTable",
   "openThread",
   "pinMemory",
+  "putTce",
   "reapThread",
   "recoverClient",
   "recoverServer",

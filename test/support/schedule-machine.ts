@@ -36,6 +36,7 @@ import {
   HEADER_THREADS_AT,
   PAGE_BYTES,
   PARTITION_BYTES,
+  PARTITION_DRAIN,
   PARTITION_LOCK,
   PARTITION_STATE,
   PIN_BYTES,
@@ -559,10 +560,17 @@ export class Machine {
   /** A number for the state of the table, without the records of threads and without audit's own words. */
   digest(): bigint {
     // How often somebody has waited for uses is nobody's business.
-    const epoch = this.word(HEADER_EPOCH);
-    this.words[HEADER_EPOCH / 4] = 0;
+    const drains = Array.from(
+      { length: this.word(HEADER_PARTITIONS_MAX) },
+      (_, index) => this.partitionAt(index + 1) + PARTITION_DRAIN,
+    );
+    const epochs = [HEADER_EPOCH, ...drains].map((at) => at / 4);
+    const values = epochs.map((index) => this.words[index] as number);
+    for (const index of epochs) this.words[index] = 0;
     const digest = this.monitor.digest(this.word(HEADER_THREADS_AT), this.word(HEADER_PARTITIONS_AT));
-    this.words[HEADER_EPOCH / 4] = epoch;
+    epochs.forEach((index, i) => {
+      this.words[index] = values[i] as number;
+    });
     return digest;
   }
 

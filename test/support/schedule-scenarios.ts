@@ -18,6 +18,7 @@ import {
   THREAD_WAITS_FOR,
   TYPE_MEMORY,
 } from "../../src/layout.js";
+import { dmaScenarios } from "./schedule-dma.js";
 import type { Scenario } from "./schedule-explore.js";
 import type { Call, LogicalThread, Machine, Program, Step } from "./schedule-machine.js";
 
@@ -588,6 +589,7 @@ export const SCENARIOS: readonly Scenario[] = [
     [`${OK} | ${OK},${OK}`, `${OK} | ${OK},${REFUSED}`, `${OK} | ${REFUSED},${REFUSED}`],
     { mortal: [] },
   ),
+  ...dmaScenarios({ open, must, grant, placeOf, rescinded, call, recover, expectOneOf }),
 ];
 
 /** The owner's thread takes terminate() for the end of a thread, and mends what goes on. */
