@@ -184,4 +184,20 @@ export const BUGS: readonly SeededBug[] = [
     from: "return endWord(end, END_GENERATION) == address >> 16 && endWord(end, END_OWNER) == lpid ? end : 0;",
     to: "return endWord(end, END_OWNER) == lpid ? end : 0;",
   },
+  {
+    bug: "a TCE is said to be removed while a device still uses it (KI4)",
+    scenario: "removal of an entry / DMA",
+    says: /stray/,
+    file: "assembly/dma.ts",
+    from: "return awaitUses() == NONE ? H_SUCCESS : H_BUSY;",
+    to: "return H_SUCCESS;",
+  },
+  {
+    bug: "a device does not look whether the pane still gives access (KI4)",
+    scenario: "forced rescind of the pane / DMA",
+    says: /stray/,
+    file: "assembly/dma.ts",
+    from: "if (!isOpen(partitionAt(holder), pageNow(pane))) return H_RESCINDED;",
+    to: "",
+  },
 ];
