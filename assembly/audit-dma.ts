@@ -18,7 +18,6 @@ import { entriesOf, holderOf, pageCountOf, pageOf, slotOf, spaceOf, stateOf, str
 import { header } from "./memory";
 import { partitionAt } from "./partition";
 import {
-  isLive,
   isOneEntry,
   isTaken,
   memoryOf,
@@ -44,10 +43,8 @@ function auditTce(lpid: u32, page: u32, tce: usize): void {
   if (!isPane) return;
   const root = rootOf(pane);
   check(holderOf(root) == lpid && page - rootPageOf(pane) < pageCountOf(pane), PROBLEM_TCE, lpid, page);
-  // One that is closed is being ended.
-  const isClosed = rightsIn(tceWord(tce, TCE_WORD)) == 0;
-  check(!isClosed || !isLive(tce), PROBLEM_TCE, lpid, page);
-  if (namesMemory(tce) && !isClosed) {
+  check(rightsIn(tceWord(tce, TCE_WORD)) != 0, PROBLEM_TCE, lpid, page);
+  if (namesMemory(tce)) {
     const isMemory = spaceOf(memoryOf(tce)) == SPACE_MEMORY && holderOf(memoryOf(tce)) == holderOf(pane);
     const at = pageIn(tceWord(tce, TCE_WORD)) - pageOf(memoryOf(tce));
     check(isMemory && at < pageCountOf(memoryOf(tce)), PROBLEM_TCE, lpid, page);

@@ -143,9 +143,15 @@ export function isLive(tce: usize): bool {
   return !isRevoking(memory) && !isRevoking(pane) && isRunning(partitionAt(holderOf(pane)));
 }
 
-/** Removes what is there. */
-export function removeTce(tce: usize): void {
-  setAccess(tce, tceWord(tce, TCE_WORD) & ~(RIGHTS_BITS | PAGE_BITS));
+/** What the first word of an entry says that gives nothing. */
+function closed(word: u32): u32 {
+  return word & ~(RIGHTS_BITS | PAGE_BITS);
+}
+
+/** Removes what is there. Noted: what an undo brings back is an entry that was closed before, or one of a pane that was cut. */
+function removeTce(tce: usize): void {
+  const word = tceWord(tce, TCE_WORD);
+  if (word != closed(word)) setTceWord(tce, TCE_WORD, closed(word));
   const pane = paneOf(tce);
   addEntries(pane, -1);
   if (namesMemory(tce)) addEntries(memoryOf(tce), -1);
@@ -168,7 +174,10 @@ function isSame(tce: usize, pane: usize, memory: usize, bits: u32): bool {
 function putTce(tce: usize, pane: usize, memory: usize, bits: u32): void {
   const old = tceWord(tce, TCE_WORD);
   if (bits == 0 || !isSame(tce, pane, memory, bits)) {
-    if (isTaken(tce)) removeTce(tce);
+    if (isTaken(tce)) {
+      setAccess(tce, closed(old));
+      removeTce(tce);
+    }
     commit();
     if (bits == 0) return;
     const sequence = ((old >> TCE_SEQUENCE_SHIFT) + 1) & TCE_SEQUENCE_MASK;

@@ -15,6 +15,7 @@ import {
   TCE_READ,
   TCE_WRITE,
   TCES_MAX,
+  THREAD_JOB,
 } from "./layout.js";
 import { FEW_BYTES, moveFew } from "./transfer.js";
 
@@ -43,8 +44,21 @@ function tceOf(address: number, rights: number): number {
   return address % PAGE_BYTES === 0 ? address + rights : Number.NaN;
 }
 
-/** How often a call is made again that waits for a device which goes on using what was taken away. */
+/**
+ * How often a call is made again that waits for a device which goes on using what was taken away, and after how many times a
+ * millisecond passes in between. In all short of what an event loop feels, since it must hear of the exit of a device's thread.
+ */
 const PATIENCE = 64;
+const AT_ONCE = 4;
+
+/** Lets another thread run. */
+function sleep({ memory }: Kernel, ms: number): void {
+  try {
+    Atomics.wait(memory.integers, (memory.thread + THREAD_JOB) / 4, 0, ms);
+  } catch {
+    // The main thread of a browser may not wait; it tries again at once.
+  }
+}
 /** A device's transfer that is not aligned as memory is goes through staging in pieces of so many bytes. */
 const BUFFER_BYTES = 65536;
 
@@ -81,7 +95,10 @@ export class Dma {
 
   #call(hcall: string, call: () => number, detail: () => string): number {
     let status = call();
-    for (let i = 0; status === H_BUSY && i < PATIENCE; i++) status = call();
+    for (let i = 0; status === H_BUSY && i < PATIENCE; i++) {
+      if (i >= AT_ONCE) sleep(this.#kernel, 1);
+      status = call();
+    }
     if (status < 0 || status === H_BUSY) throw new HcallError(hcall, status, detail());
     this.#kernel.settle(hcall, status);
     return this.#kernel.memory.result;

@@ -248,6 +248,11 @@ function ends(add: Add): void {
       goOn: (core) => rescind(core, memory),
     };
   });
+  add("rescind of a pane that nobody has accepted", (made) => {
+    open(made);
+    const cookie = made.grant(1, 2, WINDOW, 2, TYPE_DMA);
+    return { status: H_SUCCESS, call: (core) => core.rescindLogical(1, 0, cookie) };
+  });
   add("return memory that a TCE names", (made) => {
     const { memory } = full(made);
     return { status: H_RESOURCE, call: (core) => core.returnLogical(2, memory) };
@@ -272,8 +277,39 @@ function ends(add: Add): void {
       });
 }
 
-/** All of them. */
-export function dmaScenarios(add: Add, addShared: Add): void {
+/** With a window of more pages than one step of ending its entries takes. */
+function wide(addWide: Add): void {
+  const prepare = (made: Table): [number, number] => {
+    made.get(made.core.assignResource(1, TYPE_DMA, WINDOW * KIB4, 130 * KIB4, 64 * KIB4, 0));
+    const [cookie, page] = made.share(1, 2, WINDOW, 130, TYPE_DMA);
+    for (const index of [0, 70, 129]) put(made, 2, page + index, 1);
+    for (const index of [1, 71, 128]) put(made, 1, WINDOW + index, 1);
+    return [cookie, page];
+  };
+  for (const slices of [0, 1, 2, 3])
+    addWide(`forced rescind of a wide pane with TCEs, slice ${slices + 1}`, (made) => {
+      const [cookie] = prepare(made);
+      made.budget(2);
+      for (let slice = 0; slice < slices; slice++)
+        made.get(made.core.rescindLogical(1, FORCED, cookie), H_PARTIAL);
+      return {
+        call: (core) => core.rescindLogical(1, FORCED, cookie),
+        goOn: (core) => rescind(core, cookie),
+      };
+    });
+  for (const slices of [0, 1, 2, 3])
+    addWide(`recover the owner of a wide window, slice ${slices + 1}`, (made) => {
+      const [cookie] = prepare(made);
+      rescind(made.core, cookie);
+      made.fail(1);
+      for (let slice = 0; slice < slices; slice++) made.get(made.core.recoverServer(1, 2), H_PARTIAL);
+      return { call: (core) => core.recoverServer(1, 2), goOn: (core) => recover(core, 1, 2) };
+    });
+}
+
+/** All of them; `addWide` with more than 64 pages of DMA space. */
+export function dmaScenarios(add: Add, addShared: Add, addWide: Add): void {
+  wide(addWide);
   puts(add, addShared);
   lists(add);
   ends(add);

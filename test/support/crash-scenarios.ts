@@ -1442,6 +1442,9 @@ vast("forced rescind of a large range half returned", H_SUCCESS, (made, cookie) 
   };
 });
 
-dmaScenarios(add, addShared);
+dmaScenarios(add, addShared, (name, calls) => {
+  const capacities = { ...SMALL, spacePages: [32, 136, 8, 136, 8] };
+  scenarios.push({ name, capacities, setUp: (rig) => calls(table(rig, false)) });
+});
 
 export const SCENARIOS: readonly Scenario[] = scenarios;
