@@ -158,7 +158,8 @@ export function checkAccess(lpid: f64, address: f64, length: f64, need: f64): i3
   return status;
 }
 
-function examine(lpid: f64, address: f64, length: f64, need: f64): i32 {
+/** As checkAccess(), but answers H_LongBusyOrder1msec where a page is being moved. */
+export function examine(lpid: f64, address: f64, length: f64, need: f64): i32 {
   const partition = decodePartition(lpid);
   if (partition == 0) return H_PARAMETER;
   if (!isRunning(partition)) return H_RESCINDED;

@@ -12,6 +12,7 @@ import {
   PARTITION_GRANTS_OUT,
   PARTITION_PAGES_MAPPED,
   PARTITION_RESCINDED,
+  SPACE_DMA,
   SPACE_MEMORY,
   STRUCTURE_GRANTED,
   STRUCTURE_RESCINDED,
@@ -29,6 +30,7 @@ import {
   releaseGrant,
   releaseStructure,
   setFlag,
+  setLiobn,
   setPage,
   setState,
   slotOf,
@@ -88,6 +90,7 @@ export function becomeRevoking(structure: usize): void {
   settleLater(structure);
   countMapped(structure, -1);
   endLine(structure);
+  if (spaceOf(structure) == SPACE_DMA) setLiobn(structure, 0);
 }
 
 /** Shared becomes Returning: unmapped, the addresses still taken (RE6). */

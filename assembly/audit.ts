@@ -135,6 +135,7 @@ import {
   THREAD_STARTING,
 } from "../src/layout";
 import { endAt, endWord, partnerEnd } from "./adapter";
+import { auditTces } from "./audit-dma";
 import { auditLines } from "./audit-lines";
 import {
   childOf,
@@ -680,6 +681,7 @@ export function audit(): i32 {
   auditStructures();
   auditEnds();
   auditFrames(auditPins());
+  auditTces();
   auditPartitions();
   clearMarks();
   return H_SUCCESS;

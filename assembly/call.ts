@@ -25,6 +25,16 @@ import { audit as auditLocked } from "./audit";
 import { copyMemory as copyMemoryLocked } from "./copy";
 import { decodeInteger } from "./decode";
 import { beginDevice as beginDeviceLocked, serveWindow as serveWindowLocked } from "./device";
+import {
+  awaitDma,
+  findWindow as findWindowLocked,
+  getTce as getTceLocked,
+  putTceIndirect as putTceIndirectLocked,
+  putTceList as putTceListLocked,
+  putTce as putTceLocked,
+  stuffTce as stuffTceLocked,
+  windowOwnerNamed,
+} from "./dma";
 import { findFrames as findFramesLocked } from "./frame";
 import {
   armInterrupt as armInterruptLocked,
@@ -349,4 +359,49 @@ export function maskInterrupt(lpid: f64, address: f64, masks: f64): i32 {
 export function endInterrupt(lpid: f64, address: f64): i32 {
   const entry = enter(lpid, 0);
   return entry == H_SUCCESS ? leave(endInterruptLocked(lpid, address)) : entry;
+}
+
+export function putTce(lpid: f64, liobn: f64, ioba: f64, tce: f64): i32 {
+  const entry = enter(lpid, windowOwnerNamed(lpid, ioba));
+  let status = entry == H_SUCCESS ? leave(putTceLocked(lpid, liobn, ioba, tce)) : entry;
+  if (status == H_NEED_ALL)
+    status = acquireAll() ? leave(putTceLocked(lpid, liobn, ioba, tce)) : H_LONG_BUSY_10_MSEC;
+  return awaitDma(status);
+}
+
+export function putTceIndirect(lpid: f64, liobn: f64, ioba: f64, list: f64, count: f64): i32 {
+  const entry = enter(lpid, windowOwnerNamed(lpid, ioba));
+  let status = entry == H_SUCCESS ? leave(putTceIndirectLocked(lpid, liobn, ioba, list, count)) : entry;
+  if (status == H_NEED_ALL)
+    status = acquireAll() ? leave(putTceIndirectLocked(lpid, liobn, ioba, list, count)) : H_LONG_BUSY_10_MSEC;
+  return awaitDma(status);
+}
+
+export function putTceList(lpid: f64, liobn: f64, ioba: f64, list: f64, count: f64): i32 {
+  const entry = enter(lpid, windowOwnerNamed(lpid, ioba));
+  let status = entry == H_SUCCESS ? leave(putTceListLocked(lpid, liobn, ioba, list, count)) : entry;
+  if (status == H_NEED_ALL)
+    status = acquireAll() ? leave(putTceListLocked(lpid, liobn, ioba, list, count)) : H_LONG_BUSY_10_MSEC;
+  return awaitDma(status);
+}
+
+export function stuffTce(lpid: f64, liobn: f64, ioba: f64, tce: f64, count: f64): i32 {
+  const entry = enter(lpid, windowOwnerNamed(lpid, ioba));
+  let status = entry == H_SUCCESS ? leave(stuffTceLocked(lpid, liobn, ioba, tce, count)) : entry;
+  if (status == H_NEED_ALL)
+    status = acquireAll() ? leave(stuffTceLocked(lpid, liobn, ioba, tce, count)) : H_LONG_BUSY_10_MSEC;
+  return awaitDma(status);
+}
+
+export function getTce(lpid: f64, liobn: f64, ioba: f64): i32 {
+  const entry = enter(lpid, windowOwnerNamed(lpid, ioba));
+  let status = entry == H_SUCCESS ? leave(getTceLocked(lpid, liobn, ioba)) : entry;
+  if (status == H_NEED_ALL)
+    status = acquireAll() ? leave(getTceLocked(lpid, liobn, ioba)) : H_LONG_BUSY_10_MSEC;
+  return status;
+}
+
+export function findWindow(lpid: f64, liobn: f64, ioba: f64): i32 {
+  const entry = enter(lpid, 0);
+  return entry == H_SUCCESS ? leave(findWindowLocked(lpid, liobn, ioba)) : entry;
 }

@@ -1,8 +1,8 @@
 /**
  * Control structures: one per elemental resource and per grant, in trees.
  *
- *     0     1     2        3     4          8      10   12  16     20    24   28
- *     state space inhibits flags generation holder pins end parent child next previous
+ *     0     1     2        3     4          8      10   12  14      16     20    24   28
+ *     state space inhibits flags generation holder pins end entries parent child next previous
  *     32        36            40         44        48   52     56        60
  *     next held previous held source page page count page cursor remaining liobn or window
  *
@@ -36,10 +36,13 @@ import {
   PINS_LIMIT,
   POOL_MAX,
   POOL_REFILL,
+  SPACE_DMA,
+  STRUCTURE_BYTES,
   STRUCTURE_CHILD,
   STRUCTURE_COPIES,
   STRUCTURE_CURSOR,
   STRUCTURE_END,
+  STRUCTURE_ENTRIES,
   STRUCTURE_FLAGS,
   STRUCTURE_FREE,
   STRUCTURE_GENERATION,
@@ -66,7 +69,7 @@ import {
 } from "../src/layout";
 import { decodeCookie, encodeCookie } from "./decode";
 import { note, put } from "./log";
-import { addHeader, header, setHeader } from "./memory";
+import { addHeader, header, isAlone, setHeader } from "./memory";
 import { addPartitionWord, partitionAt, partitionWord, setPartitionWord } from "./partition";
 
 export function structureAt(slot: u32): usize {
@@ -120,7 +123,7 @@ export function holderOf(structure: usize): u32 {
 }
 
 export function endOf(structure: usize): u32 {
-  return load<u32>(structure, STRUCTURE_END);
+  return load<u16>(structure, STRUCTURE_END);
 }
 
 export function parentOf(structure: usize): u32 {
@@ -226,6 +229,34 @@ export function pinFits(structure: usize): bool {
 
 export function addPin(structure: usize, delta: i32): void {
   put(structure + STRUCTURE_HOLDER, load<u32>(structure, STRUCTURE_HOLDER) + (delta << 16));
+}
+
+/** TCEs that name this memory, or that were put through this pane. */
+export function entriesOf(structure: usize): u32 {
+  return load<u16>(structure, STRUCTURE_ENTRIES);
+}
+
+export function addEntries(structure: usize, delta: i32): void {
+  put(structure + STRUCTURE_END, load<u32>(structure, STRUCTURE_END) + (delta << 16));
+}
+
+/** Of a pane that loses its access: from then on it counts the pages whose TCEs have been ended. */
+export function setLiobn(structure: usize, liobn: u32): void {
+  put(structure + STRUCTURE_LIOBN, liobn);
+}
+
+/** Holder and first page at this moment, asked by a use without any lock: of another structure if the slot is used anew. */
+export function holderNow(structure: usize): u32 {
+  return atomic.load<u16>(structure, STRUCTURE_HOLDER);
+}
+
+export function pageNow(structure: usize): u32 {
+  return atomic.load<u32>(structure, STRUCTURE_PAGE);
+}
+
+/** The generation at this moment, asked by a use without any lock. */
+export function generationNow(structure: usize): u32 {
+  return atomic.load<u32>(structure, STRUCTURE_GENERATION);
 }
 
 export function cookieOf(structure: usize): f64 {
@@ -425,6 +456,12 @@ export function setEnd(structure: usize, end: u32): void {
 function endStructure(structure: usize): bool {
   const generation = generationOf(structure);
   const zero = i64x2.splat(0);
+  // Devices may look at a pane, or at memory that an entry names, without a lock.
+  if (!isAlone() && (spaceOf(structure) == SPACE_DMA || entriesOf(structure) != 0)) {
+    for (let offset: usize = 0; offset < usize(STRUCTURE_BYTES); offset += 4)
+      atomic.store<u32>(structure + offset, offset == STRUCTURE_GENERATION ? generation + 1 : 0);
+    return generation != GENERATION_LIMIT;
+  }
   v128.store(structure, zero);
   v128.store(structure, zero, 16);
   v128.store(structure, zero, 32);

@@ -22,9 +22,13 @@ import {
   REQUEST_TOKEN,
   THREAD_TOUCHED,
   TOKEN_ACCEPT,
+  TOKEN_GET_TCE,
   TOKEN_GRANT,
+  TOKEN_PUT_TCE,
+  TOKEN_PUT_TCE_INDIRECT,
   TOKEN_RESCIND,
   TOKEN_RETURN,
+  TOKEN_STUFF_TCE,
 } from "../src/layout";
 import {
   holderOf,
@@ -36,6 +40,7 @@ import {
   touchStructure,
 } from "./control";
 import { decodeInteger } from "./decode";
+import { awaitDma, getTce, putTce, putTceIndirect, stuffTce, windowOwnerNamed } from "./dma";
 import {
   acceptLogical,
   granteeNamed,
@@ -60,9 +65,9 @@ function argument(request: usize, index: usize): f64 {
 }
 
 /** Carries out one request. The token is read once: what is checked is what is used. */
-function carryOut(request: usize): i32 {
+function carryOut(request: usize, token: u32): i32 {
   const lpid = load<f64>(request, REQUEST_LPID);
-  switch (load<u32>(request, REQUEST_TOKEN)) {
+  switch (token) {
     case TOKEN_GRANT:
       return grantLogical(
         lpid,
@@ -78,15 +83,45 @@ function carryOut(request: usize): i32 {
       return returnLogical(lpid, argument(request, 0));
     case TOKEN_RESCIND:
       return rescindLogical(lpid, argument(request, 0), argument(request, 1));
+    case TOKEN_PUT_TCE:
+      return putTce(lpid, argument(request, 0), argument(request, 1), argument(request, 2));
+    case TOKEN_PUT_TCE_INDIRECT:
+      return putTceIndirect(
+        lpid,
+        argument(request, 0),
+        argument(request, 1),
+        argument(request, 2),
+        argument(request, 3),
+      );
+    case TOKEN_STUFF_TCE:
+      return stuffTce(
+        lpid,
+        argument(request, 0),
+        argument(request, 1),
+        argument(request, 2),
+        argument(request, 3),
+      );
+    case TOKEN_GET_TCE:
+      return getTce(lpid, argument(request, 0), argument(request, 1));
     default:
       return H_FUNCTION;
   }
 }
 
+/** Whether a request is about TCEs. */
+function isDma(token: u32): bool {
+  return (
+    token == TOKEN_PUT_TCE ||
+    token == TOKEN_PUT_TCE_INDIRECT ||
+    token == TOKEN_STUFF_TCE ||
+    token == TOKEN_GET_TCE
+  );
+}
+
 /** The slot of the structure that a request names by its cookie, 0 if none. Nothing is checked: it is only touched. */
 function namedSlot(request: usize): u32 {
   const token = load<u32>(request, REQUEST_TOKEN);
-  if (token == TOKEN_GRANT) return 0;
+  if (token == TOKEN_GRANT || isDma(token)) return 0;
   return slotOfCookie(argument(request, token == TOKEN_RESCIND ? 1 : 0));
 }
 
@@ -118,6 +153,11 @@ function otherNamed(request: usize): u32 {
       return partnerNamed(load<f64>(request, REQUEST_LPID), argument(request, 4));
     case TOKEN_RESCIND:
       return granteeNamed(argument(request, 1));
+    case TOKEN_PUT_TCE:
+    case TOKEN_PUT_TCE_INDIRECT:
+    case TOKEN_STUFF_TCE:
+    case TOKEN_GET_TCE:
+      return windowOwnerNamed(load<f64>(request, REQUEST_LPID), argument(request, 1));
     default:
       return grantorNamed(argument(request, 0));
   }
@@ -132,6 +172,7 @@ function carryOutBlock(first: usize, count: u32): void {
   let heldOther: u32 = 0;
   for (let k: u32 = 0; k < count; k++) {
     const request = first + <usize>k * REQUEST_BYTES;
+    const token = load<u32>(request, REQUEST_TOKEN);
     const partition = decodePartition(load<f64>(request, REQUEST_LPID));
     const lpid = partition == 0 ? 0 : lpidOf(partition);
     const other = otherNamed(request);
@@ -144,17 +185,18 @@ function carryOutBlock(first: usize, count: u32): void {
       if (heldLpid == 0) status = H_LONG_BUSY_10_MSEC;
     }
     if (status == H_SUCCESS) {
-      status = carryOut(request);
+      status = carryOut(request, token);
       settle();
       if (status == H_NEED_ALL) {
         release();
         heldLpid = 0;
         status = H_LONG_BUSY_10_MSEC;
         if (acquireAll()) {
-          status = carryOut(request);
+          status = carryOut(request, token);
           release();
         }
       }
+      if (isDma(token) && token != TOKEN_GET_TCE) status = awaitDma(status);
     }
     store<i32>(request, status, REQUEST_STATUS);
     store<f64>(request, resultOf(), REQUEST_RESULT);

@@ -55,6 +55,7 @@ import {
   cursorOf,
   decodeStructure,
   describeRange,
+  entriesOf,
   fillPool,
   hasFlag,
   hasPooled,
@@ -287,6 +288,7 @@ export function returnLogical(lpid: f64, cookie: f64): i32 {
   if (isRevoking(structure)) return H_RESCINDED;
   if (childOf(structure) != 0) return H_RESOURCE; // RE3
   if (pinsOf(structure) != 0) return H_RESOURCE; // RE2
+  if (entriesOf(structure) != 0) return H_RESOURCE; // RE2, KI4
   const isLast = isDeferred(grantor); // nobody may accept it again: it ends (FA7)
   if (isLast && !holdsAll()) return H_NEED_ALL;
 

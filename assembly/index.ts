@@ -29,15 +29,20 @@ export {
   endViews,
   failPartition,
   findFrames,
+  findWindow,
   freeQueue,
   freeStaging,
   gatherMemory,
+  getTce,
   grantCopyOnWrite,
   grantLogical,
   maskInterrupt,
   mergePages,
   openThread,
   pinMemory,
+  putTce,
+  putTceIndirect,
+  putTceList,
   raiseInterrupt,
   receiveEntry,
   recoverClient,
@@ -52,6 +57,7 @@ export {
   sendEntry,
   sendIpi,
   serveWindow,
+  stuffTce,
   takeEvent,
   takeLine,
   takeStaging,
@@ -59,6 +65,7 @@ export {
   unpinOrphan,
 } from "./call";
 export { endDevice } from "./device";
+export { beginDma, loadDma, storeDma } from "./dma";
 export { hcallBatch } from "./hcall-batch";
 export { mendCall, reapThread } from "./lock";
 export { answerRequest, collectRequest, postRequest, takeRequest } from "./mailbox";

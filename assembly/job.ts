@@ -12,6 +12,7 @@
  * An elemental resource that was never committed gives its frames back, too.
  *
  * Moved pages are the other kind of job: mappings follow the owner's entry, and frames that nobody came to are free and zero.
+ * A list of TCEs is put to its end (tce.ts).
  */
 import {
   ENTRY_FRAME,
@@ -26,6 +27,7 @@ import {
   JOB_RAISE,
   JOB_SPLIT,
   JOB_STAGING,
+  JOB_TCES,
   SPACE_MEMORY,
   STRUCTURE_OWNED,
   STRUCTURE_RESCINDED,
@@ -48,6 +50,7 @@ import { partitionAt } from "./partition";
 import { endPin } from "./pin";
 import { raiseTree } from "./raise";
 import { freeRun } from "./staging";
+import { putListed } from "./tce";
 import { threadWord } from "./thread";
 
 /** Frees the frames that the entries of an uncommitted LMB name; nothing was written to them. */
@@ -121,6 +124,9 @@ export function settleJob(thread: usize): void {
       break;
     case JOB_RAISE:
       raiseTree(structureAt(slot), page, lpid, count);
+      break;
+    case JOB_TCES:
+      putListed(thread, slot, partitionAt(lpid), page, count);
       break;
     default:
       break;

@@ -99,7 +99,8 @@ export function undo(thread: usize): void {
       atomic.store<u32>(<usize>address, load<u32>(log + <usize>top));
     } else {
       top -= LOG_LINE_BYTES;
-      memory.copy(<usize>address - 1, log + <usize>top, LINE_BYTES);
+      for (let offset: usize = 0; offset < usize(LINE_BYTES); offset += 4)
+        atomic.store<u32>(<usize>address - 1 + offset, load<u32>(log + <usize>top + offset));
     }
   }
   store<u32>(thread, 0, THREAD_LOG_TOP);

@@ -44,6 +44,7 @@ import {
   PARTITION_STOPPED,
   PARTITION_TELLING,
   PIN_FRAME_COUNT,
+  SPACE_DMA,
   SPACE_MEMORY,
   START_CREATED,
   STRUCTURE_GRANTED,
@@ -70,6 +71,7 @@ import {
 import {
   childOf,
   cursorOf,
+  entriesOf,
   generationOf,
   hasFlag,
   isRevoking,
@@ -108,6 +110,7 @@ import {
 import { orphanPin, pinAt, pinWord, releasePin } from "./pin";
 import { closeQueue, putTransport } from "./queue";
 import { budgetLeft, revoke } from "./revoke";
+import { endTces } from "./tce";
 import { nextEpoch, olderUse, threadAt, threadWord } from "./thread";
 
 /** Tells the partner at the other side of an end, once for each failure however many adapters join the two. */
@@ -325,6 +328,10 @@ function releaseElemental(partition: usize, structure: usize, budget: i32): i32 
       left -= ZERO_PAGE_STEPS;
     }
     if (done < count) return 0;
+  }
+  if (space == SPACE_DMA && entriesOf(structure) != 0) {
+    left -= endTces(structure, left);
+    if (entriesOf(structure) != 0) return 0;
   }
   beginJob(JOB_PAGES, slotOf(structure), lpidOf(partition), space, page, count);
   endLine(structure);

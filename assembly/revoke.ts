@@ -31,6 +31,7 @@ import {
   HEADER_REVOCATIONS,
   HEADER_STRUCTURES_USED,
   HEADER_TORN_DOWN,
+  SPACE_DMA,
   SPACE_MMIO,
   STRUCTURE_OWNED,
   STRUCTURE_RESCINDED,
@@ -48,6 +49,7 @@ import {
   cookieOf,
   copiesOf,
   cursorOf,
+  entriesOf,
   generationOf,
   hasFlag,
   holderOf,
@@ -74,6 +76,7 @@ import { THREAD } from "./log";
 import { addHeader, header, NONE, setResult } from "./memory";
 import { MOVE_NONE, MOVE_STUCK, movePinned } from "./move";
 import { isRunning, partitionAt } from "./partition";
+import { endTces } from "./tce";
 import { nextEpoch, olderModel, olderUse, threadAt, threadWord } from "./thread";
 
 const MOVES_PER_SLICE: u32 = 4; // of 16 pages; a page costs its copy and a walk over the owner's tree
@@ -93,7 +96,7 @@ function begin(root: usize): void {
   // Each structure below costs at most two steps of marking and two of freeing, and the subtree cannot grow. A page
   // that must move, or a private one that is given back, is one more.
   const moves = header(HEADER_PINS_USED) != 0 ? header(HEADER_FRAMES_MAX) : 0;
-  setRemaining(root, header(HEADER_STRUCTURES_USED) * 4 + 4 + moves + header(HEADER_COPIES));
+  setRemaining(root, header(HEADER_STRUCTURES_USED) * 4 + 4 + moves + header(HEADER_COPIES) + tceSteps(root));
   addHeader(HEADER_MARKING, 1);
   addHeader(HEADER_REVOCATIONS, 1);
   settle();
@@ -237,6 +240,21 @@ function isUnpinned(structure: usize): bool {
   return false;
 }
 
+/** Whether entries stand that were put through a pane that is to be torn down; what a root keeps, its owner's stay. */
+function hasTces(structure: usize): bool {
+  if (spaceOf(structure) != SPACE_DMA || stateOf(structure) != STRUCTURE_SHARED) return false;
+  return entriesOf(structure) != 0;
+}
+
+/** Bound of the steps that ending the TCEs of a subtree of panes takes. */
+function tceSteps(root: usize): u32 {
+  if (spaceOf(root) != SPACE_DMA) return 0;
+  // Each page has one entry, and each pane with an entry is walked over once, in slices of which each may add one step.
+  const pages = <u64>pageCountOf(root);
+  const walked = min<u64>(pages, header(HEADER_STRUCTURES_USED)) * (pages / CUT_PAGES_PER_STEP + 2);
+  return <u32>min<u64>(pages + walked * 2, 0x3fffffff);
+}
+
 /** Tears down from the cursor. Answers whether the root was reached: it is torn down, or elemental and bare. */
 function freeOn(root: usize, budget: i32): bool {
   const top = slotOf(root);
@@ -252,6 +270,12 @@ function freeOn(root: usize, budget: i32): bool {
       steps++;
       // Going down changes nothing: after a crash it is done again from above.
       cursor = child;
+      continue;
+    }
+    if (hasTces(structure)) {
+      const taken = endTces(structure, budget);
+      budget -= taken;
+      steps += taken;
       continue;
     }
     if (!isUnpinned(structure)) break;

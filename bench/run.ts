@@ -6,6 +6,7 @@ import { accessScenarios } from "./access.js";
 import { contentionScenarios } from "./contention.js";
 import { copiesScenarios } from "./copies.js";
 import { deathScenarios } from "./death.js";
+import { dmaScenarios } from "./dma.js";
 import { grantScenarios } from "./grant.js";
 import { guestScenarios } from "./guest.js";
 import { handoffScenarios } from "./handoff.js";
@@ -93,6 +94,7 @@ const SCENARIOS: Readonly<Record<SuiteName, (quick: boolean) => readonly Scenari
   moves: movesScenarios,
   guest: guestScenarios,
   copies: copiesScenarios,
+  dma: dmaScenarios,
   contention: contentionScenarios,
   handoff: handoffScenarios,
   death: deathScenarios,

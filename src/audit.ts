@@ -40,6 +40,8 @@ import {
   PROBLEM_STRUCTURE_RANGE,
   PROBLEM_STRUCTURE_RIGHTS,
   PROBLEM_STRUCTURE_STATE,
+  PROBLEM_TCE,
+  PROBLEM_TCE_COUNT,
   PROBLEM_THREAD,
   PROBLEM_TREE_LINK,
   PROBLEM_WINDOW,
@@ -72,6 +74,7 @@ const COUNTED: ReadonlySet<number> = new Set([
   PROBLEM_PIN_COUNT,
   PROBLEM_REVOCATIONS,
   PROBLEM_STRUCTURE_COUNT,
+  PROBLEM_TCE_COUNT,
 ]);
 
 function inSpace(place: number, page: number): string {
@@ -116,6 +119,8 @@ const WORDING: Readonly<Record<number, (a: number, b: number) => string>> = {
     `structure ${a}: ${b} is neither the window that it was granted from nor a thread`,
   [PROBLEM_LINE]: (a, b) => `${inSpace(a, b)}: its line does not fit what is mapped there`,
   [PROBLEM_LINE_QUEUE]: (a, b) => `partition ${a}: the queue of its lines breaks at ${b}`,
+  [PROBLEM_TCE]: (a, b) => `partition ${a}, dma page ${b}: a TCE that does not fit its pane or its memory`,
+  [PROBLEM_TCE_COUNT]: (a, b) => `TCEs: ${a} counted at panes and memory, ${b} on record`,
   [PROBLEM_EVENTS]: (a) => `partition ${a}: its event ring is overfull`,
 };
 

@@ -18,9 +18,13 @@ import {
   REQUEST_STATUS,
   REQUEST_TOKEN,
   TOKEN_ACCEPT,
+  TOKEN_GET_TCE,
   TOKEN_GRANT,
+  TOKEN_PUT_TCE,
+  TOKEN_PUT_TCE_INDIRECT,
   TOKEN_RESCIND,
   TOKEN_RETURN,
+  TOKEN_STUFF_TCE,
   TYPE_INTERRUPT,
   TYPE_IPI,
 } from "./layout.js";
@@ -118,6 +122,33 @@ export class Hcalls {
   /** Logical to physical (TR1). R4: the physical address. */
   translate(lpid: number, type: number, address: number, length: number, need: number): number {
     return this.#core.translate(lpid, type, address, length, need);
+  }
+
+  /**
+   * H_PUT_TCE (0x20): maps a bus page of a DMA window pane to a page of the caller's memory. `tce` is the logical address,
+   * a multiple of 4096, plus 1 for devices to read and 2 for devices to write; without either the entry is removed. H_BUSY:
+   * done, but a device goes on using what was there; call again to wait again.
+   */
+  putTce(lpid: number, liobn: number, ioba: number, tce: number): number {
+    return this.#core.putTce(lpid, liobn, ioba, tce);
+  }
+
+  /**
+   * H_PUT_TCE_INDIRECT (0x13C): 1 to 512 entries for consecutive bus pages, all or none, from a page of the caller's memory
+   * at the logical address `list`: 64-bit words, little-endian here. Statuses as putTce().
+   */
+  putTceIndirect(lpid: number, liobn: number, ioba: number, list: number, count: number): number {
+    return this.#core.putTceIndirect(lpid, liobn, ioba, list, count);
+  }
+
+  /** H_STUFF_TCE (0x138): the same entry for 1 to 512 consecutive bus pages. Statuses as putTce(). */
+  stuffTce(lpid: number, liobn: number, ioba: number, tce: number, count: number): number {
+    return this.#core.stuffTce(lpid, liobn, ioba, tce, count);
+  }
+
+  /** H_GET_TCE (0x1C). R4: the entry, 0 for none. H_RESCINDED: its memory was rescinded. H_RESOURCE: another holder's. */
+  getTce(lpid: number, liobn: number, ioba: number): number {
+    return this.#core.getTce(lpid, liobn, ioba);
   }
 
   /** H_REG_CRQ. */
@@ -251,6 +282,33 @@ export class RequestBatch implements Disposable {
   /** Request `index` is a H_RESCIND_LOGICAL. */
   rescind(index: number, lpid: number, flags: number, cookie: number): void {
     this.#put(index, TOKEN_RESCIND, lpid, flags, cookie);
+  }
+
+  /** Request `index` is a H_PUT_TCE. */
+  putTce(index: number, lpid: number, liobn: number, ioba: number, tce: number): void {
+    this.#put(index, TOKEN_PUT_TCE, lpid, liobn, ioba, tce);
+  }
+
+  /** Request `index` is a H_PUT_TCE_INDIRECT. */
+  putTceIndirect(
+    index: number,
+    lpid: number,
+    liobn: number,
+    ioba: number,
+    list: number,
+    count: number,
+  ): void {
+    this.#put(index, TOKEN_PUT_TCE_INDIRECT, lpid, liobn, ioba, list, count);
+  }
+
+  /** Request `index` is a H_STUFF_TCE. */
+  stuffTce(index: number, lpid: number, liobn: number, ioba: number, tce: number, count: number): void {
+    this.#put(index, TOKEN_STUFF_TCE, lpid, liobn, ioba, tce, count);
+  }
+
+  /** Request `index` is a H_GET_TCE. */
+  getTce(index: number, lpid: number, liobn: number, ioba: number): void {
+    this.#put(index, TOKEN_GET_TCE, lpid, liobn, ioba);
   }
 
   /** Carries out the first `count` requests in order. A request that fails does not stop the others. @throws RangeError */

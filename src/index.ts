@@ -4,6 +4,7 @@ export type { AuditReport } from "./audit.js";
 export { type BatchOptions, TranslationBatch } from "./batch.js";
 export { type Clock, systemClock } from "./clock.js";
 export type { DeduplicationReport } from "./deduplicate.js";
+export { Dma, DmaDevice, type DmaEntry, type DmaRights } from "./dma.js";
 export { HcallError, LparError } from "./errors.js";
 export type { PartitionEvent } from "./events.js";
 export {

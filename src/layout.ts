@@ -40,6 +40,10 @@ export const TOKEN_GRANT = 0x1c4;
 export const TOKEN_RESCIND = 0x1c8;
 export const TOKEN_ACCEPT = 0x1cc;
 export const TOKEN_RETURN = 0x1d0;
+export const TOKEN_GET_TCE = 0x1c;
+export const TOKEN_PUT_TCE = 0x20;
+export const TOKEN_STUFF_TCE = 0x138;
+export const TOKEN_PUT_TCE_INDIRECT = 0x13c;
 
 // ---------------------------------------------------------------- flags of H_GRANT_LOGICAL and H_RESCIND_LOGICAL
 
@@ -210,6 +214,7 @@ export const MAIL_STATE_MASK = 3;
 export const MAIL_STATUS_SHIFT = 2;
 export const MAIL_STATUS_MASK = 63; // the status without its sign; all ones: H_LongBusyOrder10msec
 export const MAIL_SEQUENCE_SHIFT = 8;
+export const THREAD_TCES = 2304; // in the upper half of the log: what a call puts, a word for each of 512 pages
 
 export const START_CREATED = 0x10000;
 export const LOG_BYTES = 4096;
@@ -232,6 +237,7 @@ export const JOB_MIGRATE = 6; // the same, and the frames that the pages left or
 export const JOB_SPLIT = 8; // a free frame may have been written to
 export const JOB_ELEMENTAL = 7; // the page table of an elemental resource may be half written, its frames half taken
 export const JOB_RAISE = 20; // a raise may have reached a part of those who have the interrupt source
+export const JOB_TCES = 16; // some of the TCEs that the thread record lists may not be put
 
 // ---------------------------------------------------------------- partition record
 
@@ -294,7 +300,8 @@ export const STRUCTURE_FLAGS = 3; // u8
 export const STRUCTURE_GENERATION = 4; // survives the release of the slot
 export const STRUCTURE_HOLDER = 8; // u16: owner or grantee
 export const STRUCTURE_PINS = 10; // u16
-export const STRUCTURE_END = 12; // the grantor's adapter end
+export const STRUCTURE_END = 12; // u16: the grantor's adapter end
+export const STRUCTURE_ENTRIES = 14; // u16: TCEs that name this memory, or that were put through this pane
 export const STRUCTURE_PARENT = 16;
 export const STRUCTURE_CHILD = 20;
 export const STRUCTURE_NEXT = 24;
@@ -306,7 +313,7 @@ export const STRUCTURE_PAGE_COUNT = 44;
 export const STRUCTURE_PAGE = 48; // first page in the holder's space
 export const STRUCTURE_CURSOR = 52; // where a revocation or a release stands
 export const STRUCTURE_REMAINING = 56; // bound of its remaining steps
-export const STRUCTURE_LIOBN = 60; // of a DMA window pane
+export const STRUCTURE_LIOBN = 60; // of a DMA window pane; under revocation its pages whose TCEs have been ended
 export const STRUCTURE_COPIES = 60; // of a copy-on-write grant: pages that are private
 export const STRUCTURE_WINDOW = 60; // of MMIO: name of the thread that serves an elemental window; of a grant, its window
 export const STRUCTURE_MOVED = 60; // of memory: pages from the first that a forced rescind is done with, while it moves them
@@ -423,6 +430,22 @@ export const PIN_ORPHAN = 0xffff;
 export const PIN_SLOTS = 0x1000000;
 export const PIN_GENERATION_LIMIT = 0xffffff;
 
+// ---------------------------------------------------------------- TCE: one for each page of a DMA space, behind its page tables
+
+export const TCE_BYTES = 16;
+export const TCE_WORD = 0; // sequence 6, rights 2, page 24 of the holder's memory; without rights there is no entry
+export const TCE_STRUCTURE = 4; // slot of the memory, and its generation when the entry was put
+export const TCE_STRUCTURE_GENERATION = 8;
+export const TCE_PANE = 12; // sequence 8, slot 24 of the pane through which it was put
+export const TCE_SLOT_MASK = 0xffffff;
+export const TCE_RIGHTS_SHIFT = 24;
+export const TCE_SEQUENCE_SHIFT = 26;
+export const TCE_SEQUENCE_MASK = 0x3f;
+export const TCE_READ = 1; // rights in a caller's value, beside the logical address
+export const TCE_WRITE = 2;
+export const TCES_MAX = 512; // that one call puts
+export const TCE_ENTRIES_LIMIT = 0xffff; // of one pane, and of one resource of memory
+
 // ---------------------------------------------------------------- pin word of a frame: u32
 
 export const FRAME_PINS = 0x7fff;
@@ -479,3 +502,5 @@ export const PROBLEM_LINE_QUEUE = 41; // a: lpid, b: index of the line where it 
 export const PROBLEM_COPIES = 80; // a: structure, 0 for the header, b: private pages counted
 export const PROBLEM_SHARES = 81; // a: counted, b: header
 export const PROBLEM_WINDOW = 60; // a: structure of a window, b: the window or thread that it names
+export const PROBLEM_TCE = 50; // a: lpid of the window's owner, b: page of its DMA space
+export const PROBLEM_TCE_COUNT = 51; // a: counted, b: in the structures

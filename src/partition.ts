@@ -3,6 +3,7 @@
  */
 import { VirtualAdapter } from "./adapter.js";
 import { TranslationBatch } from "./batch.js";
+import { Dma } from "./dma.js";
 import { checkInteger, HcallError } from "./errors.js";
 import { Events, type PartitionEvent } from "./events.js";
 import { createImports, type GuestImports, type ImportsOptions } from "./guest-imports.js";
@@ -119,6 +120,8 @@ export class Partition {
   readonly name: string;
   /** Its interrupt sources: masks, ends of service. */
   readonly interrupts: Interrupts;
+  /** Its DMA window panes: what devices reach of its memory (KI4). */
+  readonly dma: Dma;
   readonly #kernel: Kernel;
   /** Its device windows (KI2). */
   readonly mmio: Mmio;
@@ -137,6 +140,7 @@ export class Partition {
     this.name = name;
     this.mmio = new Mmio(kernel, lpid);
     this.interrupts = new Interrupts(kernel, lpid);
+    this.dma = new Dma(kernel, lpid);
     this.#events = new Events(kernel, lpid);
     this.#stateIndex = (partitionOffset(kernel.memory, lpid) + PARTITION_STATE) / 4;
     this.#entriesIndex = spaceWord(kernel.memory, lpid, SPACE_MEMORY, SPACE_ENTRIES) / 4;

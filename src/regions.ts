@@ -45,9 +45,11 @@ import {
   PROBLEM_BYTES,
   PROBLEMS_MAX,
   SPACE_COUNT,
+  SPACE_DMA,
   SPACE_INTERRUPT,
   SPACE_IPI,
   STRUCTURE_BYTES,
+  TCE_BYTES,
   THREAD_BYTES,
 } from "./layout.js";
 
@@ -88,7 +90,8 @@ function eventEntries(partitions: number): number {
  */
 export function layOut(capacities: Capacities): { words: HeaderWord[]; bytes: number } {
   const { frames, partitions, threads, structures, ends, pins, stagingPages, spacePages } = capacities;
-  const tableBytes = spacePages.reduce((sum, pages) => sum + pages * 8 + mapBytes(pages), 0);
+  const tceBytes = (spacePages[SPACE_DMA] ?? 0) * TCE_BYTES;
+  const tableBytes = spacePages.reduce((sum, pages) => sum + pages * 8 + mapBytes(pages), tceBytes);
   const events = eventEntries(partitions);
   // One for each interrupt and port number, and the one before them that begins the queue.
   const lines = 1 + (spacePages[SPACE_INTERRUPT] ?? 0) + (spacePages[SPACE_IPI] ?? 0);

@@ -134,6 +134,14 @@ const THREADED = {
     "deduplicate 1 MiB, a quarter equal": ["copy"],
   },
   kinds: { "doorbell, there and back": ["ring"] },
+  dma: {
+    "TCE put, one by one, raw": ["typed"],
+    "TCE put, one by one, put()": ["typed"],
+    "TCE indirect, 512 at once, an entry, putIndirect()": ["typed"],
+    "TCE stuff, 512 at once, an entry, raw": ["typed"],
+    "device read of 4 KiB through the window": ["copy"],
+    "the same by the partition, checked": ["copy"],
+  },
   death: {
     "exit of a client with 10,000 grants": ["native", "map"],
     "exit of a server with 10,000 grants": ["native", "map"],
@@ -300,7 +308,7 @@ describe("lpar bench", () => {
     const wrong = [
       [
         ["nonsense"],
-        'there is no suite "nonsense"; the suites are translate, grant, tree, recovery, access, moves, guest, copies, contention, handoff, death, mmio, kinds',
+        'there is no suite "nonsense"; the suites are translate, grant, tree, recovery, access, moves, guest, copies, dma, contention, handoff, death, mmio, kinds',
       ],
       [["grant", "tres"], 'there is no suite "tres"'],
       [["--time", "0"], '--time takes a number from 1 to 60000, but got "0"'],

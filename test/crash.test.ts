@@ -37,6 +37,7 @@ const NOT_CHANGING: Readonly<Record<string, string>> = {
   answerRequest: "one exchange in a mailbox",
   audit: "reads, and writes its own scratch",
   beginDevice: "a use",
+  beginDma: "a use",
   beginUse: "a use",
   checkAccess: "a use",
   digestPages: "reads",
@@ -46,11 +47,15 @@ const NOT_CHANGING: Readonly<Record<string, string>> = {
   endUse: "a use",
   fillMemory: "a use",
   findFrames: "reads",
+  findWindow: "reads",
+  getTce: "reads",
+  loadDma: "a use",
   loadMemory: "a use",
   loadWord: "a use",
   openTable: "nobody knows the table before it answers",
   postRequest: "a mailbox of the caller, which ends with it",
   readStaged: "a use",
+  storeDma: "a use",
   storeMemory: "a use",
   storeWord: "a use",
   takeRequest: "one exchange in a mailbox",
@@ -71,7 +76,7 @@ const NOT_REACHED: readonly { readonly site: RegExp; readonly reason: string }[]
       "where a range in one piece begins, as a use asks it; a copy, which changes something, goes page by page",
   },
   {
-    site: /^\$assembly\/(move\/holdPages|merge\/mergeInto): .*i32\.const 64; memory\.copy$/,
+    site: /^\$assembly\/(move\/holdPages|merge\/mergeInto): .*(i32\.const 64; memory\.copy|i32\.atomic\.store)$/,
     reason: "an undo of whole records; who gives up to hold pages has noted words only",
   },
   {
@@ -105,6 +110,7 @@ const SHORT: readonly string[] = [
   "raise for sharers of whom one has it pending, one masked, one in service",
   "mask in the middle of the queue",
   "forced rescind of armed sources that wait to be taken",
+  "stuff TCEs over some that are there",
 ];
 
 const BUGS: readonly Mutation[] = [
@@ -237,6 +243,19 @@ const BUGS: readonly Mutation[] = [
     file: "assembly/merge.ts",
     from: "if (isLast) beginJob(JOB_MIGRATE, old, lpidOf(partition), frame, page, 1);",
     to: "",
+  },
+  {
+    bug: "a list of TCEs is put without a job",
+    file: "assembly/dma.ts",
+    from: "beginJob(JOB_TCES, slotOf(pane), lpidOf(owner), 0, first, count);",
+    to: "putListed(THREAD, slotOf(pane), owner, first, count);",
+    needs: 'import { putListed } from "./tce";',
+  },
+  {
+    bug: "a TCE is counted before it is there",
+    file: "assembly/tce.ts",
+    from: "setTceWord(tce, TCE_PANE, slotOf(pane) | (sequence << 24));",
+    to: "commit(); setTceWord(tce, TCE_PANE, slotOf(pane) | (sequence << 24));",
   },
   {
     bug: "a thread that stops in a copy and lives on keeps the staging",

@@ -191,6 +191,24 @@ const MUTATIONS: readonly (Mutation & { readonly bug: string })[] = [
     to: "if (length > 0) {",
   },
   {
+    bug: "a TCE is not counted at the memory that it names (RE2, KI4)",
+    file: "assembly/tce.ts",
+    from: "  addEntries(memory, 1);",
+    to: "",
+  },
+  {
+    bug: "a pane is returned under its TCEs (RE2, KI4)",
+    file: "assembly/hcall-logical.ts",
+    from: "if (entriesOf(structure) != 0) return H_RESOURCE; // RE2, KI4",
+    to: "",
+  },
+  {
+    bug: "a pane is torn down, its TCEs stand (RS4, KI4)",
+    file: "assembly/revoke.ts",
+    from: "  return entriesOf(structure) != 0;",
+    to: "  return false;",
+  },
+  {
     bug: "a batch does not look at the rights of every fourth address (TR1)",
     file: "assembly/translate.ts",
     from: "(entry0 & entry1 & entry2 & entry3 & mask) != mask",

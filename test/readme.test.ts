@@ -42,6 +42,14 @@ test("the README's host of plugins runs as it stands and prints what stands belo
   expect(blocks("text")).toContain(stdout);
 });
 
+test("the README's disk fills buffers by DMA and prints what stands below it", async () => {
+  const [, program] = /^```js dma\n([\s\S]*?)^```$/m.exec(readme) ?? [];
+  const run = promisify(execFile);
+  const { stdout } = await run(process.execPath, ["--input-type=module", "-e", program ?? ""], { cwd: root });
+  expect(stdout).not.toBe("");
+  expect(blocks("text")).toContain(stdout);
+});
+
 test("the README's scenario runs", async () => {
   const [scenario] = blocks("json");
   const { parseScenario } = await import("../src/scenario/scenario.js");

@@ -31,6 +31,7 @@ Suites:
   moves       pages that move under live mappings: forced rescinds under views, compaction
   guest       checked reads and writes that a Wasm guest makes
   copies      first writes to copy-on-write pages, and merging of equal pages
+  dma         entries of a DMA window pane, one by one and 512 at once; a device's read through the window
   contention  what locks, undo log and epochs cost; two workers against one; checked reads in a worker
   handoff     memory from worker to worker and back, by grants and a doorbell
   death       from a worker's exit until recovered; from a forced rescind until no other thread can read (p50, p99)

@@ -61,6 +61,7 @@ import {
 } from "../../src/layout.js";
 import type { Capacities } from "../../src/regions.js";
 import { copyScenarios } from "./crash-copy.js";
+import { dmaScenarios } from "./crash-dma.js";
 import { addLines } from "./crash-lines.js";
 import { addMmio } from "./crash-mmio.js";
 import { type Rig, SMALL, VAST } from "./crash-rig.js";
@@ -1455,5 +1456,9 @@ vast("forced rescind of a large range half returned", H_SUCCESS, (made, cookie) 
 addLines(add, again);
 copyScenarios(add, addShared);
 addMmio(add);
+dmaScenarios(add, addShared, (name, calls) => {
+  const capacities = { ...SMALL, spacePages: [32, 136, 8, 136, 8] };
+  scenarios.push({ name, capacities, setUp: (rig) => calls(table(rig, false)) });
+});
 
 export const SCENARIOS: readonly Scenario[] = scenarios;

@@ -4,6 +4,7 @@
  * Left out, and why:
  *
  *     generations of page table entries and pins     a mapping or a view that was undone used one up
+ *     sequences of TCEs                              the same
  *     the free list of pins, records of free ones    the same; that it is whole is checked by itself
  *     log, results and scratch of a thread           its own; that nothing is unfinished is checked by audit()
  *     epoch, counts of signals, who waits, locks     may be taken and counted for nothing; checked by themselves
@@ -94,6 +95,7 @@ import {
   PROBLEMS_MAX,
   SPACE_BYTES,
   SPACE_COUNT,
+  SPACE_DMA,
   SPACE_MAP,
   SPACE_MEMORY,
   SPACE_PAGES,
@@ -104,6 +106,11 @@ import {
   STRUCTURE_OWNED,
   STRUCTURE_RETURNING,
   STRUCTURE_STATE,
+  TCE_BYTES,
+  TCE_PANE,
+  TCE_SEQUENCE_SHIFT,
+  TCE_SLOT_MASK,
+  TCE_WORD,
   THREAD_BYTES,
   THREAD_EPOCH,
   THREAD_JOB,
@@ -321,6 +328,7 @@ export class State {
       this.#set(at + PARTITION_DRAIN, this.#get(at + PARTITION_DRAIN) === 0 ? 0 : 1);
       this.#leaveEvents(at, lpid);
       for (let space = 0; space < SPACE_COUNT; space++) this.#leaveSpace(lpid, space, state);
+      this.#leaveTces(lpid);
       if (state !== PARTITION_RUNNING && state !== PARTITION_FAILED) {
         const arena = this.#rig.word(HEADER_ARENA_BYTES);
         this.#clear(this.#arenaAt(lpid), arena);
@@ -365,6 +373,17 @@ export class State {
     }
     // Laid out at the first start; what was laid out for a start that was undone is all free.
     if (state === PARTITION_FREE) this.#clear(tables + pages * 8, mapBytes(pages));
+  }
+
+  /** The sequences of TCEs, as the generations of entries. */
+  #leaveTces(lpid: number): void {
+    const end = this.#rig.word(HEADER_TABLES_AT) + lpid * this.#rig.word(HEADER_TABLE_BYTES);
+    const pages = this.#rig.word(HEADER_SPACE_PAGES + SPACE_DMA * 4);
+    for (let page = 0; page < pages; page++) {
+      const at = end - (pages - page) * TCE_BYTES;
+      this.#set(at + TCE_WORD, this.#get(at + TCE_WORD) & ~(-1 << TCE_SEQUENCE_SHIFT));
+      this.#set(at + TCE_PANE, this.#get(at + TCE_PANE) & TCE_SLOT_MASK);
+    }
   }
 
   /** Where the table of a space lies, whether it was laid out or not. */

@@ -34,9 +34,14 @@ import {
   THREAD_BYTES,
   THREAD_NAME,
   TOKEN_ACCEPT,
+  TOKEN_GET_TCE,
   TOKEN_GRANT,
+  TOKEN_PUT_TCE,
+  TOKEN_PUT_TCE_INDIRECT,
   TOKEN_RESCIND,
   TOKEN_RETURN,
+  TOKEN_STUFF_TCE,
+  TYPE_DMA,
 } from "../../src/layout.js";
 import { Draw } from "./draw.js";
 import { Divergence, ensure } from "./model-records.js";
@@ -63,7 +68,8 @@ type Kind =
   | "staging"
   | "count"
   | "line"
-  | "position";
+  | "position"
+  | "tce";
 
 /** The arguments of each function. One that is exported and not listed here fails the test. */
 const ARGUMENTS: Readonly<Record<string, readonly Kind[]>> = {
@@ -77,6 +83,7 @@ const ARGUMENTS: Readonly<Record<string, readonly Kind[]>> = {
   answerRequest: ["count", "word", "bit", "word"],
   audit: [],
   beginDevice: ["lpid", "address", "bytes", "need"],
+  beginDma: ["lpid", "hi", "address", "address", "length", "need"],
   beginUse: ["lpid", "address", "length", "need"],
   checkAccess: ["lpid", "address", "length", "need"],
   collectRequest: ["bit", "bit"],
@@ -94,12 +101,15 @@ const ARGUMENTS: Readonly<Record<string, readonly Kind[]>> = {
   failPartition: ["lpid", "bit"],
   fillMemory: ["lpid", "address", "length", "byte"],
   findFrames: ["pages"],
+  findWindow: ["lpid", "hi", "address"],
   freeQueue: ["lpid", "unit"],
   freeStaging: ["staging", "pages"],
   gatherMemory: ["lpid", "address", "length", "budget"],
   grantCopyOnWrite: ["lpid", "flags", "hi", "address", "length", "unit"],
+  getTce: ["lpid", "hi", "address"],
   grantLogical: ["lpid", "flags", "hi", "address", "length", "unit"],
   hcallBatch: ["staging", "count"],
+  loadDma: ["lpid", "hi", "address", "address", "length", "staging"],
   loadMemory: ["lpid", "address", "length", "staging"],
   loadWord: ["lpid", "address"],
   maskInterrupt: ["lpid", "line", "bit"],
@@ -110,6 +120,9 @@ const ARGUMENTS: Readonly<Record<string, readonly Kind[]>> = {
   postRequest: ["bit", "name", "lpid", "address", "word", "word"],
   pinMemory: ["lpid", "address", "length"],
   raiseInterrupt: ["lpid", "line", "bit", "position"],
+  putTce: ["lpid", "hi", "address", "tce"],
+  putTceIndirect: ["lpid", "hi", "address", "address", "count"],
+  putTceList: ["lpid", "hi", "address", "staging", "count"],
   reapThread: ["count"],
   receiveEntry: ["lpid", "unit"],
   recoverClient: ["lpid", "budget"],
@@ -123,8 +136,10 @@ const ARGUMENTS: Readonly<Record<string, readonly Kind[]>> = {
   returnLogical: ["lpid", "cookie"],
   sendEntry: ["lpid", "unit", "word", "word", "word", "word"],
   serveWindow: ["lpid", "address", "bit"],
+  storeDma: ["lpid", "hi", "address", "address", "length", "staging"],
   storeMemory: ["lpid", "address", "length", "staging"],
   storeWord: ["lpid", "address", "word"],
+  stuffTce: ["lpid", "hi", "address", "tce", "count"],
   takeEvent: ["lpid"],
   takeRequest: [],
   sendIpi: ["lpid", "line"],
@@ -142,6 +157,7 @@ const OFTEN: readonly string[] = [
   ...["acceptLogical", "returnLogical", "rescindLogical", "recoverServer", "recoverServer", "recoverServer"],
   ...["recoverDeferred", "recoverDeferred"],
   ...["raiseInterrupt", "raiseInterrupt", "sendIpi", "takeLine", "armInterrupt", "endInterrupt"],
+  ...["putTce", "putTceList", "stuffTce"],
   ...["restartPartition", "restartPartition", "connectPartitions", "createPartition", "pinMemory"],
 ];
 
@@ -168,7 +184,10 @@ const HOSTILE: readonly number[] = [
   ...[Number.MIN_VALUE, Number.MAX_VALUE, -Number.MAX_VALUE, Number.EPSILON],
 ];
 
-const TOKENS: readonly number[] = [TOKEN_GRANT, TOKEN_ACCEPT, TOKEN_RETURN, TOKEN_RESCIND];
+const TOKENS: readonly number[] = [
+  ...[TOKEN_GRANT, TOKEN_ACCEPT, TOKEN_RETURN, TOKEN_RESCIND],
+  ...[TOKEN_PUT_TCE, TOKEN_PUT_TCE_INDIRECT, TOKEN_STUFF_TCE, TOKEN_GET_TCE],
+];
 
 /** A number that was handed out, and whose it is. */
 interface Handle {
@@ -333,6 +352,7 @@ export class Fuzz {
       case "unit":
         return (this.#handle?.number ?? this.#units.pick(draw)?.number ?? 1) + (draw.once(30) ? 2 ** 16 : 0);
       case "flags":
+        if (draw.once(8)) return TYPE_DMA | (draw.once(4) ? 0x20 : 0);
         return draw.once(6) ? draw.below(256) : 1 | (draw.once(4) ? draw.below(8) << 5 : 0);
       case "type":
         return draw.once(2) ? 1 : draw.below(8);
@@ -366,6 +386,8 @@ export class Fuzz {
         return draw.below(9);
       case "staging":
         return this.#kernel.memory.header(HEADER_STAGING_AT) + draw.below(6 * 512) * 8;
+      case "tce":
+        return draw.below(20) * PAGE_BYTES + draw.below(draw.once(10) ? 8 : 4);
       case "count":
         return draw.below(12);
       case "line":
@@ -387,11 +409,20 @@ export class Fuzz {
       floats[(offset + REQUEST_LPID) / 8] = this.#argument("lpid");
       const kinds = draw.once(2)
         ? (["flags", "hi", "address", "length", "unit"] as const)
-        : (["cookie", "cookie", "bit", "address", "length"] as const);
+        : draw.once(2)
+          ? (["hi", "address", "tce", "count", "length"] as const)
+          : (["cookie", "cookie", "bit", "address", "length"] as const);
       for (const [index, kind] of kinds.entries())
         floats[(offset + REQUEST_ARGUMENTS) / 8 + index] = this.#argument(kind);
       if (offset + REQUEST_BYTES > at + 6 * PAGE_BYTES) throw new Error("outside staging");
     }
+  }
+
+  /** Entries wherever a list of them may be. */
+  #fillEntries(): void {
+    const { floats } = this.#kernel.memory;
+    const at = this.#kernel.memory.header(HEADER_STAGING_AT) / 8;
+    for (let index = 0; index < 6 * 512; index++) floats[at + index] = this.#argument("tce");
   }
 
   /** One call. With `watch`, a refusal must leave every byte of the table as it was (G1). */
@@ -403,6 +434,7 @@ export class Fuzz {
     if (name === "failPartition" && !draw.once(16)) return;
     if (draw.once(50)) memory.words[HEADER_BUDGET / 4] = 1 + draw.below(60);
     if (name === "hcallBatch" || name === "translateBatch") this.#fillStaging();
+    if (name === "putTceList") this.#fillEntries();
     const args = this.#arguments(name);
     const table = memory.bytes.subarray(0, this.#bytes);
     if (watch) this.#before.set(table);

@@ -354,4 +354,20 @@ export const BUGS: readonly SeededBug[] = [
     from: "if ((wakes & 1) != 0) wakeSleepers(partitionAt(first));",
     to: "",
   },
+  {
+    bug: "a TCE is said to be removed while a device still uses it (KI4)",
+    scenario: "removal of an entry / DMA",
+    says: /stray/,
+    file: "assembly/dma.ts",
+    from: "return awaitUses() == NONE ? H_SUCCESS : H_BUSY;",
+    to: "return H_SUCCESS;",
+  },
+  {
+    bug: "a device does not look whether the pane still gives access (KI4)",
+    scenario: "forced rescind of the pane / DMA",
+    says: /stray/,
+    file: "assembly/dma.ts",
+    from: "if (!isOpen(partitionAt(holder), pageNow(pane))) return H_RESCINDED;",
+    to: "",
+  },
 ];

@@ -13,6 +13,7 @@ import {
 import { COPIES } from "./schedule-copies.js";
 import { DEFERRED } from "./schedule-deferred.js";
 import { DEVICES } from "./schedule-devices.js";
+import { DMA } from "./schedule-dma.js";
 import type { Scenario } from "./schedule-explore.js";
 import { LINES } from "./schedule-lines.js";
 import type { Program } from "./schedule-machine.js";
@@ -446,6 +447,7 @@ export const SCENARIOS: readonly Scenario[] = [
   ...COPIES,
   ...DEVICES,
   ...LINES,
+  ...DMA,
 ];
 
 /** The owner's thread takes terminate() for the end of a thread, and mends what goes on. */
