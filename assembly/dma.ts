@@ -18,6 +18,7 @@ import {
   H_LONG_BUSY_1_MSEC,
   H_LONG_BUSY_10_MSEC,
   H_NEED_ALL,
+  H_NEED_COPY,
   H_NO_MEM,
   H_PARAMETER,
   H_PERMISSION,
@@ -46,6 +47,8 @@ import {
   TCE_WORD,
   TCE_WRITE,
   TCES_MAX,
+  THREAD_COPY_LPID,
+  THREAD_COPY_PAGE,
 } from "../src/layout";
 import { checkAccess, examine, offsetOf, pageOfAddress } from "./access";
 import {
@@ -66,10 +69,20 @@ import {
   structureAt,
 } from "./control";
 import { decodeInteger, decodePages, isSafe } from "./decode";
+import { makeWritable } from "./fault";
 import { waitForMover } from "./lock";
 import { beginJob, THREAD } from "./log";
 import { inStaging, isAlone, NONE, resultOf, setResult, stagingHolds } from "./memory";
-import { anyRescinded, backOf, entryFault, entryNeed, entryOf, spaceAt, spacePages } from "./page";
+import {
+  anyRescinded,
+  backOf,
+  entryFault,
+  entryNeed,
+  entryOf,
+  isCopyOnWrite,
+  spaceAt,
+  spacePages,
+} from "./page";
 import { decodePartition, isRunning, lpidOf, partitionAt, partitionWord } from "./partition";
 import {
   isLive,
@@ -148,7 +161,9 @@ function examineListed(holder: usize, bits: u32, count: u32): i32 {
   const page = pageIn(bits);
   if (page >= spacePages(at)) return H_PARAMETER;
   const entry = entryOf(at, page);
-  const mask = entryNeed(rightsIn(bits));
+  // A page that is copied before it is written can be written.
+  const rights = isCopyOnWrite(entry) ? rightsIn(bits) & ~TCE_WRITE : rightsIn(bits);
+  const mask = entryNeed(rights);
   const memory = memoryNamed(holder, bits);
   if ((entry & ENTRY_RESCINDED) == 0 && backOf(at, page) != 0 && isRevoking(memory)) return H_RESCINDED;
   if ((entry & (mask | ENTRY_RESCINDED)) != mask) return entryFault(entry);
@@ -333,8 +348,12 @@ function examineEntry(tce: usize, word: u32, offset: u32, run: u32, need: u32): 
   const status = examine(f64(holder), address, f64(run), f64(need));
   // After the page table entry was read: when that is another mapping's, the memory has ended before.
   if (generationNow(structureAt(slot)) != generation) return H_RESCINDED;
-  if ((need & ~rightsIn(word)) != 0 && (status == H_SUCCESS || status == H_LONG_BUSY_1_MSEC))
-    return H_PERMISSION;
+  if ((need & ~rightsIn(word)) != 0 && status >= 0) return H_PERMISSION;
+  if (status == H_NEED_COPY) {
+    // Which page, for who copies it.
+    store<u32>(THREAD, holder, THREAD_COPY_LPID);
+    store<u32>(THREAD, pageIn(word), THREAD_COPY_PAGE);
+  }
   return status;
 }
 
@@ -366,6 +385,7 @@ function examineBus(lpid: f64, liobn: f64, ioba: f64, window: f64, length: f64, 
   if (<u64>page + max<u32>(count, 1) > <u64>spacePages(at)) return H_PARAMETER;
   let start: f64 = 0;
   let next: f64 = 0;
+  let needsCopy = false;
   for (let i: u32 = 0; i == 0 || i < count; i++) {
     const structure = structureAt(backOf(at, page + i));
     const isIn = stateOf(structure) == STRUCTURE_OWNED && liobnOf(structure) == bus;
@@ -374,13 +394,14 @@ function examineBus(lpid: f64, liobn: f64, ioba: f64, window: f64, length: f64, 
     const offset: u32 = i == 0 ? offsetOf(ioba) : 0;
     const last: u32 = i + 1 == count ? offsetOf(end - 1) + 1 : PAGE_BYTES;
     const status = examineTce(tceAt(owner, page + i), offset, last - offset, need);
-    if (status != H_SUCCESS) return status;
+    if (status == H_NEED_COPY) needsCopy = true;
+    else if (status != H_SUCCESS) return status;
     if (i == 0) start = resultOf();
     else if (resultOf() != next) start = -1;
     next = resultOf() + f64(last - offset);
   }
   setResult(start);
-  return H_SUCCESS;
+  return needsCopy ? H_NEED_COPY : H_SUCCESS;
 }
 
 /**
@@ -399,8 +420,12 @@ export function beginDma(lpid: f64, liobn: f64, ioba: f64, window: f64, length: 
     if (status == H_SUCCESS) return status;
     // Not in a use while it waits: who moves the page waits for all uses.
     leaveUse();
-    if (status != H_LONG_BUSY_1_MSEC) return status;
-    if (!waitForMover(attempt++)) return H_LONG_BUSY_10_MSEC;
+    if (status == H_NEED_COPY) {
+      const holder = partitionAt(load<u32>(THREAD, THREAD_COPY_LPID));
+      const answer = makeWritable(holder, load<u32>(THREAD, THREAD_COPY_PAGE), 1);
+      if (answer != H_SUCCESS) return answer;
+    } else if (status != H_LONG_BUSY_1_MSEC) return status;
+    else if (!waitForMover(attempt++)) return H_LONG_BUSY_10_MSEC;
   }
 }
 
@@ -412,7 +437,8 @@ function checkDma(lpid: f64, liobn: f64, ioba: f64, window: f64, length: f64, ne
     if (!waitForMover(attempt++)) return H_LONG_BUSY_10_MSEC;
     status = examineBus(lpid, liobn, ioba, window, length, need);
   }
-  return status;
+  // What is copied before a write was copied when the use began.
+  return status == H_NEED_COPY ? H_LONG_BUSY_10_MSEC : status;
 }
 
 /** Copies a range of the bus to `at` in staging, within the use that runs or in one of its own. */

@@ -96,6 +96,16 @@ describe("copy-on-write grants", () => {
         view.bytes[3] = 8;
       },
       (client, at) => client.translate(at, { write: true }),
+      (client, at, owner) => {
+        pairOf.table.assign(owner, { type: "dma", address: 0, length: PAGE, liobn: 1 });
+        const pane = client.accept(
+          owner.grant({ to: pairOf.adapter, type: "dma", address: 0, length: PAGE, liobn: 1 }),
+        );
+        client.dma.put(1, pane.address, at);
+        owner.dma.device(1).write(16, Uint8Array.of(1, 2, 3));
+        expect(client.read(at + 16, 3)).toEqual(Uint8Array.of(1, 2, 3));
+        client.dma.remove(1, pane.address);
+      },
       (client, at) => {
         using batch = client.createBatch(2);
         batch.addresses[0] = at;

@@ -166,6 +166,15 @@ const ANSWERS: ReadonlySet<number> = new Set([
   ...[H_PERMISSION, H_DROPPED, H_RESOURCE, H_RESCINDED],
 ]);
 
+/** Calls that may be made within a use. */
+const NESTED: ReadonlySet<string> = new Set([
+  "checkAccess",
+  "storeMemory",
+  "translate",
+  "translateBatch",
+  "storeDma",
+]);
+
 /**
  * Calls that copy what is copied before a write and then find, with this answer, that it does not do: what everybody reads is
  * the same.
@@ -447,7 +456,7 @@ export class Fuzz {
     }
     const text = (): string => `${name}(${args.join(", ")})`;
     // Within a use that was begun for less nothing can be copied.
-    const isNested = status === H_LONG_BUSY_10_MSEC && (name === "checkAccess" || name === "storeMemory");
+    const isNested = status === H_LONG_BUSY_10_MSEC && NESTED.has(name);
     ensure(ANSWERS.has(status) || isNested, () => `${text()} answered ${status}`);
     const hasCopied =
       COPYING[name] === status && (memory.header(HEADER_COPIED) | memory.header(HEADER_MERGES)) !== 0;
