@@ -7,6 +7,7 @@ import {
   END_USED,
   EVENT_RETURNED,
   FLAG_REVOKING,
+  FLAG_ZERO,
   JOB_PAGES,
   PARTITION_GRANTS_IN,
   PARTITION_GRANTS_OUT,
@@ -22,6 +23,7 @@ import { addEndWord, endAt, releaseEndIfIdle } from "./adapter";
 import {
   cookieOf,
   endOf,
+  hasFlag,
   holderOf,
   pageCountOf,
   pageOf,
@@ -31,6 +33,7 @@ import {
   setFlag,
   setPage,
   setState,
+  setZeroed,
   slotOf,
   spaceOf,
   stateOf,
@@ -39,6 +42,7 @@ import {
   unlinkHeld,
 } from "./control";
 import { pushEvent } from "./event";
+import { endLend } from "./lend";
 import { beginJob, note } from "./log";
 import { addPartitionWord, isDeferred, partitionAt, partitionWord, signal } from "./partition";
 import { holdsAll } from "./thread";
@@ -50,7 +54,8 @@ export function countGrant(end: usize, grantor: usize, grantee: usize): void {
   addPartitionWord(grantee, PARTITION_GRANTS_IN, 1);
 }
 
-function uncountGrant(structure: usize, end: usize): void {
+/** A grant does not stand any more. */
+export function uncountGrant(structure: usize, end: usize): void {
   const grantor = partitionAt(holderOf(structureAt(parentOf(structure))));
   addEndWord(end, END_USED, -1);
   addPartitionWord(grantor, PARTITION_GRANTS_OUT, -1);
@@ -99,6 +104,7 @@ export function becomeReturning(structure: usize): void {
 export function becomeGranted(structure: usize): void {
   settleLater(structure);
   setPage(structure, 0);
+  if (hasFlag(structure, FLAG_ZERO)) setZeroed(structure, 0);
   setState(structure, STRUCTURE_GRANTED);
 }
 
@@ -113,6 +119,7 @@ export function becomeUnknown(structure: usize): void {
   const end = endAt(endOf(structure));
   const grantor = partitionAt(holderOf(structureAt(parentOf(structure))));
   note(structure);
+  endLend(structure);
   uncountGrant(structure, end);
   unlinkChild(structure);
   unlinkHeld(partitionAt(holderOf(structure)), structure);
@@ -124,6 +131,7 @@ export function becomeUnknown(structure: usize): void {
 /** A Shared structure without children, its entries rescinded already, leaves the tree; its addresses stay taken. */
 export function becomeRescinded(structure: usize): void {
   const end = endAt(endOf(structure));
+  endLend(structure);
   uncountGrant(structure, end);
   addEndWord(end, END_UNRETURNED, 1);
   addPartitionWord(partitionAt(holderOf(structure)), PARTITION_RESCINDED, 1);

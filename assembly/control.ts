@@ -59,6 +59,7 @@ import {
   STRUCTURE_SOURCE_PAGE,
   STRUCTURE_SPACE,
   STRUCTURE_STATE,
+  STRUCTURE_ZEROED,
 } from "../src/layout";
 import { decodeCookie, encodeCookie } from "./decode";
 import { note, put } from "./log";
@@ -161,6 +162,15 @@ export function setPage(structure: usize, page: u32): void {
 
 export function liobnOf(structure: usize): u32 {
   return load<u32>(structure, STRUCTURE_LIOBN);
+}
+
+/** Of a lend that ends: pages that are zero already. */
+export function zeroedOf(structure: usize): u32 {
+  return load<u32>(structure, STRUCTURE_ZEROED);
+}
+
+export function setZeroed(structure: usize, pages: u32): void {
+  put(structure + STRUCTURE_ZEROED, pages);
 }
 
 export function cursorOf(structure: usize): u32 {
@@ -383,6 +393,14 @@ export function describeRange(
 /** Of a new grant. */
 export function setEnd(structure: usize, end: u32): void {
   store<u32>(structure, end, STRUCTURE_END);
+}
+
+/** A grant that is in no list and no tree any more becomes an elemental resource of its holder; it is noted. */
+export function becomeElemental(structure: usize, page: u32, flags: u32): void {
+  store<u32>(structure, STRUCTURE_OWNED | (spaceOf(structure) << 8) | (flags << 24), STRUCTURE_STATE);
+  store<u32>(structure, 0, STRUCTURE_END);
+  store<u32>(structure, 0, STRUCTURE_SOURCE_PAGE);
+  store<u32>(structure, page, STRUCTURE_PAGE);
 }
 
 /** Zeroes what is in no list and no tree any more; it is noted. Answers whether the slot can be used again. */

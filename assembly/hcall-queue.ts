@@ -9,16 +9,18 @@ import {
   H_RESCINDED,
   H_RESOURCE,
   H_SUCCESS,
-  PARTITION_MEMORY_PAGES,
   QUEUE_TRANSPORT,
   QUEUE_VALID,
+  SPACE_MEMORY,
   TRANSPORT_DEREGISTERED,
 } from "../src/layout";
 import { decodeEnd, isOpen, partnerEnd, partnerPartition, releaseEndIfIdle } from "./adapter";
 import { decodePages, decodeWord, isWord } from "./decode";
 import { popEvent } from "./event";
 import { NONE } from "./memory";
-import { decodePartition, isRunning, lpidOf, partitionWord } from "./partition";
+import { owns } from "./own";
+import { anyLent, spaceAt } from "./page";
+import { decodePartition, isRunning, lpidOf } from "./partition";
 import { closeQueue, isRegistered, openQueue, putEntry, putTransport, takeEntry } from "./queue";
 import { holds, holdsAll } from "./thread";
 
@@ -32,8 +34,9 @@ export function registerQueue(lpid: f64, unit: f64, address: f64, length: f64): 
   const page = decodePages(address);
   const count = decodePages(length);
   if (page == NONE || count == NONE || count == 0) return H_PARAMETER;
-  if (<u64>page + count > <u64>partitionWord(partition, PARTITION_MEMORY_PAGES)) return H_PARAMETER;
+  if (!owns(partition, page, count)) return H_PARAMETER;
   if (isRegistered(end)) return H_RESOURCE;
+  if (anyLent(spaceAt(partition, SPACE_MEMORY), page, count)) return H_RESOURCE;
   if (!holds(lpidOf(partnerPartition(end)))) return H_NEED_ALL;
   openQueue(end, page, count);
   return isRegistered(partnerEnd(end)) ? H_SUCCESS : H_CLOSED;

@@ -30,6 +30,7 @@ export {
   freeStaging,
   gatherMemory,
   grantLogical,
+  grantMode,
   openThread,
   pinMemory,
   receiveEntry,

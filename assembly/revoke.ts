@@ -25,6 +25,7 @@ import {
   HEADER_FRAMES_MAX,
   HEADER_MARKING,
   HEADER_MOVES,
+  HEADER_PAGES_LENT,
   HEADER_PINS_USED,
   HEADER_REVOCATIONS,
   HEADER_STRUCTURES_USED,
@@ -37,6 +38,7 @@ import {
   THREAD_LPID,
   THREAD_STUCK_ON,
   THREAD_WAITS_FOR,
+  ZERO_PAGE_STEPS,
 } from "../src/layout";
 import { becomeGranted, becomeRescinded, becomeRevoking, becomeUnknown, tellReturned } from "./account";
 import {
@@ -62,6 +64,7 @@ import {
 } from "./control";
 import { pushEvent } from "./event";
 import { settle } from "./job";
+import { mustZero, zeroLent } from "./lend";
 import { THREAD } from "./log";
 import { addHeader, header, NONE, setResult } from "./memory";
 import { MOVE_NONE, MOVE_STUCK, movePinned } from "./move";
@@ -83,9 +86,9 @@ function begin(root: usize): void {
   setFlag(root, FLAG_ROOT);
   setCursor(root, slotOf(root));
   // Each structure below costs at most two steps of marking and two of freeing, and the subtree cannot grow. A page
-  // that must move is one more.
+  // that must move is one more, and so is one that must be zeroed, for each lend of it.
   const moves = header(HEADER_PINS_USED) != 0 ? header(HEADER_FRAMES_MAX) : 0;
-  setRemaining(root, header(HEADER_STRUCTURES_USED) * 4 + 4 + moves);
+  setRemaining(root, header(HEADER_STRUCTURES_USED) * 4 + 4 + moves + header(HEADER_PAGES_LENT));
   addHeader(HEADER_MARKING, 1);
   addHeader(HEADER_REVOCATIONS, 1);
   settle();
@@ -234,6 +237,13 @@ function freeOn(root: usize, budget: i32): bool {
       continue;
     }
     if (!isUnpinned(structure)) break;
+    if (mustZero(structure)) {
+      const zeroed = zeroLent(structure, max(<u32>budget / ZERO_PAGE_STEPS, 1));
+      budget -= zeroed * ZERO_PAGE_STEPS;
+      steps += zeroed;
+      settle();
+      continue;
+    }
     budget--;
     steps++;
     const parent = parentOf(structure);

@@ -5,7 +5,7 @@
  */
 
 export const LAYOUT_MAGIC = 0x5241504c; // "LPAR", little-endian
-export const LAYOUT_VERSION = 3;
+export const LAYOUT_VERSION = 4;
 
 export const PAGE_BYTES = 4096;
 export const PAGE_SHIFT = 12;
@@ -53,6 +53,12 @@ export const INHIBIT_WRITE = 0x40;
 export const INHIBIT_REGRANT = 0x20;
 export const INHIBIT_RESERVED = 0x10;
 export const RESCIND_FORCED = 1;
+
+export const MODE_SHARE = 0; // of a grant: owner and sharers have access
+export const MODE_LEND = 1; // the grantor has no access until the grant ends
+export const MODE_DONATE = 2; // who accepts owns it from then on
+export const MODE_MASK = 3;
+export const MODE_ZERO = 4; // of a lend: what the borrower gives back is zero
 
 export const NEED_READ = 1;
 export const NEED_WRITE = 2;
@@ -148,6 +154,7 @@ export const HEADER_PIN_FREE = 232;
 export const HEADER_PIN_FRESH = 236;
 export const HEADER_PINS_USED = 240;
 export const HEADER_TORN_DOWN = 248; // structures torn down by revocations so far, wraps
+export const HEADER_PAGES_LENT = 500; // of all partitions
 
 // ---------------------------------------------------------------- thread record: who may change the table, and how far it is
 
@@ -165,6 +172,8 @@ export const THREAD_JOB_COUNT = 36;
 export const THREAD_REAPING = 40; // slot + 1 of a dead thread whose work it is undoing
 export const THREAD_STARTING = 44; // lpid of a partition that it is starting, START_CREATED: for the first time
 export const THREAD_RESULT = 48; // f64: the second result of its last call (register R4)
+export const THREAD_JOB_LENDER = 56; // lpid whose pages the job is about too, 0: none
+export const THREAD_JOB_LENT_PAGE = 60;
 export const THREAD_EPOCH = 64; // the epoch in which its running use began, 0: no use runs
 export const THREAD_ENTRY = 128; // 16 bytes: the queue entry or event last taken
 export const THREAD_BUDGET_LEFT = 144; // steps that its last slice of a revocation did not use
@@ -196,6 +205,8 @@ export const JOB_PIN = 4; // a pin may be half taken or half released
 export const JOB_MOVE = 5; // the mappings of a page may not have followed the owner's
 export const JOB_MIGRATE = 6; // the same, and the frames that the pages left or did not reach may not be free
 export const JOB_ELEMENTAL = 7; // the page table of an elemental resource may be half written, its frames half taken
+export const JOB_LENT = 16; // the entries of a lender may not be what its lend says
+export const JOB_DONATE = 17; // a donated resource may stand in two page tables, or in none as a whole
 
 // ---------------------------------------------------------------- partition record
 
@@ -233,6 +244,8 @@ export const PARTITION_POOL = 224; // free structures for its next grants
 export const PARTITION_POOL_COUNT = 228;
 export const PARTITION_DEFERRED = 232; // where the walk over what it granted stands, all ones: over; 0: not begun (FA7)
 export const PARTITION_DEFERRED_GENERATION = 236; // of the structure where it stands
+export const PARTITION_PAGES_LENT = 240; // that it has lent or offers for donation
+export const PARTITION_AUDIT_LENT = 244; // scratch of audit
 export const PARTITION_TELLING = 208; // transport code of its failure while partners are being told, else 0
 export const SPACE_BYTES = 16;
 export const SPACE_ENTRIES = 0; // byte offset of the page table entries, u32 each
@@ -269,6 +282,7 @@ export const STRUCTURE_PAGE = 48; // first page in the holder's space
 export const STRUCTURE_CURSOR = 52; // where a revocation or a release stands
 export const STRUCTURE_REMAINING = 56; // bound of its remaining steps
 export const STRUCTURE_LIOBN = 60;
+export const STRUCTURE_ZEROED = 60; // of a lend, which has no LIOBN: pages that are zero already while it ends
 
 export const STRUCTURE_FREE = 0;
 export const STRUCTURE_OWNED = 1; // elemental resource
@@ -281,6 +295,9 @@ export const STRUCTURE_RETIRED = 6; // its generations are used up
 export const FLAG_REVOKING = 1; // no new use may start
 export const FLAG_ROOT = 2; // a revocation started here
 export const FLAG_FREEING = 4; // the revocation has marked all and frees
+export const FLAG_LENT = 16; // the grantor has no access to the pages
+export const FLAG_DONATED = 32; // the same, and who accepts becomes their owner; of an owned one: it was donated
+export const FLAG_ZERO = 64; // what the borrower gives back is zero
 export const FLAG_DRAINING = 8; // the revocation has marked all and waits for running uses; the cursor is the epoch
 
 // ---------------------------------------------------------------- page table entry: u32
@@ -292,7 +309,8 @@ export const ENTRY_WRITE = 0x400000;
 export const ENTRY_RESCINDED = 0x800000;
 /** A page that is being moved: nobody may begin to use it, and nobody is refused. */
 export const ENTRY_HELD = 0x900000; // valid and rescinded at once
-export const ENTRY_GENERATION_SHIFT = 24; // the top 8 bits change with every mapping
+export const ENTRY_GENERATION_SHIFT = 24; // these 5 bits change with every mapping; 29 and 30 are not used yet
+export const ENTRY_LENT_SHIFT = 31; // valid, but neither read nor written by its holder, who has lent it
 
 // ---------------------------------------------------------------- virtual adapter end
 
@@ -415,3 +433,4 @@ export const PROBLEM_FREE_LIST = 26; // a: slot
 export const PROBLEM_EVENTS = 27; // a: lpid
 export const PROBLEM_LOST_FRAME = 28; // a: frame that nobody owns and that is not free
 export const PROBLEM_THREAD = 29; // a: slot, b: byte offset of the word that should be 0
+export const PROBLEM_LENT_COUNT = 40; // a: counted, b: header
