@@ -24,10 +24,13 @@ import {
   ENTRY_RESCINDED,
   ENTRY_VALID,
   ENTRY_WRITE,
+  FLAG_DONATED,
   FLAG_DRAINING,
   FLAG_FREEING,
+  FLAG_LENT,
   FLAG_REVOKING,
   FLAG_ROOT,
+  FLAG_ZERO,
   H_SUCCESS,
   HEADER_AUDIT_AT,
   HEADER_AUDIT_CHECKED,
@@ -41,6 +44,7 @@ import {
   HEADER_FRAMES_QUARANTINED,
   HEADER_LPIDS_USED,
   HEADER_MARKING,
+  HEADER_PAGES_LENT,
   HEADER_PARTITIONS_MAX,
   HEADER_PIN_FRESH,
   HEADER_PINS_USED,
@@ -53,6 +57,7 @@ import {
   INHIBIT_REGRANT,
   PAGE_BYTES,
   PARTITION_AUDIT,
+  PARTITION_AUDIT_LENT,
   PARTITION_ENDS,
   PARTITION_EVENT_HEAD,
   PARTITION_EVENT_TAIL,
@@ -60,8 +65,8 @@ import {
   PARTITION_GRANTS_IN,
   PARTITION_GRANTS_OUT,
   PARTITION_HELD,
-  PARTITION_MEMORY_PAGES,
   PARTITION_OWNED,
+  PARTITION_PAGES_LENT,
   PARTITION_PAGES_MAPPED,
   PARTITION_PAGES_OWNED,
   PARTITION_PIN_LIST,
@@ -94,6 +99,7 @@ import {
   PROBLEM_FREE_LIST,
   PROBLEM_FREE_MAP,
   PROBLEM_HELD_LINK,
+  PROBLEM_LENT_COUNT,
   PROBLEM_LOST_FRAME,
   PROBLEM_PARTITION_COUNTER,
   PROBLEM_PARTITION_HOLDS,
@@ -156,13 +162,15 @@ import {
   isMarked,
   markFrame,
 } from "./frame";
+import { isLent } from "./lend";
 import { frameAt, header } from "./memory";
-import { backOf, entryOf, entryRights, isFreePage, spaceAt, spacePages } from "./page";
+import { owns } from "./own";
+import { backOf, ENTRY_LENT, entryOf, entryRights, isFreePage, spaceAt, spacePages } from "./page";
 import { partitionAt, partitionWord } from "./partition";
 import { pinAt, pinWord } from "./pin";
 import { threadAt, threadWord } from "./thread";
 
-const ALL_BITS: u32 = ENTRY_FRAME | ENTRY_VALID | ENTRY_READ | ENTRY_WRITE | ENTRY_RESCINDED;
+const ALL_BITS: u32 = ENTRY_FRAME | ENTRY_VALID | ENTRY_READ | ENTRY_WRITE | ENTRY_RESCINDED | ENTRY_LENT;
 
 /** Scratch words of a partition, in this order, against the counters beside them. */
 const SCRATCH_OWNED: usize = PARTITION_AUDIT;
@@ -204,6 +212,7 @@ function clearScratch(): void {
   write(HEADER_AUDIT_PROBLEMS, 0);
   for (let lpid: u32 = 1; lpid <= header(HEADER_PARTITIONS_MAX); lpid++) {
     memory.fill(partitionAt(lpid) + PARTITION_AUDIT, 0, 32);
+    write(partitionAt(lpid) + PARTITION_AUDIT_LENT, 0);
   }
   for (let slot: u32 = 1; slot < header(HEADER_END_FRESH); slot++) {
     write(endAt(slot) + END_AUDIT_USED, 0);
@@ -287,9 +296,43 @@ function auditGrant(slot: u32, structure: usize): void {
     slot,
     0,
   );
+  if (hasFlag(structure, FLAG_LENT | FLAG_DONATED | FLAG_ZERO)) auditLend(slot, structure, above);
   tally(partitionAt(holderOf(above)) + SCRATCH_OUT, 1);
   tally(partitionAt(holderOf(structure)) + SCRATCH_IN, 1);
   tally(end + END_AUDIT_USED, 1);
+}
+
+/**
+ * A lend, or a donation that nobody has accepted, against its lender's entries. Each of them that is lent is counted where
+ * it is found; with as many as all lends have pages, none is lent twice or for nothing.
+ */
+function auditLend(slot: u32, structure: usize, above: usize): void {
+  const isDonated = hasFlag(structure, FLAG_DONATED);
+  const isOne = hasFlag(structure, FLAG_LENT) != isDonated && !(isDonated && hasFlag(structure, FLAG_ZERO));
+  const isFit = isOne && spaceOf(structure) == SPACE_MEMORY && isLent(structure);
+  check(isFit, PROBLEM_STRUCTURE_FLAGS, slot, 0);
+  if (!isFit) return;
+  const page = sourcePageOf(structure);
+  const count = pageCountOf(structure);
+  const isAll = stateOf(above) == STRUCTURE_OWNED && page == pageOf(above) && count == pageCountOf(above);
+  const isOnly = childOf(above) == slot && nextOf(structure) == 0 && stateOf(structure) == STRUCTURE_GRANTED;
+  check(!isDonated || (isAll && isOnly), PROBLEM_STRUCTURE_RANGE, slot, 0);
+  const lender = partitionAt(holderOf(above));
+  if (stateOf(above) != STRUCTURE_OWNED && hasFlag(above, FLAG_REVOKING)) {
+    tally(lender + PARTITION_AUDIT_LENT, count);
+    return;
+  }
+  const at = spaceAt(lender, SPACE_MEMORY);
+  for (let i: u32 = 0; i < count; i++) {
+    check((entryOf(at, page + i) & ENTRY_LENT) != 0, PROBLEM_ENTRY, slot, page + i);
+  }
+}
+
+/** Whether an entry is lent: then it has its frame and no right. Counts it. */
+function isLentEntry(structure: usize, entry: u32): bool {
+  if ((entry & ALL_BITS & ~ENTRY_FRAME) != (ENTRY_VALID | ENTRY_LENT)) return false;
+  tally(partitionAt(holderOf(structure)) + PARTITION_AUDIT_LENT, 1);
+  return true;
 }
 
 /** The page table entries of a structure against its state, and against its source page by page. */
@@ -316,12 +359,10 @@ function auditEntries(slot: u32, structure: usize): void {
       const above0 = entryOf(source, sourcePageOf(structure) + i);
       const frame = (above0 & ENTRY_VALID) != 0 ? above0 & ENTRY_FRAME : entry & ENTRY_FRAME;
       const isUnder = (above0 & ENTRY_VALID) != 0 || isRevoking(structure);
-      check(
-        isUnder && (entry & ALL_BITS) == (frame | entryRights(inhibitsOf(structure))),
-        PROBLEM_ENTRY,
-        slot,
-        page + i,
-      );
+      const rights = isLentEntry(structure, entry)
+        ? ENTRY_VALID | ENTRY_LENT
+        : entryRights(inhibitsOf(structure));
+      check(isUnder && (entry & ALL_BITS) == (frame | rights), PROBLEM_ENTRY, slot, page + i);
     } else check((entry & ALL_BITS) == dead, PROBLEM_ENTRY, slot, page + i);
   }
   tally(partitionAt(holderOf(structure)) + SCRATCH_PAGES, count);
@@ -331,7 +372,8 @@ function auditEntries(slot: u32, structure: usize): void {
 function auditOwnedEntry(slot: u32, structure: usize, page: u32, entry: u32): void {
   const bits = entry & ~ENTRY_FRAME & ALL_BITS;
   const isReleased = bits == 0 && pageIsReleased(structure, page);
-  check(bits == (ENTRY_VALID | ENTRY_READ | ENTRY_WRITE) || isReleased, PROBLEM_ENTRY, slot, page);
+  const isWhole = bits == (ENTRY_VALID | ENTRY_READ | ENTRY_WRITE) || isLentEntry(structure, entry);
+  check(isWhole || isReleased, PROBLEM_ENTRY, slot, page);
   if (spaceOf(structure) != SPACE_MEMORY || isReleased) return;
   const frame = entry & ENTRY_FRAME;
   check(frame < header(HEADER_FRAMES_MAX) && !isMarked(frame), PROBLEM_FRAME_OWNER, frame, slot);
@@ -465,6 +507,7 @@ function auditCounter(lpid: u32, partition: usize, counter: usize, scratch: usiz
 }
 
 function auditPartitions(): void {
+  let lent: u32 = 0;
   for (let lpid: u32 = 1; lpid <= header(HEADER_PARTITIONS_MAX); lpid++) {
     const partition = partitionAt(lpid);
     const state = partitionWord(partition, PARTITION_STATE);
@@ -476,6 +519,8 @@ function auditPartitions(): void {
     auditCounter(lpid, partition, PARTITION_RESCINDED, SCRATCH_RESCINDED);
     auditCounter(lpid, partition, PARTITION_PINS, SCRATCH_PINS);
     auditCounter(lpid, partition, PARTITION_QUARANTINED, SCRATCH_QUARANTINED);
+    auditCounter(lpid, partition, PARTITION_PAGES_LENT, PARTITION_AUDIT_LENT);
+    lent += partitionWord(partition, PARTITION_PAGES_LENT);
     auditTables(lpid, partition);
     const waiting =
       partitionWord(partition, PARTITION_EVENT_TAIL) - partitionWord(partition, PARTITION_EVENT_HEAD);
@@ -488,6 +533,7 @@ function auditPartitions(): void {
       partitionWord(partition, PARTITION_ENDS);
     check(holds == 0, PROBLEM_PARTITION_HOLDS, lpid, 0);
   }
+  check(lent == header(HEADER_PAGES_LENT), PROBLEM_LENT_COUNT, lent, header(HEADER_PAGES_LENT));
 }
 
 // ---------------------------------------------------------------- adapter ends, pins, frames
@@ -523,9 +569,8 @@ function auditEnds(): void {
       next,
     );
     check(state == END_CLOSED || partnerEnd(partnerEnd(end)) == end, PROBLEM_END_LINK, slot, 0);
-    const last = <u64>endWord(end, END_QUEUE_PAGE) + endWord(end, END_QUEUE_PAGES);
-    const memoryPages = partitionWord(partitionAt(owner), PARTITION_MEMORY_PAGES);
-    check(endWord(end, END_QUEUE_PAGES) == 0 || last <= <u64>memoryPages, PROBLEM_END_QUEUE, slot, 0);
+    const isOwn = owns(partitionAt(owner), endWord(end, END_QUEUE_PAGE), endWord(end, END_QUEUE_PAGES));
+    check(isOwn, PROBLEM_END_QUEUE, slot, 0);
   }
   check(used == header(HEADER_ENDS_USED), PROBLEM_END_COUNT, used, header(HEADER_ENDS_USED));
   let slot = header(HEADER_END_FREE);

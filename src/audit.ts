@@ -23,6 +23,7 @@ import {
   PROBLEM_FREE_LIST,
   PROBLEM_FREE_MAP,
   PROBLEM_HELD_LINK,
+  PROBLEM_LENT_COUNT,
   PROBLEM_LOST_FRAME,
   PROBLEM_PARTITION_COUNTER,
   PROBLEM_PARTITION_HOLDS,
@@ -62,6 +63,7 @@ const COUNTED: ReadonlySet<number> = new Set([
   PROBLEM_END_COUNT,
   PROBLEM_FRAME_COUNT,
   PROBLEM_FREE_LIST,
+  PROBLEM_LENT_COUNT,
   PROBLEM_PIN_COUNT,
   PROBLEM_REVOCATIONS,
   PROBLEM_STRUCTURE_COUNT,
@@ -102,6 +104,7 @@ const WORDING: Readonly<Record<number, (a: number, b: number) => string>> = {
   [PROBLEM_FREE_LIST]: (a) => `free list of structures: wrong at ${a}`,
   [PROBLEM_THREAD]: (a, b) =>
     `thread ${a}: the word at ${b} of its record says that a call was left half done`,
+  [PROBLEM_LENT_COUNT]: (a, b) => `lent pages: ${a} counted, the header says ${b}`,
   [PROBLEM_EVENTS]: (a) => `partition ${a}: its event ring is overfull`,
 };
 

@@ -35,6 +35,10 @@ export {
   H_RESCINDED,
   H_RESOURCE,
   H_SUCCESS,
+  MODE_DONATE,
+  MODE_LEND,
+  MODE_SHARE,
+  MODE_ZERO,
 } from "./layout.js";
 
 /** The raw hypercalls of one table. Whoever has them may speak for every partition. */
@@ -81,6 +85,22 @@ export class Hcalls {
     unitAddress: number,
   ): number {
     return this.#core.grantLogical(lpid, flags, logicalHi, logicalLo, length, unitAddress);
+  }
+
+  /**
+   * H_GRANT_LOGICAL in a mode, since the byte of its flags is full: MODE_SHARE, MODE_LEND, MODE_LEND | MODE_ZERO, or
+   * MODE_DONATE. R4: the cookie. There is no batch form of it.
+   */
+  grantMode(
+    lpid: number,
+    flags: number,
+    logicalHi: number,
+    logicalLo: number,
+    length: number,
+    unitAddress: number,
+    mode: number,
+  ): number {
+    return this.#core.grantMode(lpid, flags, logicalHi, logicalLo, length, unitAddress, mode);
   }
 
   /** H_ACCEPT_LOGICAL (0x1CC). R4: the logical address. */

@@ -6,6 +6,13 @@ import type { TableMemory } from "./binding.js";
 import {
   COOKIE_SLOTS,
   END_GENERATION,
+  FLAG_DONATED,
+  FLAG_DRAINING,
+  FLAG_FREEING,
+  FLAG_LENT,
+  FLAG_REVOKING,
+  FLAG_ROOT,
+  FLAG_ZERO,
   HEADER_ENDS_AT,
   HEADER_PARTITIONS_AT,
   HEADER_STRUCTURES_AT,
@@ -96,6 +103,11 @@ export function stateName(state: number): PartitionState {
   return state === PARTITION_RECOVERING ? "recovering" : "stopped";
 }
 
+/** Who has access while a grant stands: grantor and grantee, the grantee alone, or the grantee for good. */
+export type GrantMode = "share" | "lend" | "donate";
+
+const REVOCATION_FLAGS = FLAG_REVOKING | FLAG_ROOT | FLAG_FREEING | FLAG_DRAINING;
+
 /** A control structure, copied out. Pages are units of its space. */
 export interface Structure {
   readonly slot: number;
@@ -116,6 +128,9 @@ export interface Structure {
   readonly writable: boolean;
   readonly regrantable: boolean;
   readonly revoking: boolean;
+  /** Of a grant; of an elemental resource "donate" if it was donated to its owner. */
+  readonly mode: GrantMode;
+  readonly zero: boolean;
 }
 
 const STATES: ReadonlyMap<number, Structure["state"]> = new Map([
@@ -132,6 +147,7 @@ export function readStructure(memory: TableMemory, slot: number): Structure {
   const word = (offset: number): number => memory.words[(at + offset) / 4] as number;
   const first = word(STRUCTURE_STATE);
   const inhibits = (first >>> 16) & 0xff;
+  const flags = first >>> ((STRUCTURE_FLAGS - STRUCTURE_STATE) * 8);
   return {
     slot,
     state: STATES.get(first & 0xff) ?? "free",
@@ -150,7 +166,9 @@ export function readStructure(memory: TableMemory, slot: number): Structure {
     readable: (inhibits & INHIBIT_READ) === 0,
     writable: (inhibits & INHIBIT_WRITE) === 0,
     regrantable: (inhibits & INHIBIT_REGRANT) === 0,
-    revoking: first >>> ((STRUCTURE_FLAGS - STRUCTURE_STATE) * 8) !== 0,
+    revoking: (flags & REVOCATION_FLAGS) !== 0,
+    mode: (flags & FLAG_DONATED) !== 0 ? "donate" : (flags & FLAG_LENT) !== 0 ? "lend" : "share",
+    zero: (flags & FLAG_ZERO) !== 0,
   };
 }
 

@@ -33,6 +33,7 @@ import {
   PARTITION_HELD,
   PARTITION_INCARNATION,
   PARTITION_OWNED,
+  PARTITION_PAGES_LENT,
   PARTITION_PAGES_MAPPED,
   PARTITION_PAGES_OWNED,
   PARTITION_PINS,
@@ -43,6 +44,7 @@ import {
 } from "./layout.js";
 import {
   endWord,
+  type GrantMode,
   type PartitionState,
   partitionWord,
   RESOURCE_TYPES,
@@ -60,6 +62,8 @@ export interface ResourceSnapshot {
   readonly address: number;
   readonly length: number;
   readonly liobn: number;
+  /** Whether another partition donated it. */
+  readonly donated: boolean;
 }
 
 /** A grant, listed with its grantee. */
@@ -78,6 +82,9 @@ export interface GrantSnapshot {
   readonly readable: boolean;
   readonly writable: boolean;
   readonly regrantable: boolean;
+  readonly mode: GrantMode;
+  /** Of a lend: whether it comes back zero. */
+  readonly zero: boolean;
   readonly pins: number;
   readonly revoking: boolean;
   /** Cookie of the grant that it was granted on from, null below an elemental resource. */
@@ -139,6 +146,8 @@ function snapshotGrant(memory: TableMemory, structure: Structure): GrantSnapshot
     readable: structure.readable,
     writable: structure.writable,
     regrantable: structure.regrantable,
+    mode: structure.mode,
+    zero: structure.zero,
     pins: structure.pins,
     revoking: structure.revoking,
     parent: parent === undefined || parent.state === "owned" ? null : parent.cookie,
@@ -174,6 +183,7 @@ function snapshotPartition(memory: TableMemory, lpid: number, name: string): Par
     counters: {
       pagesOwned: word(PARTITION_PAGES_OWNED),
       pagesMapped: word(PARTITION_PAGES_MAPPED),
+      pagesLent: word(PARTITION_PAGES_LENT),
       grantsOut: word(PARTITION_GRANTS_OUT),
       grantsIn: word(PARTITION_GRANTS_IN),
       rescinded: word(PARTITION_RESCINDED),
@@ -185,6 +195,7 @@ function snapshotPartition(memory: TableMemory, lpid: number, name: string): Par
       address: structure.page * unitOf(structure.space),
       length: structure.pageCount * unitOf(structure.space),
       liobn: structure.liobn,
+      donated: structure.mode === "donate",
     })).sort(
       (a, b) => RESOURCE_TYPES.indexOf(a.type) - RESOURCE_TYPES.indexOf(b.type) || a.address - b.address,
     ),

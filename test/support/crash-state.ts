@@ -343,7 +343,8 @@ export class State {
   #leaveSpace(lpid: number, space: number, state: number): void {
     const { tables, pages } = this.#tableOf(lpid, space);
     for (let page = 0; page < pages; page++) {
-      const entry = this.#get(tables + page * 4) & 0xffffff;
+      // All but the generation.
+      const entry = this.#get(tables + page * 4) & 0xe0ffffff;
       this.#set(tables + page * 4, entry);
       if (state !== PARTITION_RECOVERING || space !== SPACE_MEMORY || (entry & ENTRY_VALID) === 0) continue;
       const slot = this.#get(tables + (pages + page) * 4);

@@ -40,6 +40,7 @@ type Kind =
   | "cookie"
   | "unit"
   | "flags"
+  | "mode"
   | "type"
   | "hi"
   | "address"
@@ -81,6 +82,7 @@ const ARGUMENTS: Readonly<Record<string, readonly Kind[]>> = {
   freeStaging: ["staging", "pages"],
   gatherMemory: ["lpid", "address", "length", "budget"],
   grantLogical: ["lpid", "flags", "hi", "address", "length", "unit"],
+  grantMode: ["lpid", "flags", "hi", "address", "length", "unit", "mode"],
   hcallBatch: ["staging", "count"],
   loadMemory: ["lpid", "address", "length", "staging"],
   loadWord: ["lpid", "address"],
@@ -112,7 +114,15 @@ const ARGUMENTS: Readonly<Record<string, readonly Kind[]>> = {
 
 /** Drawn more often than the others: they make what the others work on. */
 const OFTEN: readonly string[] = [
-  ...["grantLogical", "grantLogical", "grantLogical", "grantLogical", "acceptLogical", "acceptLogical"],
+  ...[
+    "grantLogical",
+    "grantLogical",
+    "grantLogical",
+    "grantMode",
+    "grantMode",
+    "acceptLogical",
+    "acceptLogical",
+  ],
   ...["acceptLogical", "returnLogical", "rescindLogical", "recoverServer", "recoverServer", "recoverServer"],
   ...["recoverDeferred", "recoverDeferred"],
   ...["restartPartition", "restartPartition", "connectPartitions", "createPartition", "pinMemory"],
@@ -158,6 +168,8 @@ class Handles {
     return this.#handles.find((handle) => handle.number === number)?.other ?? 0;
   }
 }
+
+const LMB_BYTES = 4 * PAGE_BYTES;
 
 export class Fuzz {
   calls = 0;
@@ -271,6 +283,9 @@ export class Fuzz {
     const { lpid, other } = this.#handle ?? { lpid: 0, other: 0 };
     if (kinds[0] === "lpid" && lpid !== 0 && !this.#draw.once(8))
       args[0] = name === "rescindLogical" ? other : lpid;
+    // Only a whole LMB can be donated.
+    if (name === "grantMode" && this.#draw.once(2))
+      args.splice(1, 4, 1, 0, this.#draw.below(3) * LMB_BYTES, LMB_BYTES);
     return args;
   }
 
@@ -289,6 +304,8 @@ export class Fuzz {
         return (this.#handle?.number ?? this.#units.pick(draw)?.number ?? 1) + (draw.once(30) ? 2 ** 16 : 0);
       case "flags":
         return draw.once(6) ? draw.below(256) : 1 | (draw.once(4) ? draw.below(8) << 5 : 0);
+      case "mode":
+        return draw.once(8) ? draw.below(12) : (draw.pick([0, 1, 1, 2, 2, 5]) ?? 0);
       case "type":
         return draw.once(2) ? 1 : draw.below(8);
       case "hi":
@@ -363,7 +380,8 @@ export class Fuzz {
     if (watch && status < 0) this.#expectUnchanged(table, text);
     if (status !== H_SUCCESS) return;
     const [lpid = 0, second = 0] = args;
-    if (name === "grantLogical") this.#cookies.keep(memory.result, this.#units.partnerOf(args[5] ?? 0), lpid);
+    if (name === "grantLogical" || name === "grantMode")
+      this.#cookies.keep(memory.result, this.#units.partnerOf(args[5] ?? 0), lpid);
     if (name === "pinMemory") this.#pins.keep(memory.result, lpid);
     if (name === "connectPartitions") this.#keepUnits(lpid, second);
   }
