@@ -60,6 +60,7 @@ import {
   TYPE_MMIO,
 } from "../../src/layout.js";
 import type { Capacities } from "../../src/regions.js";
+import { addModes } from "./crash-modes.js";
 import { type Rig, SMALL, VAST } from "./crash-rig.js";
 import type { Leave } from "./crash-state.js";
 
@@ -1440,5 +1441,7 @@ vast("forced rescind of a large range half returned", H_SUCCESS, (made, cookie) 
     goOn: (core) => rescind(core, 1, cookie),
   };
 });
+
+addModes({ add, addShared, rescind, recoverClient, recoverServer });
 
 export const SCENARIOS: readonly Scenario[] = scenarios;
