@@ -137,6 +137,7 @@ import {
   endOf,
   generationOf,
   hasFlag,
+  hintsShared,
   holderOf,
   inhibitsOf,
   isRevoking,
@@ -297,6 +298,7 @@ function auditGrant(slot: u32, structure: usize): void {
     0,
   );
   if (hasFlag(structure, FLAG_LENT | FLAG_DONATED | FLAG_ZERO)) auditLend(slot, structure, above);
+  else auditShare(slot, structure, above);
   tally(partitionAt(holderOf(above)) + SCRATCH_OUT, 1);
   tally(partitionAt(holderOf(structure)) + SCRATCH_IN, 1);
   tally(end + END_AUDIT_USED, 1);
@@ -325,6 +327,17 @@ function auditLend(slot: u32, structure: usize, above: usize): void {
   const at = spaceAt(lender, SPACE_MEMORY);
   for (let i: u32 = 0; i < count; i++) {
     check((entryOf(at, page + i) & ENTRY_LENT) != 0, PROBLEM_ENTRY, slot, page + i);
+  }
+}
+
+/** Of what others share nothing is lent. */
+function auditShare(slot: u32, structure: usize, above: usize): void {
+  check(hintsShared(above), PROBLEM_STRUCTURE_FLAGS, slot, parentOf(structure));
+  if (header(HEADER_PAGES_LENT) == 0) return;
+  const at = spaceAt(partitionAt(holderOf(above)), spaceOf(above));
+  for (let i: u32 = 0; i < pageCountOf(structure); i++) {
+    const page = sourcePageOf(structure) + i;
+    check((entryOf(at, page) & ENTRY_LENT) == 0, PROBLEM_ENTRY, slot, page);
   }
 }
 

@@ -28,6 +28,7 @@ import {
   HEADER_STRUCTURES_MAX,
   HEADER_STRUCTURES_RETIRED,
   HEADER_STRUCTURES_USED,
+  HINT_SHARED,
   PARTITION_HELD,
   PARTITION_OWNED,
   PARTITION_POOL,
@@ -93,7 +94,17 @@ export function spaceOf(structure: usize): u32 {
 }
 
 export function inhibitsOf(structure: usize): u32 {
-  return load<u8>(structure, STRUCTURE_INHIBITS);
+  return load<u8>(structure, STRUCTURE_INHIBITS) & ~HINT_SHARED;
+}
+
+/** Whether a grant of it may be one that is no lend; said once, and taken back when there is none at all. */
+export function hintsShared(structure: usize): bool {
+  return (load<u8>(structure, STRUCTURE_INHIBITS) & HINT_SHARED) != 0;
+}
+
+export function hintShared(structure: usize, isShared: bool): void {
+  if (hintsShared(structure) == isShared) return;
+  setFirst(structure, STRUCTURE_INHIBITS, inhibitsOf(structure) | (isShared ? HINT_SHARED : 0));
 }
 
 export function hasFlag(structure: usize, flag: u32): bool {

@@ -61,6 +61,7 @@ import {
   hasFlag,
   hasPooled,
   hasStructures,
+  hintShared,
   holderOf,
   inhibitsOf,
   isLastUse,
@@ -204,7 +205,8 @@ function grant(lpid: f64, flags: f64, hi: f64, lo: f64, length: f64, unit: f64, 
   linkChild(source, structure);
   linkHeld(grantee, structure);
   countGrant(end, grantor, grantee);
-  if (mode != u32(MODE_SHARE) && !lend(grantor, structure, mode)) return H_LONG_BUSY_10_MSEC;
+  if (mode == u32(MODE_SHARE)) hintShared(source, true);
+  else if (!lend(grantor, structure, mode)) return H_LONG_BUSY_10_MSEC;
   setResult(cookieOf(structure));
   return H_SUCCESS;
 }

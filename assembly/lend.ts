@@ -3,7 +3,7 @@
  * management: lend and donate): one borrower, no access of the lender meanwhile, zeroing only by who may write. A donation
  * that nobody has accepted yet is a lend, too (donate.ts).
  *
- *     grant   the lender's entries are held, its running uses waited for, then they are lent; with the structure a job
+ *     grant   the lender's entries are held, its running uses waited for; right after the commit they are lent: a job
  *     moves   go on: a lent entry follows its frame like any other
  *     end     with the commit that takes the structure out of the tree the lender's entries become a job: they get the
  *             rights back that its own mapping has, unless that is under revocation or rescinded itself
@@ -46,6 +46,8 @@ import { endAt, endWord } from "./adapter";
 import {
   childOf,
   hasFlag,
+  hintShared,
+  hintsShared,
   holderOf,
   inhibitsOf,
   nextOf,
@@ -62,7 +64,7 @@ import {
   zeroedOf,
 } from "./control";
 import { framePins } from "./frame";
-import { abandonJob, beginJob, endJob, hasJob, nameLender, THREAD, undo } from "./log";
+import { abandonJob, beginJob, hasJob, nameLender, THREAD, undo } from "./log";
 import { addHeader, budget, frameAt, isAlone, NONE } from "./memory";
 import {
   backOf,
@@ -113,10 +115,12 @@ function holdsQueue(partition: usize, page: u32, count: u32): bool {
 
 /**
  * Whether nobody but its holder uses a range of a structure through it: no other grant of any of the pages, no view, no
- * queue. A structure with more grants than one slice has steps is not searched: its pages count as granted.
+ * queue; none of the pages is lent. A structure with shares among more grants than one slice has steps is not searched: its
+ * pages count as granted.
  */
 export function isExclusive(partition: usize, structure: usize, page: u32, count: u32): bool {
-  let slot = childOf(structure);
+  // Pages that are lent have been looked for already: if there is nothing else, there is nothing to look for.
+  let slot = hintsShared(structure) ? childOf(structure) : 0;
   let left = budget();
   while (slot != 0) {
     if (left == 0) return false;
@@ -159,8 +163,8 @@ function holdUnused(at: usize, page: u32, count: u32): bool {
 }
 
 /**
- * A new grant, which is linked and not committed, takes the grantor's access. False: a use of it goes on, and nothing has
- * happened.
+ * A new grant, which is linked and not committed, takes the grantor's access: its entries are held until the commit, and lent
+ * after it, so that nobody is refused for a lend that does not come. False: a use of them goes on, and nothing has happened.
  */
 export function lend(grantor: usize, structure: usize, mode: u32): bool {
   const at = spaceAt(grantor, SPACE_MEMORY);
@@ -168,6 +172,8 @@ export function lend(grantor: usize, structure: usize, mode: u32): bool {
   const count = pageCountOf(structure);
   const flag = (mode & MODE_MASK) == u32(MODE_LEND) ? FLAG_LENT : FLAG_DONATED;
   setFlag(structure, (mode & MODE_ZERO) != 0 ? flag | FLAG_ZERO : flag);
+  const source = structureAt(parentOf(structure));
+  if (nextOf(structure) == 0) hintShared(source, false); // it is the only grant
   countLent(grantor, count);
   beginJob(JOB_LENT, slotOf(structure), lpidOf(grantor), SPACE_MEMORY, page, count);
   if (!holdUnused(at, page, count)) {
@@ -176,8 +182,6 @@ export function lend(grantor: usize, structure: usize, mode: u32): bool {
     abandonJob();
     return false;
   }
-  lendEntries(at, page, count);
-  endJob();
   return true;
 }
 
@@ -194,8 +198,11 @@ export function endLend(structure: usize): void {
 
 /** Brings a lender's entries in line with the lend, which is there or is not; part of a job. */
 export function settleLent(slot: u32, lender: u32, page: u32, count: u32): void {
-  if (isLent(structureAt(slot))) return;
   const at = spaceAt(partitionAt(lender), SPACE_MEMORY);
+  if (isLent(structureAt(slot))) {
+    lendEntries(at, page, count);
+    return;
+  }
   const source = structureAt(backOf(at, page));
   const isLive = stateOf(source) == STRUCTURE_SHARED && !hasFlag(source, FLAG_REVOKING);
   if (isLive || stateOf(source) == STRUCTURE_OWNED)

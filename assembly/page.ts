@@ -224,12 +224,14 @@ export function anyLent(at: usize, page: u32, count: u32): bool {
   return false;
 }
 
-/** Their holder has lent the pages; part of a job. */
+/** Their holder has lent those of the pages that it has; part of a job. */
 export function lendEntries(at: usize, page: u32, count: u32): void {
   const entries = spaceEntries(at) + ((<usize>page) << 2);
   for (let i: u32 = 0; i < count; i++) {
     const entry = entries + ((<usize>i) << 2);
-    setEntry(entry, (load<u32>(entry) & ENTRY_FRAME) | ENTRY_VALID | ENTRY_LENT);
+    const old = load<u32>(entry);
+    const isLive = (old & ENTRY_VALID) != 0 && (old & (ENTRY_LENT | ENTRY_RESCINDED)) != ENTRY_LENT;
+    if (isLive) setEntry(entry, (old & ENTRY_FRAME) | ENTRY_VALID | ENTRY_LENT);
   }
 }
 

@@ -41,6 +41,7 @@ export const BASELINES = [
   "typed",
   "map",
   "copy",
+  "share",
   "bare",
   "alone",
   "ring",

@@ -264,7 +264,7 @@ export const PARTITION_STOPPED = 4; // holds nothing; may start again
 export const STRUCTURE_BYTES = 64;
 export const STRUCTURE_STATE = 0; // u8
 export const STRUCTURE_SPACE = 1; // u8
-export const STRUCTURE_INHIBITS = 2; // u8, effective along the chain
+export const STRUCTURE_INHIBITS = 2; // u8, effective along the chain; its lowest bit is HINT_SHARED
 export const STRUCTURE_FLAGS = 3; // u8
 export const STRUCTURE_GENERATION = 4; // survives the release of the slot
 export const STRUCTURE_HOLDER = 8; // u16: owner or grantee
@@ -291,6 +291,9 @@ export const STRUCTURE_SHARED = 3;
 export const STRUCTURE_RESCINDED = 4;
 export const STRUCTURE_RETURNING = 5; // unmapped, addresses not free yet (H_BUSY)
 export const STRUCTURE_RETIRED = 6; // its generations are used up
+
+/** In the byte of the inhibits: some grant of it may be a share, so that who lends looks for one. */
+export const HINT_SHARED = 1;
 
 export const FLAG_REVOKING = 1; // no new use may start
 export const FLAG_ROOT = 2; // a revocation started here

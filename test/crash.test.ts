@@ -91,6 +91,10 @@ const SHORT: readonly string[] = [
   "pin three pages",
   "copy in pieces that overlap, through staging",
   "send",
+  "lend, two pages",
+  "return of a zero lend, page by page",
+  "recover a borrower, budget 9",
+  "accept of a donation",
 ];
 
 const BUGS: readonly Mutation[] = [
@@ -218,6 +222,31 @@ const BUGS: readonly Mutation[] = [
     from: "copyOut(source, from, length, runAt(run), false);",
     to: "settle(); copyOut(source, from, length, runAt(run), false);",
     needs: 'import { settle } from "./job";',
+  },
+  {
+    bug: "who lends names no job",
+    file: "assembly/lend.ts",
+    from: "beginJob(JOB_LENT, slotOf(structure), lpidOf(grantor), SPACE_MEMORY, page, count);",
+    to: "",
+  },
+  {
+    bug: "a lender's pages are forgotten where the borrower's addresses are freed with the same commit",
+    file: "assembly/lend.ts",
+    from: "if (hasJob()) nameLender(lender, sourcePageOf(structure));",
+    to: "if (hasJob()) {}",
+  },
+  {
+    bug: "pages count as zero before they are",
+    file: "assembly/lend.ts",
+    from: "const run = min(most, pageCountOf(structure) - done);",
+    to: "const run = min(most, pageCountOf(structure) - done); setZeroed(structure, done + run); commit();",
+    needs: 'import { commit } from "./log";',
+  },
+  {
+    bug: "who accepts a donation names no job",
+    file: "assembly/donate.ts",
+    from: "nameJob(JOB_DONATE, slotOf(structure), lpidOf(receiver), SPACE_MEMORY, page, count);",
+    to: "",
   },
 ];
 

@@ -21,6 +21,13 @@ test("the README's first program runs as it stands and prints what stands below 
   expect(blocks("text")).toContain(stdout);
 });
 
+test("the README's program about lends runs and prints what stands below it", async () => {
+  const program = blocks("js").find((text) => text.includes('mode: "lend"'));
+  const run = promisify(execFile);
+  const { stdout } = await run(process.execPath, ["--input-type=module", "-e", program ?? ""], { cwd: root });
+  expect(blocks("text")).toContain(stdout);
+});
+
 test("the README's scenario runs", async () => {
   const [scenario] = blocks("json");
   const { parseScenario } = await import("../src/scenario/scenario.js");

@@ -184,4 +184,12 @@ export const BUGS: readonly SeededBug[] = [
     from: "return endWord(end, END_GENERATION) == address >> 16 && endWord(end, END_OWNER) == lpid ? end : 0;",
     to: "return endWord(end, END_OWNER) == lpid ? end : 0;",
   },
+  {
+    bug: "who lends does not wait for its own uses (OM2)",
+    scenario: "lend / use by the lender",
+    says: /stray|frame|forbidden|race/,
+    file: "assembly/lend.ts",
+    from: "if (isAlone()) return true;\n  const user = awaitUses();",
+    to: "if (isAlone() || BUG) return true;\n  const user = awaitUses();",
+  },
 ];

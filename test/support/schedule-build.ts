@@ -31,6 +31,7 @@ export const CALLS = [
   "failPartition",
   "fillMemory",
   "grantLogical",
+  "grantMode",
   "openTable",
   "openThread",
   "pinMemory",

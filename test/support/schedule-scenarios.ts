@@ -20,6 +20,7 @@ import {
 } from "../../src/layout.js";
 import type { Scenario } from "./schedule-explore.js";
 import type { Call, LogicalThread, Machine, Program, Step } from "./schedule-machine.js";
+import { modeScenarios } from "./schedule-modes.js";
 
 /** lpids, and the slots of the threads that are these partitions. */
 const SERVER = 1;
@@ -588,6 +589,7 @@ export const SCENARIOS: readonly Scenario[] = [
     [`${OK} | ${OK},${OK}`, `${OK} | ${OK},${REFUSED}`, `${OK} | ${REFUSED},${REFUSED}`],
     { mortal: [] },
   ),
+  ...modeScenarios({ open, must, use, recover, expectOneOf }),
 ];
 
 /** The owner's thread takes terminate() for the end of a thread, and mends what goes on. */
