@@ -32,7 +32,6 @@ import {
   FLAG_ROOT,
   FLAG_ZERO,
   H_SUCCESS,
-  HEADER_AUDIT_AT,
   HEADER_AUDIT_CHECKED,
   HEADER_AUDIT_PROBLEMS,
   HEADER_END_FREE,
@@ -85,7 +84,6 @@ import {
   PIN_STRUCTURE,
   PIN_STRUCTURE_GENERATION,
   PROBLEM_BACK,
-  PROBLEM_BYTES,
   PROBLEM_END_COUNT,
   PROBLEM_END_COUNTER,
   PROBLEM_END_LINK,
@@ -115,7 +113,6 @@ import {
   PROBLEM_STRUCTURE_STATE,
   PROBLEM_THREAD,
   PROBLEM_TREE_LINK,
-  PROBLEMS_MAX,
   SPACE_COUNT,
   SPACE_MEMORY,
   STRUCTURE_FREE,
@@ -131,13 +128,14 @@ import {
   THREAD_STARTING,
 } from "../src/layout";
 import { endAt, endWord, partnerEnd } from "./adapter";
+import { check, report, tally, write } from "./audit-facts";
+import { auditLend, auditShare, isLentEntry } from "./audit-lend";
 import {
   childOf,
   cursorOf,
   endOf,
   generationOf,
   hasFlag,
-  hintsShared,
   holderOf,
   inhibitsOf,
   isRevoking,
@@ -163,7 +161,6 @@ import {
   isMarked,
   markFrame,
 } from "./frame";
-import { isLent } from "./lend";
 import { frameAt, header } from "./memory";
 import { owns } from "./own";
 import { backOf, ENTRY_LENT, entryOf, entryRights, isFreePage, spaceAt, spacePages } from "./page";
@@ -182,31 +179,6 @@ const SCRATCH_RESCINDED: usize = PARTITION_AUDIT + 16;
 const SCRATCH_PINS: usize = PARTITION_AUDIT + 20;
 const SCRATCH_QUARANTINED: usize = PARTITION_AUDIT + 24;
 const SCRATCH_PAGES: usize = PARTITION_AUDIT + 28; // pages that structures take, over all spaces
-
-/** The audit's own words are no part of the table: they are written without the log. */
-function write(at: usize, value: u32): void {
-  store<u32>(at, value);
-}
-
-function tally(at: usize, delta: u32): void {
-  store<u32>(at, load<u32>(at) + delta);
-}
-
-function report(code: u32, a: u32, b: u32): void {
-  const count = header(HEADER_AUDIT_PROBLEMS);
-  write(HEADER_AUDIT_PROBLEMS, count + 1);
-  if (count >= u32(PROBLEMS_MAX)) return;
-  const at = <usize>header(HEADER_AUDIT_AT) + <usize>count * PROBLEM_BYTES;
-  store<u32>(at, code);
-  store<u32>(at, a, 4);
-  store<u32>(at, b, 8);
-}
-
-/** One fact looked at; a problem if it does not hold. */
-function check(holds: bool, code: u32, a: u32, b: u32): void {
-  write(HEADER_AUDIT_CHECKED, header(HEADER_AUDIT_CHECKED) + 1);
-  if (!holds) report(code, a, b);
-}
 
 function clearScratch(): void {
   write(HEADER_AUDIT_CHECKED, 0);
@@ -302,50 +274,6 @@ function auditGrant(slot: u32, structure: usize): void {
   tally(partitionAt(holderOf(above)) + SCRATCH_OUT, 1);
   tally(partitionAt(holderOf(structure)) + SCRATCH_IN, 1);
   tally(end + END_AUDIT_USED, 1);
-}
-
-/**
- * A lend, or a donation that nobody has accepted, against its lender's entries. Each of them that is lent is counted where
- * it is found; with as many as all lends have pages, none is lent twice or for nothing.
- */
-function auditLend(slot: u32, structure: usize, above: usize): void {
-  const isDonated = hasFlag(structure, FLAG_DONATED);
-  const isOne = hasFlag(structure, FLAG_LENT) != isDonated && !(isDonated && hasFlag(structure, FLAG_ZERO));
-  const isFit = isOne && spaceOf(structure) == SPACE_MEMORY && isLent(structure);
-  check(isFit, PROBLEM_STRUCTURE_FLAGS, slot, 0);
-  if (!isFit) return;
-  const page = sourcePageOf(structure);
-  const count = pageCountOf(structure);
-  const isAll = stateOf(above) == STRUCTURE_OWNED && page == pageOf(above) && count == pageCountOf(above);
-  const isOnly = childOf(above) == slot && nextOf(structure) == 0 && stateOf(structure) == STRUCTURE_GRANTED;
-  check(!isDonated || (isAll && isOnly), PROBLEM_STRUCTURE_RANGE, slot, 0);
-  const lender = partitionAt(holderOf(above));
-  if (stateOf(above) != STRUCTURE_OWNED && hasFlag(above, FLAG_REVOKING)) {
-    tally(lender + PARTITION_AUDIT_LENT, count);
-    return;
-  }
-  const at = spaceAt(lender, SPACE_MEMORY);
-  for (let i: u32 = 0; i < count; i++) {
-    check((entryOf(at, page + i) & ENTRY_LENT) != 0, PROBLEM_ENTRY, slot, page + i);
-  }
-}
-
-/** Of what others share nothing is lent. */
-function auditShare(slot: u32, structure: usize, above: usize): void {
-  check(hintsShared(above), PROBLEM_STRUCTURE_FLAGS, slot, parentOf(structure));
-  if (header(HEADER_PAGES_LENT) == 0) return;
-  const at = spaceAt(partitionAt(holderOf(above)), spaceOf(above));
-  for (let i: u32 = 0; i < pageCountOf(structure); i++) {
-    const page = sourcePageOf(structure) + i;
-    check((entryOf(at, page) & ENTRY_LENT) == 0, PROBLEM_ENTRY, slot, page);
-  }
-}
-
-/** Whether an entry is lent: then it has its frame and no right. Counts it. */
-function isLentEntry(structure: usize, entry: u32): bool {
-  if ((entry & ALL_BITS & ~ENTRY_FRAME) != (ENTRY_VALID | ENTRY_LENT)) return false;
-  tally(partitionAt(holderOf(structure)) + PARTITION_AUDIT_LENT, 1);
-  return true;
 }
 
 /** The page table entries of a structure against its state, and against its source page by page. */

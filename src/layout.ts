@@ -205,8 +205,8 @@ export const JOB_PIN = 4; // a pin may be half taken or half released
 export const JOB_MOVE = 5; // the mappings of a page may not have followed the owner's
 export const JOB_MIGRATE = 6; // the same, and the frames that the pages left or did not reach may not be free
 export const JOB_ELEMENTAL = 7; // the page table of an elemental resource may be half written, its frames half taken
-export const JOB_LENT = 16; // the entries of a lender may not be what its lend says
-export const JOB_DONATE = 17; // a donated resource may stand in two page tables, or in none as a whole
+export const JOB_LENT = 24; // the entries of a lender may not be what its lend says
+export const JOB_DONATE = 25; // a donated resource may stand in two page tables, or in none as a whole
 
 // ---------------------------------------------------------------- partition record
 
@@ -436,4 +436,4 @@ export const PROBLEM_FREE_LIST = 26; // a: slot
 export const PROBLEM_EVENTS = 27; // a: lpid
 export const PROBLEM_LOST_FRAME = 28; // a: frame that nobody owns and that is not free
 export const PROBLEM_THREAD = 29; // a: slot, b: byte offset of the word that should be 0
-export const PROBLEM_LENT_COUNT = 40; // a: counted, b: header
+export const PROBLEM_LENT_COUNT = 70; // a: counted, b: header
