@@ -36,6 +36,7 @@ import {
   HEADER_THREADS_AT,
   PAGE_BYTES,
   PARTITION_BYTES,
+  PARTITION_DRAIN,
   PARTITION_LOCK,
   PARTITION_STATE,
   PIN_BYTES,
@@ -558,11 +559,12 @@ export class Machine {
 
   /** A number for the state of the table, without the records of threads and without audit's own words. */
   digest(): bigint {
-    // How often somebody has waited for uses is nobody's business.
-    const epoch = this.word(HEADER_EPOCH);
-    this.words[HEADER_EPOCH / 4] = 0;
+    // How often somebody has waited for uses is nobody's business, nor which epoch a recovery has waited for.
+    const drains = this.threads.map(({ slot }) => this.partitionAt(slot) + PARTITION_DRAIN);
+    const epochs = [HEADER_EPOCH, ...drains].map((at): [number, number] => [at / 4, this.word(at)]);
+    for (const [at] of epochs) this.words[at] = 0;
     const digest = this.monitor.digest(this.word(HEADER_THREADS_AT), this.word(HEADER_PARTITIONS_AT));
-    this.words[HEADER_EPOCH / 4] = epoch;
+    for (const [at, epoch] of epochs) this.words[at] = epoch;
     return digest;
   }
 

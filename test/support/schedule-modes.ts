@@ -49,8 +49,7 @@ export function modeScenarios({ open, must, use, recover, expectOneOf }: Kit): r
     name: "lend / use by the lender",
     rules: "OM2 G6 FA5",
     isLong: true,
-    // A recovery keeps the epoch that it waits for: how often the lend was tried again would show in it.
-    mortal: [SERVER],
+    mortal: [SERVER, CLIENT],
     recover,
     setUp: (machine) => {
       const { units } = open(machine);
