@@ -214,7 +214,8 @@ export function holdEntries(at: usize, page: u32, count: u32): void {
 export function letEntriesGo(at: usize, page: u32, count: u32): void {
   for (let i: u32 = 0; i < count; i++) {
     const entry = entryOf(at, page + i);
-    if (isHeld(entry)) storeEntry(spaceEntries(at) + ((<usize>(page + i)) << 2), entry & ~ENTRY_RESCINDED);
+    if (isHeld(entry))
+      atomic.store<u32>(spaceEntries(at) + ((<usize>(page + i)) << 2), entry & ~ENTRY_RESCINDED);
   }
 }
 

@@ -231,15 +231,15 @@ const BUGS: readonly Mutation[] = [
   },
   {
     bug: "a lender's pages are forgotten where the borrower's addresses are freed with the same commit",
-    file: "assembly/lend.ts",
-    from: "if (hasJob()) nameLender(lender, sourcePageOf(structure));",
-    to: "if (hasJob()) {}",
+    file: "assembly/job.ts",
+    from: "if (lender != 0) settleLent(slot, lender, lent, count);",
+    to: "",
   },
   {
     bug: "pages count as zero before they are",
     file: "assembly/lend.ts",
-    from: "const run = min(most, pageCountOf(structure) - done);",
-    to: "const run = min(most, pageCountOf(structure) - done); setZeroed(structure, done + run); commit();",
+    from: "memory.fill(frameAt(entryOf(at, pageOf(structure) + shift + done + i) & ENTRY_FRAME), 0, PAGE_BYTES);",
+    to: "setZeroed(structure, done + run); commit(); memory.fill(frameAt(entryOf(at, pageOf(structure) + shift + done + i) & ENTRY_FRAME), 0, PAGE_BYTES);",
     needs: 'import { commit } from "./log";',
   },
   {

@@ -91,6 +91,12 @@ function addGrants({ add, addShared }: Kit): void {
     offer(made, 2, 3, page, 1, ZERO);
     return { status: H_SUCCESS, call: granting(made, 2, 3, page + 1, 2, ZERO) };
   });
+  add("lend of what was shared before", (made) => {
+    const [cookie] = made.share(2, 3, 1);
+    made.get(made.core.returnLogical(3, cookie));
+    made.get(made.core.rescindLogical(2, 0, cookie));
+    return { status: H_SUCCESS, call: granting(made, 2, 3, 1, 2, MODE_LEND) };
+  });
   add("lend of what is granted", (made) => {
     made.share(2, 3, 1);
     return { status: H_RESOURCE, call: granting(made, 2, 3, 0, 2, MODE_LEND) };
