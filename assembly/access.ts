@@ -4,10 +4,13 @@
  * everything that stays inside the memory is done here.
  */
 import {
+  ENTRY_COPY_ON_WRITE,
   ENTRY_FRAME,
   ENTRY_RESCINDED,
+  ENTRY_WRITE,
   H_LONG_BUSY_1_MSEC,
   H_LONG_BUSY_10_MSEC,
+  H_NEED_COPY,
   H_NO_MEM,
   H_PARAMETER,
   H_RESCINDED,
@@ -21,6 +24,7 @@ import {
 } from "../src/layout";
 import { pageCountOf, pageOf, pinFits, structureAt } from "./control";
 import { decodeInteger, decodeWord, isSafe, isWord } from "./decode";
+import { makeWritable } from "./fault";
 import { framePinFits } from "./frame";
 import { waitForMover } from "./lock";
 import { frameAt, NONE, resultOf, setResult, stagingHolds } from "./memory";
@@ -73,7 +77,8 @@ export function placeOf(at: usize, address: f64): usize {
 /**
  * Examines pages as examine() does, and finds where they stand. R4: the byte offset of `offset` in the first of them if
  * they are on consecutive frames, else -1. Each entry is read once: without the lock it may be rescinded at any time, and
- * a second look would find no frame in it. H_LongBusyOrder1msec: a page is being moved, look again.
+ * a second look would find no frame in it. H_LongBusyOrder1msec: a page is being moved, look again. H_NEED_COPY: all is well, but some
+ * page must be copied before it is written.
  */
 function locate(at: usize, page: u32, count: u32, need: u32, offset: u32): i32 {
   const mask = entryNeed(need);
@@ -85,18 +90,31 @@ function locate(at: usize, page: u32, count: u32, need: u32, offset: u32): i32 {
   }
   let first: u32 = 0;
   let isInOnePiece = true;
+  let needsCopy = false;
   for (let i: u32 = 0; i < count; i++) {
     if (page + i >= pages) return H_PARAMETER;
     const entry = entryOf(at, page + i);
     if ((entry & (mask | ENTRY_RESCINDED)) != mask) {
-      return isHeld(entry) && (entry & mask) == mask ? H_LONG_BUSY_1_MSEC : entryFault(entry);
+      const isCopied = (entry & ENTRY_COPY_ON_WRITE) != 0;
+      const least = isCopied ? mask & ~ENTRY_WRITE : mask;
+      if ((entry & least) != least) return entryFault(entry);
+      if (isHeld(entry)) return H_LONG_BUSY_1_MSEC;
+      if (!isCopied) return entryFault(entry);
+      needsCopy = true;
     }
     const frame = entry & ENTRY_FRAME;
     if (i == 0) first = frame;
     else if (frame != first + i) isInOnePiece = false;
   }
   setResult(isInOnePiece ? f64(frameAt(first) + offset) : -1);
-  return H_SUCCESS;
+  return needsCopy ? H_NEED_COPY : H_SUCCESS;
+}
+
+/** Copies what a write to an examined range must not reach. */
+function copyFirst(lpid: f64, address: f64, length: f64): i32 {
+  const partition = decodePartition(lpid);
+  const at = spaceAt(partition, SPACE_MEMORY);
+  return makeWritable(partition, pageOfAddress(address), pagesTouched(at, address, length));
 }
 
 /**
@@ -110,8 +128,11 @@ export function beginUse(lpid: f64, address: f64, length: f64, need: f64): i32 {
     if (status == H_SUCCESS) return status;
     // Not in a use while it waits: who moves the page waits for all uses.
     leaveUse();
-    if (status != H_LONG_BUSY_1_MSEC) return status;
-    if (!waitForMover(attempt++)) return H_LONG_BUSY_10_MSEC;
+    if (status == H_NEED_COPY) {
+      const answer = copyFirst(lpid, address, length);
+      if (answer != H_SUCCESS) return answer;
+    } else if (status != H_LONG_BUSY_1_MSEC) return status;
+    else if (!waitForMover(attempt++)) return H_LONG_BUSY_10_MSEC;
   }
 }
 
@@ -127,8 +148,11 @@ export function endUse(): void {
 export function checkAccess(lpid: f64, address: f64, length: f64, need: f64): i32 {
   let attempt: u32 = 0;
   let status = examine(lpid, address, length, need);
-  while (status == H_LONG_BUSY_1_MSEC) {
-    if (!waitForMover(attempt++)) return H_LONG_BUSY_10_MSEC;
+  while (status == H_LONG_BUSY_1_MSEC || status == H_NEED_COPY) {
+    if (status == H_NEED_COPY) {
+      const answer = copyFirst(lpid, address, length);
+      if (answer != H_SUCCESS) return answer;
+    } else if (!waitForMover(attempt++)) return H_LONG_BUSY_10_MSEC;
     status = examine(lpid, address, length, need);
   }
   return status;
@@ -224,10 +248,10 @@ function refuse(lpid: f64): i32 {
 
 /** Begins the use of an aligned word. */
 function beginWord(lpid: f64, address: f64, need: f64): i32 {
-  const status = beginUse(lpid, address, 4, need);
-  if (status != H_SUCCESS || (offsetOf(address) & 3) == 0) return status;
-  leaveUse();
-  return H_PARAMETER;
+  if (floor(address * 0.25) == address * 0.25) return beginUse(lpid, address, 4, need);
+  // Not aligned, or no number; what is to be said of the range comes first, and nothing is copied.
+  const status = examine(lpid, address, 4, need);
+  return status < 0 ? status : H_PARAMETER;
 }
 
 /** Ends the use of a word. R4: what it held. */
@@ -281,8 +305,8 @@ export function addWord(lpid: f64, address: f64, value: f64): i32 {
  * resource and on consecutive frames (else H_RESOURCE). R4: the number of the pin; checkAccess() tells the place.
  */
 export function pinMemory(lpid: f64, address: f64, length: f64): i32 {
-  const status = checkAccess(lpid, address, length, NEED_READ | NEED_WRITE);
-  if (status != H_SUCCESS) return status;
+  let status = examine(lpid, address, length, NEED_READ | NEED_WRITE);
+  if (status < 0) return status;
   if (length == 0) return H_PARAMETER;
   const partition = decodePartition(lpid);
   const at = spaceAt(partition, SPACE_MEMORY);
@@ -290,8 +314,10 @@ export function pinMemory(lpid: f64, address: f64, length: f64): i32 {
   const count = pagesTouched(at, address, length);
   const structure = structureAt(backOf(at, page));
   if (page - pageOf(structure) + count > pageCountOf(structure)) return H_RESOURCE;
-  if (consecutivePages(at, page, count) != count) return H_RESOURCE;
   if (!pinsLeft() || !pinFits(structure)) return H_NO_MEM;
+  status = checkAccess(lpid, address, length, NEED_READ | NEED_WRITE);
+  if (status != H_SUCCESS) return status;
+  if (consecutivePages(at, page, count) != count) return H_RESOURCE;
   const frame = entryOf(at, page) & ENTRY_FRAME;
   for (let i: u32 = 0; i < count; i++) if (!framePinFits(frame + i)) return H_NO_MEM;
   setResult(pinNumberOf(takePin(partition, structure, frame, count)));

@@ -19,11 +19,14 @@ import {
   END_STATE,
   END_UNRETURNED,
   END_USED,
+  ENTRY_COPY_ON_WRITE,
   ENTRY_FRAME,
+  ENTRY_PRIVATE,
   ENTRY_READ,
   ENTRY_RESCINDED,
   ENTRY_VALID,
   ENTRY_WRITE,
+  FLAG_COPY_ON_WRITE,
   FLAG_DONATED,
   FLAG_DRAINING,
   FLAG_FREEING,
@@ -34,6 +37,8 @@ import {
   H_SUCCESS,
   HEADER_AUDIT_CHECKED,
   HEADER_AUDIT_PROBLEMS,
+  HEADER_AUDIT_SAVED,
+  HEADER_COPIES,
   HEADER_END_FREE,
   HEADER_END_FRESH,
   HEADER_ENDS_USED,
@@ -41,6 +46,7 @@ import {
   HEADER_FRAMES_FREE,
   HEADER_FRAMES_MAX,
   HEADER_FRAMES_QUARANTINED,
+  HEADER_FRAMES_SAVED,
   HEADER_LPIDS_USED,
   HEADER_MARKING,
   HEADER_PAGES_LENT,
@@ -54,9 +60,12 @@ import {
   HEADER_STRUCTURES_USED,
   HEADER_THREADS_USED,
   INHIBIT_REGRANT,
+  LOCK_SLOT_MASK,
   PAGE_BYTES,
   PARTITION_AUDIT,
+  PARTITION_AUDIT_COPIES,
   PARTITION_AUDIT_LENT,
+  PARTITION_COPIES,
   PARTITION_ENDS,
   PARTITION_EVENT_HEAD,
   PARTITION_EVENT_TAIL,
@@ -84,6 +93,7 @@ import {
   PIN_STRUCTURE,
   PIN_STRUCTURE_GENERATION,
   PROBLEM_BACK,
+  PROBLEM_COPIES,
   PROBLEM_END_COUNT,
   PROBLEM_END_COUNTER,
   PROBLEM_END_LINK,
@@ -105,16 +115,18 @@ import {
   PROBLEM_PIN,
   PROBLEM_PIN_COUNT,
   PROBLEM_REVOCATIONS,
+  PROBLEM_SHARES,
   PROBLEM_STRUCTURE_COUNT,
   PROBLEM_STRUCTURE_END,
   PROBLEM_STRUCTURE_FLAGS,
   PROBLEM_STRUCTURE_RANGE,
   PROBLEM_STRUCTURE_RIGHTS,
   PROBLEM_STRUCTURE_STATE,
-  PROBLEM_THREAD,
   PROBLEM_TREE_LINK,
+  PROBLEM_WINDOW,
   SPACE_COUNT,
   SPACE_MEMORY,
+  SPACE_MMIO,
   STRUCTURE_FREE,
   STRUCTURE_GRANTED,
   STRUCTURE_OWNED,
@@ -122,16 +134,14 @@ import {
   STRUCTURE_RETIRED,
   STRUCTURE_RETURNING,
   STRUCTURE_SHARED,
-  THREAD_JOB,
-  THREAD_LOG_TOP,
-  THREAD_REAPING,
-  THREAD_STARTING,
 } from "../src/layout";
 import { endAt, endWord, partnerEnd } from "./adapter";
 import { check, report, tally, write } from "./audit-facts";
 import { auditLend, auditShare, isLentEntry } from "./audit-lend";
+import { auditThreads } from "./audit-threads";
 import {
   childOf,
+  copiesOf,
   cursorOf,
   endOf,
   generationOf,
@@ -147,10 +157,12 @@ import {
   pinsOf,
   previousHeldOf,
   previousOf,
+  servantOf,
   sourcePageOf,
   spaceOf,
   stateOf,
   structureAt,
+  windowOf,
 } from "./control";
 import {
   clearMarks,
@@ -158,17 +170,35 @@ import {
   frameIsFree,
   frameIsQuarantined,
   framePins,
+  frameShares,
   isMarked,
   markFrame,
 } from "./frame";
 import { frameAt, header } from "./memory";
 import { owns } from "./own";
-import { backOf, ENTRY_LENT, entryOf, entryRights, isFreePage, spaceAt, spacePages } from "./page";
+import {
+  backOf,
+  COPY_RIGHTS,
+  ENTRY_LENT,
+  entryOf,
+  entryRights,
+  isFreePage,
+  isPrivate,
+  spaceAt,
+  spacePages,
+} from "./page";
 import { partitionAt, partitionWord } from "./partition";
 import { pinAt, pinWord } from "./pin";
-import { threadAt, threadWord } from "./thread";
 
-const ALL_BITS: u32 = ENTRY_FRAME | ENTRY_VALID | ENTRY_READ | ENTRY_WRITE | ENTRY_RESCINDED | ENTRY_LENT;
+const ALL_BITS: u32 =
+  ENTRY_FRAME |
+  ENTRY_VALID |
+  ENTRY_READ |
+  ENTRY_WRITE |
+  ENTRY_RESCINDED |
+  ENTRY_COPY_ON_WRITE |
+  ENTRY_PRIVATE |
+  ENTRY_LENT;
 
 /** Scratch words of a partition, in this order, against the counters beside them. */
 const SCRATCH_OWNED: usize = PARTITION_AUDIT;
@@ -183,9 +213,11 @@ const SCRATCH_PAGES: usize = PARTITION_AUDIT + 28; // pages that structures take
 function clearScratch(): void {
   write(HEADER_AUDIT_CHECKED, 0);
   write(HEADER_AUDIT_PROBLEMS, 0);
+  write(HEADER_AUDIT_SAVED, 0);
   for (let lpid: u32 = 1; lpid <= header(HEADER_PARTITIONS_MAX); lpid++) {
     memory.fill(partitionAt(lpid) + PARTITION_AUDIT, 0, 32);
     write(partitionAt(lpid) + PARTITION_AUDIT_LENT, 0);
+    write(partitionAt(lpid) + PARTITION_AUDIT_COPIES, 0);
   }
   for (let slot: u32 = 1; slot < header(HEADER_END_FRESH); slot++) {
     write(endAt(slot) + END_AUDIT_USED, 0);
@@ -290,43 +322,87 @@ function auditEntries(slot: u32, structure: usize): void {
   const above = structureAt(parentOf(structure));
   const source = spaceAt(partitionAt(holderOf(above)), space);
   const dead: u32 = state == STRUCTURE_RETURNING ? 0 : ENTRY_RESCINDED;
+  const isCopied = hasFlag(structure, FLAG_COPY_ON_WRITE);
+  const live = isCopied ? COPY_RIGHTS : entryRights(inhibitsOf(structure));
+  let copies: u32 = 0;
   for (let i: u32 = 0; i < count; i++) {
     const entry = entryOf(at, page + i);
     check(backOf(at, page + i) == slot, PROBLEM_BACK, holderOf(structure) * 8 + space, page + i);
     check(!isFreePage(at, page + i), PROBLEM_FREE_MAP, holderOf(structure) * 8 + space, page + i);
     if (state == STRUCTURE_OWNED) auditOwnedEntry(slot, structure, page + i, entry);
-    else if (isLive) {
+    else if (isPrivate(entry)) {
+      copies++;
+      auditPrivateEntry(slot, page + i, entry, isLive ? ENTRY_VALID | ENTRY_READ : dead, isCopied);
+    } else if (isLive) {
       // While a marking runs, what is above may have lost its entries before what is below.
       const above0 = entryOf(source, sourcePageOf(structure) + i);
       const frame = (above0 & ENTRY_VALID) != 0 ? above0 & ENTRY_FRAME : entry & ENTRY_FRAME;
-      const isUnder = (above0 & ENTRY_VALID) != 0 || isRevoking(structure);
-      const rights = isLentEntry(structure, entry)
-        ? ENTRY_VALID | ENTRY_LENT
-        : entryRights(inhibitsOf(structure));
+      // Nothing is granted of a page that others may stand on.
+      const isUnder = (above0 & (ENTRY_VALID | ENTRY_COPY_ON_WRITE)) == ENTRY_VALID || isRevoking(structure);
+      const rights = isLentEntry(structure, entry) ? ENTRY_VALID | ENTRY_LENT : live;
       check(isUnder && (entry & ALL_BITS) == (frame | rights), PROBLEM_ENTRY, slot, page + i);
     } else check((entry & ALL_BITS) == dead, PROBLEM_ENTRY, slot, page + i);
   }
+  check(!isCopied || copies == copiesOf(structure), PROBLEM_COPIES, slot, copies);
+  tally(partitionAt(holderOf(structure)) + PARTITION_AUDIT_COPIES, copies);
   tally(partitionAt(holderOf(structure)) + SCRATCH_PAGES, count);
   if (isLive && space == SPACE_MEMORY) tally(partitionAt(holderOf(structure)) + SCRATCH_MAPPED, count);
+}
+
+/** A frame that a page of its own stands on: the first of them, or one of several that were merged. */
+function auditFrameOf(slot: u32, entry: u32): void {
+  const frame = entry & ENTRY_FRAME;
+  const isShared = (entry & ENTRY_COPY_ON_WRITE) != 0 && frameShares(frame) != 0 && framePins(frame) == 0;
+  check(frame < header(HEADER_FRAMES_MAX), PROBLEM_FRAME_OWNER, frame, slot);
+  if (frame >= header(HEADER_FRAMES_MAX)) return;
+  check(isShared || !isMarked(frame), PROBLEM_FRAME_OWNER, frame, slot);
+  if (isMarked(frame)) tally(HEADER_AUDIT_SAVED, 1);
+  markFrame(frame);
+  check(!frameIsFree(frame) && !frameIsQuarantined(frame), PROBLEM_FRAME_OWNER, frame, slot);
+}
+
+/** A page of a copy-on-write mapping that has a frame of its own; after it lost its access only the frame is left. */
+function auditPrivateEntry(slot: u32, page: u32, entry: u32, bits: u32, isCopied: bool): void {
+  const rest = entry & ALL_BITS & ~(ENTRY_FRAME | ENTRY_PRIVATE);
+  const isLive = (bits & ENTRY_VALID) != 0;
+  const last = (entry & ENTRY_COPY_ON_WRITE) != 0 ? ENTRY_COPY_ON_WRITE : ENTRY_WRITE;
+  check(isCopied && rest == (isLive ? bits | last : bits), PROBLEM_ENTRY, slot, page);
+  auditFrameOf(slot, isLive ? entry : entry | ENTRY_COPY_ON_WRITE);
 }
 
 function auditOwnedEntry(slot: u32, structure: usize, page: u32, entry: u32): void {
   const bits = entry & ~ENTRY_FRAME & ALL_BITS;
   const isReleased = bits == 0 && pageIsReleased(structure, page);
-  const isWhole = bits == (ENTRY_VALID | ENTRY_READ | ENTRY_WRITE) || isLentEntry(structure, entry);
+  const isMemory = spaceOf(structure) == SPACE_MEMORY;
+  const isMerged = isMemory && bits == COPY_RIGHTS;
+  const isWhole =
+    bits == (ENTRY_VALID | ENTRY_READ | ENTRY_WRITE) || isMerged || isLentEntry(structure, entry);
   check(isWhole || isReleased, PROBLEM_ENTRY, slot, page);
-  if (spaceOf(structure) != SPACE_MEMORY || isReleased) return;
-  const frame = entry & ENTRY_FRAME;
-  check(frame < header(HEADER_FRAMES_MAX) && !isMarked(frame), PROBLEM_FRAME_OWNER, frame, slot);
-  if (frame >= header(HEADER_FRAMES_MAX)) return;
-  markFrame(frame);
-  check(!frameIsFree(frame) && !frameIsQuarantined(frame), PROBLEM_FRAME_OWNER, frame, slot);
+  if (!isMemory || isReleased) return;
+  auditFrameOf(slot, entry);
   tally(partitionAt(holderOf(structure)) + SCRATCH_OWNED, 1);
 }
 
 /** Whether the recovery that stands in this structure has freed the page already. */
 function pageIsReleased(structure: usize, page: u32): bool {
   return page - pageOf(structure) < cursorOf(structure) && !hasFlag(structure, FLAG_ROOT);
+}
+
+/** What serves a window was a thread of this table once; a grant in the tree names the window that it came from. */
+function auditWindow(slot: u32, structure: usize): void {
+  const state = stateOf(structure);
+  const special = state == STRUCTURE_OWNED ? servantOf(structure) : windowOf(structure);
+  if (state == STRUCTURE_OWNED) {
+    const server = special & LOCK_SLOT_MASK;
+    check(
+      special == 0 || (server != 0 && server <= header(HEADER_THREADS_USED)),
+      PROBLEM_WINDOW,
+      slot,
+      special,
+    );
+  } else if (state != STRUCTURE_RESCINDED) {
+    check(special == windowOf(structureAt(parentOf(structure))), PROBLEM_WINDOW, slot, special);
+  }
 }
 
 function auditStructures(): void {
@@ -350,6 +426,7 @@ function auditStructures(): void {
       tally(partitionAt(holderOf(structure)) + SCRATCH_RESCINDED, 1);
       tally(endAt(endOf(structure)) + END_AUDIT_UNRETURNED, 1);
     } else if (state != STRUCTURE_OWNED) auditGrant(slot, structure);
+    if (spaceOf(structure) == SPACE_MMIO) auditWindow(slot, structure);
     if (takesAddresses(state)) auditEntries(slot, structure);
     const isBare = state == STRUCTURE_GRANTED || state == STRUCTURE_RESCINDED || state == STRUCTURE_RETURNING;
     check(!isBare || childOf(structure) == 0, PROBLEM_STRUCTURE_STATE, slot, state);
@@ -449,6 +526,7 @@ function auditCounter(lpid: u32, partition: usize, counter: usize, scratch: usiz
 
 function auditPartitions(): void {
   let lent: u32 = 0;
+  let copies: u32 = 0;
   for (let lpid: u32 = 1; lpid <= header(HEADER_PARTITIONS_MAX); lpid++) {
     const partition = partitionAt(lpid);
     const state = partitionWord(partition, PARTITION_STATE);
@@ -462,6 +540,8 @@ function auditPartitions(): void {
     auditCounter(lpid, partition, PARTITION_QUARANTINED, SCRATCH_QUARANTINED);
     auditCounter(lpid, partition, PARTITION_PAGES_LENT, PARTITION_AUDIT_LENT);
     lent += partitionWord(partition, PARTITION_PAGES_LENT);
+    auditCounter(lpid, partition, PARTITION_COPIES, PARTITION_AUDIT_COPIES);
+    copies += partitionWord(partition, PARTITION_COPIES);
     auditTables(lpid, partition);
     const waiting =
       partitionWord(partition, PARTITION_EVENT_TAIL) - partitionWord(partition, PARTITION_EVENT_HEAD);
@@ -475,6 +555,7 @@ function auditPartitions(): void {
     check(holds == 0, PROBLEM_PARTITION_HOLDS, lpid, 0);
   }
   check(lent == header(HEADER_PAGES_LENT), PROBLEM_LENT_COUNT, lent, header(HEADER_PAGES_LENT));
+  check(copies == header(HEADER_COPIES), PROBLEM_COPIES, 0, copies);
 }
 
 // ---------------------------------------------------------------- adapter ends, pins, frames
@@ -563,12 +644,19 @@ function auditFrames(pinned: u64): void {
   let free: u32 = 0;
   let quarantined: u32 = 0;
   let pins: u64 = 0;
+  let shares: u32 = 0;
   const frames = header(HEADER_FRAMES_MAX);
   for (let frame: u32 = 0; frame < frames; frame++) {
     pins += framePins(frame);
+    shares += frameShares(frame);
     if (frameIsFree(frame)) {
       free++;
-      check(framePins(frame) == 0 && !frameIsQuarantined(frame), PROBLEM_FRAME_FREE, frame, 0);
+      check(
+        framePins(frame) == 0 && frameShares(frame) == 0 && !frameIsQuarantined(frame),
+        PROBLEM_FRAME_FREE,
+        frame,
+        0,
+      );
       check(isZero(frame), PROBLEM_FRAME_DIRTY, frame, 0);
     } else if (frameIsQuarantined(frame)) {
       quarantined++;
@@ -580,18 +668,9 @@ function auditFrames(pinned: u64): void {
   check(free == header(HEADER_FRAMES_FREE), PROBLEM_FRAME_COUNT, free, header(HEADER_FRAMES_FREE));
   const counted = header(HEADER_FRAMES_QUARANTINED);
   check(quarantined == counted, PROBLEM_FRAME_COUNT, quarantined, counted);
+  const saved = header(HEADER_FRAMES_SAVED);
+  check(shares == saved && header(HEADER_AUDIT_SAVED) == saved, PROBLEM_SHARES, shares, saved);
   check(pins == pinned, PROBLEM_PIN_COUNT, <u32>pins, <u32>pinned);
-}
-
-/** Nobody has left a call half done: the caller holds the lock, so nobody is in one. */
-function auditThreads(): void {
-  for (let slot: u32 = 0; slot < header(HEADER_THREADS_USED); slot++) {
-    const thread = threadAt(slot);
-    check(threadWord(thread, THREAD_LOG_TOP) == 0, PROBLEM_THREAD, slot, THREAD_LOG_TOP);
-    check(threadWord(thread, THREAD_JOB) == 0, PROBLEM_THREAD, slot, THREAD_JOB);
-    check(threadWord(thread, THREAD_STARTING) == 0, PROBLEM_THREAD, slot, THREAD_STARTING);
-    check(threadWord(thread, THREAD_REAPING) == 0, PROBLEM_THREAD, slot, THREAD_REAPING);
-  }
 }
 
 /** Walks every table. How many problems there are is in the header, the first PROBLEMS_MAX are in the audit region. */

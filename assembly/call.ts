@@ -24,9 +24,11 @@ import {
 import { audit as auditLocked } from "./audit";
 import { copyMemory as copyMemoryLocked } from "./copy";
 import { decodeInteger } from "./decode";
+import { beginDevice as beginDeviceLocked, serveWindow as serveWindowLocked } from "./device";
 import { findFrames as findFramesLocked } from "./frame";
 import {
   acceptLogical as acceptLogicalLocked,
+  grantCopyOnWrite as grantCopyOnWriteLocked,
   granteeNamed,
   grantLogical as grantLogicalLocked,
   grantMode as grantModeLocked,
@@ -44,6 +46,7 @@ import {
   takeEvent as takeEventLocked,
 } from "./hcall-queue";
 import { acquire, acquireAll, release } from "./lock";
+import { mergePages as mergePagesLocked } from "./merge";
 import { compactMemory as compactMemoryLocked, gatherMemory as gatherMemoryLocked } from "./migrate";
 import { decodePartition } from "./partition";
 import {
@@ -192,6 +195,21 @@ export function grantMode(lpid: f64, flags: f64, hi: f64, lo: f64, length: f64, 
   return acquireAll() ? leave(grantModeLocked(lpid, flags, hi, lo, length, unit, mode)) : H_LONG_BUSY_10_MSEC;
 }
 
+export function grantCopyOnWrite(lpid: f64, flags: f64, hi: f64, lo: f64, length: f64, unit: f64): i32 {
+  const entry = enter(lpid, partnerNamed(lpid, unit));
+  const status =
+    entry == H_SUCCESS ? leave(grantCopyOnWriteLocked(lpid, flags, hi, lo, length, unit)) : entry;
+  if (status != H_NEED_ALL) return status;
+  return acquireAll()
+    ? leave(grantCopyOnWriteLocked(lpid, flags, hi, lo, length, unit))
+    : H_LONG_BUSY_10_MSEC;
+}
+
+export function mergePages(lpid: f64, address: f64, otherLpid: f64, otherAddress: f64): i32 {
+  if (!acquireAll()) return H_LONG_BUSY_10_MSEC;
+  return leave(mergePagesLocked(lpid, address, otherLpid, otherAddress));
+}
+
 export function rescindLogical(lpid: f64, flags: f64, cookie: f64): i32 {
   const entry = enter(lpid, granteeNamed(cookie));
   const status = entry == H_SUCCESS ? leave(rescindLogicalLocked(lpid, flags, cookie)) : entry;
@@ -246,6 +264,16 @@ export function takeEvent(lpid: f64): i32 {
   const status = entry == H_SUCCESS ? leave(takeEventLocked(lpid)) : entry;
   if (status != H_NEED_ALL) return status;
   return acquireAll() ? leave(takeEventLocked(lpid)) : H_LONG_BUSY_10_MSEC;
+}
+
+export function serveWindow(lpid: f64, address: f64, serves: f64): i32 {
+  if (!acquireAll()) return H_LONG_BUSY_10_MSEC;
+  return leave(serveWindowLocked(lpid, address, serves));
+}
+
+export function beginDevice(lpid: f64, address: f64, size: f64, need: f64): i32 {
+  const entry = enter(lpid, 0);
+  return entry == H_SUCCESS ? leave(beginDeviceLocked(lpid, address, size, need)) : entry;
 }
 
 export function failPartition(lpid: f64, orderly: f64): i32 {

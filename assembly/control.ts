@@ -4,7 +4,7 @@
  *     0     1     2        3     4          8      10   12  16     20    24   28
  *     state space inhibits flags generation holder pins end parent child next previous
  *     32        36            40         44        48   52     56        60
- *     next held previous held source page page count page cursor remaining liobn
+ *     next held previous held source page page count page cursor remaining liobn or window
  *
  * A slot is named by its index, 0 is none. Released slots are zeroed but for the generation, which makes the cookie of
  * the next use a new one; a slot whose generations are used up is retired (G3).
@@ -18,6 +18,7 @@
  *     free, retired: none
  */
 import {
+  FLAG_COPY_ON_WRITE,
   FLAG_REVOKING,
   GENERATION_LIMIT,
   HEADER_LPIDS_USED,
@@ -37,6 +38,7 @@ import {
   POOL_MAX,
   POOL_REFILL,
   STRUCTURE_CHILD,
+  STRUCTURE_COPIES,
   STRUCTURE_CURSOR,
   STRUCTURE_END,
   STRUCTURE_FLAGS,
@@ -60,6 +62,7 @@ import {
   STRUCTURE_SOURCE_PAGE,
   STRUCTURE_SPACE,
   STRUCTURE_STATE,
+  STRUCTURE_WINDOW,
   STRUCTURE_ZEROED,
 } from "../src/layout";
 import { decodeCookie, encodeCookie } from "./decode";
@@ -182,6 +185,29 @@ export function zeroedOf(structure: usize): u32 {
 
 export function setZeroed(structure: usize, pages: u32): void {
   put(structure + STRUCTURE_ZEROED, pages);
+}
+
+/** Of a copy-on-write grant: how many of its pages are private. */
+export function copiesOf(structure: usize): u32 {
+  return hasFlag(structure, FLAG_COPY_ON_WRITE) ? load<u32>(structure, STRUCTURE_COPIES) : 0;
+}
+
+export function addCopies(structure: usize, delta: u32): void {
+  put(structure + STRUCTURE_COPIES, copiesOf(structure) + delta);
+}
+
+/** Of a structure of MMIO: the elemental window that it is, or was granted from. */
+export function windowOf(structure: usize): u32 {
+  return stateOf(structure) == STRUCTURE_OWNED ? slotOf(structure) : load<u32>(structure, STRUCTURE_WINDOW);
+}
+
+/** Of an elemental window: the name of the thread that serves it, 0 if nobody does. */
+export function servantOf(structure: usize): u32 {
+  return load<u32>(structure, STRUCTURE_WINDOW);
+}
+
+export function setServant(structure: usize, name: u32): void {
+  put(structure + STRUCTURE_WINDOW, name);
 }
 
 export function cursorOf(structure: usize): u32 {
@@ -387,18 +413,18 @@ export function spillPool(partition: usize, most: u32): void {
   addHeader(HEADER_STRUCTURES_USED, -(<i32>count));
 }
 
-/** Writes what a new grant or elemental resource covers; it is noted. */
+/** Writes what a new grant or elemental resource covers; it is noted. `special` is what its kind keeps beside: LIOBN or window. */
 export function describeRange(
   structure: usize,
   sourcePage: u32,
   page: u32,
   pageCount: u32,
-  liobn: u32,
+  special: u32,
 ): void {
   store<u32>(structure, sourcePage, STRUCTURE_SOURCE_PAGE);
   store<u32>(structure, page, STRUCTURE_PAGE);
   store<u32>(structure, pageCount, STRUCTURE_PAGE_COUNT);
-  store<u32>(structure, liobn, STRUCTURE_LIOBN);
+  store<u32>(structure, special, STRUCTURE_LIOBN);
 }
 
 /** Of a new grant. */

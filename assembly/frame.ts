@@ -1,7 +1,10 @@
 /**
  * Physical frames: free map, pins and quarantine.
  *
- *     pin word: | charged lpid 16 | quarantined 1 | pins 15 |
+ *     pin word: | charged lpid 16 | 1 | pins 15 |    in quarantine
+ *               | shares 16       | 0 | pins 15 |    else: pages that stand on the frame beyond the first (merge.ts)
+ *
+ * A frame that several pages share has no pins.
  *
  * A free frame is always zero (TR5, FA4): it was zeroed when it was given back. A frame that is given back while a
  * zero-copy view still stands on it goes to quarantine instead and is freed with its last pin (RS6).
@@ -10,6 +13,7 @@ import {
   FRAME_LPID_SHIFT,
   FRAME_PINS,
   FRAME_QUARANTINED,
+  FRAME_SHARES_SHIFT,
   H_NO_MEM,
   H_PARAMETER,
   H_SUCCESS,
@@ -19,6 +23,7 @@ import {
   HEADER_FRAMES_FREE,
   HEADER_FRAMES_MAX,
   HEADER_FRAMES_QUARANTINED,
+  HEADER_FRAMES_SAVED,
   HEADER_QUARANTINE_MAX,
   PAGE_BYTES,
   PINS_LIMIT,
@@ -55,6 +60,19 @@ export function framePins(frame: u32): u32 {
 
 export function frameIsQuarantined(frame: u32): bool {
   return (load<u32>(pinWordAt(frame)) & FRAME_QUARANTINED) != 0;
+}
+
+/** References to a frame beyond the first: equal pages that were merged. */
+export function frameShares(frame: u32): u32 {
+  const word = load<u32>(pinWordAt(frame));
+  return (word & FRAME_QUARANTINED) != 0 ? 0 : word >> FRAME_SHARES_SHIFT;
+}
+
+/** One more page stands on the frame; that the count fits, and that nothing is pinned, was checked. */
+export function shareFrame(frame: u32): void {
+  const at = pinWordAt(frame);
+  put(at, load<u32>(at) + (1 << FRAME_SHARES_SHIFT));
+  addHeader(HEADER_FRAMES_SAVED, 1);
 }
 
 /** The lpid that is charged for a quarantined frame. */
@@ -123,14 +141,28 @@ export function lowestRunLength(most: u32): u32 {
   return first == NONE ? 0 : mapRunEnd(map, bits, first, most) - first;
 }
 
+/** One page less stands on the frame, and some still do. */
+export function unshareFrame(frame: u32): void {
+  const at = pinWordAt(frame);
+  put(at, load<u32>(at) - (1 << FRAME_SHARES_SHIFT));
+  addHeader(HEADER_FRAMES_SAVED, -1);
+}
+
 function zeroAndFree(frame: u32): void {
   memory.fill(frameAt(frame), 0, PAGE_BYTES);
   mapFree(header(HEADER_FRAME_MAP_AT), header(HEADER_FRAMES_MAX), frame, 1);
   addHeader(HEADER_FRAMES_FREE, 1);
 }
 
-/** Gives a frame back. Answers whether it went to quarantine, charged to `lpid`, because pins stand. */
+/**
+ * Gives a frame back, or one of the references to it. Answers whether it went to quarantine, charged to `lpid`, because pins
+ * stand.
+ */
 export function releaseFrame(frame: u32, lpid: u32): bool {
+  if (frameShares(frame) != 0) {
+    unshareFrame(frame);
+    return false;
+  }
   const at = pinWordAt(frame);
   const pins = load<u32>(at) & FRAME_PINS;
   if (pins == 0) {

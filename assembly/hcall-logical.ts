@@ -8,6 +8,7 @@ import {
   EVENT_MS_LIMIT,
   EVENT_MS_SHIFT,
   EVENT_RESCIND_REQUESTED,
+  FLAG_COPY_ON_WRITE,
   FLAG_DONATED,
   H_BUSY,
   H_LONG_BUSY_10_MSEC,
@@ -18,6 +19,8 @@ import {
   H_RESCINDED,
   H_RESOURCE,
   H_SUCCESS,
+  HEADER_COPIED,
+  HEADER_MERGES,
   HEADER_PAGES_LENT,
   HEADER_REVOCATIONS,
   INHIBIT_READ,
@@ -55,6 +58,8 @@ import { decodeEnd, endSlotOf, isOpen, partnerPartition, quotaFits } from "./ada
 import {
   childOf,
   cookieOf,
+  copiesOf,
+  cursorOf,
   decodeStructure,
   describeRange,
   fillPool,
@@ -74,7 +79,9 @@ import {
   pageOf,
   parentOf,
   pinsOf,
+  setCursor,
   setEnd,
+  setFlag,
   setPage,
   setState,
   slotOf,
@@ -84,7 +91,9 @@ import {
   stateOf,
   structureAt,
   takeGrant,
+  windowOf,
 } from "./control";
+import { releaseCopies, splitPages } from "./cow";
 import { decodeInteger, decodeType, decodeUnits, encodeUnits, isPaged } from "./decode";
 import { acceptDonation, isWhole } from "./donate";
 import { pushEvent } from "./event";
@@ -103,9 +112,11 @@ import {
 import { beginJob, endJob } from "./log";
 import { budget, header, NONE, setResult } from "./memory";
 import {
+  anyCopyOnWrite,
   anyLent,
   anyRescinded,
   backOf,
+  COPY_RIGHTS,
   entryRights,
   lowestFreePages,
   mapFrom,
@@ -115,7 +126,7 @@ import {
 } from "./page";
 import { decodePartition, isDeferred, isRunning, lpidOf, partitionAt, partitionWord } from "./partition";
 import { revoke } from "./revoke";
-import { holds, holdsAll } from "./thread";
+import { awaitOlder, holds, holdsAll, nextEpoch } from "./thread";
 
 // Which partitions a call changes besides its caller's, guessed without any lock; the call itself looks again. 0: none.
 
@@ -141,20 +152,38 @@ export function granteeNamed(cookie: f64): u32 {
 function covers(structure: usize, page: u32, count: u32, liobn: u32): bool {
   const state = stateOf(structure);
   if (state != STRUCTURE_OWNED && state != STRUCTURE_SHARED) return false;
-  return page - pageOf(structure) + count <= pageCountOf(structure) && liobnOf(structure) == liobn;
+  if (spaceOf(structure) == SPACE_DMA && liobnOf(structure) != liobn) return false;
+  return page - pageOf(structure) + count <= pageCountOf(structure);
 }
 
 /** H_GRANT_LOGICAL. R4: the cookie. */
 export function grantLogical(lpid: f64, flags: f64, hi: f64, lo: f64, length: f64, unit: f64): i32 {
-  return grant(lpid, flags, hi, lo, length, unit, MODE_SHARE);
+  return grant(lpid, flags, hi, lo, length, unit, MODE_SHARE, false);
 }
 
 /** H_GRANT_LOGICAL in a mode: the byte of the flags is full. R4: the cookie. */
 export function grantMode(lpid: f64, flags: f64, hi: f64, lo: f64, length: f64, unit: f64, mode: f64): i32 {
-  return grant(lpid, flags, hi, lo, length, unit, decodeInteger(mode));
+  return grant(lpid, flags, hi, lo, length, unit, decodeInteger(mode), false);
 }
 
-function grant(lpid: f64, flags: f64, hi: f64, lo: f64, length: f64, unit: f64, mode: u32): i32 {
+/**
+ * A grant whose grantee gets a page of its own with its first write to it; the grantor's stays. Of memory only, without
+ * inhibits of reading and writing. It cannot be granted on: who has that grant would not follow the copies. R4: the cookie.
+ */
+export function grantCopyOnWrite(lpid: f64, flags: f64, hi: f64, lo: f64, length: f64, unit: f64): i32 {
+  return grant(lpid, flags, hi, lo, length, unit, MODE_SHARE, true);
+}
+
+function grant(
+  lpid: f64,
+  flags: f64,
+  hi: f64,
+  lo: f64,
+  length: f64,
+  unit: f64,
+  mode: u32,
+  isCopied: bool,
+): i32 {
   const grantor = decodePartition(lpid);
   if (grantor == 0) return H_PARAMETER;
   if (!isRunning(grantor)) return H_RESCINDED; // GR10
@@ -162,8 +191,12 @@ function grant(lpid: f64, flags: f64, hi: f64, lo: f64, length: f64, unit: f64, 
   if (bits > 0xff || (bits & INHIBIT_RESERVED) != 0) return H_PARAMETER; // GR1
   const space = decodeType(bits & TYPE_MASK);
   if (space == NONE) return H_PARAMETER; // GR1
-  const inhibits = bits & (INHIBIT_READ | INHIBIT_WRITE | INHIBIT_REGRANT);
+  let inhibits = bits & (INHIBIT_READ | INHIBIT_WRITE | INHIBIT_REGRANT);
   const hasRights = space == SPACE_MEMORY || space == SPACE_MMIO;
+  if (isCopied) {
+    if (space != SPACE_MEMORY || (inhibits & (INHIBIT_READ | INHIBIT_WRITE)) != 0) return H_PARAMETER;
+    inhibits = INHIBIT_WRITE | INHIBIT_REGRANT;
+  }
   if (!hasRights && (inhibits & (INHIBIT_READ | INHIBIT_WRITE)) != 0) return H_PARAMETER; // GR1
   if (!isMode(mode, space, inhibits)) return H_PARAMETER; // GR1
   const page = decodeUnits(space, lo);
@@ -198,10 +231,20 @@ function grant(lpid: f64, flags: f64, hi: f64, lo: f64, length: f64, unit: f64, 
     if (!hasStructures(1)) return H_NO_MEM; // GR7
     fillPool(grantor);
   }
+  // Who has the grant writes to the owner's frame, so that must not be one that others stand on, too.
+  if (space == SPACE_MEMORY && header(HEADER_MERGES) != 0 && anyCopyOnWrite(at, page, count)) {
+    if (!holdsAll()) return H_NEED_ALL;
+    const split = splitPages(grantor, page, count);
+    if (split != H_SUCCESS) return split;
+  }
 
   const structure = takeGrant(grantor, space, inhibits, lpidOf(grantee));
-  describeRange(structure, page, 0, count, liobn);
+  describeRange(structure, page, 0, count, space == SPACE_MMIO ? windowOf(source) : liobn);
   setEnd(structure, endSlotOf(end));
+  if (isCopied) {
+    setFlag(structure, FLAG_COPY_ON_WRITE);
+    store<u32>(HEADER_COPIED, 1);
+  }
   linkChild(source, structure);
   linkHeld(grantee, structure);
   countGrant(end, grantor, grantee);
@@ -230,6 +273,7 @@ export function acceptLogical(lpid: f64, cookie: f64): i32 {
   const count = pageCountOf(structure);
   const page = lowestFreePages(at, count);
   if (page == NONE) return H_NO_MEM; // AC4
+  const isCopied = hasFlag(structure, FLAG_COPY_ON_WRITE);
 
   beginJob(JOB_PAGES, slotOf(structure), lpidOf(holder), space, page, count);
   takePages(at, page, count, slotOf(structure));
@@ -239,7 +283,7 @@ export function acceptLogical(lpid: f64, cookie: f64): i32 {
     count,
     spaceAt(grantor, space),
     sourcePageOf(structure),
-    entryRights(inhibitsOf(structure)),
+    isCopied ? COPY_RIGHTS : entryRights(inhibitsOf(structure)),
   );
   setPage(structure, page);
   setState(structure, STRUCTURE_SHARED);
@@ -260,6 +304,24 @@ function zeroReturned(structure: usize): i32 {
   zeroLent(structure, max(budget() / ZERO_PAGE_STEPS, 1));
   settle();
   return mustZero(structure) ? H_BUSY : H_SUCCESS;
+}
+
+/**
+ * Unmaps a copy-on-write mapping and gives its private frames back, when the uses that may have begun before are over. Answers
+ * whether that is done; then the structure is Returning.
+ */
+function returnCopies(structure: usize): bool {
+  if (stateOf(structure) == STRUCTURE_SHARED) {
+    becomeReturning(structure);
+    settle();
+  }
+  if (cursorOf(structure) == 0) {
+    setCursor(structure, nextEpoch());
+    settle();
+  }
+  if (awaitOlder(cursorOf(structure)) != NONE) return false;
+  releaseCopies(structure, budget());
+  return copiesOf(structure) == 0;
 }
 
 /** H_RETURN_LOGICAL. */
@@ -288,20 +350,24 @@ export function returnLogical(lpid: f64, cookie: f64): i32 {
     const zeroed = zeroReturned(structure);
     if (zeroed != H_SUCCESS) return zeroed;
   }
-  if (stateOf(structure) == STRUCTURE_SHARED) {
+  if (copiesOf(structure) != 0) {
+    if (!holdsAll()) return H_NEED_ALL;
+    if (!returnCopies(structure)) return H_BUSY;
+  } else if (stateOf(structure) == STRUCTURE_SHARED) {
     if (pageCountOf(structure) > u32(RETURN_PAGES)) {
       becomeReturning(structure);
       return H_BUSY; // RE6
     }
     countMapped(structure, -1);
   }
+  // Where it waited for uses.
+  if (cursorOf(structure) != 0) setCursor(structure, 0);
   becomeGranted(structure);
   if (isLast) becomeUnknown(structure);
   else tellReturned(structure);
   return H_SUCCESS;
 }
 
-/** H_RESCIND_LOGICAL. R4 of H_PARTIAL: a bound of the steps that remain. */
 /** The grant of a grantor's that a cookie names and that is not rescinded yet, or 0 (RS1). */
 function grantMadeBy(grantor: usize, cookie: f64): usize {
   const structure = decodeStructure(cookie);
@@ -309,6 +375,7 @@ function grantMadeBy(grantor: usize, cookie: f64): usize {
   return holderOf(structureAt(parentOf(structure))) == lpidOf(grantor) ? structure : 0;
 }
 
+/** H_RESCIND_LOGICAL. R4 of H_PARTIAL: a bound of the steps that remain. */
 export function rescindLogical(lpid: f64, flags: f64, cookie: f64): i32 {
   const grantor = decodePartition(lpid);
   if (grantor == 0) return H_PARAMETER;

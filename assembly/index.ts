@@ -18,6 +18,7 @@ export {
   allocate,
   assignResource,
   audit,
+  beginDevice,
   compactMemory,
   connectPartitions,
   copyMemory,
@@ -29,8 +30,10 @@ export {
   freeQueue,
   freeStaging,
   gatherMemory,
+  grantCopyOnWrite,
   grantLogical,
   grantMode,
+  mergePages,
   openThread,
   pinMemory,
   receiveEntry,
@@ -44,12 +47,16 @@ export {
   restartPartition,
   returnLogical,
   sendEntry,
+  serveWindow,
   takeEvent,
   takeStaging,
   unpinMemory,
   unpinOrphan,
 } from "./call";
+export { endDevice } from "./device";
 export { hcallBatch } from "./hcall-batch";
 export { mendCall, reapThread } from "./lock";
+export { answerRequest, collectRequest, postRequest, takeRequest } from "./mailbox";
+export { digestPages } from "./merge";
 export { openTable } from "./open";
 export { translate, translateBatch } from "./translate";

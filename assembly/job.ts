@@ -26,6 +26,7 @@ import {
   JOB_MOVE,
   JOB_PAGES,
   JOB_PIN,
+  JOB_SPLIT,
   JOB_STAGING,
   SPACE_MEMORY,
   STRUCTURE_OWNED,
@@ -121,6 +122,9 @@ export function settleJob(thread: usize): void {
       break;
     case JOB_PIN:
       endPin(slot);
+      break;
+    case JOB_SPLIT:
+      zeroIfFree(threadWord(thread, THREAD_JOB_SPACE), count);
       break;
     case JOB_MOVE:
       zeroIfFree(threadWord(thread, THREAD_JOB_SPACE), count);

@@ -38,6 +38,7 @@ import {
 import { pause } from "./env";
 import { settle, settleJob } from "./job";
 import { commit, put, THREAD, undo } from "./log";
+import { endRequestsOf, ringCallersOf } from "./mailbox";
 import { header, isAlone, NONE } from "./memory";
 import { partitionAt, wakeSleepers } from "./partition";
 import { undoStart } from "./recover";
@@ -273,7 +274,9 @@ export function reapThread(slot: f64): i32 {
     page = freeNextRun(dead, page);
     settle();
   }
+  endRequestsOf(dead);
   freeSlot(dead);
+  ringCallersOf(dead);
   release();
   return H_SUCCESS;
 }

@@ -23,7 +23,6 @@ import {
   LOG_BYTES,
   LOG_LINE_BYTES,
   LOG_WORD_BYTES,
-  THREAD_BYTES,
   THREAD_JOB,
   THREAD_JOB_COUNT,
   THREAD_JOB_LENDER,
@@ -34,10 +33,11 @@ import {
   THREAD_JOB_SPACE,
   THREAD_LOG,
   THREAD_LOG_TOP,
+  THREAD_MAIL,
 } from "../src/layout";
 import { thread } from "./env";
 
-if (THREAD_LOG + LOG_BYTES != THREAD_BYTES) ERROR("the log fills the rest of a thread record");
+if (THREAD_LOG + LOG_BYTES > THREAD_MAIL) ERROR("the log ends before the mailboxes");
 if (LOG_LINE_BYTES < LINE_BYTES + 4 || LOG_LINE_BYTES % 8 != 0) ERROR("a record and its address fit a note");
 
 /** Byte offset of this thread's record. */
@@ -97,7 +97,8 @@ export function undo(thread: usize): void {
     const address = load<u32>(log + <usize>top - 4);
     if ((address & 1) == 0) {
       top -= LOG_WORD_BYTES;
-      store<u32>(<usize>address, load<u32>(log + <usize>top));
+      // Atomic, since others may read the word without a lock (putShared).
+      atomic.store<u32>(<usize>address, load<u32>(log + <usize>top));
     } else {
       top -= LOG_LINE_BYTES;
       memory.copy(<usize>address - 1, log + <usize>top, LINE_BYTES);

@@ -20,6 +20,7 @@ import {
 } from "../src/layout";
 import { mapRunEnd } from "./bitmap";
 import { pageCountOf, pageOf, structureAt } from "./control";
+import { splitPages } from "./cow";
 import { decodeInteger, decodePages } from "./decode";
 import { framePins, framesAreFree, lowestFrames, takeFrames } from "./frame";
 import { settle } from "./job";
@@ -27,7 +28,7 @@ import { beginJob, THREAD } from "./log";
 import { addHeader, NONE, setResult } from "./memory";
 import { holdPages, MOVE_PAGES, switchPage } from "./move";
 import { ownRun, owns } from "./own";
-import { backOf, consecutivePages, entryOf, spaceAt, spaceMap, spacePages } from "./page";
+import { backOf, consecutivePages, entryOf, isCopyOnWrite, spaceAt, spaceMap, spacePages } from "./page";
 import { decodePartition, isRunning, lpidOf } from "./partition";
 
 /**
@@ -49,14 +50,15 @@ function migrate(partition: usize, page: u32, frame: u32, count: u32): bool {
   return true;
 }
 
-/** How many pages from `page` on, at most `most`, stand on consecutive frames of one resource; 0 if it is pinned. */
+/** How many pages from `page` on, at most `most`, stand on consecutive frames of one resource; 0 if it is pinned or merged. */
 function consecutive(space: usize, page: u32, most: u32): u32 {
   const structure = structureAt(backOf(space, page));
   const end = min(most, pageOf(structure) + pageCountOf(structure) - page);
   const first = entryOf(space, page) & ENTRY_FRAME;
   const run = consecutivePages(space, page, end);
   let count: u32 = 0;
-  while (count < run && framePins(first + count) == 0) count++;
+  while (count < run && framePins(first + count) == 0 && !isCopyOnWrite(entryOf(space, page + count)))
+    count++;
   return count;
 }
 
@@ -84,6 +86,8 @@ export function gatherMemory(lpid: f64, address: f64, length: f64, budget: f64):
   store<u32>(THREAD, 0, THREAD_WAITS_FOR);
   setResult(0);
   const space = spaceAt(partition, SPACE_MEMORY);
+  const split = splitPages(partition, page, count);
+  if (split != H_SUCCESS) return split;
   let done = consecutivePages(space, page, count);
   if (done == count) return H_SUCCESS;
   if (anyPinned(space, page, count)) return H_RESOURCE;

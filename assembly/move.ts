@@ -16,6 +16,7 @@
  */
 import {
   ENTRY_FRAME,
+  ENTRY_PRIVATE,
   ENTRY_VALID,
   HEADER_MOVES,
   JOB_MOVE,
@@ -62,7 +63,8 @@ function follow(root: usize, rootPage: u32, frame: u32): void {
     const space = spaceAt(partitionAt(holderOf(structure)), SPACE_MEMORY);
     const covers = rootPage - first < pageCountOf(structure);
     const child = covers ? childOf(structure) : 0;
-    if (covers && stateOf(structure) == STRUCTURE_SHARED && (entryOf(space, page) & ENTRY_VALID) != 0) {
+    const entry = covers && stateOf(structure) == STRUCTURE_SHARED ? entryOf(space, page) : 0;
+    if ((entry & (ENTRY_VALID | ENTRY_PRIVATE)) == ENTRY_VALID) {
       if (frame == NONE) holdEntry(space, page);
       // Its views follow, in whatever thread they are.
       else if (followEntry(space, page, frame)) signal(partitionAt(holderOf(structure)));

@@ -2,18 +2,21 @@
  * Logical page tables: per partition and space, a u32 entry per page, beside it the control structure of the page
  * (its back), and a map of the free pages.
  *
- *     entry: | lent 1 | unused 2 | generation 5 | rescinded 1 | write 1 | read 1 | valid 1 | frame 20 |
+ *     entry: | lent 1 | copy on write 1 | private 1 | generation 5 | rescinded 1 | write 1 | read 1 | valid 1 | frame 20 |
  *
  * The generation changes with every mapping, so that an entry read before and after a use tells whether they are the
  * same mapping. An entry that is neither valid nor rescinded is unmapped; its other bits but the generation are zero. One
- * that is both is held: its page is being moved (move.ts), and stays what it is for whoever only translates. A lent entry
- * keeps its frame, valid without any right, as long as its holder has lent the page (lend.ts).
+ * that is both is held: its page is being moved (move.ts), and stays what it is for whoever only translates. A private
+ * entry names a frame of its own (cow.ts), which it keeps after it lost its access, until that is released. A lent
+ * entry keeps its frame, valid without any right, as long as its holder has lent the page (lend.ts).
  */
 import {
+  ENTRY_COPY_ON_WRITE,
   ENTRY_FRAME,
   ENTRY_GENERATION_SHIFT,
   ENTRY_HELD,
   ENTRY_LENT_SHIFT,
+  ENTRY_PRIVATE,
   ENTRY_READ,
   ENTRY_RESCINDED,
   ENTRY_VALID,
@@ -92,6 +95,25 @@ export function entryRights(inhibits: u32): u32 {
   if ((inhibits & INHIBIT_READ) == 0) bits |= ENTRY_READ;
   if ((inhibits & INHIBIT_WRITE) == 0) bits |= ENTRY_WRITE;
   return bits;
+}
+
+/** The bits of an entry that a write copies first. */
+export const COPY_RIGHTS: u32 = ENTRY_VALID | ENTRY_READ | ENTRY_COPY_ON_WRITE;
+
+/** Whether a write gives the page a frame of its own first. */
+export function isCopyOnWrite(entry: u32): bool {
+  return (entry & (ENTRY_VALID | ENTRY_COPY_ON_WRITE)) == (ENTRY_VALID | ENTRY_COPY_ON_WRITE);
+}
+
+/** Whether the frame is the mapping's own, or one that it shares with equal pages. */
+export function isPrivate(entry: u32): bool {
+  return (entry & ENTRY_PRIVATE) != 0;
+}
+
+/** Whether any page of the range is copied before a write. */
+export function anyCopyOnWrite(at: usize, page: u32, count: u32): bool {
+  for (let i: u32 = 0; i < count; i++) if (isCopyOnWrite(entryOf(at, page + i))) return true;
+  return false;
 }
 
 /** Whether a page is being moved. */
@@ -176,7 +198,20 @@ function setEntry(entry: usize, bits: u32): void {
 
 /** The entry of a page that moves to another frame, with the rights that it has, lent if it is (RS6). */
 function movedEntry(entry: u32, frame: u32): u32 {
-  return renewed(entry, (entry & (ENTRY_VALID | ENTRY_READ | ENTRY_WRITE | ENTRY_LENT)) | frame);
+  return renewed(
+    entry,
+    (entry & (ENTRY_VALID | ENTRY_READ | ENTRY_WRITE | ENTRY_COPY_ON_WRITE | ENTRY_LENT)) | frame,
+  );
+}
+
+/** Points one page at a frame, through the log. */
+export function setOwnEntry(at: usize, page: u32, bits: u32): void {
+  putShared(spaceEntries(at) + ((<usize>page) << 2), renewed(entryOf(at, page), bits));
+}
+
+/** The page's private frame is not its own any more; its access was lost before. */
+export function dropPrivate(at: usize, page: u32): void {
+  putShared(spaceEntries(at) + ((<usize>page) << 2), entryOf(at, page) & ~(ENTRY_PRIVATE | ENTRY_FRAME));
 }
 
 /** Holds the owner's page: from here on no use of it begins. */
@@ -256,7 +291,10 @@ function leaveOnly(at: usize, page: u32, count: u32, bits: u32): void {
   const entries = spaceEntries(at) + ((<usize>page) << 2);
   for (let i: u32 = 0; i < count; i++) {
     const entry = entries + ((<usize>i) << 2);
-    storeEntry(entry, (load<u32>(entry) & GENERATION_MASK) | bits);
+    const old = load<u32>(entry);
+    // A private frame is released after the uses that may have begun before are over.
+    const own = (old & ENTRY_PRIVATE) != 0 ? old & (ENTRY_PRIVATE | ENTRY_FRAME) : 0;
+    storeEntry(entry, (old & GENERATION_MASK) | bits | own);
   }
 }
 

@@ -16,12 +16,14 @@
 import {
   CUT_PAGES_PER_STEP,
   EVENT_RESCINDED,
+  FLAG_COPY_ON_WRITE,
   FLAG_DRAINING,
   FLAG_FREEING,
   FLAG_REVOKING,
   FLAG_ROOT,
   H_PARTIAL,
   H_SUCCESS,
+  HEADER_COPIES,
   HEADER_FRAMES_MAX,
   HEADER_MARKING,
   HEADER_MOVES,
@@ -30,6 +32,7 @@ import {
   HEADER_REVOCATIONS,
   HEADER_STRUCTURES_USED,
   HEADER_TORN_DOWN,
+  SPACE_MMIO,
   STRUCTURE_OWNED,
   STRUCTURE_RESCINDED,
   STRUCTURE_RETURNING,
@@ -45,6 +48,7 @@ import {
   childOf,
   clearFlag,
   cookieOf,
+  copiesOf,
   cursorOf,
   generationOf,
   hasFlag,
@@ -59,9 +63,12 @@ import {
   setFlag,
   setRemaining,
   slotOf,
+  spaceOf,
   stateOf,
   structureAt,
+  windowOf,
 } from "./control";
+import { releaseCopies } from "./cow";
 import { pushEvent } from "./event";
 import { settle } from "./job";
 import { mustZero, zeroLent } from "./lend";
@@ -69,7 +76,7 @@ import { THREAD } from "./log";
 import { addHeader, header, NONE, setResult } from "./memory";
 import { MOVE_NONE, MOVE_STUCK, movePinned } from "./move";
 import { isRunning, partitionAt } from "./partition";
-import { nextEpoch, olderUse, threadAt, threadWord } from "./thread";
+import { nextEpoch, olderModel, olderUse, threadAt, threadWord } from "./thread";
 
 const MOVES_PER_SLICE: u32 = 4; // of 16 pages; a page costs its copy and a walk over the owner's tree
 
@@ -86,9 +93,10 @@ function begin(root: usize): void {
   setFlag(root, FLAG_ROOT);
   setCursor(root, slotOf(root));
   // Each structure below costs at most two steps of marking and two of freeing, and the subtree cannot grow. A page
-  // that must move is one more, and so is one that must be zeroed, for each lend of it.
+  // that must move, a private one that is given back, or one that must be zeroed, for each lend of it, is one more.
   const moves = header(HEADER_PINS_USED) != 0 ? header(HEADER_FRAMES_MAX) : 0;
-  setRemaining(root, header(HEADER_STRUCTURES_USED) * 4 + 4 + moves + header(HEADER_PAGES_LENT));
+  const pages = header(HEADER_COPIES) + header(HEADER_PAGES_LENT);
+  setRemaining(root, header(HEADER_STRUCTURES_USED) * 4 + 4 + moves + pages);
   addHeader(HEADER_MARKING, 1);
   addHeader(HEADER_REVOCATIONS, 1);
   settle();
@@ -175,7 +183,10 @@ function markOn(root: usize, budget: i32): i32 {
 
 /** Whether every use that may have begun before the marking was complete is over (G6). */
 function isDrained(root: usize): bool {
-  const user = olderUse(cursorOf(root));
+  const epoch = cursorOf(root);
+  let user: u32 = NONE;
+  if (spaceOf(root) != SPACE_MMIO) user = olderUse(epoch);
+  else user = olderModel(epoch, windowOf(root));
   if (user != NONE) {
     store<u32>(THREAD, threadWord(threadAt(user), THREAD_LPID) + 1, THREAD_WAITS_FOR);
     return false;
@@ -208,8 +219,14 @@ function tearDown(structure: usize): void {
   becomeUnknown(structure);
 }
 
+function isCopied(structure: usize): bool {
+  return hasFlag(structure, FLAG_COPY_ON_WRITE);
+}
+
 /** Whether nothing pinned is left under a structure, after moving some pages. */
 function isUnpinned(structure: usize): bool {
+  // Its views stand on private frames, which go to quarantine when they are given back.
+  if (isCopied(structure)) return true;
   if (pinsOf(structure) == 0 || stateOf(structure) != STRUCTURE_SHARED) return true;
   for (let i: u32 = 0; i < MOVES_PER_SLICE; i++) {
     const answer = movePinned(structure);
@@ -224,6 +241,7 @@ function isUnpinned(structure: usize): bool {
 function freeOn(root: usize, budget: i32): bool {
   const top = slotOf(root);
   const movesBefore = header(HEADER_MOVES);
+  const copiesBefore = header(HEADER_COPIES);
   let cursor = cursorOf(root);
   let steps: u32 = 0;
   while (budget > 0) {
@@ -244,6 +262,8 @@ function freeOn(root: usize, budget: i32): bool {
       settle();
       continue;
     }
+    budget = releaseCopies(structure, budget);
+    if (isCopied(structure) && copiesOf(structure) != 0) break;
     budget--;
     steps++;
     const parent = parentOf(structure);
@@ -262,7 +282,7 @@ function freeOn(root: usize, budget: i32): bool {
     cursor = parent;
   }
   setCursor(root, cursor);
-  reduceRemaining(root, steps + header(HEADER_MOVES) - movesBefore);
+  reduceRemaining(root, steps + header(HEADER_MOVES) - movesBefore + copiesBefore - header(HEADER_COPIES));
   settle();
   // Steps are left over when a page that must move finds no frame: whoever drives this may as well wait.
   setBudgetLeft(budget);

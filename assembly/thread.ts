@@ -18,18 +18,23 @@ import {
   LOCK_ALL,
   LOCK_GENERATION_LIMIT,
   LOCK_GENERATION_SHIFT,
+  LOCK_SLOT_MASK,
+  MODEL_ANY,
+  STRUCTURES_LIMIT,
   THREAD_BYTES,
   THREAD_EPOCH,
   THREAD_GENERATION,
   THREAD_LOCK_A,
   THREAD_LOCK_B,
   THREAD_LPID,
+  THREAD_MODEL_EPOCH,
+  THREAD_MODEL_ROOT,
   THREAD_NAME,
   THREAD_RESULT,
   THREADS_LIMIT,
 } from "../src/layout";
 import { decodeInteger } from "./decode";
-import { put, THREAD } from "./log";
+import { put, putShared, THREAD } from "./log";
 import { header, NONE, setHeader, setResult } from "./memory";
 import { decodePartition, isRunning } from "./partition";
 
@@ -55,7 +60,7 @@ function takeSlot(slot: u32, lpid: u32): void {
   const generation = old == u32(LOCK_GENERATION_LIMIT) ? 1 : old + 1;
   put(thread + THREAD_GENERATION, generation);
   put(thread + THREAD_LPID, lpid);
-  put(thread + THREAD_NAME, (generation << LOCK_GENERATION_SHIFT) | (slot + 1));
+  putShared(thread + THREAD_NAME, (generation << LOCK_GENERATION_SHIFT) | (slot + 1));
   if (slot >= header(HEADER_THREADS_USED)) setHeader(HEADER_THREADS_USED, slot + 1);
 }
 
@@ -85,8 +90,15 @@ export function decodeSlot(slot: f64): u32 {
   return threadWord(threadAt(index), THREAD_NAME) == 0 ? NONE : index;
 }
 
+/** The slot of the thread with this name, or NONE if it has exited. A name is never used twice in living memory. */
+export function slotNamed(name: u32): u32 {
+  const slot = (name & LOCK_SLOT_MASK) - 1;
+  if (slot >= header(HEADER_THREADS_USED)) return NONE;
+  return atomic.load<u32>(threadAt(slot), THREAD_NAME) == name ? slot : NONE;
+}
+
 export function freeSlot(slot: u32): void {
-  put(threadAt(slot) + THREAD_NAME, 0);
+  putShared(threadAt(slot) + THREAD_NAME, 0);
   put(threadAt(slot) + THREAD_LPID, 0);
 }
 
@@ -95,6 +107,11 @@ export function freeSlot(slot: u32): void {
 /** Whether this thread holds every lock. */
 export function holdsAll(): bool {
   return load<u32>(THREAD, THREAD_LOCK_A) == LOCK_ALL;
+}
+
+/** Whether this thread holds any lock. */
+export function holdsAny(): bool {
+  return load<u32>(THREAD, THREAD_LOCK_A) != 0;
 }
 
 /** Whether this thread holds the lock of a partition. */
@@ -148,17 +165,64 @@ export function olderUse(epoch: u32): u32 {
 const QUIET_LOOKS: u32 = 10_000;
 
 /**
- * Waits a little for all uses that run. Answers NONE, or the slot of a thread whose use is not over: what was held for
- * this must then be let go.
+ * Waits a little for all uses that began before an epoch. Answers NONE, or the slot of a thread whose use is not over: what was
+ * held for this must then be let go.
  */
-export function awaitUses(): u32 {
-  const epoch = nextEpoch();
+export function awaitOlder(epoch: u32): u32 {
   let slot = olderUse(epoch);
   for (let look: u32 = 0; slot != NONE && look < QUIET_LOOKS; look++) slot = olderUse(epoch);
   return slot;
 }
 
-/** The use of a thread that has exited is over. */
+/** The same for all uses that run. */
+export function awaitUses(): u32 {
+  return awaitOlder(nextEpoch());
+}
+
+/** The use of a thread that has exited is over, and so is the access to a device that it served. */
 export function endUseOf(slot: u32): void {
-  atomic.store<u32>(threadAt(slot), 0, THREAD_EPOCH);
+  const thread = threadAt(slot);
+  atomic.store<u32>(thread, 0, THREAD_EPOCH);
+  atomic.store<u32>(thread, 0, THREAD_MODEL_EPOCH);
+  atomic.store<u32>(thread, 0, THREAD_MODEL_ROOT);
+}
+
+// ---------------------------------------------------------------- accesses to devices, which run somebody's code
+
+if (MODEL_ANY <= STRUCTURES_LIMIT) ERROR("no structure has the number that means any window");
+
+/**
+ * An access to a device begins: from here to leaveModel() whoever revokes its window waits. Apart from other uses, since a
+ * model is somebody's code, which takes as long as it takes and makes calls of its own: nobody else is to wait for it. One
+ * inside another keeps the older epoch. Answers what to give to leaveModel(). The order of the stores is what lets who
+ * revokes look at the epoch first: who sees one sees a window that is no older.
+ */
+export function enterModel(): u32 {
+  const outer = load<u32>(THREAD, THREAD_MODEL_ROOT);
+  atomic.store<u32>(THREAD, MODEL_ANY, THREAD_MODEL_ROOT);
+  if (outer == 0) atomic.store<u32>(THREAD, atomic.load<u32>(HEADER_EPOCH), THREAD_MODEL_EPOCH);
+  return outer;
+}
+
+/** The access that has begun is one to this window, and to no other unless it is inside another one. */
+export function nameModel(outer: u32, window: u32): void {
+  if (outer == 0) atomic.store<u32>(THREAD, window, THREAD_MODEL_ROOT);
+}
+
+export function leaveModel(outer: u32): void {
+  if (outer == 0) atomic.store<u32>(THREAD, 0, THREAD_MODEL_EPOCH);
+  atomic.store<u32>(THREAD, outer, THREAD_MODEL_ROOT);
+}
+
+/** The slot of another thread whose running access to this window is older than the epoch, or NONE. */
+export function olderModel(epoch: u32, window: u32): u32 {
+  const own = ownSlot();
+  for (let slot: u32 = 0; slot < header(HEADER_THREADS_USED); slot++) {
+    const thread = threadAt(slot);
+    const began = atomic.load<u32>(thread, THREAD_MODEL_EPOCH);
+    if (began == 0 || <i32>(began - epoch) >= 0 || slot == own) continue;
+    const root = atomic.load<u32>(thread, THREAD_MODEL_ROOT);
+    if (root == window || root == u32(MODEL_ANY)) return slot;
+  }
+  return NONE;
 }

@@ -4,17 +4,32 @@
  */
 import {
   ENTRY_FRAME,
+  H_LONG_BUSY_10_MSEC,
   H_PARAMETER,
+  H_PERMISSION,
   H_RESCINDED,
   H_SUCCESS,
+  HEADER_COPIED,
+  HEADER_MERGES,
   NEED_READ,
   NEED_WRITE,
   PAGE_BYTES,
   PAGE_SHIFT,
+  SPACE_MEMORY,
 } from "../src/layout";
 import { decodeInteger, decodeType, isPaged, isSafe } from "./decode";
-import { inStaging, NONE, setResult } from "./memory";
-import { entryFault, entryNeed, entryOf, spaceAt, spaceEntries, spacePages } from "./page";
+import { makeWritable } from "./fault";
+import { header, inStaging, NONE, setResult } from "./memory";
+import {
+  anyCopyOnWrite,
+  entryFault,
+  entryNeed,
+  entryOf,
+  isCopyOnWrite,
+  spaceAt,
+  spaceEntries,
+  spacePages,
+} from "./page";
 import { decodePartition, isRunning } from "./partition";
 
 /**
@@ -49,7 +64,15 @@ export function translate(lpid: f64, type: f64, address: f64, length: f64, need:
   if (floor(address) != address || floor(length) != length) return H_PARAMETER;
   const page = u32(address / unit);
   const last = end > f64(spacePages(at)) * unit ? spacePages(at) : u32((end - 1) / unit);
-  const status = examine(at, page, last - page + 1, rights);
+  let status = examine(at, page, last - page + 1, rights);
+  if (status == H_PERMISSION && (rights & NEED_WRITE) != 0) {
+    // Where a write would go is decided by the copy that it makes first.
+    status = examine(at, page, last - page + 1, rights & ~NEED_WRITE);
+    if (status != H_SUCCESS) return status;
+    if (!anyCopyOnWrite(at, page, last - page + 1)) return H_PERMISSION;
+    status = makeWritable(partition, page, last - page + 1);
+    if (status == H_SUCCESS) status = examine(at, page, last - page + 1, rights);
+  }
   if (status != H_SUCCESS) return status;
   // Without the lock the entry may have been rescinded since, and then it names no frame.
   const entry = entryOf(at, page);
@@ -90,10 +113,34 @@ export function translateBatch(
   if (!inStaging(statuses, (<u64>elements) << 2)) return H_PARAMETER;
   const shift: u32 = isPaged(space) ? PAGE_SHIFT : 0;
   const mask = entryNeed(rights);
+  if (
+    space == SPACE_MEMORY &&
+    (rights & NEED_WRITE) != 0 &&
+    (header(HEADER_COPIED) | header(HEADER_MERGES)) != 0
+  ) {
+    if (!copyForBatch(partition, addresses, elements)) return H_LONG_BUSY_10_MSEC;
+  }
   setResult(
     f64(translateAll(spaceAt(partition, space), mask, shift, addresses, physical, statuses, elements, stops)),
   );
   return H_SUCCESS;
+}
+
+/**
+ * Where writes would go is decided by the copies that they make first: these are made now. A page for which no frame is free
+ * answers H_PERMISSION then. False: the table is locked.
+ */
+function copyForBatch(partition: usize, addresses: usize, count: u32): bool {
+  const at = spaceAt(partition, SPACE_MEMORY);
+  const end = f64(spacePages(at)) * PAGE_BYTES;
+  for (let i: u32 = 0; i < count; i++) {
+    const address = load<f64>(addresses + ((<usize>i) << 3));
+    if (!(address >= 0 && address < end)) continue;
+    const page = u32(address / PAGE_BYTES);
+    if (!isCopyOnWrite(entryOf(at, page))) continue;
+    if (makeWritable(partition, page, 1) == H_LONG_BUSY_10_MSEC) return false;
+  }
+  return true;
 }
 
 /**

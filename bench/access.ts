@@ -8,7 +8,7 @@ import type { Contender, Context, Scenario, Stage, Target } from "./suite.js";
 type Mode = "read" | "write" | "view";
 
 /** The places are few, so that copies are made in cache as memcpy's are. */
-const PLACES = 64;
+export const PLACES = 64;
 const MARGIN = 16384;
 
 export const CHECKED: Target = {
@@ -37,7 +37,7 @@ export function makeData(bytes: number, seed: number): Data {
   return { memory, buffer, places: Array.from({ length: PLACES }, () => random.below(MARGIN)) };
 }
 
-function digest(bytes: Uint8Array): number {
+export function digest(bytes: Uint8Array): number {
   let sum = 0;
   for (let i = 0; i < bytes.length; i++) sum = (Math.imul(sum, 31) + (bytes[i] as number)) | 0;
   return sum >>> 0;

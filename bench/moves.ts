@@ -10,7 +10,7 @@ import { inAsyncRuns, type Timed, watchTurns } from "./measure.js";
 import type { Contender, Context, Scenario, Stage } from "./suite.js";
 
 /** What a page holds: its own number in each byte. */
-function fillPages(partition: Partition, pages: number): void {
+export function fillPages(partition: Partition, pages: number): void {
   for (let page = 0; page < pages; page++) partition.fill(page * PAGE_BYTES, PAGE_BYTES, (page + 1) & 0xff);
 }
 
@@ -23,7 +23,7 @@ function describePages(read: (page: number) => Uint8Array, pages: number): strin
 }
 
 /** Copies as many pages, one by one, between two arrays. */
-function copies(pages: number): Contender {
+export function copies(pages: number): Contender {
   const source = new Uint8Array(pages * PAGE_BYTES);
   const target = new Uint8Array(pages * PAGE_BYTES);
   for (let page = 0; page < pages; page++) source.fill(page + 1, page * PAGE_BYTES, (page + 1) * PAGE_BYTES);

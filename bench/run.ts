@@ -4,10 +4,13 @@
  */
 import { accessScenarios } from "./access.js";
 import { contentionScenarios } from "./contention.js";
+import { copiesScenarios } from "./copies.js";
 import { deathScenarios } from "./death.js";
 import { grantScenarios } from "./grant.js";
+import { guestScenarios } from "./guest.js";
 import { handoffScenarios } from "./handoff.js";
 import { describeMachine, type Machine } from "./machine.js";
+import { mmioScenarios } from "./mmio.js";
 import { movesScenarios } from "./moves.js";
 import { Native } from "./native.js";
 import { recoveryScenarios } from "./recovery.js";
@@ -87,9 +90,12 @@ const SCENARIOS: Readonly<Record<SuiteName, (quick: boolean) => readonly Scenari
   recovery: recoveryScenarios,
   access: accessScenarios,
   moves: movesScenarios,
+  guest: guestScenarios,
+  copies: copiesScenarios,
   contention: contentionScenarios,
   handoff: handoffScenarios,
   death: deathScenarios,
+  mmio: mmioScenarios,
 };
 
 function median(numbers: readonly number[]): number {

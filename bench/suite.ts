@@ -8,9 +8,12 @@ export const SUITE_NAMES = [
   "recovery",
   "access",
   "moves",
+  "guest",
+  "copies",
   "contention",
   "handoff",
   "death",
+  "mmio",
 ] as const;
 export type SuiteName = (typeof SUITE_NAMES)[number];
 
@@ -32,6 +35,7 @@ export interface Contender {
 
 /**
  * native: C at -O3; typed: typed arrays in JavaScript; map: a Map of objects; copy: Uint8Array.set() without any check.
+ * wasm: memory.copy within one WebAssembly memory, without any check.
  * bare: the core without locks, undo log and epochs; alone: one worker instead of two.
  * ring, spin: a hand-written ring in a SharedArrayBuffer whose ends sleep, or spin first; transfer, clone: postMessage().
  * flag: a hand-written flag that readers look at; idle: the same while nobody reads.
@@ -42,6 +46,7 @@ export const BASELINES = [
   "map",
   "copy",
   "share",
+  "wasm",
   "bare",
   "alone",
   "ring",

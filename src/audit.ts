@@ -10,6 +10,7 @@ import {
   HEADER_AUDIT_PROBLEMS,
   PROBLEM_BACK,
   PROBLEM_BYTES,
+  PROBLEM_COPIES,
   PROBLEM_END_COUNT,
   PROBLEM_END_COUNTER,
   PROBLEM_END_LINK,
@@ -31,6 +32,7 @@ import {
   PROBLEM_PIN,
   PROBLEM_PIN_COUNT,
   PROBLEM_REVOCATIONS,
+  PROBLEM_SHARES,
   PROBLEM_STRUCTURE_COUNT,
   PROBLEM_STRUCTURE_END,
   PROBLEM_STRUCTURE_FLAGS,
@@ -39,6 +41,7 @@ import {
   PROBLEM_STRUCTURE_STATE,
   PROBLEM_THREAD,
   PROBLEM_TREE_LINK,
+  PROBLEM_WINDOW,
   PROBLEMS_MAX,
 } from "./layout.js";
 import { RESOURCE_TYPES } from "./records.js";
@@ -60,6 +63,8 @@ export interface Problem {
 
 /** Problems with what was counted in them, which others change from one audit to the next. */
 const COUNTED: ReadonlySet<number> = new Set([
+  PROBLEM_COPIES,
+  PROBLEM_SHARES,
   PROBLEM_END_COUNT,
   PROBLEM_FRAME_COUNT,
   PROBLEM_FREE_LIST,
@@ -99,12 +104,17 @@ const WORDING: Readonly<Record<number, (a: number, b: number) => string>> = {
   [PROBLEM_END_QUEUE]: (a) => `adapter end ${a}: its queue is not in its owner's memory`,
   [PROBLEM_END_COUNT]: (a, b) => `adapter ends: ${a} counted, the header says ${b}`,
   [PROBLEM_PIN]: (a) => `pin ${a}: does not fit its frames, its structure or its list`,
+  [PROBLEM_COPIES]: (a, b) =>
+    `private pages: ${b} counted, ${a === 0 ? "the header" : `structure ${a}`} says otherwise`,
+  [PROBLEM_SHARES]: (a, b) => `merged pages: ${a} references counted, the header says ${b}`,
   [PROBLEM_PIN_COUNT]: (a, b) => `pins: ${a} counted, ${b} on record`,
   [PROBLEM_REVOCATIONS]: (a, b) => `revocations: ${a} counted, the header says ${b}`,
   [PROBLEM_FREE_LIST]: (a) => `free list of structures: wrong at ${a}`,
   [PROBLEM_THREAD]: (a, b) =>
     `thread ${a}: the word at ${b} of its record says that a call was left half done`,
   [PROBLEM_LENT_COUNT]: (a, b) => `lent pages: ${a} counted, the header says ${b}`,
+  [PROBLEM_WINDOW]: (a, b) =>
+    `structure ${a}: ${b} is neither the window that it was granted from nor a thread`,
   [PROBLEM_EVENTS]: (a) => `partition ${a}: its event ring is overfull`,
 };
 

@@ -1,5 +1,6 @@
 /**
- * The only file that knows WebAssembly: compiles the core, lays a memory out, and opens one thread's access to it.
+ * The only file that knows the core's WebAssembly (guest-module.ts knows that of guests): compiles the core, lays a memory out,
+ * and opens one thread's access to it.
  */
 import { instantiateSync } from "@assemblyscript/loader";
 import type { instantiate } from "./generated/abi.js";
@@ -13,6 +14,7 @@ import {
   THREAD_ENTRY,
   THREAD_EPOCH,
   THREAD_LOCK_A,
+  THREAD_MODEL_EPOCH,
   THREAD_POKE,
   THREAD_REAPING,
   THREAD_RESULT,
@@ -125,6 +127,7 @@ export class TableMemory {
     // This runs between two calls, so that one which is not over was left half done, and so was a use.
     if (isInCall) this.core.mendCall();
     if (this.header(this.thread + THREAD_EPOCH) !== 0) this.core.endUse();
+    if (this.header(this.thread + THREAD_MODEL_EPOCH) !== 0) this.core.endDevice(0);
     const sleep = Atomics.waitAsync(this.integers, index, count);
     return sleep.async ? sleep.value : undefined;
   }

@@ -58,9 +58,9 @@ export class HcallError extends Error {
   /** The call, for example "H_ACCEPT_LOGICAL". */
   readonly hcall: string;
 
-  constructor(hcall: string, status: number, detail?: string) {
+  constructor(hcall: string, status: number, detail?: string, options?: ErrorOptions) {
     const code = statusName(status);
-    super(detail === undefined ? `${hcall}: ${code}` : `${hcall}: ${code} (${detail})`);
+    super(detail === undefined ? `${hcall}: ${code}` : `${hcall}: ${code} (${detail})`, options);
     this.hcall = hcall;
     this.status = status;
     this.code = code;

@@ -103,6 +103,18 @@ export class Hcalls {
     return this.#core.grantMode(lpid, flags, logicalHi, logicalLo, length, unitAddress, mode);
   }
 
+  /** As grantLogical(), of memory: the grantee's first write to a page gets it a page of its own. R4: the cookie. */
+  grantCopyOnWrite(
+    lpid: number,
+    flags: number,
+    logicalHi: number,
+    logicalLo: number,
+    length: number,
+    unitAddress: number,
+  ): number {
+    return this.#core.grantCopyOnWrite(lpid, flags, logicalHi, logicalLo, length, unitAddress);
+  }
+
   /** H_ACCEPT_LOGICAL (0x1CC). R4: the logical address. */
   acceptLogical(lpid: number, cookie: number): number {
     return this.#core.acceptLogical(lpid, cookie);

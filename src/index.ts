@@ -3,11 +3,38 @@ export { VirtualAdapter } from "./adapter.js";
 export type { AuditReport } from "./audit.js";
 export { type BatchOptions, TranslationBatch } from "./batch.js";
 export { type Clock, systemClock } from "./clock.js";
+export type { DeduplicationReport } from "./deduplicate.js";
 export { HcallError, LparError } from "./errors.js";
 export type { PartitionEvent } from "./events.js";
+export {
+  Group,
+  GroupMember,
+  type GroupOptions,
+  type GroupResourceOptions,
+  type GroupRights,
+  type GroupUnit,
+} from "./group.js";
+export {
+  Guest,
+  type GuestNumber,
+  type GuestOptions,
+  openGuest,
+  type RunGuestOptions,
+  runGuest,
+} from "./guest.js";
+export {
+  bindMemory,
+  GUEST_ABI,
+  GUEST_CALL_BYTES,
+  type GuestFunction,
+  type GuestImports,
+  type ImportsOptions,
+} from "./guest-imports.js";
+export { compileGuest, type GuestLimits } from "./guest-module.js";
 export { type Cookie, Mapping, View } from "./mapping.js";
 export type { CrqEntry } from "./messages.js";
 export type { CompactionReport, MigrationReport } from "./migration.js";
+export { type AccessSize, type DeviceModel, Mmio } from "./mmio.js";
 export type { PartitionOptions, ResourceOptions, TableOptions } from "./options.js";
 export { type GrantOptions, Partition, type PartitionUsage } from "./partition.js";
 export { type ReconcileOptions, Reconciler } from "./reconciler.js";

@@ -12,6 +12,7 @@ import {
   PARTITION_WAITING,
   THREAD_SIGNALS,
 } from "./layout.js";
+import { Devices } from "./mmio.js";
 import type { Partition } from "./partition.js";
 import { partitionOffset } from "./records.js";
 import { Transfer } from "./transfer.js";
@@ -61,6 +62,7 @@ export class Kernel {
   readonly clock: Clock;
   readonly views: Set<Movable> = new Set();
   readonly transfer: Transfer = new Transfer(this);
+  readonly devices: Devices;
   /** Fails a partition; only in the thread that owns the table. */
   failPartition: ((lpid: number, reason: string) => void) | undefined;
   /** The object of a partition in this thread. */
@@ -87,6 +89,7 @@ export class Kernel {
     this.clock = clock;
     this.partitionOf = partitionOf;
     this.#isShared = isWorker;
+    this.devices = new Devices(this, isWorker);
     this.#signals = memory.header(memory.thread + THREAD_SIGNALS);
     this.#moves = memory.header(HEADER_MOVES);
     if (isWorker) void this.#unlockWhenPoked();
@@ -101,6 +104,7 @@ export class Kernel {
     // Whoever of this thread sleeps for events wakes up and finds it closed.
     for (const { word } of this.#waits.values()) Atomics.notify(this.memory.integers, word);
     this.memory.unpoke();
+    this.devices.close();
   }
 
   /** @throws LparError LPAR_CLOSED after close(). */
@@ -114,6 +118,7 @@ export class Kernel {
     this.#isShared = true;
     void this.#unlockWhenPoked();
     for (const wait of this.#waits.values()) this.#arm(wait);
+    this.devices.share();
   }
 
   async #unlockWhenPoked(): Promise<void> {

@@ -30,6 +30,7 @@ export const H_RESOURCE = -16;
 export const H_R_STATE = -45;
 export const H_RESCINDED = -46;
 export const H_NEED_ALL = 0x7fff; // inside the core only: the locks that are held do not do
+export const H_NEED_COPY = 0x7ffe; // inside the core only: a page must be copied before it is written
 export const H_LONG_BUSY_1_MSEC = 9900; // inside the core: a page of the range is being moved
 export const H_LONG_BUSY_10_MSEC = 9901; // H_LongBusyOrder10msec: the table is locked, nothing was done
 
@@ -153,12 +154,17 @@ export const HEADER_PINS_MAX = 228; // slots are 1 .. max
 export const HEADER_PIN_FREE = 232;
 export const HEADER_PIN_FRESH = 236;
 export const HEADER_PINS_USED = 240;
+export const HEADER_FRAMES_SAVED = 256; // references to frames beyond the first of each
+export const HEADER_MERGES = 260; // pages merged so far, saturates: 0 while none ever was
+export const HEADER_COPIES = 264; // private pages of copy-on-write mappings
+export const HEADER_AUDIT_SAVED = 284;
+export const HEADER_COPIED = 280; // 1 once there was a copy-on-write grant
 export const HEADER_TORN_DOWN = 248; // structures torn down by revocations so far, wraps
 export const HEADER_PAGES_LENT = 500; // of all partitions
 
 // ---------------------------------------------------------------- thread record: who may change the table, and how far it is
 
-export const THREAD_BYTES = 4352;
+export const THREAD_BYTES = 4544;
 export const THREAD_NAME = 0; // what it writes into the lock, 0: the slot is free
 export const THREAD_GENERATION = 4; // survives the release of the slot
 export const THREAD_LPID = 8; // the partition that it is, 0: the owner
@@ -185,6 +191,31 @@ export const THREAD_LOCK_A = 160; // lpids whose locks it takes, holds or gives 
 export const THREAD_LOCK_B = 164;
 export const THREAD_POKE = 168; // counts how often others asked it to look whether it left the table locked
 export const THREAD_LOG = 256; // notes, each behind what it notes
+export const THREAD_MAIL = 4352; // MAILS requests to device models of other threads that it waits for
+export const THREAD_TAKEN = 4480; // a copy of the request that it last took from another thread's mailbox
+export const THREAD_BELL = 4512; // counts requests to its models and answers to its own requests, wraps
+export const THREAD_MODEL_EPOCH = 4516; // the epoch in which its running access to a device began, 0: none runs
+export const THREAD_MODEL_ROOT = 4520; // the window whose model it runs, MODEL_ANY; 0: none
+export const THREAD_DEVICE = 4524; // the window that its last beginDevice() found
+
+export const MODEL_ANY = 0x1000000; // more than one window, or none found yet; no structure has this number
+export const MAILS = 4; // so deep can device models that wait for each other be nested in one thread
+export const MAIL_BYTES = 32;
+export const MAIL_VALUE = 0; // to write, or as read; with the state one double word
+export const MAIL_STATE = 4; // | sequence 24 | status 6 | state 2 |
+export const MAIL_ADDRESS = 8; // f64
+export const MAIL_SERVER = 16; // name of the thread that is to answer; in a copy: slot * MAILS + index of the mailbox
+export const MAIL_LPID = 20; // whose access it is
+export const MAIL_WHAT = 24; // | need | size 8 |
+export const MAIL_NEED_SHIFT = 8;
+export const MAIL_IDLE = 0;
+export const MAIL_POSTED = 1;
+export const MAIL_TAKEN = 2;
+export const MAIL_ANSWERED = 3;
+export const MAIL_STATE_MASK = 3;
+export const MAIL_STATUS_SHIFT = 2;
+export const MAIL_STATUS_MASK = 63; // the status without its sign; all ones: H_LongBusyOrder10msec
+export const MAIL_SEQUENCE_SHIFT = 8;
 
 export const START_CREATED = 0x10000;
 export const LOG_BYTES = 4096;
@@ -204,6 +235,7 @@ export const JOB_ARENA = 3; // a run of a partition's own memory may be half tak
 export const JOB_PIN = 4; // a pin may be half taken or half released
 export const JOB_MOVE = 5; // the mappings of a page may not have followed the owner's
 export const JOB_MIGRATE = 6; // the same, and the frames that the pages left or did not reach may not be free
+export const JOB_SPLIT = 8; // a free frame may have been written to
 export const JOB_ELEMENTAL = 7; // the page table of an elemental resource may be half written, its frames half taken
 export const JOB_LENT = 24; // the entries of a lender may not be what its lend says
 export const JOB_DONATE = 25; // a donated resource may stand in two page tables, or in none as a whole
@@ -246,6 +278,8 @@ export const PARTITION_DEFERRED = 232; // where the walk over what it granted st
 export const PARTITION_DEFERRED_GENERATION = 236; // of the structure where it stands
 export const PARTITION_PAGES_LENT = 240; // that it has lent or offers for donation
 export const PARTITION_AUDIT_LENT = 244; // scratch of audit
+export const PARTITION_COPIES = 252; // private pages of its copy-on-write mappings
+export const PARTITION_AUDIT_COPIES = 248; // scratch of audit
 export const PARTITION_TELLING = 208; // transport code of its failure while partners are being told, else 0
 export const SPACE_BYTES = 16;
 export const SPACE_ENTRIES = 0; // byte offset of the page table entries, u32 each
@@ -281,7 +315,9 @@ export const STRUCTURE_PAGE_COUNT = 44;
 export const STRUCTURE_PAGE = 48; // first page in the holder's space
 export const STRUCTURE_CURSOR = 52; // where a revocation or a release stands
 export const STRUCTURE_REMAINING = 56; // bound of its remaining steps
-export const STRUCTURE_LIOBN = 60;
+export const STRUCTURE_LIOBN = 60; // of a DMA window pane
+export const STRUCTURE_COPIES = 60; // of a copy-on-write grant: pages that are private
+export const STRUCTURE_WINDOW = 60; // of MMIO: name of the thread that serves an elemental window; of a grant, its window
 export const STRUCTURE_ZEROED = 60; // of a lend, which has no LIOBN: pages that are zero already while it ends
 
 export const STRUCTURE_FREE = 0;
@@ -301,6 +337,7 @@ export const FLAG_FREEING = 4; // the revocation has marked all and frees
 export const FLAG_LENT = 16; // the grantor has no access to the pages
 export const FLAG_DONATED = 32; // the same, and who accepts becomes their owner; of an owned one: it was donated
 export const FLAG_ZERO = 64; // what the borrower gives back is zero
+export const FLAG_COPY_ON_WRITE = 128; // a write gets the holder a page of its own
 export const FLAG_DRAINING = 8; // the revocation has marked all and waits for running uses; the cursor is the epoch
 
 // ---------------------------------------------------------------- page table entry: u32
@@ -312,7 +349,9 @@ export const ENTRY_WRITE = 0x400000;
 export const ENTRY_RESCINDED = 0x800000;
 /** A page that is being moved: nobody may begin to use it, and nobody is refused. */
 export const ENTRY_HELD = 0x900000; // valid and rescinded at once
-export const ENTRY_GENERATION_SHIFT = 24; // these 5 bits change with every mapping; 29 and 30 are not used yet
+export const ENTRY_GENERATION_SHIFT = 24; // these 5 bits change with every mapping
+export const ENTRY_PRIVATE = 0x20000000; // the frame is the mapping's own, not its source's
+export const ENTRY_COPY_ON_WRITE = 0x40000000; // a write gets the page a frame of its own first
 export const ENTRY_LENT_SHIFT = 31; // valid, but neither read nor written by its holder, who has lent it
 
 // ---------------------------------------------------------------- virtual adapter end
@@ -392,6 +431,8 @@ export const PIN_GENERATION_LIMIT = 0xffffff;
 export const FRAME_PINS = 0x7fff;
 export const FRAME_QUARANTINED = 0x8000;
 export const FRAME_LPID_SHIFT = 16; // who is charged for the quarantine, 0: nobody who still is
+export const FRAME_SHARES_SHIFT = 16; // of a frame not in quarantine: references beyond the first
+export const FRAME_SHARES_LIMIT = 0xffff;
 
 // ---------------------------------------------------------------- request of the batch form, in staging
 
@@ -437,3 +478,6 @@ export const PROBLEM_EVENTS = 27; // a: lpid
 export const PROBLEM_LOST_FRAME = 28; // a: frame that nobody owns and that is not free
 export const PROBLEM_THREAD = 29; // a: slot, b: byte offset of the word that should be 0
 export const PROBLEM_LENT_COUNT = 70; // a: counted, b: header
+export const PROBLEM_COPIES = 80; // a: structure, 0 for the header, b: private pages counted
+export const PROBLEM_SHARES = 81; // a: counted, b: header
+export const PROBLEM_WINDOW = 60; // a: structure of a window, b: the window or thread that it names

@@ -5,6 +5,7 @@ import { VirtualAdapter } from "./adapter.js";
 import { TranslationBatch } from "./batch.js";
 import { checkInteger, HcallError } from "./errors.js";
 import { Events, type PartitionEvent } from "./events.js";
+import { createImports, type GuestImports, type ImportsOptions } from "./guest-imports.js";
 import { type Kernel, setKernel } from "./kernel.js";
 import {
   END_NEXT,
@@ -14,7 +15,6 @@ import {
   END_STATE,
   ENTRY_FRAME,
   ENTRY_READ,
-  ENTRY_RESCINDED,
   ENTRY_VALID,
   ENTRY_WRITE,
   H_CLOSED,
@@ -22,9 +22,6 @@ import {
   H_PARAMETER,
   H_SUCCESS,
   HEADER_ENDS_MAX,
-  HEADER_EPOCH,
-  HEADER_FRAMES_AT,
-  HEADER_THREADS_USED,
   INHIBIT_READ,
   INHIBIT_REGRANT,
   INHIBIT_WRITE,
@@ -32,6 +29,7 @@ import {
   NEED_READ,
   NEED_WRITE,
   PAGE_BYTES,
+  PARTITION_COPIES,
   PARTITION_ENDS,
   PARTITION_GRANTS_IN,
   PARTITION_GRANTS_OUT,
@@ -47,12 +45,13 @@ import {
   SPACE_ENTRIES,
   SPACE_MEMORY,
   SPACE_PAGES,
-  THREAD_EPOCH,
 } from "./layout.js";
 import { type Cookie, Mapping, returnToEnd, View } from "./mapping.js";
 import { type CrqEntry, Messages, receiveEntry } from "./messages.js";
 import { gather, type MigrationReport } from "./migration.js";
+import { Mmio } from "./mmio.js";
 import { accessDetail, grantDetail, modeCode } from "./modes.js";
+import { QuickUse } from "./quick.js";
 import {
   endWord,
   type GrantMode,
@@ -69,7 +68,7 @@ import {
 import { checkRescindOptions, type RescindOptions, type RescindReport, rescind } from "./rescind.js";
 import { readSealed, sealRecord } from "./seal.js";
 import { onAbort, type WaitOptions } from "./stream.js";
-import { FEW_BYTES, moveFew } from "./transfer.js";
+import { moveFew } from "./transfer.js";
 
 /** What to grant, to whom, with which rights. */
 export interface GrantOptions {
@@ -95,6 +94,11 @@ export interface GrantOptions {
   readonly mode?: GrantMode;
   /** Of a lend: whatever the partner gives back, or is taken from it, is zero. Default false. */
   readonly zero?: boolean;
+  /**
+   * Default false. true: the partner's first write to a page gets it a frame of its own with what the page held; this
+   * partition's page stays as it is. Of memory only; it cannot be inhibited to read or write, and cannot be granted on.
+   */
+  readonly copyOnWrite?: boolean;
 }
 
 /** What a partition holds now. */
@@ -113,6 +117,8 @@ export interface PartitionUsage {
   readonly pins: number;
   /** Frames kept from reuse by its views. */
   readonly quarantined: number;
+  /** Pages of copy-on-write mappings that it has written to, and has frames of its own for. */
+  readonly copies: number;
 }
 
 /** An array of so many bytes is made before its range is examined. */
@@ -122,14 +128,14 @@ export class Partition {
   readonly lpid: number;
   readonly name: string;
   readonly #kernel: Kernel;
+  /** Its device windows (KI2). */
+  readonly mmio: Mmio;
   readonly #events: Events;
   /** Indexes in the table's words, for single translations without a crossing. */
   readonly #stateIndex: number;
   readonly #entriesIndex: number;
   readonly #pages: number;
-  readonly #epochIndex: number;
-  /** Byte offset of the first frame. */
-  readonly #framesAt: number;
+  readonly #quick: QuickUse;
 
   /** Made by ResourceTable.createPartition(). */
   constructor(kernel: Kernel, lpid: number, name: string) {
@@ -137,12 +143,12 @@ export class Partition {
     setKernel(this, kernel);
     this.lpid = lpid;
     this.name = name;
+    this.mmio = new Mmio(kernel, lpid);
     this.#events = new Events(kernel, lpid);
     this.#stateIndex = (partitionOffset(kernel.memory, lpid) + PARTITION_STATE) / 4;
     this.#entriesIndex = spaceWord(kernel.memory, lpid, SPACE_MEMORY, SPACE_ENTRIES) / 4;
     this.#pages = spaceWord(kernel.memory, lpid, SPACE_MEMORY, SPACE_PAGES);
-    this.#epochIndex = (kernel.memory.thread + THREAD_EPOCH) / 4;
-    this.#framesAt = kernel.memory.header(HEADER_FRAMES_AT);
+    this.#quick = new QuickUse(kernel, lpid);
   }
 
   /** Counts the starts of this partition; a restart makes a new one (G4). */
@@ -208,7 +214,7 @@ export class Partition {
    */
   grant(options: GrantOptions): Cookie {
     const { to, address, length, type = "memory", mode = "share" } = options;
-    const code = modeCode(mode, options.zero === true);
+    const code = modeCode(mode, options);
     const space = spaceOfType(type);
     let flags = typeCode(space);
     if (options.read === false) flags |= INHIBIT_READ;
@@ -218,9 +224,11 @@ export class Partition {
     const { core } = this.#kernel;
     const hi = options.liobn ?? 0;
     const status =
-      code === MODE_SHARE
-        ? core.grantLogical(this.lpid, flags, hi, address, length, unit)
-        : core.grantMode(this.lpid, flags, hi, address, length, unit, code);
+      code !== MODE_SHARE
+        ? core.grantMode(this.lpid, flags, hi, address, length, unit, code)
+        : options.copyOnWrite === true
+          ? core.grantCopyOnWrite(this.lpid, flags, hi, address, length, unit)
+          : core.grantLogical(this.lpid, flags, hi, address, length, unit);
     if (status >= 0) return this.#call("H_GRANT_LOGICAL", status, "") as Cookie;
     // Only an error pays for its text.
     const range = `${type}, address ${address}, length ${length}, unit address ${unit}`;
@@ -356,42 +364,14 @@ export class Partition {
     return target;
   }
 
-  /**
-   * Begins a use of a few bytes of one page without a crossing, by the words that the core reads itself. A table that no
-   * other thread has joined needs no epoch: nobody else revokes meanwhile.
-   * @returns the byte offset in the table's memory; -1 for everything that the core must decide, and then no use runs.
-   */
-  #beginFew(address: number, length: number, mask: number): number {
-    const { words } = this.#kernel.memory;
-    const inPage = address & (PAGE_BYTES - 1);
-    if (length > FEW_BYTES || length === 0 || address >>> 0 !== address) return -1;
-    if (inPage + length > PAGE_BYTES || address >>> 12 >= this.#pages) return -1;
-    if (words[HEADER_THREADS_USED / 4] !== 1) {
-      Atomics.store(words, this.#epochIndex, Atomics.load(words, HEADER_EPOCH / 4));
-    }
-    if (words[this.#stateIndex] === PARTITION_RUNNING) {
-      const entry = Atomics.load(words, this.#entriesIndex + (address >>> 12));
-      // One that is being moved is rescinded and valid: the core waits for it.
-      if ((entry & (mask | ENTRY_RESCINDED)) === mask)
-        return this.#framesAt + (entry & ENTRY_FRAME) * PAGE_BYTES + inPage;
-    }
-    this.#endFew();
-    return -1;
-  }
-
-  #endFew(): void {
-    const { words } = this.#kernel.memory;
-    if (words[HEADER_THREADS_USED / 4] !== 1) Atomics.store(words, this.#epochIndex, 0);
-  }
-
   /** Copies a range of its memory into `target`. @throws HcallError as read(). */
   readInto(address: number, target: Uint8Array): void {
-    const few = this.#beginFew(address, target.length, ENTRY_VALID | ENTRY_READ);
+    const few = this.#quick.begin(address, target.length, ENTRY_VALID | ENTRY_READ);
     if (few >= 0) {
       try {
         moveFew(this.#kernel.memory.bytes, few, target, 0, target.length);
       } finally {
-        this.#endFew();
+        this.#quick.end();
       }
       return;
     }
@@ -405,12 +385,12 @@ export class Partition {
 
   /** Copies `source` into its memory. @throws HcallError as read(), for the right to write. */
   write(address: number, source: Uint8Array): void {
-    const few = this.#beginFew(address, source.length, ENTRY_VALID | ENTRY_WRITE);
+    const few = this.#quick.begin(address, source.length, ENTRY_VALID | ENTRY_WRITE);
     if (few >= 0) {
       try {
         moveFew(source, 0, this.#kernel.memory.bytes, few, source.length);
       } finally {
-        this.#endFew();
+        this.#quick.end();
       }
       return;
     }
@@ -600,6 +580,15 @@ export class Partition {
     return this.#events.subscribe(options);
   }
 
+  /**
+   * An import object by which an untrusted WebAssembly module is this partition: functions of numbers, each of which answers
+   * a status. It is the incarnation's that runs now; later ones need another. See bindMemory() and openGuest().
+   * @throws TypeError if `memory` is no WebAssembly.Memory; LparError LPAR_CLOSED.
+   */
+  imports(options: ImportsOptions = {}): GuestImports {
+    return createImports(this, this.#kernel, options);
+  }
+
   /** What it holds now. */
   usage(): PartitionUsage {
     const { memory } = this.#kernel;
@@ -613,6 +602,7 @@ export class Partition {
       rescinded: word(PARTITION_RESCINDED),
       pins: word(PARTITION_PINS),
       quarantined: word(PARTITION_QUARANTINED),
+      copies: word(PARTITION_COPIES),
     };
   }
 }

@@ -6,6 +6,7 @@ import type { TableMemory } from "./binding.js";
 import {
   COOKIE_SLOTS,
   END_GENERATION,
+  FLAG_COPY_ON_WRITE,
   FLAG_DONATED,
   FLAG_DRAINING,
   FLAG_FREEING,
@@ -26,6 +27,7 @@ import {
   PARTITION_RUNNING,
   PARTITION_SPACES,
   SPACE_BYTES,
+  SPACE_DMA,
   SPACE_INTERRUPT,
   SPACE_IPI,
   STRUCTURE_BYTES,
@@ -131,6 +133,8 @@ export interface Structure {
   /** Of a grant; of an elemental resource "donate" if it was donated to its owner. */
   readonly mode: GrantMode;
   readonly zero: boolean;
+  /** The holder's writes go to pages of its own. */
+  readonly copyOnWrite: boolean;
 }
 
 const STATES: ReadonlyMap<number, Structure["state"]> = new Map([
@@ -148,6 +152,7 @@ export function readStructure(memory: TableMemory, slot: number): Structure {
   const first = word(STRUCTURE_STATE);
   const inhibits = (first >>> 16) & 0xff;
   const flags = first >>> ((STRUCTURE_FLAGS - STRUCTURE_STATE) * 8);
+  const copyOnWrite = (flags & FLAG_COPY_ON_WRITE) !== 0;
   return {
     slot,
     state: STATES.get(first & 0xff) ?? "free",
@@ -162,13 +167,14 @@ export function readStructure(memory: TableMemory, slot: number): Structure {
     page: word(STRUCTURE_PAGE),
     pageCount: word(STRUCTURE_PAGE_COUNT),
     pins: word(STRUCTURE_HOLDER) >>> ((STRUCTURE_PINS - STRUCTURE_HOLDER) * 8),
-    liobn: word(STRUCTURE_LIOBN),
+    liobn: ((first >>> 8) & 0xff) === SPACE_DMA ? word(STRUCTURE_LIOBN) : 0,
     readable: (inhibits & INHIBIT_READ) === 0,
-    writable: (inhibits & INHIBIT_WRITE) === 0,
+    writable: copyOnWrite || (inhibits & INHIBIT_WRITE) === 0,
     regrantable: (inhibits & INHIBIT_REGRANT) === 0,
     revoking: (flags & REVOCATION_FLAGS) !== 0,
     mode: (flags & FLAG_DONATED) !== 0 ? "donate" : (flags & FLAG_LENT) !== 0 ? "lend" : "share",
     zero: (flags & FLAG_ZERO) !== 0,
+    copyOnWrite,
   };
 }
 

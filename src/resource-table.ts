@@ -6,7 +6,9 @@ import { VirtualAdapter } from "./adapter.js";
 import { type AuditReport, auditTable } from "./audit.js";
 import type { TableMemory } from "./binding.js";
 import { type Clock, nextTurn, systemClock } from "./clock.js";
+import { type DeduplicationReport, deduplicate } from "./deduplicate.js";
 import { checkBytes, checkInteger, HcallError, LparError } from "./errors.js";
+import { Group, type GroupOptions } from "./group.js";
 import { Kernel, setKernel } from "./kernel.js";
 import {
   END_PARTNER,
@@ -118,6 +120,7 @@ export class ResourceTable implements AsyncDisposable {
   readonly #kernel: Kernel;
   readonly #gracePeriodMs: number;
   readonly #descriptions: Map<number, Description> = new Map();
+  readonly #groups: Map<string, Group> = new Map();
   readonly #streams: Set<Stream<TableEvent>> = new Set();
   #backlog: TableEvent[] = [];
   #reconciler: Reconciler | undefined;
@@ -521,6 +524,18 @@ export class ResourceTable implements AsyncDisposable {
   }
 
   /**
+   * Lets equal pages stand on one frame each (transparent sharing): what running partitions own where nothing of the LMB is
+   * granted, and the private pages of copy-on-write mappings. A write splits a page off again, and needs a free frame then
+   * (H_NO_MEM). In slices, each under all locks for some pages.
+   * @returns how many pages were compared, and how many frames that saved.
+   * @throws HcallError H_NO_MEM when the table's staging is used up.
+   */
+  deduplicate(options: WaitOptions = {}): Promise<DeduplicationReport> {
+    this.#kernel.checkOpen();
+    return deduplicate(this.#kernel, [...this.#descriptions.keys()], options);
+  }
+
+  /**
    * Moves what running partitions own to lower frames, so that free physical memory is in larger pieces. Threads go on
    * reading and writing meanwhile, and no write is lost; pages under views stay.
    * @throws the reason of `signal`, between two slices: what has moved has moved.
@@ -528,6 +543,30 @@ export class ResourceTable implements AsyncDisposable {
   compact(options: WaitOptions = {}): Promise<CompactionReport> {
     const lpids = [...this.partitions].filter(({ state }) => state === "running").map(({ lpid }) => lpid);
     return compact(this.#kernel, lpids, options);
+  }
+
+  /**
+   * The group with this name; a new one without members and resources if there is none.
+   * @param options of a new one.
+   * @throws RangeError for a name or a quota that is none.
+   */
+  group(name: string, options: GroupOptions = {}): Group {
+    this.#kernel.checkOpen();
+    const found = this.#groups.get(name);
+    if (found !== undefined) return found;
+    if (typeof name !== "string" || name === "")
+      throw new RangeError(`name is ${JSON.stringify(name)}; it must be a string that is not empty`);
+    const host = {
+      check: (partition: Partition) => void this.#describe(partition),
+      connect: (a: Partition, b: Partition, grants: number) => void this.connect(a, b, { grants }),
+      recovered: async (partition: Partition) => {
+        if (this.partition(partition.lpid) === partition) await this.recovered(partition);
+      },
+      closed: () => this.#groups.delete(name),
+    };
+    const group = new Group(this.#kernel, host, name, options);
+    this.#groups.set(name, group);
+    return group;
   }
 
   /** Walks every table; an empty list of problems means that every invariant holds. */

@@ -13,12 +13,14 @@ import {
   END_STATE,
   END_UNRETURNED,
   END_USED,
+  HEADER_COPIES,
   HEADER_END_AT,
   HEADER_ENDS_MAX,
   HEADER_ENDS_USED,
   HEADER_FRAMES_FREE,
   HEADER_FRAMES_MAX,
   HEADER_FRAMES_QUARANTINED,
+  HEADER_FRAMES_SAVED,
   HEADER_MOVES,
   HEADER_PARTITIONS_MAX,
   HEADER_PARTITIONS_USED,
@@ -26,6 +28,7 @@ import {
   HEADER_STRUCTURES_MAX,
   HEADER_STRUCTURES_USED,
   PAGE_BYTES,
+  PARTITION_COPIES,
   PARTITION_ENDS,
   PARTITION_FREE,
   PARTITION_GRANTS_IN,
@@ -85,6 +88,8 @@ export interface GrantSnapshot {
   readonly mode: GrantMode;
   /** Of a lend: whether it comes back zero. */
   readonly zero: boolean;
+  /** The grantee's writes go to pages of its own. */
+  readonly copyOnWrite: boolean;
   readonly pins: number;
   readonly revoking: boolean;
   /** Cookie of the grant that it was granted on from, null below an elemental resource. */
@@ -148,6 +153,7 @@ function snapshotGrant(memory: TableMemory, structure: Structure): GrantSnapshot
     regrantable: structure.regrantable,
     mode: structure.mode,
     zero: structure.zero,
+    copyOnWrite: structure.copyOnWrite,
     pins: structure.pins,
     revoking: structure.revoking,
     parent: parent === undefined || parent.state === "owned" ? null : parent.cookie,
@@ -189,6 +195,7 @@ function snapshotPartition(memory: TableMemory, lpid: number, name: string): Par
       rescinded: word(PARTITION_RESCINDED),
       pins: word(PARTITION_PINS),
       quarantined: word(PARTITION_QUARANTINED),
+      copies: word(PARTITION_COPIES),
     },
     resources: Array.from(listOf(memory, word(PARTITION_OWNED)), (structure) => ({
       type: RESOURCE_TYPES[structure.space] as ResourceType,
@@ -222,6 +229,8 @@ export function inspectTable(memory: TableMemory, nameOf: (lpid: number) => stri
       frames: memory.header(HEADER_FRAMES_MAX),
       framesFree: memory.header(HEADER_FRAMES_FREE),
       framesQuarantined: memory.header(HEADER_FRAMES_QUARANTINED),
+      framesCopied: memory.header(HEADER_COPIES),
+      framesSaved: memory.header(HEADER_FRAMES_SAVED),
       structures: memory.header(HEADER_STRUCTURES_MAX),
       structuresUsed: memory.header(HEADER_STRUCTURES_USED) - pooled,
       adapterEnds: memory.header(HEADER_ENDS_MAX),

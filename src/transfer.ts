@@ -32,14 +32,15 @@ export class Transfer {
     const { bytes } = this.#kernel.memory;
     const { length } = target;
     if (offset >= 0 && length <= FEW_BYTES) moveFew(bytes, offset, target, 0, length);
-    else if (offset >= 0 && isDirect(offset, target)) target.set(bytes.subarray(offset, offset + length));
+    else if (offset >= 0 && isDirect(offset, target.byteOffset, length))
+      target.set(bytes.subarray(offset, offset + length));
     else this.#inRuns(lpid, address, target, true);
   }
 
   write(lpid: number, address: number, offset: number, source: Uint8Array): void {
     const { bytes } = this.#kernel.memory;
     if (offset >= 0 && source.length <= FEW_BYTES) moveFew(source, 0, bytes, offset, source.length);
-    else if (offset >= 0 && isDirect(offset, source)) bytes.set(source, offset);
+    else if (offset >= 0 && isDirect(offset, source.byteOffset, source.length)) bytes.set(source, offset);
     else this.#inRuns(lpid, address, source, false);
   }
 
@@ -93,8 +94,9 @@ export class Transfer {
   }
 }
 
-function isDirect(offset: number, array: Uint8Array): boolean {
-  return ((offset ^ array.byteOffset) & 7) === 0 || array.length < BOUNCE_BYTES;
+/** Whether the engine copies between two places as fast as it can, or there is too little to gain by staging. */
+export function isDirect(offset: number, other: number, length: number): boolean {
+  return ((offset ^ other) & 7) === 0 || length < BOUNCE_BYTES;
 }
 
 /** By eights, which the compiler does not do by itself. */
@@ -117,6 +119,26 @@ export function moveFew(
     target[b + 5] = source[a + 5] as number;
     target[b + 6] = source[a + 6] as number;
     target[b + 7] = source[a + 7] as number;
+  }
+  for (; i < length; i++) target[to + i] = source[from + i] as number;
+}
+
+/** The same for whole words of two arrays of words; everything in words. */
+export function moveWords(
+  source: Uint32Array,
+  from: number,
+  target: Uint32Array,
+  to: number,
+  length: number,
+): void {
+  let i = 0;
+  for (; i + 4 <= length; i += 4) {
+    const a = from + i;
+    const b = to + i;
+    target[b] = source[a] as number;
+    target[b + 1] = source[a + 1] as number;
+    target[b + 2] = source[a + 2] as number;
+    target[b + 3] = source[a + 3] as number;
   }
   for (; i < length; i++) target[to + i] = source[from + i] as number;
 }

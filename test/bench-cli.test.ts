@@ -89,7 +89,7 @@ function expectSound(report: Report): void {
   }
 }
 
-/** Suites with several baselines; the other ones, with the baselines that each row must have. */
+/** Suites with native baselines; the other ones, with the baselines that each row must have. */
 const ALONE = ["translate", "grant", "tree", "recovery", "access"] as const;
 const HANDOFF = ["ring", "spin", "transfer", "clone"];
 const THREADED = {
@@ -123,6 +123,16 @@ const THREADED = {
     "forced rescind, pages under views: 100": ["copy"],
     "compact 1 MiB": ["copy"],
   },
+  guest: Object.fromEntries(
+    ["read", "write"].flatMap((mode) =>
+      ["64 B", "4 KiB", "4 KiB, at odd places"].map((size) => [`${mode} ${size}`, ["copy", "wasm"]]),
+    ),
+  ),
+  copies: {
+    "first write to a copy-on-write page, pages: 1": ["copy"],
+    "first write to a copy-on-write page, pages: 100": ["copy"],
+    "deduplicate 1 MiB, a quarter equal": ["copy"],
+  },
   death: {
     "exit of a client with 10,000 grants": ["native", "map"],
     "exit of a server with 10,000 grants": ["native", "map"],
@@ -134,6 +144,11 @@ const THREADED = {
         ]),
       ),
     ),
+  },
+  mmio: {
+    "load32, model in the same thread": ["typed"],
+    "load32, from a worker to the owner and back": ["ring", "spin"],
+    "load32, from a worker to a worker and back": ["ring", "spin"],
   },
 } as const;
 
@@ -284,7 +299,7 @@ describe("lpar bench", () => {
     const wrong = [
       [
         ["nonsense"],
-        'there is no suite "nonsense"; the suites are translate, grant, tree, recovery, access, moves, contention, handoff, death',
+        'there is no suite "nonsense"; the suites are translate, grant, tree, recovery, access, moves, guest, copies, contention, handoff, death, mmio',
       ],
       [["grant", "tres"], 'there is no suite "tres"'],
       [["--time", "0"], '--time takes a number from 1 to 60000, but got "0"'],

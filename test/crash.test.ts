@@ -34,19 +34,26 @@ const PAIRS = 400;
 const NOT_CHANGING: Readonly<Record<string, string>> = {
   addWord: "a use",
   adapterPeer: "reads",
+  answerRequest: "one exchange in a mailbox",
   audit: "reads, and writes its own scratch",
+  beginDevice: "a use",
   beginUse: "a use",
   checkAccess: "a use",
+  digestPages: "reads",
+  collectRequest: "one exchange in a mailbox",
   compareExchangeWord: "a use",
+  endDevice: "a use",
   endUse: "a use",
   fillMemory: "a use",
   findFrames: "reads",
   loadMemory: "a use",
   loadWord: "a use",
   openTable: "nobody knows the table before it answers",
+  postRequest: "a mailbox of the caller, which ends with it",
   readStaged: "a use",
   storeMemory: "a use",
   storeWord: "a use",
+  takeRequest: "one exchange in a mailbox",
   translate: "reads",
   translateBatch: "reads",
   writeStaged: "a use",
@@ -64,7 +71,7 @@ const NOT_REACHED: readonly { readonly site: RegExp; readonly reason: string }[]
       "where a range in one piece begins, as a use asks it; a copy, which changes something, goes page by page",
   },
   {
-    site: /^\$assembly\/move\/holdPages: .*i32\.const 64; memory\.copy$/,
+    site: /^\$assembly\/(move\/holdPages|merge\/mergeInto): .*i32\.const 64; memory\.copy$/,
     reason: "an undo of whole records; who gives up to hold pages has noted words only",
   },
   {
@@ -89,12 +96,15 @@ const SHORT: readonly string[] = [
   "gather pages, with sharers",
   "gather pages that a thread goes on using",
   "pin three pages",
+  "write to pages that are copied first",
+  "merge two pages",
   "copy in pieces that overlap, through staging",
   "send",
   "lend, two pages",
   "return of a zero lend, page by page",
   "recover a borrower, budget 9",
   "accept of a donation",
+  "serve a window in the middle of an access, asking and asked",
 ];
 
 const BUGS: readonly Mutation[] = [
@@ -113,8 +123,8 @@ const BUGS: readonly Mutation[] = [
   {
     bug: "undone in the wrong order: first notes first",
     file: "assembly/log.ts",
-    from: "top -= LOG_WORD_BYTES;\n      store<u32>(<usize>address, load<u32>(log + <usize>top));",
-    to: `for (let at: u32 = 0; at < top; at += LOG_WORD_BYTES)
+    from: "atomic.store<u32>(<usize>address, load<u32>(log + <usize>top));",
+    to: `for (let at: u32 = 0; at <= top; at += LOG_WORD_BYTES)
           store<u32>(<usize>load<u32>(log + <usize>at + 4), load<u32>(log + <usize>at));
         top = 0;`,
   },
@@ -217,6 +227,18 @@ const BUGS: readonly Mutation[] = [
     needs: 'import { frameAt } from "./memory";',
   },
   {
+    bug: "a frame that a page was to be copied to keeps what was copied",
+    file: "assembly/cow.ts",
+    from: "beginJob(JOB_SPLIT, 0, 0, frame, 0, 1);",
+    to: "",
+  },
+  {
+    bug: "the frame that a merged page leaves is lost",
+    file: "assembly/merge.ts",
+    from: "if (isLast) beginJob(JOB_MIGRATE, old, lpidOf(partition), frame, page, 1);",
+    to: "",
+  },
+  {
     bug: "a thread that stops in a copy and lives on keeps the staging",
     file: "assembly/copy.ts",
     from: "copyOut(source, from, length, runAt(run), false);",
@@ -246,6 +268,24 @@ const BUGS: readonly Mutation[] = [
     bug: "who accepts a donation names no job",
     file: "assembly/donate.ts",
     from: "nameJob(JOB_DONATE, slotOf(structure), lpidOf(receiver), SPACE_MEMORY, page, count);",
+    to: "",
+  },
+  {
+    bug: "the reaper forgets the device access of the dead",
+    file: "assembly/thread.ts",
+    from: "atomic.store<u32>(thread, 0, THREAD_MODEL_EPOCH);",
+    to: "",
+  },
+  {
+    bug: "the reaper leaves the requests of the dead to be served",
+    file: "assembly/lock.ts",
+    from: "endRequestsOf(dead);",
+    to: "",
+  },
+  {
+    bug: "the reaper does not tell who asked the dead",
+    file: "assembly/lock.ts",
+    from: "ringCallersOf(dead);",
     to: "",
   },
 ];

@@ -1,4 +1,4 @@
-/** Lends and donations between real threads (OM2, OM5, OM8; DESIGN.md, 3.10). */
+/** Lends and donations between real threads (OM2, OM5, OM8; DESIGN.md, 3.13). */
 import { expect, test } from "vitest";
 import { HcallError, type Partition, type PartitionWorker, systemClock } from "../src/index.js";
 import { REMOTE, Remote, sleep } from "./support/remote.js";

@@ -225,6 +225,18 @@ const MUTATIONS: readonly (Mutation & { readonly bug: string })[] = [
     from: "freePages(spaceAt(partitionAt(donor), SPACE_MEMORY), donated, count);",
     to: "",
   },
+  {
+    bug: "a grant of a window names what it was granted from, not the window (KI2)",
+    file: "assembly/hcall-logical.ts",
+    from: "space == SPACE_MMIO ? windowOf(source) : liobn",
+    to: "space == SPACE_MMIO ? slotOf(source) : liobn",
+  },
+  {
+    bug: "a pane of another bus is taken for the right one (GR3, KI4)",
+    file: "assembly/hcall-logical.ts",
+    from: "if (spaceOf(structure) == SPACE_DMA && liobnOf(structure) != liobn) return false;",
+    to: "",
+  },
 ];
 
 /** The nets as JavaScript, for worker threads that know no TypeScript. */

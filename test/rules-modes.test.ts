@@ -1,4 +1,4 @@
-/** Ownership modes of a grant: share, lend, donate (1-semantics, section 12; DESIGN.md, 3.10: rules OM1 to OM9). */
+/** Ownership modes of a grant: share, lend, donate (1-semantics, section 12; DESIGN.md, 3.13: rules OM1 to OM9). */
 import { describe, expect, test } from "vitest";
 import { HcallError, type Mapping, type Partition } from "../src/index.js";
 import {
@@ -307,6 +307,39 @@ describe("OM3: one borrower", () => {
     expect(lend(6)).toBe(H_SUCCESS);
     // And the other way round: no queue on what is lent.
     expectRefused(table, H_RESOURCE, () => statusOf(() => server.registerQueue(adapter, 6 * PAGE, PAGE)));
+  });
+
+  test("OM3: what is to be copied on write is granted: it is not lent, nor copied when it is", () => {
+    const { table, server, client } = openPair();
+    const copy = server.grant({ to: client, address: 0, length: 2 * PAGE, copyOnWrite: true });
+    const lend = (options: object): number =>
+      statusOf(() => server.grant({ to: client, address: PAGE, length: PAGE, ...LEND, ...options }));
+    expectRefused(table, H_RESOURCE, () => lend({}));
+    expectRefused(table, H_PARAMETER, () => lend({ copyOnWrite: true }));
+    server.rescind(copy);
+    expect(lend({})).toBe(H_SUCCESS);
+    expectRefused(table, H_RESOURCE, () =>
+      statusOf(() => server.grant({ to: client, address: 0, length: 2 * PAGE, copyOnWrite: true })),
+    );
+  });
+
+  test("OM3, OM5: pages that were merged with equal ones are split before they are lent or donated", async () => {
+    const { table, server, client } = openPair({ serverPages: 8, lmbPages: 4 });
+    server.fill(0, 8 * PAGE, 9);
+    await table.deduplicate();
+    expect(server.translate(0)).toBe(server.translate(5 * PAGE));
+    const mapping = lent(server, client, 0, 2 * PAGE, { zero: true });
+    const gift = client.accept(
+      server.grant({ to: client, address: 4 * PAGE, length: 4 * PAGE, mode: "donate" }),
+    );
+    client.fill(mapping.address, 2 * PAGE, 1);
+    client.fill(gift.address, PAGE, 2);
+    expect([2, 3].map((page) => server.read(page * PAGE, 1)[0])).toEqual([9, 9]);
+    await table.deduplicate(); // what is lent stays as it is
+    mapping.return();
+    expect(client.read(gift.address + PAGE, 1)[0]).toBe(9);
+    server.rescind(mapping.cookie);
+    expect([0, 1, 2, 3].map((page) => server.read(page * PAGE, 1)[0])).toEqual([0, 0, 9, 9]);
   });
 
   test("OM3: a resource with more grants than a slice has steps is not searched: H_RESOURCE", () => {

@@ -76,10 +76,13 @@ test("no import cycle in the library or in the core", () => {
   }
 });
 
-test("only binding.ts says WebAssembly, apart from types; only the driver says process or console", () => {
+/** Ours: the core. Theirs: modules of guests, which are examined, limited and instantiated in one place. */
+const KNOW_WEBASSEMBLY = ["src/binding.ts", "src/guest-module.ts"];
+
+test("only binding.ts and guest-module.ts say WebAssembly, apart from types; only the driver says process or console", () => {
   for (const file of library) {
-    const values = file.code.replace(/WebAssembly\.(Module|Memory|Instance)(?=[;,)\s|])/g, "");
-    if (file.path !== "src/binding.ts") expect(values, file.path).not.toMatch(/\bWebAssembly\b/);
+    const values = file.code.replace(/WebAssembly\.(Module|Memory|Instance)(?=[;,)>\s|])/g, "");
+    if (!KNOW_WEBASSEMBLY.includes(file.path)) expect(values, file.path).not.toMatch(/\bWebAssembly\b/);
     if (!file.path.startsWith("src/driver/"))
       expect(file.code, file.path).not.toMatch(/\b(process|console)\./);
   }

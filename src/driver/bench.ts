@@ -29,9 +29,12 @@ Suites:
   recovery    of a partition with many grants, from fail() until recovered()
   access      checked reads, writes and views
   moves       pages that move under live mappings: forced rescinds under views, compaction
+  guest       checked reads and writes that a Wasm guest makes
+  copies      first writes to copy-on-write pages, and merging of equal pages
   contention  what locks, undo log and epochs cost; two workers against one; checked reads in a worker
   handoff     memory from worker to worker and back, by grants and a doorbell
   death       from a worker's exit until recovered; from a forced rescind until no other thread can read (p50, p99)
+  mmio        a load from a device model in the same thread and in another one; ring, spin: a bare question and answer
 
 All contenders must compute the same: the command fails (exit code 1) when results differ, never because of
 times. Baselines:
@@ -39,6 +42,7 @@ times. Baselines:
   typed       typed arrays in JavaScript
   map         a Map of objects
   copy        Uint8Array.set() without checks
+  wasm        memory.copy within one Wasm memory, without checks
   bare        the core without locks, undo log and epochs, compiled on the spot if assemblyscript is installed
   alone       one worker instead of two
   ring        a hand-written ring in a SharedArrayBuffer, asleep with Atomics while it is empty
@@ -129,7 +133,7 @@ function describe(report: Report): string {
     `${machine.cpu}, ${machine.cores} cores, ${formatBytes(machine.memoryBytes)}, load ${machine.load.toFixed(2)}, ${machine.platform}`,
     `Node ${machine.node}, V8 ${machine.v8}; core ${machine.core}; native: ${compiler ?? `left out (${nativeMissing})`}`,
     `seed ${options.seed}; medians of ${options.repetitions} interleaved repetitions of ${options.timeMs} ms (5 at most from a million grants on)`,
-    "times in nanoseconds for one operation (tree: one node, recovery and exit: one grant, moves: one page,\n  handoff: there and back)",
+    "times in nanoseconds for one operation (tree: one node, recovery and exit: one grant, moves, copies: one page,\n  handoff: there and back)",
     ...(options.quick ? ["quick: too short for figures, the results are checked"] : []),
   ];
   const tables = options.suites.flatMap((suite) => {

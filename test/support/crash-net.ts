@@ -16,8 +16,17 @@ import {
   H_PARAMETER,
   H_SUCCESS,
   LOCK_WAITERS,
+  MAIL_BYTES,
+  MAIL_IDLE,
+  MAIL_SERVER,
+  MAIL_STATE,
+  MAIL_STATE_MASK,
+  MAILS,
+  THREAD_BELL,
   THREAD_EPOCH,
   THREAD_LPID,
+  THREAD_MAIL,
+  THREAD_MODEL_EPOCH,
   THREAD_NAME,
 } from "../../src/layout.js";
 import type { Instrumented } from "./crash-core.js";
@@ -228,6 +237,7 @@ export class Net {
     if (!rig.sleepersAreSafe) this.#fail("who sleeps for an event is not on record and was not woken");
     if (way === "dies" && rig.word(rig.threadAt(this.#caller) + THREAD_EPOCH) !== 0)
       this.#fail("the use of the dead thread still runs");
+    if (way === "dies") this.#expectNothingAsked();
     const states = this.#reference.states[way];
     const stood = this.#reference.stands[at - 1] as number;
     this.#now.take(this.#leave(way));
@@ -246,6 +256,28 @@ export class Net {
     const trouble = rig.audit();
     if (trouble !== "") this.#fail(trouble);
     return stands;
+  }
+
+  /** A thread that has died serves no device, and asks for none; who asks it was told to look. */
+  #expectNothingAsked(): void {
+    const rig = this.#rig;
+    const dead = rig.threadAt(this.#caller);
+    if (rig.word(dead + THREAD_MODEL_EPOCH) !== 0)
+      this.#fail("the device access of the dead thread still runs");
+    const before = new Uint32Array(this.#before.buffer);
+    for (let index = 0; index < MAILS; index++) {
+      const state = rig.word(dead + THREAD_MAIL + index * MAIL_BYTES + MAIL_STATE) & MAIL_STATE_MASK;
+      if (state !== MAIL_IDLE) this.#fail(`the dead thread still asks: state ${state}`);
+      const asks = rig.threadAt(THE_OTHER) + THREAD_MAIL + index * MAIL_BYTES;
+      const name = before[(dead + THREAD_NAME) / 4];
+      const isWaiting = (rig.word(asks + MAIL_STATE) & MAIL_STATE_MASK) !== MAIL_IDLE;
+      if (
+        isWaiting &&
+        rig.word(asks + MAIL_SERVER) === name &&
+        !rig.woken.has(rig.threadAt(THE_OTHER) + THREAD_BELL)
+      )
+        this.#fail("who asked the dead thread is not told");
+    }
   }
 
   /** Makes the call again, or goes on with it, and compares the end. */

@@ -60,6 +60,8 @@ import {
   TYPE_MMIO,
 } from "../../src/layout.js";
 import type { Capacities } from "../../src/regions.js";
+import { copyScenarios } from "./crash-copy.js";
+import { addMmio } from "./crash-mmio.js";
 import { addModes } from "./crash-modes.js";
 import { type Rig, SMALL, VAST } from "./crash-rig.js";
 import type { Leave } from "./crash-state.js";
@@ -97,7 +99,7 @@ const FORCED = 1;
 const MANY = 2 ** 30;
 
 /** What the owner makes a table of. Everything here must succeed. */
-class Table {
+export class Table {
   readonly rig: Rig;
   readonly core: Core;
   /** Unit addresses by which a partition reaches another, in the order in which the adapters were made. */
@@ -240,7 +242,7 @@ function table(rig: Rig, isAlone: boolean): Table {
   return made;
 }
 
-function again(step: () => number, ...ends: readonly number[]): void {
+export function again(step: () => number, ...ends: readonly number[]): void {
   while (true) {
     const answer = step();
     if (ends.includes(answer)) return;
@@ -248,7 +250,7 @@ function again(step: () => number, ...ends: readonly number[]): void {
   }
 }
 
-function rescind(core: Core, lpid: number, cookie: number): void {
+export function rescind(core: Core, lpid: number, cookie: number): void {
   // Whoever is undone after the end finds the cookie dead.
   again(() => core.rescindLogical(lpid, FORCED, cookie), H_SUCCESS, H_PARAMETER);
 }
@@ -257,11 +259,11 @@ function recoverClient(core: Core, lpid: number, budget = MANY): void {
   again(() => core.recoverClient(lpid, budget), H_SUCCESS, H_RESOURCE);
 }
 
-function recoverServer(core: Core, lpid: number, budget = MANY): void {
+export function recoverServer(core: Core, lpid: number, budget = MANY): void {
   again(() => core.recoverServer(lpid, budget), H_SUCCESS, H_RESOURCE);
 }
 
-type Calls = (made: Table) => Act;
+export type Calls = (made: Table) => Act;
 
 /** The scenarios so far. */
 const scenarios: Scenario[] = [];
@@ -1443,5 +1445,7 @@ vast("forced rescind of a large range half returned", H_SUCCESS, (made, cookie) 
 });
 
 addModes({ add, addShared, rescind, recoverClient, recoverServer });
+copyScenarios(add, addShared);
+addMmio(add);
 
 export const SCENARIOS: readonly Scenario[] = scenarios;

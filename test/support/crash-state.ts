@@ -11,6 +11,7 @@
  *     events outside head and tail, free frames      nobody's; that free frames are zero is checked by audit()
  *     marks of frames                                scratch: whoever uses them clears them first
  *     staging that nobody has                        nobody's
+ *     private frames whose mapping has ended         the same: they are zeroed before they are free
  *     memory that a recovery has begun to zero       nobody can see it: all grants are gone and all uses are over
  *     the allocation maps of what does not run       written when it starts
  */
@@ -18,6 +19,8 @@ import {
   END_AUDIT_USED,
   END_BYTES,
   ENTRY_FRAME,
+  ENTRY_GENERATION_SHIFT,
+  ENTRY_PRIVATE,
   ENTRY_VALID,
   EVENT_BYTES,
   FLAG_DRAINING,
@@ -26,6 +29,8 @@ import {
   HEADER_AUDIT_AT,
   HEADER_AUDIT_CHECKED,
   HEADER_AUDIT_PROBLEMS,
+  HEADER_AUDIT_SAVED,
+  HEADER_COPIED,
   HEADER_ENDS_AT,
   HEADER_ENDS_MAX,
   HEADER_EPOCH,
@@ -62,6 +67,7 @@ import {
   PARTITION_ARENA_ENDS,
   PARTITION_ARENA_MAP,
   PARTITION_AUDIT,
+  PARTITION_AUDIT_COPIES,
   PARTITION_AUDIT_LENT,
   PARTITION_BYTES,
   PARTITION_DRAIN,
@@ -97,6 +103,7 @@ import {
   STRUCTURE_FLAGS,
   STRUCTURE_FREE,
   STRUCTURE_OWNED,
+  STRUCTURE_RETURNING,
   STRUCTURE_STATE,
   THREAD_BYTES,
   THREAD_EPOCH,
@@ -209,12 +216,14 @@ export interface Leave {
   readonly staging?: boolean | undefined;
 }
 
+const ENTRY_GENERATION = 0x1f << ENTRY_GENERATION_SHIFT;
+
 const THREAD_WORDS: readonly number[] = [
   ...[THREAD_LPID, THREAD_LOG_TOP, THREAD_JOB, THREAD_REAPING, THREAD_STARTING, THREAD_EPOCH],
 ];
 const HEADER_LEFT: readonly number[] = [
   ...[HEADER_LOCK, HEADER_EPOCH, HEADER_AUDIT_CHECKED, HEADER_AUDIT_PROBLEMS],
-  ...[HEADER_PIN_FREE, HEADER_PIN_FRESH],
+  ...[HEADER_PIN_FREE, HEADER_PIN_FRESH, HEADER_AUDIT_SAVED, HEADER_COPIED],
 ];
 const PARTITION_LEFT: readonly number[] = [
   ...[PARTITION_LOCK, PARTITION_SIGNAL, PARTITION_WAITING, PARTITION_AUDIT_LENT],
@@ -310,6 +319,7 @@ export class State {
       const at = this.#get(HEADER_PARTITIONS_AT) + lpid * PARTITION_BYTES;
       const state = this.#get(at + PARTITION_STATE);
       this.#clear(at + PARTITION_AUDIT, 32);
+      this.#set(at + PARTITION_AUDIT_COPIES, 0);
       for (const offset of PARTITION_LEFT) this.#set(at + offset, 0);
       this.#set(at + PARTITION_DRAIN, this.#get(at + PARTITION_DRAIN) === 0 ? 0 : 1);
       this.#leaveEvents(at, lpid);
@@ -346,9 +356,10 @@ export class State {
   #leaveSpace(lpid: number, space: number, state: number): void {
     const { tables, pages } = this.#tableOf(lpid, space);
     for (let page = 0; page < pages; page++) {
-      // All but the generation.
-      const entry = this.#get(tables + page * 4) & 0xe0ffffff;
+      const entry = this.#get(tables + page * 4) & ~ENTRY_GENERATION;
       this.#set(tables + page * 4, entry);
+      if ((entry & (ENTRY_PRIVATE | ENTRY_VALID)) === ENTRY_PRIVATE)
+        this.#clear(this.#get(HEADER_FRAMES_AT) + (entry & ENTRY_FRAME) * PAGE_BYTES, PAGE_BYTES);
       if (state !== PARTITION_RECOVERING || space !== SPACE_MEMORY || (entry & ENTRY_VALID) === 0) continue;
       const slot = this.#get(tables + (pages + page) * 4);
       const structure = this.#get(HEADER_STRUCTURES_AT) + slot * STRUCTURE_BYTES;
@@ -374,6 +385,8 @@ export class State {
       const at = this.#get(HEADER_STRUCTURES_AT) + slot * STRUCTURE_BYTES;
       const first = this.#get(at + STRUCTURE_STATE);
       if ((first >>> (STRUCTURE_FLAGS * 8)) & FLAG_DRAINING) this.#set(at + STRUCTURE_CURSOR, 0);
+      // A return waits for an epoch, too; whether it has begun to is told by nothing else.
+      if ((first & 0xff) === STRUCTURE_RETURNING) this.#set(at + STRUCTURE_CURSOR, 0);
       if (leave.started !== undefined && (first & 0xff) === STRUCTURE_FREE) this.#clear(at, STRUCTURE_BYTES);
       if (leave.started !== undefined && (first & 0xff) === STRUCTURE_OWNED) this.#set(at + 4, 0);
     }

@@ -30,6 +30,7 @@ function snapshotGrant(grant: Grant): PartitionSnapshot["grants"][number] {
     regrantable: (grant.inhibits & INHIBIT_REGRANT) === 0,
     mode: "share",
     zero: false,
+    copyOnWrite: false,
     pins: grant.pins,
     revoking: grant.marked,
     parent: isInTree && grant.source.kind === "grant" ? grant.source.cookie : null,

@@ -53,6 +53,8 @@ import {
   THREAD_LOCK_B,
   THREAD_LOG,
   THREAD_LOG_TOP,
+  THREAD_MODEL_EPOCH,
+  THREAD_MODEL_ROOT,
   THREAD_NAME,
   THREAD_REAPING,
   THREAD_RESULT,
@@ -437,6 +439,7 @@ export class Machine {
     for (let slot = 0; slot < THREADS; slot++) {
       monitor.setName(slot, this.word(this.threadAt(slot) + THREAD_NAME));
       monitor.setClass(this.threadAt(slot) + THREAD_EPOCH, POINT);
+      monitor.setClass(this.threadAt(slot) + THREAD_MODEL_EPOCH, POINT);
     }
     monitor.save(this.size);
   }
@@ -516,6 +519,8 @@ export class Machine {
         THREAD_LOCK_A,
         THREAD_LOCK_B,
         THREAD_EPOCH,
+        THREAD_MODEL_EPOCH,
+        THREAD_MODEL_ROOT,
       ]) {
         if (this.word(at + field) !== 0) return `word ${field} of thread ${slot} is ${this.word(at + field)}`;
       }

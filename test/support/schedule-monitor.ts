@@ -10,7 +10,7 @@
  *
  * A frame of memory is always a point, and watched for strays.
  */
-import { HEADER_LOCK, LOCK_SLOT_MASK } from "../../src/layout.js";
+import { HEADER_LOCK, LOCK_SLOT_MASK, THREAD_MAIL } from "../../src/layout.js";
 import { buildText } from "./schedule-build.js";
 
 /** Threads that take part: the owner, who reaps, and at most three others. */
@@ -195,6 +195,7 @@ export function fingerprint(partitionsAt: u32, logTopAt: u32, extra: u32, suspen
     const isReaped = ((deadMask >> t) & 1) != 0 && load<u32>(thread) == 0;
     mix(thread, thread + (isReaped ? 16 : logAt));
     if (!isReaped) mix(thread + logAt, thread + logAt + ((load<u32>(thread + logTopAt) + 15) & ~15));
+    mix(thread + ${THREAD_MAIL}, thread + threadBytes);
     const stack = STACKS + (t << 16);
     if (((suspended >> t) & 1) != 0) {
       const top = <usize>load<u32>(stack);
@@ -237,7 +238,7 @@ function lockset(): u32 {
 /** What of a thread's own record is read by other threads while it lives. */
 function isOwn(at: u32): bool {
   const offset = at - <u32>own;
-  return offset < threadBytes && (offset & ~3) != epochAt;
+  return offset < ${THREAD_MAIL} && (offset & ~3) != epochAt;
 }
 
 /**
@@ -283,12 +284,12 @@ export function record(at: u32, bytes: u32, kind: u32): void {
     }
     if (racing) race(word, kind);
   }
-  // A record of a living thread is its own, but for its epoch, and what the owner gave it.
+  // A record of a living thread is its own, but for its epoch, its mailboxes, and what the owner gave it.
   const offset = at - <u32>threads;
   if (offset < threadBytes * 4) {
     const slot = offset / threadBytes;
     const field = offset % threadBytes;
-    if (((deadMask >> slot) & 1) == 0 && field > 8 && field != epochAt) report(2, at, slot);
+    if (((deadMask >> slot) & 1) == 0 && field > 8 && field != epochAt && field < ${THREAD_MAIL}) report(2, at, slot);
   }
 }
 

@@ -1,0 +1,132 @@
+/**
+ * Pages that are copied before they are written: those of a copy-on-write grant, whose first write gets the client a frame of
+ * its own while the owner's stays as it is, and those that were merged with equal ones (merge.ts).
+ *
+ *     entry of                      before a write                  after it
+ *     a copy-on-write grant         copy on write, source's frame   private, writable
+ *     the same, merged              copy on write, private, shared  private, writable
+ *     an elemental resource, merged copy on write, shared           writable
+ *
+ * Only with all locks: frames are everybody's. A copy is a commit of its own; the frame is free until then, and a job zeroes it if
+ * the thread stops before. Nobody waits: who reads the old frame meanwhile reads what the page was, and nobody can write.
+ *
+ * A mapping that ends keeps its private frames in its entries until the uses that may have begun before are over; then
+ * releaseCopies() gives them back, one a commit.
+ */
+import {
+  ENTRY_FRAME,
+  ENTRY_PRIVATE,
+  ENTRY_READ,
+  ENTRY_VALID,
+  ENTRY_WRITE,
+  FLAG_COPY_ON_WRITE,
+  H_NO_MEM,
+  H_SUCCESS,
+  HEADER_COPIES,
+  JOB_SPLIT,
+  PAGE_BYTES,
+  PARTITION_COPIES,
+  PARTITION_QUARANTINED,
+  SPACE_MEMORY,
+  STRUCTURE_OWNED,
+  ZERO_PAGE_STEPS,
+} from "../src/layout";
+import { addCopies, copiesOf, hasFlag, holderOf, pageCountOf, pageOf, stateOf, structureAt } from "./control";
+import { frameShares, framesFree, lowestFrames, releaseFrame, takeFrames } from "./frame";
+import { settle } from "./job";
+import { beginJob } from "./log";
+import { addHeader, frameAt, NONE } from "./memory";
+import { backOf, dropPrivate, entryOf, isCopyOnWrite, isPrivate, setOwnEntry, spaceAt } from "./page";
+import { addPartitionWord, lpidOf, partitionAt } from "./partition";
+
+const WRITABLE: u32 = ENTRY_VALID | ENTRY_READ | ENTRY_WRITE;
+/** Looking at so many entries counts as one step. */
+const SCAN_PAGES_PER_STEP: u32 = 64;
+
+/** Whether a page stands on a frame that no other page's owner has: it was merged, and is the last one there. */
+function isLast(structure: usize, entry: u32): bool {
+  if (stateOf(structure) != STRUCTURE_OWNED && !isPrivate(entry)) return false;
+  return frameShares(entry & ENTRY_FRAME) == 0;
+}
+
+/** One private page more, or one less. */
+function countCopy(structure: usize, holder: usize, sign: i32): void {
+  addCopies(structure, sign);
+  addPartitionWord(holder, PARTITION_COPIES, sign);
+  addHeader(HEADER_COPIES, sign);
+}
+
+/** Copies a page to a free frame, and lets it be written there. */
+function split(partition: usize, at: usize, page: u32, frame: u32): void {
+  const structure = structureAt(backOf(at, page));
+  const entry = entryOf(at, page);
+  const old = entry & ENTRY_FRAME;
+  beginJob(JOB_SPLIT, 0, 0, frame, 0, 1);
+  takeFrames(frame, 1);
+  memory.copy(frameAt(frame), frameAt(old), PAGE_BYTES);
+  if (stateOf(structure) == STRUCTURE_OWNED) {
+    setOwnEntry(at, page, WRITABLE | frame);
+    releaseFrame(old, lpidOf(partition));
+  } else {
+    setOwnEntry(at, page, WRITABLE | ENTRY_PRIVATE | frame);
+    if (isPrivate(entry)) releaseFrame(old, lpidOf(partition));
+    else countCopy(structure, partition, 1);
+  }
+  settle();
+}
+
+/**
+ * Makes pages of a partition's memory, which it may read, ready to be written. On consecutive frames where there is a run of
+ * them, so that a view can span them. H_NO_MEM: too few frames are free, nothing is copied.
+ */
+export function splitPages(partition: usize, page: u32, count: u32): i32 {
+  const at = spaceAt(partition, SPACE_MEMORY);
+  let wanted: u32 = 0;
+  for (let i: u32 = 0; i < count; i++) {
+    const entry = entryOf(at, page + i);
+    if (isCopyOnWrite(entry) && !isLast(structureAt(backOf(at, page + i)), entry)) wanted++;
+  }
+  if (wanted > framesFree()) return H_NO_MEM;
+  let run = wanted > 1 ? lowestFrames(wanted) : NONE;
+  for (let i: u32 = 0; i < count; i++) {
+    const entry = entryOf(at, page + i);
+    if (!isCopyOnWrite(entry)) continue;
+    if (isLast(structureAt(backOf(at, page + i)), entry)) {
+      setOwnEntry(at, page + i, WRITABLE | (entry & (ENTRY_PRIVATE | ENTRY_FRAME)));
+      settle();
+      continue;
+    }
+    const frame = run != NONE ? run++ : lowestFrames(1);
+    assert(frame != NONE); // two merged pages of the range may need one frame less than was counted, never one more
+    split(partition, at, page + i, frame);
+  }
+  return H_SUCCESS;
+}
+
+/**
+ * Gives back private frames of a mapping that has lost its access and is not in use any more, for so many steps, at least one.
+ * Answers the steps that are left; copiesOf() tells whether it is done.
+ */
+export function releaseCopies(structure: usize, budget: i32): i32 {
+  if (!hasFlag(structure, FLAG_COPY_ON_WRITE)) return budget;
+  const lpid = holderOf(structure);
+  const holder = partitionAt(lpid);
+  const at = spaceAt(holder, SPACE_MEMORY);
+  const page = pageOf(structure);
+  let left = budget;
+  let hasReleased = false;
+  for (let i: u32 = 0; i < pageCountOf(structure) && copiesOf(structure) != 0; i++) {
+    // It begins at the first page each time, so it goes on until it has got somewhere.
+    if (left <= 0 && hasReleased) break;
+    if (i % SCAN_PAGES_PER_STEP == 0) left--;
+    const entry = entryOf(at, page + i);
+    if (!isPrivate(entry)) continue;
+    dropPrivate(at, page + i);
+    countCopy(structure, holder, -1);
+    if (releaseFrame(entry & ENTRY_FRAME, lpid)) addPartitionWord(holder, PARTITION_QUARANTINED, 1);
+    settle();
+    left -= ZERO_PAGE_STEPS;
+    hasReleased = true;
+  }
+  return max(left, 0);
+}

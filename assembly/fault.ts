@@ -1,0 +1,31 @@
+/**
+ * Write faults: what a use of memory does that meets a page which must be copied first (cow.ts). It is not in a use meanwhile, takes
+ * all locks for a few pages at a time, and begins again.
+ */
+import { H_LONG_BUSY_10_MSEC, H_NEED_ALL, H_RESCINDED, H_SUCCESS } from "../src/layout";
+import { splitPages } from "./cow";
+import { acquireAll, release } from "./lock";
+import { isRunning } from "./partition";
+import { holdsAll, holdsAny, isInUse } from "./thread";
+
+/** Pages that are copied before others may have the locks. */
+const FAULT_PAGES: u32 = 256;
+
+/**
+ * Makes pages ready to be written, whatever locks are held. H_NEED_ALL: some are, and they do not do. H_LongBusyOrder10msec: not
+ * now. H_NO_MEM: no frame is free.
+ */
+export function makeWritable(partition: usize, page: u32, count: u32): i32 {
+  if (holdsAll()) return splitPages(partition, page, count);
+  if (holdsAny()) return H_NEED_ALL;
+  // Who copies may wait for this very use: it must end first.
+  if (isInUse()) return H_LONG_BUSY_10_MSEC;
+  for (let done: u32 = 0; done < count; done += FAULT_PAGES) {
+    if (!acquireAll()) return H_LONG_BUSY_10_MSEC;
+    const run = min(FAULT_PAGES, count - done);
+    const status = isRunning(partition) ? splitPages(partition, page + done, run) : H_RESCINDED;
+    release();
+    if (status != H_SUCCESS) return status;
+  }
+  return H_SUCCESS;
+}

@@ -1,0 +1,15 @@
+/**
+ * Entry `lpar/guest-worker`: a worker thread that is nothing but a guest. `table.spawn()` starts it with workerData of the
+ * options of runGuest() and the `code`; whatever ends the guest ends the thread, whose exit is the failure of the partition.
+ */
+import { type RunGuestOptions, runGuest } from "./guest.js";
+import { workerThreads } from "./threads.js";
+import { currentPartition } from "./worker.js";
+
+/** The workerData of this entry. */
+export interface GuestWork extends RunGuestOptions {
+  readonly code: Uint8Array | ArrayBuffer | WebAssembly.Module;
+}
+
+const work = workerThreads().workerData as GuestWork;
+runGuest(currentPartition(), work.code, work);

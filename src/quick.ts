@@ -1,0 +1,68 @@
+/**
+ * A use of a few bytes of one page without a crossing into the core, by the words that the core reads itself.
+ */
+import type { Kernel } from "./kernel.js";
+import {
+  ENTRY_FRAME,
+  ENTRY_RESCINDED,
+  HEADER_EPOCH,
+  HEADER_FRAMES_AT,
+  HEADER_THREADS_USED,
+  PAGE_BYTES,
+  PARTITION_RUNNING,
+  PARTITION_STATE,
+  SPACE_ENTRIES,
+  SPACE_MEMORY,
+  SPACE_PAGES,
+  THREAD_EPOCH,
+} from "./layout.js";
+import { partitionOffset, spaceWord } from "./records.js";
+import { FEW_BYTES } from "./transfer.js";
+
+/** The quick uses of one partition's memory by one thread. */
+export class QuickUse {
+  readonly #words: Uint32Array;
+  /** Indexes in the table's words. */
+  readonly #stateIndex: number;
+  readonly #entriesIndex: number;
+  readonly #pages: number;
+  readonly #epochIndex: number;
+  /** Byte offset of the first frame. */
+  readonly #framesAt: number;
+
+  constructor({ memory }: Kernel, lpid: number) {
+    this.#words = memory.words;
+    this.#stateIndex = (partitionOffset(memory, lpid) + PARTITION_STATE) / 4;
+    this.#entriesIndex = spaceWord(memory, lpid, SPACE_MEMORY, SPACE_ENTRIES) / 4;
+    this.#pages = spaceWord(memory, lpid, SPACE_MEMORY, SPACE_PAGES);
+    this.#epochIndex = (memory.thread + THREAD_EPOCH) / 4;
+    this.#framesAt = memory.header(HEADER_FRAMES_AT);
+  }
+
+  /**
+   * Begins a use, which end() ends. A table that no other thread has joined needs no epoch: nobody else revokes meanwhile.
+   * @param mask of the bits that the page table entry must have.
+   * @returns the byte offset in the table's memory; -1 for everything that the core must decide, and then no use runs.
+   */
+  begin(address: number, length: number, mask: number): number {
+    const words = this.#words;
+    const inPage = address & (PAGE_BYTES - 1);
+    if (length > FEW_BYTES || length === 0 || address >>> 0 !== address) return -1;
+    if (inPage + length > PAGE_BYTES || address >>> 12 >= this.#pages) return -1;
+    if (words[HEADER_THREADS_USED / 4] !== 1) {
+      Atomics.store(words, this.#epochIndex, Atomics.load(words, HEADER_EPOCH / 4));
+    }
+    if (words[this.#stateIndex] === PARTITION_RUNNING) {
+      const entry = Atomics.load(words, this.#entriesIndex + (address >>> 12));
+      // One that is being moved is rescinded and valid: the core waits for it.
+      if ((entry & (mask | ENTRY_RESCINDED)) === mask)
+        return this.#framesAt + (entry & ENTRY_FRAME) * PAGE_BYTES + inPage;
+    }
+    this.end();
+    return -1;
+  }
+
+  end(): void {
+    if (this.#words[HEADER_THREADS_USED / 4] !== 1) Atomics.store(this.#words, this.#epochIndex, 0);
+  }
+}
