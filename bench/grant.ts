@@ -3,7 +3,7 @@
  * it, grants the same pages again and accepts. Through objects, raw, and in batches of raw requests.
  */
 import type { Hcalls, RequestBatch } from "../src/hcall.js";
-import { H_PARAMETER, MODE_LEND, MODE_ZERO, PAGE_BYTES, TYPE_MEMORY } from "../src/layout.js";
+import { H_PARAMETER, PAGE_BYTES, TYPE_MEMORY } from "../src/layout.js";
 import { type Cycles, cyclesOfCalls, cyclesOfObjects, fill, type Size } from "./cycles.js";
 import { MapTable, type RawCalls } from "./map-table.js";
 import { inBlocks } from "./measure.js";
@@ -28,7 +28,7 @@ interface Cycler extends Cycles {
   readonly client: number;
 }
 
-function contender(cycler: Cycler, usage: () => readonly [number, number], size: Size): Contender {
+export function contender(cycler: Cycler, usage: () => readonly [number, number], size: Size): Contender {
   const { live, pages, seed } = size;
   const order = new Random(seed).shuffled(live);
   let position = 0;
@@ -73,7 +73,7 @@ export function openGrants(size: Size, module?: WebAssembly.Module): World {
   });
 }
 
-function usageOf(world: World): () => readonly [number, number] {
+export function usageOf(world: World): () => readonly [number, number] {
   return () => {
     const { pagesMapped, grantsIn } = clientOf(world).usage();
     return [pagesMapped, grantsIn];
@@ -209,47 +209,6 @@ function scenario(live: number, pages: number, targets: Targets): Scenario {
   };
 }
 
-/** Raw calls whose every grant is a lend. */
-function lending(h: Hcalls, mode: number): RawCalls {
-  return {
-    get r4() {
-      return h.r4;
-    },
-    grantLogical: (lpid, flags, hi, lo, length, unit) => h.grantMode(lpid, flags, hi, lo, length, unit, mode),
-    acceptLogical: (lpid, cookie) => h.acceptLogical(lpid, cookie),
-    returnLogical: (lpid, cookie) => h.returnLogical(lpid, cookie),
-    rescindLogical: (lpid, flags, cookie) => h.rescindLogical(lpid, flags, cookie),
-    translate: (lpid, type, address, length, need) => h.translate(lpid, type, address, length, need),
-  };
-}
-
-/** The same cycle by lends, against shares in the same run. */
-function lendScenario(live: number, pages: number): Scenario {
-  const name = `lend, ${live} live, ${pages === 1 ? "1 page" : `${pages} pages`}`;
-  const open = async ({ seed }: Context): Promise<Stage> => {
-    const size = { live, pages, seed };
-    const worlds = [openGrants(size), openGrants(size), openGrants(size)] as const;
-    const [plain, zeroed, share] = worlds.map((world, index): Contender => {
-      const calls = index === 2 ? world.h : lending(world.h, index === 1 ? MODE_LEND | MODE_ZERO : MODE_LEND);
-      const [server, client] = [world.server.lpid, clientOf(world).lpid];
-      const cycles = cyclesOfCalls(calls, server, client, joinFirst(world).unitAddress, size);
-      return contender({ calls, server, client, ...cycles }, usageOf(world), size);
-    }) as [Contender, Contender, Contender];
-    return {
-      ways: [
-        { what: `${name}, raw`, contender: plain, versus: "share" },
-        { what: `${name}, zero on return, raw`, contender: zeroed, versus: "share" },
-      ],
-      baselines: { share },
-      audit: () => worlds.flatMap(({ table }) => table.audit().problems),
-      close: async () => {
-        for (const { table } of worlds) await table.close();
-      },
-    };
-  };
-  return { name, open };
-}
-
 export function grantScenarios(quick: boolean): readonly Scenario[] {
   const few = timesNative(3, 2);
   const long = timesNative(2, 1.3);
@@ -257,7 +216,5 @@ export function grantScenarios(quick: boolean): readonly Scenario[] {
     scenario(1000, 1, { objects: timesNative(6, 4), raw: few, batch: few }),
     scenario(quick ? 10_000 : 100_000, 1, { raw: timesNative(1.3, 1), batch: timesNative(1.3, 1) }),
     scenario(1000, 16, { raw: long, batch: long }),
-    lendScenario(1000, 1),
-    lendScenario(1000, 16),
   ];
 }

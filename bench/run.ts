@@ -11,6 +11,7 @@ import { guestScenarios } from "./guest.js";
 import { handoffScenarios } from "./handoff.js";
 import { describeMachine, type Machine } from "./machine.js";
 import { mmioScenarios } from "./mmio.js";
+import { modesScenarios } from "./modes.js";
 import { movesScenarios } from "./moves.js";
 import { Native } from "./native.js";
 import { recoveryScenarios } from "./recovery.js";
@@ -92,6 +93,7 @@ const SCENARIOS: Readonly<Record<SuiteName, (quick: boolean) => readonly Scenari
   moves: movesScenarios,
   guest: guestScenarios,
   copies: copiesScenarios,
+  modes: modesScenarios,
   contention: contentionScenarios,
   handoff: handoffScenarios,
   death: deathScenarios,

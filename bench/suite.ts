@@ -10,6 +10,7 @@ export const SUITE_NAMES = [
   "moves",
   "guest",
   "copies",
+  "modes",
   "contention",
   "handoff",
   "death",
