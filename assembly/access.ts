@@ -314,7 +314,9 @@ export function pinMemory(lpid: f64, address: f64, length: f64): i32 {
   const count = pagesTouched(at, address, length);
   const structure = structureAt(backOf(at, page));
   if (page - pageOf(structure) + count > pageCountOf(structure)) return H_RESOURCE;
+  if (status == H_SUCCESS && consecutivePages(at, page, count) != count) return H_RESOURCE;
   if (!pinsLeft() || !pinFits(structure)) return H_NO_MEM;
+  // What is copied first may come to stand together, or not.
   status = checkAccess(lpid, address, length, NEED_READ | NEED_WRITE);
   if (status != H_SUCCESS) return status;
   if (consecutivePages(at, page, count) != count) return H_RESOURCE;

@@ -7,7 +7,6 @@ import {
   END_USED,
   EVENT_RETURNED,
   FLAG_REVOKING,
-  FLAG_ZERO,
   JOB_PAGES,
   PARTITION_GRANTS_IN,
   PARTITION_GRANTS_OUT,
@@ -21,9 +20,9 @@ import {
 } from "../src/layout";
 import { addEndWord, endAt, releaseEndIfIdle } from "./adapter";
 import {
+  clearZeroed,
   cookieOf,
   endOf,
-  hasFlag,
   holderOf,
   pageCountOf,
   pageOf,
@@ -33,7 +32,6 @@ import {
   setFlag,
   setPage,
   setState,
-  setZeroed,
   slotOf,
   spaceOf,
   stateOf,
@@ -43,6 +41,7 @@ import {
 } from "./control";
 import { pushEvent } from "./event";
 import { endLend } from "./lend";
+import { endLine } from "./line";
 import { beginJob, note } from "./log";
 import { addPartitionWord, isDeferred, partitionAt, partitionWord, signal } from "./partition";
 import { holdsAll } from "./thread";
@@ -91,6 +90,7 @@ export function becomeRevoking(structure: usize): void {
   if (stateOf(structure) != STRUCTURE_SHARED) return;
   settleLater(structure);
   countMapped(structure, -1);
+  endLine(structure);
 }
 
 /** Shared becomes Returning: unmapped, the addresses still taken (RE6). */
@@ -103,8 +103,9 @@ export function becomeReturning(structure: usize): void {
 /** Shared or Returning becomes Granted: the addresses are free again. */
 export function becomeGranted(structure: usize): void {
   settleLater(structure);
+  endLine(structure);
   setPage(structure, 0);
-  if (hasFlag(structure, FLAG_ZERO)) setZeroed(structure, 0);
+  clearZeroed(structure);
   setState(structure, STRUCTURE_GRANTED);
 }
 

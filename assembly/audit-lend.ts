@@ -17,7 +17,6 @@ import {
   STRUCTURE_GRANTED,
   STRUCTURE_OWNED,
 } from "../src/layout";
-import { check, tally } from "./audit-facts";
 import {
   childOf,
   hasFlag,
@@ -31,6 +30,7 @@ import {
   spaceOf,
   stateOf,
 } from "./control";
+import { check, tally } from "./findings";
 import { isLent } from "./lend";
 import { header } from "./memory";
 import { ENTRY_LENT, entryOf, spaceAt } from "./page";

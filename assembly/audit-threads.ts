@@ -7,7 +7,7 @@ import {
   THREAD_REAPING,
   THREAD_STARTING,
 } from "../src/layout";
-import { check } from "./audit-facts";
+import { check } from "./findings";
 import { header } from "./memory";
 import { threadAt, threadWord } from "./thread";
 

@@ -136,8 +136,8 @@ import {
   STRUCTURE_SHARED,
 } from "../src/layout";
 import { endAt, endWord, partnerEnd } from "./adapter";
-import { check, report, tally, write } from "./audit-facts";
 import { auditLend, auditShare, isLentEntry } from "./audit-lend";
+import { auditLines } from "./audit-lines";
 import { auditThreads } from "./audit-threads";
 import {
   childOf,
@@ -164,6 +164,7 @@ import {
   structureAt,
   windowOf,
 } from "./control";
+import { check, report, tally, write } from "./findings";
 import {
   clearMarks,
   frameCharged,
@@ -531,6 +532,7 @@ function auditPartitions(): void {
     const partition = partitionAt(lpid);
     const state = partitionWord(partition, PARTITION_STATE);
     check(state <= u32(PARTITION_STOPPED), PROBLEM_PARTITION_STATE, lpid, state);
+    auditLines(lpid, partition, partition + SCRATCH_PINS);
     auditCounter(lpid, partition, PARTITION_PAGES_OWNED, SCRATCH_OWNED);
     auditCounter(lpid, partition, PARTITION_PAGES_MAPPED, SCRATCH_MAPPED);
     auditCounter(lpid, partition, PARTITION_GRANTS_OUT, SCRATCH_OUT);

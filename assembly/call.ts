@@ -27,6 +27,15 @@ import { decodeInteger } from "./decode";
 import { beginDevice as beginDeviceLocked, serveWindow as serveWindowLocked } from "./device";
 import { findFrames as findFramesLocked } from "./frame";
 import {
+  armInterrupt as armInterruptLocked,
+  bellOwnerNamed,
+  endInterrupt as endInterruptLocked,
+  maskInterrupt as maskInterruptLocked,
+  raiseInterrupt as raiseInterruptLocked,
+  sendIpi as sendIpiLocked,
+  takeLine as takeLineLocked,
+} from "./hcall-lines";
+import {
   acceptLogical as acceptLogicalLocked,
   grantCopyOnWrite as grantCopyOnWriteLocked,
   granteeNamed,
@@ -314,4 +323,38 @@ export function takeStaging(pages: f64): i32 {
 export function openThread(lpid: f64): i32 {
   if (!acquireAll()) return H_LONG_BUSY_10_MSEC;
   return leave(openThreadLocked(lpid));
+}
+
+export function raiseInterrupt(lpid: f64, address: f64, device: f64, position: f64): i32 {
+  const entry = enter(lpid, 0);
+  const status = entry == H_SUCCESS ? leave(raiseInterruptLocked(lpid, address, device, position)) : entry;
+  if (status != H_NEED_ALL) return status;
+  return acquireAll() ? leave(raiseInterruptLocked(lpid, address, device, position)) : H_LONG_BUSY_10_MSEC;
+}
+
+export function sendIpi(lpid: f64, address: f64): i32 {
+  const entry = enter(lpid, bellOwnerNamed(lpid, address));
+  const status = entry == H_SUCCESS ? leave(sendIpiLocked(lpid, address)) : entry;
+  if (status != H_NEED_ALL) return status;
+  return acquireAll() ? leave(sendIpiLocked(lpid, address)) : H_LONG_BUSY_10_MSEC;
+}
+
+export function takeLine(lpid: f64): i32 {
+  const entry = enter(lpid, 0);
+  return entry == H_SUCCESS ? leave(takeLineLocked(lpid)) : entry;
+}
+
+export function armInterrupt(lpid: f64, address: f64, arms: f64): i32 {
+  const entry = enter(lpid, 0);
+  return entry == H_SUCCESS ? leave(armInterruptLocked(lpid, address, arms)) : entry;
+}
+
+export function maskInterrupt(lpid: f64, address: f64, masks: f64): i32 {
+  const entry = enter(lpid, 0);
+  return entry == H_SUCCESS ? leave(maskInterruptLocked(lpid, address, masks)) : entry;
+}
+
+export function endInterrupt(lpid: f64, address: f64): i32 {
+  const entry = enter(lpid, 0);
+  return entry == H_SUCCESS ? leave(endInterruptLocked(lpid, address)) : entry;
 }

@@ -20,6 +20,7 @@
 import {
   FLAG_COPY_ON_WRITE,
   FLAG_REVOKING,
+  FLAG_ZERO,
   GENERATION_LIMIT,
   HEADER_LPIDS_USED,
   HEADER_MARKING,
@@ -48,6 +49,7 @@ import {
   STRUCTURE_HOLDER,
   STRUCTURE_INHIBITS,
   STRUCTURE_LIOBN,
+  STRUCTURE_MOVED,
   STRUCTURE_NEXT,
   STRUCTURE_NEXT_HELD,
   STRUCTURE_OWNED,
@@ -64,6 +66,7 @@ import {
   STRUCTURE_STATE,
   STRUCTURE_WINDOW,
   STRUCTURE_ZEROED,
+  ZEROING,
 } from "../src/layout";
 import { decodeCookie, encodeCookie } from "./decode";
 import { note, put } from "./log";
@@ -174,17 +177,36 @@ export function setPage(structure: usize, page: u32): void {
   put(structure + STRUCTURE_PAGE, page);
 }
 
+/** How many pages of a structure of memory a forced rescind has looked at, and moved away from views. */
+export function movedOf(structure: usize): u32 {
+  return load<u32>(structure, STRUCTURE_MOVED);
+}
+
+export function setMoved(structure: usize, count: u32): void {
+  put(structure + STRUCTURE_MOVED, count);
+}
+
 export function liobnOf(structure: usize): u32 {
   return load<u32>(structure, STRUCTURE_LIOBN);
 }
 
+/** Whether pages of a lend that ends are being zeroed: then none has to be moved any more. */
+export function isZeroing(structure: usize): bool {
+  return hasFlag(structure, FLAG_ZERO) && (load<u32>(structure, STRUCTURE_ZEROED) & ZEROING) != 0;
+}
+
 /** Of a lend that ends: pages that are zero already. */
 export function zeroedOf(structure: usize): u32 {
-  return load<u32>(structure, STRUCTURE_ZEROED);
+  return isZeroing(structure) ? load<u32>(structure, STRUCTURE_ZEROED) & ~ZEROING : 0;
 }
 
 export function setZeroed(structure: usize, pages: u32): void {
-  put(structure + STRUCTURE_ZEROED, pages);
+  put(structure + STRUCTURE_ZEROED, ZEROING | pages);
+}
+
+/** Nothing of it has been zeroed; it may be accepted again. */
+export function clearZeroed(structure: usize): void {
+  if (hasFlag(structure, FLAG_ZERO)) put(structure + STRUCTURE_ZEROED, 0);
 }
 
 /** Of a copy-on-write grant: how many of its pages are private. */

@@ -40,6 +40,11 @@ function putEvent(at: usize, type: u32, lpid: u32, value: f64): void {
   store<f64>(at, value, EVENT_VALUE);
 }
 
+/** Leaves an event that never was in the ring where the taker of one finds it. */
+export function presentEvent(type: u32, lpid: u32, value: f64): void {
+  putEvent(THREAD + THREAD_ENTRY, type, lpid, value);
+}
+
 /** Tells a partition; one that does not run hears nothing. */
 export function pushEvent(partition: usize, type: u32, lpid: u32, value: f64): void {
   if (!isRunning(partition)) return;
@@ -67,7 +72,7 @@ export function popEvent(partition: usize): i32 {
   }
   const lost = partitionWord(partition, PARTITION_EVENTS_LOST);
   if (lost == 0) return H_NOT_FOUND;
-  putEvent(THREAD + THREAD_ENTRY, EVENTS_LOST, 0, f64(lost));
+  presentEvent(EVENTS_LOST, 0, f64(lost));
   setPartitionWord(partition, PARTITION_EVENTS_LOST, 0);
   return H_SUCCESS;
 }

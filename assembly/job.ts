@@ -26,6 +26,7 @@ import {
   JOB_MOVE,
   JOB_PAGES,
   JOB_PIN,
+  JOB_RAISE,
   JOB_SPLIT,
   JOB_STAGING,
   SPACE_MEMORY,
@@ -52,6 +53,7 @@ import { followOwner } from "./move";
 import { backOf, entryOf, freePages, letEntriesGo, rescindPages, spaceAt, unmapPages } from "./page";
 import { partitionAt } from "./partition";
 import { endPin } from "./pin";
+import { raiseTree } from "./raise";
 import { freeRun } from "./staging";
 import { threadWord } from "./thread";
 
@@ -132,6 +134,9 @@ export function settleJob(thread: usize): void {
       break;
     case JOB_MIGRATE:
       settleMigration(slot, lpid, threadWord(thread, THREAD_JOB_SPACE), page, count);
+      break;
+    case JOB_RAISE:
+      raiseTree(structureAt(slot), page, lpid, count);
       break;
     default:
       break;

@@ -34,6 +34,7 @@ import {
   THREAD_NAME,
   THREAD_REAPING,
   THREAD_STARTING,
+  THREAD_WAKES,
 } from "../src/layout";
 import { pause } from "./env";
 import { settle, settleJob } from "./job";
@@ -101,6 +102,7 @@ function giveLocks(thread: usize, wakes: i32): void {
     index++;
     lock = lockAt(thread, index);
   }
+  store<u32>(thread, 0, THREAD_WAKES);
   store<u32>(thread, 0, THREAD_LOCK_A);
   store<u32>(thread, 0, THREAD_LOCK_B);
 }
@@ -173,6 +175,12 @@ export function release(): void {
     const second = load<u32>(THREAD, THREAD_LOCK_B);
     giveLock(partitionAt(first) + PARTITION_LOCK);
     if (second != 0) giveLock(partitionAt(second) + PARTITION_LOCK);
+    const wakes = load<u32>(THREAD, THREAD_WAKES);
+    if (wakes != 0) {
+      if ((wakes & 1) != 0) wakeSleepers(partitionAt(first));
+      if ((wakes & 2) != 0) wakeSleepers(partitionAt(second));
+      store<u32>(THREAD, 0, THREAD_WAKES);
+    }
   }
   store<u32>(THREAD, 0, THREAD_LOCK_A);
   store<u32>(THREAD, 0, THREAD_LOCK_B);
@@ -199,7 +207,11 @@ export function waitForMover(attempt: u32): bool {
     return true;
   }
   const marked = markWaiting(HEADER_LOCK, word);
-  return marked == 0 || pause(HEADER_LOCK, marked, attempt - LOOKS) != 0;
+  if (marked == 0) return true;
+  const mayGoOn = pause(HEADER_LOCK, marked, attempt - LOOKS) != 0;
+  // Who gave the lock back woke one, and this one does not take it: the next one is woken in its place.
+  atomic.notify(HEADER_LOCK, 1);
+  return mayGoOn;
 }
 
 /** This thread stopped inside a call and lives on: undoes that call, or finishes what it had committed. */
@@ -254,6 +266,8 @@ function repair(dead: usize): void {
   finishStart(dead);
   wakeLeft(dead);
   giveLocks(dead, -1);
+  // It may have been woken for a page that had moved, and not have come to wake the next one; no record names that lock.
+  atomic.notify(HEADER_LOCK, -1);
 }
 
 /**

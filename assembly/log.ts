@@ -89,7 +89,7 @@ export function commit(): void {
   store<u32>(THREAD, 0, THREAD_LOG_TOP);
 }
 
-/** Puts back what a thread stored since its last commit. */
+/** Puts back what a thread stored since its last commit; words atomically, since others may read them without a lock. */
 export function undo(thread: usize): void {
   const log = thread + THREAD_LOG;
   let top = load<u32>(thread, THREAD_LOG_TOP);

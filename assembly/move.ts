@@ -10,7 +10,7 @@
  *     hold      owner's entry (noted) and sharers' entries (a job): who wants to begin a use waits
  *     wait      for older uses, a little; if one is not over all is let go, and the caller tries again later
  *     copy      nobody reads or writes
- *     switch    owner's entry (noted); commit; sharers' entries follow, by the job
+ *     switch    owner's entry (noted), still held; commit; all entries are let go at the new frame, by the job
  *
  * Wherever the thread stops, the job brings the sharers' entries in line with the owner's, which is the old one or the new.
  */
@@ -31,10 +31,12 @@ import {
 import {
   childOf,
   holderOf,
+  movedOf,
   nextOf,
   pageCountOf,
   pageOf,
   parentOf,
+  setMoved,
   slotOf,
   sourcePageOf,
   stateOf,
@@ -43,7 +45,7 @@ import {
 import { framePins, lowestFrames, quarantineLeft, releaseFrame, takeFrames } from "./frame";
 import { abandonJob, beginJob, THREAD, undo } from "./log";
 import { addHeader, frameAt, isAlone, NONE } from "./memory";
-import { entryOf, followEntry, holdEntry, holdOwnEntry, moveOwnEntry, spaceAt } from "./page";
+import { entryOf, followEntry, holdEntry, holdOwnEntry, letOwnEntryGo, moveOwnEntry, spaceAt } from "./page";
 import { addPartitionWord, isDeferred, isRunning, partitionAt, signal } from "./partition";
 import { awaitUses, threadAt, threadWord } from "./thread";
 
@@ -90,11 +92,12 @@ function pinnedRun(space: usize, page: u32, most: u32): u32 {
   return count;
 }
 
-/** All live mappings of some of the owner's pages are let go where the owner's entries are. */
+/** All live mappings of some of the owner's pages, and last the owner's, are let go where the owner's entries are. */
 function letGo(root: usize, rootPage: u32, count: u32): void {
   const space = spaceAt(partitionAt(holderOf(root)), SPACE_MEMORY);
   for (let i: u32 = 0; i < count; i++) {
     follow(root, rootPage + i, entryOf(space, rootPage + i) & ENTRY_FRAME);
+    letOwnEntryGo(space, rootPage + i);
   }
 }
 
@@ -156,8 +159,9 @@ export const MOVE_MORE: u32 = 1; // some pages move with the next commit; call a
 export const MOVE_STUCK: u32 = 2; // no frame is free, quarantine is full, or a page is in use
 
 /**
- * Moves the first pinned pages under a structure that loses its access, at most MOVE_PAGES of them. A moved page is not
- * pinned any more, so that calling again goes on.
+ * Moves the next pinned pages under a structure that loses its access, at most MOVE_PAGES of them. It remembers how far it
+ * has come: a moved page may be pinned again by a view that follows it, of somebody who keeps the access, and must not be
+ * moved again for that.
  */
 export function movePinned(structure: usize): u32 {
   let root = structure;
@@ -170,7 +174,7 @@ export function movePinned(structure: usize): u32 {
   const space = spaceAt(owner, SPACE_MEMORY);
   const first = pageOf(structure) + shift;
   const count = pageCountOf(structure);
-  let i: u32 = 0;
+  let i = movedOf(structure);
   while (i < count) {
     let run = pinnedRun(space, first + i, count - i);
     if (run == 0) {
@@ -189,7 +193,9 @@ export function movePinned(structure: usize): u32 {
       store<u32>(THREAD, holderOf(structure) + 1, THREAD_STUCK_ON);
       return MOVE_STUCK;
     }
-    return movePages(root, first + i, frame, run, holderOf(structure)) ? MOVE_MORE : MOVE_STUCK;
+    if (!movePages(root, first + i, frame, run, holderOf(structure))) return MOVE_STUCK;
+    setMoved(structure, i + run);
+    return MOVE_MORE;
   }
   return MOVE_NONE;
 }

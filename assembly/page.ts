@@ -224,9 +224,16 @@ export function holdEntry(at: usize, page: u32): void {
   atomic.store<u32>(spaceEntries(at) + ((<usize>page) << 2), entryOf(at, page) | ENTRY_HELD);
 }
 
-/** Points the owner's page at another frame. */
+/** Points the owner's page at another frame. One that is held stays so: before the commit nobody may use the new frame. */
 export function moveOwnEntry(at: usize, page: u32, frame: u32): void {
-  putShared(spaceEntries(at) + ((<usize>page) << 2), movedEntry(entryOf(at, page), frame));
+  const entry = entryOf(at, page);
+  putShared(spaceEntries(at) + ((<usize>page) << 2), movedEntry(entry, frame) | (entry & ENTRY_RESCINDED));
+}
+
+/** Lets the owner's page go; part of a job. */
+export function letOwnEntryGo(at: usize, page: u32): void {
+  const entry = entryOf(at, page);
+  if (isHeld(entry)) atomic.store<u32>(spaceEntries(at) + ((<usize>page) << 2), entry & ~ENTRY_RESCINDED);
 }
 
 /** Points a sharer's page at the owner's frame, and lets it go; part of a job. Answers whether it was at another frame. */

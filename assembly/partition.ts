@@ -17,7 +17,10 @@ import {
   PARTITION_SIGNAL,
   PARTITION_STATE,
   PARTITION_WAITING,
+  THREAD_LOCK_A,
+  THREAD_LOCK_B,
   THREAD_SIGNALS,
+  THREAD_WAKES,
 } from "../src/layout";
 import { decodeInteger } from "./decode";
 import { put, THREAD } from "./log";
@@ -81,7 +84,19 @@ export function signal(partition: usize): void {
     return;
   }
   atomic.add<u32>(partition + PARTITION_SIGNAL, 1);
-  if (atomic.xchg<u32>(partition + PARTITION_WAITING, 0) != 0) wakeSleepers(partition);
+  if (atomic.xchg<u32>(partition + PARTITION_WAITING, 0) != 0) wakeLater(partition);
+}
+
+/**
+ * Who is woken wants the lock at once, so sleepers are called when the locks are given back (lock.ts), still with the locks
+ * named in the thread record; whoever holds all locks calls them now.
+ */
+function wakeLater(partition: usize): void {
+  const lpid = lpidOf(partition);
+  const inB: u32 = lpid == load<u32>(THREAD, THREAD_LOCK_B) ? 2 : 0;
+  const which = lpid == load<u32>(THREAD, THREAD_LOCK_A) ? 1 : inB;
+  store<u32>(THREAD, load<u32>(THREAD, THREAD_WAKES) | which, THREAD_WAKES);
+  if (which == 0) wakeSleepers(partition);
 }
 
 /** Who sleeps for the partition looks again. */

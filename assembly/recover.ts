@@ -91,6 +91,7 @@ import { decodeInteger } from "./decode";
 import { dropEvents, pushEvent } from "./event";
 import { releaseFrame } from "./frame";
 import { settle } from "./job";
+import { endLine } from "./line";
 import { beginJob, note, THREAD } from "./log";
 import { addHeader, header, NONE, setResult } from "./memory";
 import { entryOf, spaceAt, unmapPage } from "./page";
@@ -326,6 +327,7 @@ function releaseElemental(partition: usize, structure: usize, budget: i32): i32 
     if (done < count) return 0;
   }
   beginJob(JOB_PAGES, slotOf(structure), lpidOf(partition), space, page, count);
+  endLine(structure);
   note(structure);
   unlinkHeld(partition, structure);
   releaseStructure(structure);

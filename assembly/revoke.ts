@@ -54,6 +54,7 @@ import {
   hasFlag,
   holderOf,
   isRevoking,
+  isZeroing,
   nextOf,
   pageCountOf,
   parentOf,
@@ -61,6 +62,7 @@ import {
   remainingOf,
   setCursor,
   setFlag,
+  setMoved,
   setRemaining,
   slotOf,
   spaceOf,
@@ -231,7 +233,10 @@ function isUnpinned(structure: usize): bool {
   for (let i: u32 = 0; i < MOVES_PER_SLICE; i++) {
     const answer = movePinned(structure);
     settle();
-    if (answer == MOVE_NONE) return true;
+    if (answer == MOVE_NONE) {
+      setMoved(structure, 0);
+      return true;
+    }
     if (answer == MOVE_STUCK) return false;
   }
   return false;
@@ -254,7 +259,7 @@ function freeOn(root: usize, budget: i32): bool {
       cursor = child;
       continue;
     }
-    if (!isUnpinned(structure)) break;
+    if (!isZeroing(structure) && !isUnpinned(structure)) break;
     if (mustZero(structure)) {
       const zeroed = zeroLent(structure, max(<u32>budget / ZERO_PAGE_STEPS, 1));
       budget -= zeroed * ZERO_PAGE_STEPS;

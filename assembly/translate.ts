@@ -20,16 +20,7 @@ import {
 import { decodeInteger, decodeType, isPaged, isSafe } from "./decode";
 import { makeWritable } from "./fault";
 import { header, inStaging, NONE, setResult } from "./memory";
-import {
-  anyCopyOnWrite,
-  entryFault,
-  entryNeed,
-  entryOf,
-  isCopyOnWrite,
-  spaceAt,
-  spaceEntries,
-  spacePages,
-} from "./page";
+import { entryFault, entryNeed, entryOf, isCopyOnWrite, spaceAt, spaceEntries, spacePages } from "./page";
 import { decodePartition, isRunning } from "./partition";
 
 /**
@@ -42,6 +33,18 @@ export function examine(at: usize, page: u32, count: u32, need: u32): i32 {
   for (let i: u32 = 0; i < count; i++) {
     if (page + i >= pages) return H_PARAMETER;
     const entry = entryOf(at, page + i);
+    if ((entry & mask) != mask) return entryFault(entry);
+  }
+  return H_SUCCESS;
+}
+
+/** As examine(), where a page that is copied before it is written may be written: where a write goes is decided by the copy. */
+function examineCopies(at: usize, page: u32, count: u32, need: u32): i32 {
+  const pages = spacePages(at);
+  for (let i: u32 = 0; i < count; i++) {
+    if (page + i >= pages) return H_PARAMETER;
+    const entry = entryOf(at, page + i);
+    const mask = entryNeed(isCopyOnWrite(entry) ? need & ~NEED_WRITE : need);
     if ((entry & mask) != mask) return entryFault(entry);
   }
   return H_SUCCESS;
@@ -66,11 +69,8 @@ export function translate(lpid: f64, type: f64, address: f64, length: f64, need:
   const last = end > f64(spacePages(at)) * unit ? spacePages(at) : u32((end - 1) / unit);
   let status = examine(at, page, last - page + 1, rights);
   if (status == H_PERMISSION && (rights & NEED_WRITE) != 0) {
-    // Where a write would go is decided by the copy that it makes first.
-    status = examine(at, page, last - page + 1, rights & ~NEED_WRITE);
-    if (status != H_SUCCESS) return status;
-    if (!anyCopyOnWrite(at, page, last - page + 1)) return H_PERMISSION;
-    status = makeWritable(partition, page, last - page + 1);
+    status = examineCopies(at, page, last - page + 1, rights);
+    if (status == H_SUCCESS) status = makeWritable(partition, page, last - page + 1);
     if (status == H_SUCCESS) status = examine(at, page, last - page + 1, rights);
   }
   if (status != H_SUCCESS) return status;

@@ -9,6 +9,7 @@ import { deathScenarios } from "./death.js";
 import { grantScenarios } from "./grant.js";
 import { guestScenarios } from "./guest.js";
 import { handoffScenarios } from "./handoff.js";
+import { kindsScenarios } from "./kinds.js";
 import { describeMachine, type Machine } from "./machine.js";
 import { mmioScenarios } from "./mmio.js";
 import { modesScenarios } from "./modes.js";
@@ -98,6 +99,7 @@ const SCENARIOS: Readonly<Record<SuiteName, (quick: boolean) => readonly Scenari
   handoff: handoffScenarios,
   death: deathScenarios,
   mmio: mmioScenarios,
+  kinds: kindsScenarios,
 };
 
 function median(numbers: readonly number[]): number {

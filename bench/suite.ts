@@ -15,6 +15,7 @@ export const SUITE_NAMES = [
   "handoff",
   "death",
   "mmio",
+  "kinds",
 ] as const;
 export type SuiteName = (typeof SUITE_NAMES)[number];
 

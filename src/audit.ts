@@ -25,6 +25,8 @@ import {
   PROBLEM_FREE_MAP,
   PROBLEM_HELD_LINK,
   PROBLEM_LENT_COUNT,
+  PROBLEM_LINE,
+  PROBLEM_LINE_QUEUE,
   PROBLEM_LOST_FRAME,
   PROBLEM_PARTITION_COUNTER,
   PROBLEM_PARTITION_HOLDS,
@@ -115,6 +117,8 @@ const WORDING: Readonly<Record<number, (a: number, b: number) => string>> = {
   [PROBLEM_LENT_COUNT]: (a, b) => `lent pages: ${a} counted, the header says ${b}`,
   [PROBLEM_WINDOW]: (a, b) =>
     `structure ${a}: ${b} is neither the window that it was granted from nor a thread`,
+  [PROBLEM_LINE]: (a, b) => `${inSpace(a, b)}: its line does not fit what is mapped there`,
+  [PROBLEM_LINE_QUEUE]: (a, b) => `partition ${a}: the queue of its lines breaks at ${b}`,
   [PROBLEM_EVENTS]: (a) => `partition ${a}: its event ring is overfull`,
 };
 

@@ -1,8 +1,15 @@
 /**
- * What a partition is told besides its queues: read from the event ring in the table's memory.
+ * What a partition is told besides its queues: read from the event ring and the lines in the table's memory.
+ *
+ * What stands in the ring is told whenever somebody looks, and goes to every stream at once. An interrupt or a doorbell is
+ * taken only when somebody asks for it, since it must not be told after the right to it is gone; what one stream takes the
+ * other streams of the partition get when they ask, if the right still stands then.
  */
+import { systemClock } from "./clock.js";
+import { checkInteger, HcallError } from "./errors.js";
 import type { Kernel } from "./kernel.js";
 import {
+  ENTRY_VALID,
   EVENT_DOORBELL,
   EVENT_INTERRUPT,
   EVENT_LPID,
@@ -19,13 +26,25 @@ import {
   H_LONG_BUSY_10_MSEC,
   H_NOT_FOUND,
   H_SUCCESS,
+  HEADER_LINES_AT,
+  HEADER_LINES_BYTES,
+  HEADER_STRUCTURES_AT,
+  LINE_NEXT,
   PARTITION_EVENT_HEAD,
   PARTITION_EVENT_TAIL,
   PARTITION_EVENTS_LOST,
   PARTITION_RUNNING,
+  PARTITION_SIGNAL,
   PARTITION_STATE,
+  PARTITION_WAITING,
+  SPACE_BACKS,
+  SPACE_ENTRIES,
+  SPACE_INTERRUPT,
+  SPACE_IPI,
+  STRUCTURE_BYTES,
+  STRUCTURE_GENERATION,
 } from "./layout.js";
-import { partitionWord } from "./records.js";
+import { partitionOffset, partitionWord, spaceWord } from "./records.js";
 import { Stream, type WaitOptions } from "./stream.js";
 
 /** One thing that a partition is told. */
@@ -41,7 +60,10 @@ export interface PartitionEvent {
     | "events-lost";
   /** Milliseconds of the table's clock, when this thread learnt of it. */
   readonly at: number;
-  /** The other partition's lpid; 0 where there is none. */
+  /**
+   * The other partition's lpid; 0 where there is none. Of "interrupt" and "doorbell": who raised or rang first since the last
+   * such event, 0 for the manager.
+   */
   readonly partner: number;
   /** Of "rescinded", "returned" and "rescind-requested": the grant. */
   readonly cookie?: number;
@@ -49,6 +71,8 @@ export interface PartitionEvent {
   readonly withinMs?: number;
   /** Of "events-lost": how many did not fit the ring. */
   readonly count?: number;
+  /** Of "interrupt" and "doorbell": the number in the partition's own interrupt or port space. */
+  readonly address?: number;
 }
 
 const TYPES: ReadonlyMap<number, PartitionEvent["type"]> = new Map([
@@ -62,62 +86,179 @@ const TYPES: ReadonlyMap<number, PartitionEvent["type"]> = new Map([
   [EVENTS_LOST, "events-lost"],
 ]);
 
-/** The event streams of one partition. Until the first is opened, events wait in the ring. */
+/** The longest wait that can be asked for; without a limit it is Infinity. */
+const WAIT_MS_MAX = 2 ** 31 - 1;
+
+/** An event of a line that another stream took, with the mapping that it is of. */
+interface Taken {
+  readonly event: PartitionEvent;
+  readonly mapping: string;
+}
+
+/** The event streams of one partition. Until the first is opened, events wait in the table. */
 export class Events {
   readonly #kernel: Kernel;
   readonly #lpid: number;
-  readonly #streams: Set<Stream<PartitionEvent>> = new Set();
+  /** Each with what others took and it has not been asked for yet. */
+  readonly #streams: Map<Stream<PartitionEvent>, Taken[]> = new Map();
   readonly #listener = (): void => this.#drain();
+  /** Index of the word that names the first line of the queue. */
+  readonly #firstLine: number;
 
   constructor(kernel: Kernel, lpid: number) {
     this.#kernel = kernel;
     this.#lpid = lpid;
+    const { memory } = kernel;
+    const lines = memory.header(HEADER_LINES_AT) + (lpid - 1) * memory.header(HEADER_LINES_BYTES);
+    this.#firstLine = (lines + LINE_NEXT) / 4;
   }
 
   /** A stream of what comes from now on, and of what waits if it is the only one. */
   subscribe(options: WaitOptions): Stream<PartitionEvent> {
     this.#kernel.checkOpen();
-    const stream = new Stream<PartitionEvent>(options, () => {
-      this.#streams.delete(stream);
-      if (this.#streams.size === 0) this.#kernel.unlisten(this.#lpid, this.#listener);
-    });
-    this.#streams.add(stream);
+    const stream: Stream<PartitionEvent> = new Stream<PartitionEvent>(
+      options,
+      () => {
+        this.#streams.delete(stream);
+        if (this.#streams.size === 0) this.#kernel.unlisten(this.#lpid, this.#listener);
+      },
+      () => this.#pull(stream),
+    );
+    this.#streams.set(stream, []);
     this.#kernel.listen(this.#lpid, this.#listener);
     this.#drain();
     return stream;
   }
 
-  /** Whether there may be an event: what is not committed yet shows, too. */
-  #hasAny(): boolean {
+  /**
+   * The oldest event of the ring, or the interrupt or doorbell that has waited longest.
+   * @throws HcallError H_LongBusyOrder10msec if another thread has the partition locked.
+   */
+  take(): PartitionEvent | undefined {
+    const status = this.#takeOne();
+    if (status === H_LONG_BUSY_10_MSEC)
+      throw new HcallError("takeEvent", status, "another thread has the partition locked");
+    return status === H_SUCCESS ? this.#taken() : undefined;
+  }
+
+  #takeOne(): number {
+    this.#kernel.checkOpen();
+    const { core } = this.#kernel;
+    const status = this.#hasAny() ? core.takeEvent(this.#lpid) : H_NOT_FOUND;
+    return status === H_NOT_FOUND && this.#hasLine() ? core.takeLine(this.#lpid) : status;
+  }
+
+  /**
+   * As take(), but blocks the thread until there is an event. The order is what keeps a signal from being lost: first the
+   * count is read, then it is looked for events, and it is slept only while the count is still that one.
+   */
+  wait(timeoutMs: number): PartitionEvent | undefined {
+    if (timeoutMs !== Number.POSITIVE_INFINITY) checkInteger("timeoutMs", timeoutMs, 0, WAIT_MS_MAX);
     const { memory } = this.#kernel;
-    const word = (offset: number): number => partitionWord(memory, this.#lpid, offset);
-    return word(PARTITION_EVENT_HEAD) !== word(PARTITION_EVENT_TAIL) || word(PARTITION_EVENTS_LOST) !== 0;
+    const { words, integers } = memory;
+    const signal = (partitionOffset(memory, this.#lpid) + PARTITION_SIGNAL) / 4;
+    // Not the table's clock: a thread that sleeps cannot be woken by one that is turned by hand.
+    const end = systemClock.now() + timeoutMs;
+    while (true) {
+      const seen = Atomics.load(integers, signal);
+      const status = this.#takeOne();
+      if (status === H_SUCCESS) return this.#taken();
+      const left = end - systemClock.now();
+      if (!(left > 0) || !this.#runs()) return undefined;
+      Atomics.store(words, signal + (PARTITION_WAITING - PARTITION_SIGNAL) / 4, 1);
+      // Who has the partition locked may have nothing to tell it.
+      Atomics.wait(integers, signal, seen, status === H_LONG_BUSY_10_MSEC ? Math.min(left, 1) : left);
+    }
+  }
+
+  #word(offset: number): number {
+    return partitionWord(this.#kernel.memory, this.#lpid, offset);
+  }
+
+  #runs(): boolean {
+    return this.#word(PARTITION_STATE) === PARTITION_RUNNING;
+  }
+
+  /** Whether there may be an event in the ring: what is not committed yet shows, too. */
+  #hasAny(): boolean {
+    const isEmpty = this.#word(PARTITION_EVENT_HEAD) === this.#word(PARTITION_EVENT_TAIL);
+    return !isEmpty || this.#word(PARTITION_EVENTS_LOST) !== 0;
+  }
+
+  /** Whether an interrupt or a doorbell may wait. */
+  #hasLine(): boolean {
+    return this.#kernel.memory.words[this.#firstLine] !== 0;
+  }
+
+  /** What the core has left in the thread record. */
+  #taken(): PartitionEvent | undefined {
+    const { memory, clock } = this.#kernel;
+    const word = memory.header(memory.entry + EVENT_TYPE);
+    const type = TYPES.get(word & EVENT_TYPE_MASK);
+    if (type === undefined) return undefined;
+    const partner = memory.header(memory.entry + EVENT_LPID);
+    const value = memory.floats[(memory.entry + EVENT_VALUE) / 8] as number;
+    return { type, at: clock.now(), partner, ...detail(type, value, word >>> EVENT_MS_SHIFT) };
   }
 
   #drain(): void {
     // A late call: what comes now waits in the ring for the next stream.
     if (this.#streams.size === 0) return;
-    const { core, memory, clock } = this.#kernel;
+    const { core } = this.#kernel;
     // Most of what wakes this thread is for other partitions: looking costs less than a crossing.
     let status = this.#hasAny() ? core.takeEvent(this.#lpid) : H_NOT_FOUND;
     for (; status === H_SUCCESS; status = core.takeEvent(this.#lpid)) {
-      const word = memory.header(memory.entry + EVENT_TYPE);
-      const type = TYPES.get(word & EVENT_TYPE_MASK);
-      if (type === undefined) continue;
-      const partner = memory.header(memory.entry + EVENT_LPID);
-      const value = memory.floats[(memory.entry + EVENT_VALUE) / 8] as number;
-      const event: PartitionEvent = {
-        type,
-        at: clock.now(),
-        partner,
-        ...detail(type, value, word >>> EVENT_MS_SHIFT),
-      };
-      for (const stream of this.#streams) stream.push(event);
+      const event = this.#taken();
+      if (event !== undefined) for (const stream of this.#streams.keys()) stream.push(event);
     }
-    // Somebody has the table locked: the events are still there a moment later.
-    if (status === H_LONG_BUSY_10_MSEC && !this.#kernel.isClosed) setTimeout(this.#listener, 1);
-    const runs = partitionWord(memory, this.#lpid, PARTITION_STATE) === PARTITION_RUNNING;
-    if (!runs || this.#kernel.isClosed) for (const stream of this.#streams) stream.end();
+    if (status === H_LONG_BUSY_10_MSEC) this.#later();
+    for (const stream of [...this.#streams.keys()]) stream.poll();
+    if (!this.#runs() || this.#kernel.isClosed) for (const stream of [...this.#streams.keys()]) stream.end();
+  }
+
+  /** Somebody has the partition locked: the events are still there a moment later. */
+  #later(): void {
+    if (!this.#kernel.isClosed) setTimeout(this.#listener, 1);
+  }
+
+  /** An interrupt or doorbell for a stream that is asked for one. */
+  #pull(stream: Stream<PartitionEvent>): PartitionEvent | undefined {
+    const shared = this.#streams.get(stream);
+    for (let taken = shared?.shift(); taken !== undefined; taken = shared?.shift()) {
+      if (taken.mapping === this.#mappingOf(taken.event)) return taken.event;
+    }
+    if (this.#kernel.isClosed || !this.#hasLine()) return undefined;
+    const status = this.#kernel.core.takeLine(this.#lpid);
+    if (status === H_LONG_BUSY_10_MSEC) this.#later();
+    if (status !== H_SUCCESS) return undefined;
+    const event = this.#taken();
+    if (event !== undefined && this.#streams.size > 1) this.#share(stream, event);
+    return event;
+  }
+
+  /** The other streams get it when they are asked; some may be asked already. */
+  #share(taker: Stream<PartitionEvent>, event: PartitionEvent): void {
+    const mapping = this.#mappingOf(event);
+    if (mapping === undefined) return;
+    for (const [stream, shared] of this.#streams) if (stream !== taker) shared.push({ event, mapping });
+    queueMicrotask(() => {
+      for (const stream of [...this.#streams.keys()]) stream.poll();
+    });
+  }
+
+  /**
+   * What is mapped at the number of an event, undefined if nothing is that the partition may use: the page table entry, with
+   * its own generation, and the generation of the control structure.
+   */
+  #mappingOf({ type, address = 0 }: PartitionEvent): string | undefined {
+    const { memory } = this.#kernel;
+    const space = type === "doorbell" ? SPACE_IPI : SPACE_INTERRUPT;
+    const entries = spaceWord(memory, this.#lpid, space, SPACE_ENTRIES);
+    const entry = Atomics.load(memory.words, entries / 4 + address);
+    if ((entry & ENTRY_VALID) === 0 || !this.#runs()) return undefined;
+    const slot = memory.header(spaceWord(memory, this.#lpid, space, SPACE_BACKS) + address * 4);
+    const structure = memory.header(HEADER_STRUCTURES_AT) + slot * STRUCTURE_BYTES;
+    return `${entry} ${slot} ${memory.header(structure + STRUCTURE_GENERATION)}`;
   }
 }
 
@@ -125,8 +266,9 @@ function detail(
   type: PartitionEvent["type"],
   value: number,
   withinMs: number,
-): { cookie?: number; count?: number; withinMs?: number } {
+): { cookie?: number; count?: number; withinMs?: number; address?: number } {
   if (type === "rescind-requested") return { cookie: value, withinMs };
   if (type === "rescinded" || type === "returned") return { cookie: value };
+  if (type === "interrupt" || type === "doorbell") return { address: value };
   return type === "events-lost" ? { count: value } : {};
 }

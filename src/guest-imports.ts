@@ -311,7 +311,10 @@ export class GuestCalls {
         ),
       ),
       event: this.#guarded((pointer) =>
-        this.#take((pointer as number) >>> 0, EVENT_BYTES, () => core.takeEvent(lpid)),
+        this.#take((pointer as number) >>> 0, EVENT_BYTES, () => {
+          const status = core.takeEvent(lpid);
+          return status === H_NOT_FOUND ? core.takeLine(lpid) : status;
+        }),
       ),
       adapter: this.#guarded((index) => {
         const adapter = this.#partition.adapters[(index as number) >>> 0];

@@ -7,6 +7,9 @@ import type { Core } from "./binding.js";
 import { checkInteger } from "./errors.js";
 import { type Kernel, kernelOf } from "./kernel.js";
 import {
+  EVENT_DOORBELL,
+  EVENT_LPID,
+  EVENT_TYPE,
   HEADER_BUDGET,
   REQUEST_ARGUMENTS,
   REQUEST_BYTES,
@@ -18,6 +21,8 @@ import {
   TOKEN_GRANT,
   TOKEN_RESCIND,
   TOKEN_RETURN,
+  TYPE_INTERRUPT,
+  TYPE_IPI,
 } from "./layout.js";
 import type { Partition } from "./partition.js";
 import type { ResourceTable } from "./resource-table.js";
@@ -148,6 +153,50 @@ export class Hcalls {
   /** H_SEND_CRQ, the entry as four little-endian words; its header is the low byte of the first. */
   sendCrq(lpid: number, unitAddress: number, w0: number, w1: number, w2: number, w3: number): number {
     return this.#tell(this.#core.sendEntry(lpid, unitAddress, w0, w1, w2, w3));
+  }
+
+  /**
+   * An interrupt source is raised (KI3).
+   * @param position 0; after H_PARTIAL, which needs more sharers than the budget has steps, R4, to go on.
+   */
+  raiseInterrupt(lpid: number, address: number, position = 0): number {
+    return this.#tell(this.#core.raiseInterrupt(lpid, address, 0, position));
+  }
+
+  /** H_IPI: rings the doorbell behind a port (KI5). H_CLOSED: its owner does not run. */
+  sendIpi(lpid: number, address: number): number {
+    return this.#tell(this.#core.sendIpi(lpid, address));
+  }
+
+  /** H_XIRR: takes the interrupt or doorbell that has waited longest. R4: its number. H_NOT_FOUND: none waits. */
+  takeInterrupt(lpid: number): number {
+    return this.#core.takeLine(lpid);
+  }
+
+  /** The type of resource of what takeInterrupt() took last: 4 interrupt source, 6 port. */
+  get takenType(): number {
+    const { memory } = this.#kernel;
+    return memory.header(memory.entry + EVENT_TYPE) === EVENT_DOORBELL ? TYPE_IPI : TYPE_INTERRUPT;
+  }
+
+  /** The lpid of who raised or rang what takeInterrupt() took last, 0 for the manager. */
+  get takenFrom(): number {
+    return this.#kernel.memory.header(this.#kernel.memory.entry + EVENT_LPID);
+  }
+
+  /** H_EOI: the end of what was taken of an armed source. */
+  endInterrupt(lpid: number, address: number): number {
+    return this.#tell(this.#core.endInterrupt(lpid, address));
+  }
+
+  /** Arms (1) a source, or disarms it (0). */
+  armInterrupt(lpid: number, address: number, arms: number): number {
+    return this.#tell(this.#core.armInterrupt(lpid, address, arms));
+  }
+
+  /** Masks (1) a source, or unmasks it (0). */
+  maskInterrupt(lpid: number, address: number, masks: number): number {
+    return this.#tell(this.#core.maskInterrupt(lpid, address, masks));
   }
 
   /** An array of requests for the batch form. @throws RangeError, HcallError H_NO_MEM */

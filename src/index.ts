@@ -31,6 +31,7 @@ export {
   type ImportsOptions,
 } from "./guest-imports.js";
 export { compileGuest, type GuestLimits } from "./guest-module.js";
+export { Interrupts } from "./interrupts.js";
 export { type Cookie, Mapping, View } from "./mapping.js";
 export type { CrqEntry } from "./messages.js";
 export type { CompactionReport, MigrationReport } from "./migration.js";

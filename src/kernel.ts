@@ -16,12 +16,16 @@ import { Devices } from "./mmio.js";
 import type { Partition } from "./partition.js";
 import { partitionOffset } from "./records.js";
 import { Transfer } from "./transfer.js";
+import { ViewLeaks } from "./view-leaks.js";
 
 /** A zero-copy view as the kernel sees it. */
 export interface Movable {
   /** Some page has moved: follow it if this access still stands. Answers false if the table is locked. */
   follow(): boolean;
 }
+
+/** How the kernel holds a view: weakly where it is to be noticed that nobody else has it any more. */
+export type Following = Movable | WeakRef<Movable>;
 
 /** Who in this thread waits for what comes for one partition. */
 interface Wait {
@@ -60,7 +64,10 @@ export class Kernel {
   readonly memory: TableMemory;
   readonly core: Core;
   readonly clock: Clock;
-  readonly views: Set<Movable> = new Set();
+  /** The views whose access stands, so that they follow pages that move. */
+  readonly views: Set<Following> = new Set();
+  /** Only in debug mode. */
+  readonly leaks: ViewLeaks | undefined;
   readonly transfer: Transfer = new Transfer(this);
   readonly devices: Devices;
   /** Fails a partition; only in the thread that owns the table. */
@@ -77,13 +84,18 @@ export class Kernel {
   #moves: number;
   #closed = false;
 
-  /** @param isWorker whether this thread is a partition of the table, not its owner. */
+  /**
+   * @param isWorker whether this thread is a partition of the table, not its owner.
+   * @param isDebug whether views that are dropped without release() are told of.
+   */
   constructor(
     memory: TableMemory,
     clock: Clock,
     partitionOf: (lpid: number) => Partition,
     isWorker: boolean = false,
+    isDebug: boolean = false,
   ) {
+    this.leaks = isDebug ? new ViewLeaks() : undefined;
     this.memory = memory;
     this.core = memory.core;
     this.clock = clock;
@@ -101,6 +113,7 @@ export class Kernel {
 
   close(): void {
     this.#closed = true;
+    this.leaks?.stop();
     // Whoever of this thread sleeps for events wakes up and finds it closed.
     for (const { word } of this.#waits.values()) Atomics.notify(this.memory.integers, word);
     this.memory.unpoke();
@@ -180,12 +193,27 @@ export class Kernel {
     }
   }
 
+  /** Wakes those in this thread who wait for what comes for a partition: something of its own has ended. */
+  rouse(lpid: number): void {
+    for (const listener of this.#waits.get(lpid)?.listeners.keys() ?? []) listener();
+  }
+
+  /** From now on a view of this range follows pages that move. Answers what stands for it in `views`. */
+  hold(view: Movable, lpid: number, address: number, length: number): Following {
+    const following = this.leaks?.watch(view, this.views, lpid, address, length) ?? view;
+    this.views.add(following);
+    return following;
+  }
+
   /** Lets the views follow pages that moved: another thread may have moved them. */
   followMoves(): void {
     const moves = this.memory.header(HEADER_MOVES);
     if (moves === this.#moves) return;
     let haveAll = true;
-    for (const view of this.views) haveAll = view.follow() && haveAll;
+    for (const one of this.views) {
+      const view = one instanceof WeakRef ? one.deref() : one;
+      haveAll = (view === undefined || view.follow()) && haveAll;
+    }
     // While the table is locked some cannot; they try again the next time.
     if (haveAll) this.#moves = moves;
   }

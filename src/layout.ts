@@ -161,6 +161,8 @@ export const HEADER_AUDIT_SAVED = 284;
 export const HEADER_COPIED = 280; // 1 once there was a copy-on-write grant
 export const HEADER_TORN_DOWN = 248; // structures torn down by revocations so far, wraps
 export const HEADER_PAGES_LENT = 500; // of all partitions
+export const HEADER_LINES_AT = 268; // interrupt and port lines, partition by partition
+export const HEADER_LINES_BYTES = 272; // lines of one partition
 
 // ---------------------------------------------------------------- thread record: who may change the table, and how far it is
 
@@ -190,6 +192,7 @@ export const THREAD_SIGNALS = 156; // counts what it signalled, to any partition
 export const THREAD_LOCK_A = 160; // lpids whose locks it takes, holds or gives back, LOCK_ALL; 0: none
 export const THREAD_LOCK_B = 164;
 export const THREAD_POKE = 168; // counts how often others asked it to look whether it left the table locked
+export const THREAD_WAKES = 176; // for whose sleepers it has still to call, 1: those of lock A, 2: those of lock B
 export const THREAD_LOG = 256; // notes, each behind what it notes
 export const THREAD_MAIL = 4352; // MAILS requests to device models of other threads that it waits for
 export const THREAD_TAKEN = 4480; // a copy of the request that it last took from another thread's mailbox
@@ -239,6 +242,7 @@ export const JOB_SPLIT = 8; // a free frame may have been written to
 export const JOB_ELEMENTAL = 7; // the page table of an elemental resource may be half written, its frames half taken
 export const JOB_LENT = 24; // the entries of a lender may not be what its lend says
 export const JOB_DONATE = 25; // a donated resource may stand in two page tables, or in none as a whole
+export const JOB_RAISE = 20; // a raise may have reached a part of those who have the interrupt source
 
 // ---------------------------------------------------------------- partition record
 
@@ -318,7 +322,8 @@ export const STRUCTURE_REMAINING = 56; // bound of its remaining steps
 export const STRUCTURE_LIOBN = 60; // of a DMA window pane
 export const STRUCTURE_COPIES = 60; // of a copy-on-write grant: pages that are private
 export const STRUCTURE_WINDOW = 60; // of MMIO: name of the thread that serves an elemental window; of a grant, its window
-export const STRUCTURE_ZEROED = 60; // of a lend, which has no LIOBN: pages that are zero already while it ends
+export const STRUCTURE_ZEROED = 60; // of a lend that ends: ZEROING, and pages that are zero already
+export const STRUCTURE_MOVED = 60; // of memory: pages from the first that a forced rescind is done with, while it moves them
 
 export const STRUCTURE_FREE = 0;
 export const STRUCTURE_OWNED = 1; // elemental resource
@@ -330,6 +335,7 @@ export const STRUCTURE_RETIRED = 6; // its generations are used up
 
 /** In the byte of the inhibits: some grant of it may be a share, so that who lends looks for one. */
 export const HINT_SHARED = 1;
+export const ZEROING = 0x40000000;
 
 export const FLAG_REVOKING = 1; // no new use may start
 export const FLAG_ROOT = 2; // a revocation started here
@@ -411,6 +417,19 @@ export const EVENT_MS_SHIFT = 8;
 export const EVENT_MS_LIMIT = 0xffffff;
 export const EVENTS_LOST = 7;
 
+// ---------------------------------------------------------------- line: one number of a partition's interrupt or port space
+
+export const LINE_RECORD_BYTES = 12;
+export const LINE_STATE = 0; // bits as below, and who raised it
+export const LINE_NEXT = 4; // of a queued line: the index of the next one; of line 0: the first
+export const LINE_PREVIOUS = 8; // of a queued line: the index of the one before; of line 0: the last
+export const LINE_PENDING = 1; // raised, and not taken since
+export const LINE_QUEUED = 2; // waits to be taken
+export const LINE_IN_SERVICE = 4; // taken, and its end was not said yet
+export const LINE_MASKED = 8;
+export const LINE_ARMED = 16; // taking is not its end
+export const LINE_FROM_SHIFT = 8; // of a pending line: lpid of who raised it first, 0: the manager
+
 // ---------------------------------------------------------------- pin record: one zero-copy view
 
 export const PIN_BYTES = 32;
@@ -478,6 +497,8 @@ export const PROBLEM_EVENTS = 27; // a: lpid
 export const PROBLEM_LOST_FRAME = 28; // a: frame that nobody owns and that is not free
 export const PROBLEM_THREAD = 29; // a: slot, b: byte offset of the word that should be 0
 export const PROBLEM_LENT_COUNT = 70; // a: counted, b: header
+export const PROBLEM_LINE = 40; // a: lpid * 8 + space, b: number
+export const PROBLEM_LINE_QUEUE = 41; // a: lpid, b: index of the line where it breaks
 export const PROBLEM_COPIES = 80; // a: structure, 0 for the header, b: private pages counted
 export const PROBLEM_SHARES = 81; // a: counted, b: header
 export const PROBLEM_WINDOW = 60; // a: structure of a window, b: the window or thread that it names

@@ -2,12 +2,13 @@
  * What a partition holds for a while: an accepted grant, a zero-copy view. Both are `using`-ready.
  */
 import { checkInteger, HcallError, LparError } from "./errors.js";
-import type { Kernel, Movable } from "./kernel.js";
+import type { Following, Kernel, Movable } from "./kernel.js";
 import {
   H_BUSY,
   H_LONG_BUSY_10_MSEC,
   H_PARAMETER,
   H_RESCINDED,
+  H_RESOURCE,
   H_SUCCESS,
   HEADER_MOVES,
   NEED_READ,
@@ -22,6 +23,7 @@ import {
   RESOURCE_TYPES,
   type ResourceType,
   structureOfCookie,
+  structureOfPin,
   unitOf,
 } from "./records.js";
 import { readSealed, SEAL_BYTES } from "./seal.js";
@@ -123,6 +125,12 @@ export class Mapping implements Disposable {
   }
 }
 
+/** Pages that were pinned, and where they are; undefined if they are not contiguous. */
+interface Pinned {
+  readonly pin: number;
+  readonly bytes: Uint8Array | undefined;
+}
+
 /** A zero-copy window on a partition's memory. It pins the pages until it is released (TR4). */
 export class View implements Disposable, Movable {
   readonly #kernel: Kernel;
@@ -132,6 +140,8 @@ export class View implements Disposable, Movable {
   readonly #length: number;
   #pin = 0;
   #bytes: Uint8Array | undefined;
+  /** Undefined once the access has ended: it has no move to follow then. */
+  #following: Following | undefined;
 
   /** Made by Partition.view(), which has checked that the range may be pinned. */
   constructor(kernel: Kernel, lpid: number, address: number, length: number) {
@@ -140,12 +150,22 @@ export class View implements Disposable, Movable {
     this.#incarnation = partitionWord(kernel.memory, lpid, PARTITION_INCARNATION);
     this.#address = address;
     this.#length = length;
-    kernel.settle("H_VIEW", this.#take(), `address ${address}, length ${length}`);
-    kernel.views.add(this);
+    const taken = this.#take();
+    if (typeof taken === "number") {
+      kernel.settle("H_VIEW", taken, `address ${address}, length ${length}`);
+      return;
+    }
+    this.#pin = taken.pin;
+    this.#bytes = taken.bytes;
+    this.#following = kernel.hold(this, lpid, address, length);
+    kernel.notice();
   }
 
-  /** Pins the pages, and finds the bytes in the frames that were pinned: another thread may move the pages in between. */
-  #take(): number {
+  /**
+   * Pins the pages, and finds the bytes in the frames that were pinned: another thread may move the pages in between.
+   * @returns the status if that fails.
+   */
+  #take(): Pinned | number {
     const { core, memory } = this.#kernel;
     while (true) {
       const moves = memory.header(HEADER_MOVES);
@@ -153,20 +173,26 @@ export class View implements Disposable, Movable {
       if (status !== H_SUCCESS) return status;
       const pin = memory.result;
       const bytes = this.#locate();
-      if (memory.header(HEADER_MOVES) !== moves) {
-        this.#kernel.finish(() => core.unpinMemory(this.#lpid, pin));
-        continue;
-      }
-      this.#pin = pin;
-      this.#bytes = bytes;
-      return H_SUCCESS;
+      if (memory.header(HEADER_MOVES) === moves) return { pin, bytes };
+      this.#unpin(pin);
     }
+  }
+
+  #unpin(pin: number): void {
+    const { core } = this.#kernel;
+    this.#kernel.finish(() => core.unpinMemory(this.#lpid, pin));
+  }
+
+  /** Whether the access stands; memory.result says where the bytes are, if they are in one piece. */
+  #check(): number {
+    const { core } = this.#kernel;
+    return core.checkAccess(this.#lpid, this.#address, this.#length, NEED_READ | NEED_WRITE);
   }
 
   /** The bytes where they are now, or undefined if the access has ended or they are not contiguous any more. */
   #locate(): Uint8Array | undefined {
-    const { core, memory } = this.#kernel;
-    const status = core.checkAccess(this.#lpid, this.#address, this.#length, NEED_READ | NEED_WRITE);
+    const { memory } = this.#kernel;
+    const status = this.#check();
     const offset = memory.result;
     return status === H_SUCCESS && offset >= 0
       ? memory.bytes.subarray(offset, offset + this.#length)
@@ -176,31 +202,67 @@ export class View implements Disposable, Movable {
   /**
    * The bytes. After a page was moved away from under a client that lost its access (RS6) this is another array than
    * before: read it anew rather than keep it.
-   * @throws LparError LPAR_RELEASED after release(); HcallError H_RESOURCE if a move left the range in pieces.
+   * @throws LparError LPAR_RELEASED after release(); HcallError H_RESOURCE if a move left the range in pieces, or if
+   * no pin was left to follow it.
    */
   get bytes(): Uint8Array {
     if (this.#pin === 0) throw new LparError("LPAR_RELEASED", "the view was released");
     this.#kernel.followMoves();
     if (this.#bytes === undefined)
-      throw new HcallError("H_VIEW", -16, "pages were moved apart; take a new view");
+      throw new HcallError(
+        "H_VIEW",
+        H_RESOURCE,
+        "pages were moved apart, or no pin is left; take a new view",
+      );
     return this.#bytes;
   }
 
+  /** Whether what it was taken from still stands: the address may be another mapping's by now, or a later incarnation's. */
+  #isStanding(): boolean {
+    const { memory } = this.#kernel;
+    const cookie = structureOfPin(memory, this.#pin);
+    return (
+      isCurrent(this.#kernel, this.#lpid, this.#incarnation) &&
+      structureOfCookie(memory, cookie).cookie === cookie
+    );
+  }
+
+  /** It stays where it is: in quarantine, once the pages have moved. */
+  #stay(): void {
+    if (this.#following !== undefined) this.#kernel.views.delete(this.#following);
+    this.#following = undefined;
+  }
+
   follow(): boolean {
-    const { core } = this.#kernel;
-    const bytes = this.#locate();
-    // Without access, or with the access of a later incarnation, the view stays where it is: in quarantine.
-    if (!isCurrent(this.#kernel, this.#lpid, this.#incarnation)) return true;
-    if (bytes === undefined) {
-      if (core.checkAccess(this.#lpid, this.#address, this.#length, NEED_READ) === H_SUCCESS)
-        this.#bytes = undefined;
+    const status = this.#isStanding() ? this.#check() : H_RESCINDED;
+    if (status === H_LONG_BUSY_10_MSEC) return false;
+    if (status !== H_SUCCESS) {
+      this.#stay();
       return true;
     }
-    if (bytes.byteOffset === this.#bytes?.byteOffset) return true;
+    const offset = this.#kernel.memory.result;
+    if (offset < 0) {
+      this.#bytes = undefined;
+      return true;
+    }
+    if (offset === this.#bytes?.byteOffset) return true;
+    const taken = this.#take();
+    if (typeof taken === "number") {
+      // With no pin left it cannot follow; what is written where it was would reach nobody.
+      if (taken !== H_LONG_BUSY_10_MSEC) this.#bytes = undefined;
+      return taken !== H_LONG_BUSY_10_MSEC;
+    }
     const old = this.#pin;
-    const status = this.#take();
-    if (status === H_SUCCESS) this.#kernel.finish(() => core.unpinMemory(this.#lpid, old));
-    return status !== H_LONG_BUSY_10_MSEC;
+    if (structureOfPin(this.#kernel.memory, taken.pin) !== structureOfPin(this.#kernel.memory, old)) {
+      // Another mapping has got the address since we looked.
+      this.#unpin(taken.pin);
+      this.#stay();
+      return true;
+    }
+    this.#pin = taken.pin;
+    this.#bytes = taken.bytes;
+    this.#unpin(old);
+    return true;
   }
 
   /** Ends the view. A second call does nothing. */
@@ -210,7 +272,8 @@ export class View implements Disposable, Movable {
     const pin = this.#pin;
     this.#pin = 0;
     this.#bytes = undefined;
-    this.#kernel.views.delete(this);
+    this.#stay();
+    this.#kernel.leaks?.forget(this);
     this.#kernel.finish(() => {
       const status = core.unpinMemory(this.#lpid, pin);
       // The view may have outlived the incarnation that took it.

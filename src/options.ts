@@ -49,6 +49,11 @@ export interface TableOptions {
   readonly gracePeriodMs?: number;
   /** Monotonic milliseconds and timers; replace it to test time (G7). */
   readonly clock?: Clock;
+  /**
+   * Warn of views that are dropped without release(): when one has been garbage collected, `process.emitWarning` names where it
+   * was taken. It stays pinned all the same. Costs a stack trace for each view. Default false.
+   */
+  readonly debug?: boolean;
   /** A module compiled earlier, to skip compilation. */
   readonly module?: WebAssembly.Module;
 }

@@ -6,6 +6,7 @@ import { TranslationBatch } from "./batch.js";
 import { checkInteger, HcallError } from "./errors.js";
 import { Events, type PartitionEvent } from "./events.js";
 import { createImports, type GuestImports, type ImportsOptions } from "./guest-imports.js";
+import { Interrupts, raiseInterrupt, ringPort } from "./interrupts.js";
 import { type Kernel, setKernel } from "./kernel.js";
 import {
   END_NEXT,
@@ -127,6 +128,8 @@ const UNEXAMINED_BYTES = 65536;
 export class Partition {
   readonly lpid: number;
   readonly name: string;
+  /** Its interrupt sources: masks, ends of service. */
+  readonly interrupts: Interrupts;
   readonly #kernel: Kernel;
   /** Its device windows (KI2). */
   readonly mmio: Mmio;
@@ -144,6 +147,7 @@ export class Partition {
     this.lpid = lpid;
     this.name = name;
     this.mmio = new Mmio(kernel, lpid);
+    this.interrupts = new Interrupts(kernel, lpid);
     this.#events = new Events(kernel, lpid);
     this.#stateIndex = (partitionOffset(kernel.memory, lpid) + PARTITION_STATE) / 4;
     this.#entriesIndex = spaceWord(kernel.memory, lpid, SPACE_MEMORY, SPACE_ENTRIES) / 4;
@@ -520,9 +524,23 @@ export class Partition {
     return adapters;
   }
 
-  /** Rings the doorbell behind a port (KI5). Not there yet. @throws HcallError H_FUNCTION */
+  /**
+   * Raises an interrupt source that it owns or has accepted (KI3): the owner and all who have accepted it get an event, this
+   * partition among them.
+   * @param address number in its interrupt space.
+   * @throws HcallError H_PARAMETER, H_RESCINDED; H_PARTIAL if grants on the source ended again and again meanwhile.
+   */
+  raise(address: number): void {
+    raiseInterrupt(this.#kernel, this.lpid, address, false);
+  }
+
+  /**
+   * Rings the doorbell behind a port that it owns or has accepted (KI5): the owner of the port gets an event, and wakes up.
+   * @param address number in its port space.
+   * @throws HcallError H_PARAMETER, H_RESCINDED; H_CLOSED if the owner of the port does not run.
+   */
   ring(address: number): void {
-    throw new HcallError("H_SEND_IPI", -2, `port ${address}: doorbells are not supported yet`);
+    ringPort(this.#kernel, this.lpid, address);
   }
 
   /**
@@ -578,6 +596,25 @@ export class Partition {
   /** What this partition is told, oldest first; ends when it fails or the table closes. */
   events(options: WaitOptions = {}): AsyncIterableIterator<PartitionEvent> {
     return this.#events.subscribe(options);
+  }
+
+  /**
+   * The next event, if there is one. What it takes no stream of events() sees, and the other way round: use either.
+   * @throws HcallError H_LongBusyOrder10msec if another thread has the partition locked.
+   */
+  takeEvent(): PartitionEvent | undefined {
+    return this.#events.take();
+  }
+
+  /**
+   * The next event; blocks this thread until there is one. For worker threads: the thread that owns the table does not
+   * hear meanwhile that a worker has exited.
+   * @param timeoutMs an integer from 0 to 2^31 - 1, or Infinity.
+   * @returns undefined when the time is over, or the partition does not run.
+   * @throws RangeError for a time that is none.
+   */
+  waitEvent(timeoutMs: number): PartitionEvent | undefined {
+    return this.#events.wait(timeoutMs);
   }
 
   /**

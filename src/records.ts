@@ -16,6 +16,7 @@ import {
   FLAG_ZERO,
   HEADER_ENDS_AT,
   HEADER_PARTITIONS_AT,
+  HEADER_PINS_AT,
   HEADER_STRUCTURES_AT,
   INHIBIT_READ,
   INHIBIT_REGRANT,
@@ -26,6 +27,10 @@ import {
   PARTITION_RECOVERING,
   PARTITION_RUNNING,
   PARTITION_SPACES,
+  PIN_BYTES,
+  PIN_SLOTS,
+  PIN_STRUCTURE,
+  PIN_STRUCTURE_GENERATION,
   SPACE_BYTES,
   SPACE_DMA,
   SPACE_INTERRUPT,
@@ -150,13 +155,14 @@ export function readStructure(memory: TableMemory, slot: number): Structure {
   const at = memory.header(HEADER_STRUCTURES_AT) + slot * STRUCTURE_BYTES;
   const word = (offset: number): number => memory.words[(at + offset) / 4] as number;
   const first = word(STRUCTURE_STATE);
+  const space = (first >>> 8) & 0xff;
   const inhibits = (first >>> 16) & 0xff;
   const flags = first >>> ((STRUCTURE_FLAGS - STRUCTURE_STATE) * 8);
   const copyOnWrite = (flags & FLAG_COPY_ON_WRITE) !== 0;
   return {
     slot,
     state: STATES.get(first & 0xff) ?? "free",
-    space: (first >>> 8) & 0xff,
+    space,
     cookie: word(STRUCTURE_GENERATION) * COOKIE_SLOTS + slot,
     holder: word(STRUCTURE_HOLDER) & 0xffff,
     end: word(STRUCTURE_END),
@@ -167,7 +173,7 @@ export function readStructure(memory: TableMemory, slot: number): Structure {
     page: word(STRUCTURE_PAGE),
     pageCount: word(STRUCTURE_PAGE_COUNT),
     pins: word(STRUCTURE_HOLDER) >>> ((STRUCTURE_PINS - STRUCTURE_HOLDER) * 8),
-    liobn: ((first >>> 8) & 0xff) === SPACE_DMA ? word(STRUCTURE_LIOBN) : 0,
+    liobn: space === SPACE_DMA ? word(STRUCTURE_LIOBN) : 0,
     readable: (inhibits & INHIBIT_READ) === 0,
     writable: copyOnWrite || (inhibits & INHIBIT_WRITE) === 0,
     regrantable: (inhibits & INHIBIT_REGRANT) === 0,
@@ -181,6 +187,13 @@ export function readStructure(memory: TableMemory, slot: number): Structure {
 /** The structure that a valid cookie names. */
 export function structureOfCookie(memory: TableMemory, cookie: number): Structure {
   return readStructure(memory, cookie % COOKIE_SLOTS);
+}
+
+/** The structure from whose pages a view was taken, as a cookie: another one has the addresses if that names nothing now. */
+export function structureOfPin(memory: TableMemory, pin: number): number {
+  const at = (memory.header(HEADER_PINS_AT) + (pin % PIN_SLOTS) * PIN_BYTES) / 4;
+  const word = (offset: number): number => memory.words[at + offset / 4] as number;
+  return word(PIN_STRUCTURE_GENERATION) * COOKIE_SLOTS + word(PIN_STRUCTURE);
 }
 
 /** A word of an adapter end. */

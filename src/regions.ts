@@ -17,6 +17,8 @@ import {
   HEADER_FRAME_PINS_AT,
   HEADER_FRAMES_AT,
   HEADER_FRAMES_MAX,
+  HEADER_LINES_AT,
+  HEADER_LINES_BYTES,
   HEADER_MAGIC,
   HEADER_PARTITIONS_AT,
   HEADER_PARTITIONS_MAX,
@@ -36,12 +38,15 @@ import {
   HEADER_VERSION,
   LAYOUT_MAGIC,
   LAYOUT_VERSION,
+  LINE_RECORD_BYTES,
   PAGE_BYTES,
   PARTITION_BYTES,
   PIN_BYTES,
   PROBLEM_BYTES,
   PROBLEMS_MAX,
   SPACE_COUNT,
+  SPACE_INTERRUPT,
+  SPACE_IPI,
   STRUCTURE_BYTES,
   THREAD_BYTES,
 } from "./layout.js";
@@ -85,6 +90,9 @@ export function layOut(capacities: Capacities): { words: HeaderWord[]; bytes: nu
   const { frames, partitions, threads, structures, ends, pins, stagingPages, spacePages } = capacities;
   const tableBytes = spacePages.reduce((sum, pages) => sum + pages * 8 + mapBytes(pages), 0);
   const events = eventEntries(partitions);
+  // One for each interrupt and port number, and the one before them that begins the queue.
+  const lines = 1 + (spacePages[SPACE_INTERRUPT] ?? 0) + (spacePages[SPACE_IPI] ?? 0);
+  const linesBytes = Math.ceil((lines * LINE_RECORD_BYTES) / 64) * 64;
   const arenaBytes = mapBytes(frames) + Math.ceil(frames / 64) * 8;
   const words: HeaderWord[] = [
     [HEADER_MAGIC, LAYOUT_MAGIC],
@@ -99,6 +107,7 @@ export function layOut(capacities: Capacities): { words: HeaderWord[]; bytes: nu
     [HEADER_PINS_MAX, pins],
     [HEADER_TABLE_BYTES, tableBytes],
     [HEADER_ARENA_BYTES, arenaBytes],
+    [HEADER_LINES_BYTES, linesBytes],
   ];
   for (let space = 0; space < SPACE_COUNT; space++) {
     words.push([HEADER_SPACE_PAGES + space * 4, spacePages[space] ?? 0]);
@@ -117,6 +126,7 @@ export function layOut(capacities: Capacities): { words: HeaderWord[]; bytes: nu
   place(HEADER_TABLES_AT, partitions * tableBytes);
   place(HEADER_ARENAS_AT, partitions * arenaBytes);
   place(HEADER_EVENTS_AT, partitions * events * EVENT_BYTES);
+  place(HEADER_LINES_AT, partitions * linesBytes);
   place(HEADER_FRAME_MAP_AT, mapBytes(frames));
   place(HEADER_FRAME_PINS_AT, frames * 4);
   place(HEADER_AUDIT_AT, PROBLEMS_MAX * PROBLEM_BYTES + Math.ceil(frames / 64) * 8);

@@ -136,8 +136,11 @@ export async function rescind(
     // Somebody else's rescind of a larger subtree may have finished this one between two slices (RS7).
     const isGone = status === H_PARAMETER && slices > 0;
     if (!isGone) kernel.settle("H_RESCIND_LOGICAL", status, `cookie ${cookie}`);
-    if (status !== H_PARTIAL)
+    if (status !== H_PARTIAL) {
+      // Whoever still waits for the client to give it back waits for nothing: the core tells the client only.
+      kernel.rouse(lpid);
       return { nodes, slices, pagesMoved, waitedFor: [...waitedFor], stuckOn: [...stuckOn] };
+    }
     slices++;
     const user = memory.header(memory.thread + THREAD_WAITS_FOR);
     if (user !== 0) {

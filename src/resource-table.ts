@@ -9,6 +9,7 @@ import { type Clock, nextTurn, systemClock } from "./clock.js";
 import { type DeduplicationReport, deduplicate } from "./deduplicate.js";
 import { checkBytes, checkInteger, HcallError, LparError } from "./errors.js";
 import { Group, type GroupOptions } from "./group.js";
+import { raiseInterrupt } from "./interrupts.js";
 import { Kernel, setKernel } from "./kernel.js";
 import {
   END_PARTNER,
@@ -125,12 +126,13 @@ export class ResourceTable implements AsyncDisposable {
   #backlog: TableEvent[] = [];
   #reconciler: Reconciler | undefined;
 
-  private constructor(memory: TableMemory, clock: Clock, gracePeriodMs: number) {
-    this.#kernel = new Kernel(memory, clock, (lpid) => {
+  private constructor(memory: TableMemory, clock: Clock, gracePeriodMs: number, debug: boolean) {
+    const partitionOf = (lpid: number): Partition => {
       const partition = this.partition(lpid);
       if (partition === undefined) throw new LparError("LPAR_NOT_FOUND", `there is no partition ${lpid}`);
       return partition;
-    });
+    };
+    this.#kernel = new Kernel(memory, clock, partitionOf, false, debug);
     this.#gracePeriodMs = gracePeriodMs;
     this.#kernel.failPartition = (lpid, reason) => {
       const partition = this.partition(lpid);
@@ -145,7 +147,10 @@ export class ResourceTable implements AsyncDisposable {
     if (typeof grace !== "number" || !(grace >= 0 && grace <= 2 ** 31 - 1)) {
       throw new RangeError(`gracePeriodMs is ${String(grace)}; it must be from 0 to ${2 ** 31 - 1}`);
     }
-    return new ResourceTable(openMemory(options), options.clock ?? systemClock, grace);
+    const { clock = systemClock, debug = false } = options;
+    if (typeof debug !== "boolean")
+      throw new RangeError(`debug is ${String(debug)}; it must be true or false`);
+    return new ResourceTable(openMemory(options), clock, grace, debug);
   }
 
   #describe(partition: Partition): Description {
@@ -230,13 +235,14 @@ export class ResourceTable implements AsyncDisposable {
     this.#kernel.settle("assign", status, `${type} at ${address}, ${length}${unit}, physical ${physical}`);
   }
 
-  /** The interrupt source that `partition` owns at `address` fires (KI3). Not there yet. @throws HcallError H_FUNCTION */
+  /**
+   * The interrupt source that `partition` has at `address` fires (KI3): it, and whoever else has the source, gets an event.
+   * @throws HcallError H_PARAMETER, H_RESCINDED
+   */
   raise(partition: Partition, address: number): void {
-    throw new HcallError(
-      "raise",
-      -2,
-      `interrupt ${address} of "${partition.name}": delivery is not supported yet`,
-    );
+    this.#kernel.checkOpen();
+    this.#describe(partition);
+    raiseInterrupt(this.#kernel, partition.lpid, address, true);
   }
 
   /** The partition with this number, unless it was destroyed. */
@@ -388,7 +394,9 @@ export class ResourceTable implements AsyncDisposable {
       this.#descriptions.values(),
       (one) => [one.partition.lpid, one.partition.name] as const,
     );
-    const handle = { memory: memory.memory, module: memory.module, slot, lpid: partition.lpid, names };
+    const { memory: shared, module } = memory;
+    const debug = this.#kernel.leaks !== undefined;
+    const handle = { memory: shared, module, slot, lpid: partition.lpid, names, debug };
     let worker: Worker;
     try {
       worker = start(handle);

@@ -15,6 +15,8 @@ export interface ThreadHandle {
   readonly lpid: number;
   /** Names of the partitions that exist now, by lpid. */
   readonly names: readonly (readonly [lpid: number, name: string])[];
+  /** As the table was made with. */
+  readonly debug: boolean;
 }
 
 /** Where the bootstrap of a spawned worker leaves its handle for `lpar/worker`. */

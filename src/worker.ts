@@ -47,7 +47,7 @@ function join(handle: ThreadHandle): Partition {
     }
     return partition;
   };
-  const kernel = new Kernel(memory, systemClock, partitionOf, true);
+  const kernel = new Kernel(memory, systemClock, partitionOf, true, handle.debug);
   return partitionOf(handle.lpid);
 }
 

@@ -138,6 +138,7 @@ const THREADED = {
     "first write to a copy-on-write page, pages: 100": ["copy"],
     "deduplicate 1 MiB, a quarter equal": ["copy"],
   },
+  kinds: { "doorbell, there and back": ["ring"] },
   death: {
     "exit of a client with 10,000 grants": ["native", "map"],
     "exit of a server with 10,000 grants": ["native", "map"],
@@ -304,7 +305,7 @@ describe("lpar bench", () => {
     const wrong = [
       [
         ["nonsense"],
-        'there is no suite "nonsense"; the suites are translate, grant, tree, recovery, access, moves, guest, copies, modes, contention, handoff, death, mmio',
+        'there is no suite "nonsense"; the suites are translate, grant, tree, recovery, access, moves, guest, copies, modes, contention, handoff, death, mmio, kinds',
       ],
       [["grant", "tres"], 'there is no suite "tres"'],
       [["--time", "0"], '--time takes a number from 1 to 60000, but got "0"'],

@@ -105,6 +105,10 @@ const SHORT: readonly string[] = [
   "recover a borrower, budget 9",
   "accept of a donation",
   "serve a window in the middle of an access, asking and asked",
+  "raise for all who share a source",
+  "raise for sharers of whom one has it pending, one masked, one in service",
+  "mask in the middle of the queue",
+  "forced rescind of armed sources that wait to be taken",
 ];
 
 const BUGS: readonly Mutation[] = [
@@ -123,8 +127,8 @@ const BUGS: readonly Mutation[] = [
   {
     bug: "undone in the wrong order: first notes first",
     file: "assembly/log.ts",
-    from: "atomic.store<u32>(<usize>address, load<u32>(log + <usize>top));",
-    to: `for (let at: u32 = 0; at <= top; at += LOG_WORD_BYTES)
+    from: "top -= LOG_WORD_BYTES;\n      atomic.store<u32>(<usize>address, load<u32>(log + <usize>top));",
+    to: `for (let at: u32 = 0; at < top; at += LOG_WORD_BYTES)
           store<u32>(<usize>load<u32>(log + <usize>at + 4), load<u32>(log + <usize>at));
         top = 0;`,
   },
@@ -288,6 +292,18 @@ const BUGS: readonly Mutation[] = [
     from: "ringCallersOf(dead);",
     to: "",
   },
+  {
+    bug: "a raise that stopped half-way is not done again",
+    file: "assembly/job.ts",
+    from: "raiseTree(structureAt(slot), page, lpid, count);",
+    to: "if (thread == THREAD) raiseTree(structureAt(slot), page, lpid, count);",
+  },
+  {
+    bug: "a line leaves the queue without a note",
+    file: "assembly/line.ts",
+    from: "put(lineAt(partition, after) + LINE_PREVIOUS, before);",
+    to: "store<u32>(lineAt(partition, after), before, LINE_PREVIOUS);",
+  },
 ];
 
 /** What the net catches in some scenarios, or undefined. */
@@ -305,7 +321,7 @@ function cast(
     try {
       const net = new Net(core, scenario, tally, covered, bug);
       net.crashPoints(Math.min(most.points, limit), draw);
-      net.crashPairs(Math.min(most.pairs, limit), draw);
+      net.crashPairs(Math.min(most.pairs * (scenario.pairsFactor ?? 1), limit), draw);
     } catch (error) {
       return `${scenario.name}: ${error instanceof Error ? error.message : String(error)}`;
     }

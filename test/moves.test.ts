@@ -154,6 +154,34 @@ test("RS6: a leaked view that a thread writes to at full speed reaches nobody af
   await leaker.terminate();
 });
 
+test("RS4, RS6: a forced rescind under views ends although the views of who keeps the access follow each page that moves", async () => {
+  const pages = 150;
+  const { server, client, adapter } = openPair({ memory: 512 * PAGE, serverPages: pages });
+  const cookie = server.grant({ to: adapter, address: 0, length: pages * PAGE });
+  const { address } = client.accept(cookie);
+  const lost = Array.from({ length: pages }, (_, page) => client.view(address + page * PAGE, PAGE));
+  const kept = Array.from({ length: pages }, (_, page) => server.view(page * PAGE, PAGE));
+  const report = await within(server.rescindForced(cookie), "the forced rescind");
+  expect(report).toMatchObject({ nodes: 1, pagesMoved: pages });
+  kept.forEach(({ bytes }, page) => {
+    bytes.fill(page);
+    expect(server.read(page * PAGE, 1)[0]).toBe(page);
+    expect(lost[page]?.bytes[0]).toBe(0);
+  });
+  for (const view of [...lost, ...kept]) view.release();
+});
+
+test("RS6: a view that finds no pin to follow a page that moves says so, and is not left where nobody looks", async () => {
+  const { server, client, adapter } = openPair({ views: 2 });
+  const cookie = server.grant({ to: adapter, address: 0, length: PAGE });
+  const lost = client.view(client.accept(cookie).address, PAGE);
+  const kept = server.view(0, PAGE);
+  expect(await server.rescindForced(cookie)).toMatchObject({ pagesMoved: 1 });
+  expect(() => kept.bytes).toThrow(expect.objectContaining({ code: "H_RESOURCE" }));
+  kept.release();
+  lost.release();
+});
+
 test("RS8: who waits for a page that is moved tells the host of its first wait as the first, so that time counts from there", () => {
   const rig = new Rig(shippedCore(), SMALL);
   const owner = rig.core(0);

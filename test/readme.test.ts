@@ -25,6 +25,14 @@ test.each(programs)(
   },
 );
 
+test("the README's program with interrupts and doorbells runs as it stands and prints what stands below it", async () => {
+  const program = blocks("js").find((text) => text.includes("interrupts.arm("));
+  const run = promisify(execFile);
+  const { stdout } = await run(process.execPath, ["--input-type=module", "-e", program ?? ""], { cwd: root });
+  expect(stdout).not.toBe("");
+  expect(blocks("text")).toContain(stdout);
+});
+
 test("the README's host of plugins runs as it stands and prints what stands below it", {
   timeout: 60_000,
 }, async () => {

@@ -16,6 +16,24 @@ import {
 
 auditedAfterEach();
 
+test("RS6, RS8: a view that cannot follow its page, since all pins are in use, shows nothing rather than what was left behind", async () => {
+  const { server, client, adapter } = openPair({ views: 2 });
+  const cookie = server.grant({ to: adapter, address: 0, length: PAGE });
+  const mapping = client.accept(cookie);
+  const own = server.view(0, PAGE);
+  const leaked = client.view(mapping.address, PAGE);
+  const { bytes } = leaked;
+  expect(await server.rescindForced(cookie)).toMatchObject({ pagesMoved: 1 });
+  bytes.fill(9);
+  expect(() => own.bytes).toThrow(expect.objectContaining({ code: "H_RESOURCE" }));
+  expect(server.load32(0)).toBe(0);
+  own.release();
+  server.store32(0, 5);
+  using again = server.view(0, PAGE);
+  expect(again.bytes[0]).toBe(5);
+  leaked.release();
+});
+
 describe("deadline", () => {
   test("the client is told, returns in time, and nothing is taken by force", async () => {
     const { server, client, adapter } = openPair();
@@ -73,6 +91,17 @@ describe("deadline", () => {
     await client.rescindForced(below);
     mapping.return();
     expect(await rescinded).toMatchObject({ nodes: 1, slices: 0 });
+  });
+
+  test("a rescind by force meanwhile ends the wait for the deadline", async () => {
+    const { server, client, adapter } = openPair();
+    const cookie = server.grant({ to: adapter, address: 0, length: PAGE });
+    client.accept(cookie);
+    const polite = server.rescindForced(cookie, { deadline: 1000 });
+    await settle();
+    expect(await server.rescindForced(cookie)).toMatchObject({ nodes: 1 });
+    // The clock stands still.
+    expect(await polite).toMatchObject({ pagesMoved: 0 });
   });
 
   test("a client that fails within the deadline has given it back", async () => {

@@ -480,6 +480,27 @@ describe("OM4: the end of a lend", () => {
     }
   });
 
+  test("RS5, RS6: a zero lend under views moves all of them first, then it is zeroed, in slices of any size", () => {
+    for (const budget of [1, 9, 40]) {
+      const { h, server, client } = openPair({ memory: 128 * PAGE, serverPages: 40 });
+      const mapping = lent(server, client, 0, 40 * PAGE, { zero: true });
+      client.fill(mapping.address, 40 * PAGE, 6);
+      const views = [0, 17, 39].map((page) => client.view(mapping.address + page * PAGE, PAGE));
+      h.budget = budget;
+      const bounds = rescindInSlices(h, server.lpid, mapping.cookie, () => {
+        expect(statusOf(() => server.read(0, 1))).toBe(H_RESOURCE);
+      });
+      expect([...bounds].sort((x, y) => y - x)).toEqual(bounds);
+      h.budget = 4096;
+      expect(server.read(0, 40 * PAGE)).toEqual(new Uint8Array(40 * PAGE));
+      for (const view of views) {
+        expect(view.bytes[0]).toBe(6);
+        view.release();
+      }
+      mapping.return();
+    }
+  });
+
   test("FA1: when the borrower fails the lender has its pages back, and is told", async () => {
     for (const zero of [false, true]) {
       const pair = openPair();

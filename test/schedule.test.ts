@@ -7,6 +7,9 @@
  * clocks count. The kernels have one preemption more, the one with three threads not with a death. With
  * LPAR_SCHEDULE_FACTOR=2 all of these are one more, which takes ten times as long or more, and so on.
  *
+ * The scenarios stand in test/support/schedule-scenarios.ts; those of pages that move on request in schedule-moves.ts, those of a
+ * recovery that waits for borrowers in schedule-deferred.ts.
+ *
  * Not looked at: a thread that stops inside a call and lives on (test/crash.test.ts has that), waits that end by time (that
  * none is needed is what the lost wake-ups show), and tables with queues.
  */
@@ -61,7 +64,8 @@ for (const scenario of SCENARIOS) {
     expect(report.failure).toBeUndefined();
     expect(report.schedules).toBeGreaterThan(report.outcomes);
     expect(report.outcomes).toBeGreaterThan(1);
-    expect(report.disputes).toBeGreaterThan(0);
+    // Where all that is done is done with all locks, in whatever order, no word is.
+    expect(report.disputes).toBeGreaterThanOrEqual(scenario.isExclusive === true ? 0 : 1);
   });
 }
 

@@ -36,6 +36,7 @@ Suites:
   handoff     memory from worker to worker and back, by grants and a doorbell
   death       from a worker's exit until recovered; from a forced rescind until no other thread can read (p50, p99)
   mmio        a load from a device model in the same thread and in another one; ring, spin: a bare question and answer
+  kinds       the other kinds of resource: a doorbell there and back between two workers
 
 All contenders must compute the same: the command fails (exit code 1) when results differ, never because of
 times. Baselines:

@@ -61,6 +61,7 @@ import {
 } from "../../src/layout.js";
 import type { Capacities } from "../../src/regions.js";
 import { copyScenarios } from "./crash-copy.js";
+import { addLines } from "./crash-lines.js";
 import { addMmio } from "./crash-mmio.js";
 import { addModes } from "./crash-modes.js";
 import { type Rig, SMALL, VAST } from "./crash-rig.js";
@@ -89,6 +90,8 @@ export interface Scenario {
   readonly capacities?: Capacities;
   /** How many of its stores are tried at most in the normal run, where each takes long. */
   readonly most?: number;
+  /** So many times as many pairs as others, where the repair is long. */
+  readonly pairsFactor?: number;
   /** The owner makes the call, and no other thread has ever joined. */
   readonly isAlone?: boolean;
   setUp(rig: Rig): Act;
@@ -273,9 +276,14 @@ function addShared(name: string, calls: Calls): void {
 }
 
 /** With threads, and once more with the owner alone, who then does without locks. */
-function add(name: string, calls: Calls): void {
-  addShared(name, calls);
-  scenarios.push({ name: `alone: ${name}`, isAlone: true, setUp: (rig) => calls(table(rig, true)) });
+function add(name: string, calls: Calls, extra: Pick<Scenario, "pairsFactor"> = {}): void {
+  scenarios.push({ ...extra, name, setUp: (rig) => calls(table(rig, false)) });
+  scenarios.push({
+    ...extra,
+    name: `alone: ${name}`,
+    isAlone: true,
+    setUp: (rig) => calls(table(rig, true)),
+  });
 }
 
 // ---------------------------------------------------------------- grants
@@ -720,11 +728,12 @@ add("deallocate, between others", (made) => {
 
 // ---------------------------------------------------------------- partitions
 
-add("create a partition of four LMBs", () => ({
-  status: H_SUCCESS,
-  call: (core) => core.createPartition(7, 2),
-  leave: { started: 4 },
-}));
+const undone = { pairsFactor: 8 };
+add(
+  "create a partition of four LMBs",
+  () => ({ status: H_SUCCESS, call: (core) => core.createPartition(7, 2), leave: { started: 4 } }),
+  undone,
+);
 add("create a partition in a number that was used", (made) => {
   made.get(made.core.createPartition(2, 1));
   made.fail(4);
@@ -1445,6 +1454,7 @@ vast("forced rescind of a large range half returned", H_SUCCESS, (made, cookie) 
 });
 
 addModes({ add, addShared, rescind, recoverClient, recoverServer });
+addLines(add, again);
 copyScenarios(add, addShared);
 addMmio(add);
 

@@ -62,7 +62,9 @@ type Kind =
   | "budget"
   | "quota"
   | "staging"
-  | "count";
+  | "count"
+  | "line"
+  | "position";
 
 /** The arguments of each function. One that is exported and not listed here fails the test. */
 const ARGUMENTS: Readonly<Record<string, readonly Kind[]>> = {
@@ -71,6 +73,7 @@ const ARGUMENTS: Readonly<Record<string, readonly Kind[]>> = {
   adapterPeer: ["lpid", "unit"],
   addWord: ["lpid", "address", "word"],
   allocate: ["lpid", "length"],
+  armInterrupt: ["lpid", "line", "bit"],
   assignResource: ["lpid", "type", "address", "length", "address", "hi"],
   answerRequest: ["count", "word", "bit", "word"],
   audit: [],
@@ -84,6 +87,7 @@ const ARGUMENTS: Readonly<Record<string, readonly Kind[]>> = {
   copyMemory: ["lpid", "address", "lpid", "address", "length"],
   createPartition: ["pages", "pages"],
   deallocate: ["lpid", "address"],
+  endInterrupt: ["lpid", "line"],
   digestPages: ["lpid", "pages", "count", "staging"],
   endDevice: ["count"],
   endUse: [],
@@ -100,12 +104,14 @@ const ARGUMENTS: Readonly<Record<string, readonly Kind[]>> = {
   hcallBatch: ["staging", "count"],
   loadMemory: ["lpid", "address", "length", "staging"],
   loadWord: ["lpid", "address"],
+  maskInterrupt: ["lpid", "line", "bit"],
   mendCall: [],
   mergePages: ["lpid", "address", "lpid", "address"],
   openTable: [],
   openThread: ["lpid"],
   postRequest: ["bit", "name", "lpid", "address", "word", "word"],
   pinMemory: ["lpid", "address", "length"],
+  raiseInterrupt: ["lpid", "line", "bit", "position"],
   reapThread: ["count"],
   receiveEntry: ["lpid", "unit"],
   recoverClient: ["lpid", "budget"],
@@ -123,6 +129,8 @@ const ARGUMENTS: Readonly<Record<string, readonly Kind[]>> = {
   storeWord: ["lpid", "address", "word"],
   takeEvent: ["lpid"],
   takeRequest: [],
+  sendIpi: ["lpid", "line"],
+  takeLine: ["lpid"],
   takeStaging: ["pages"],
   translate: ["lpid", "type", "address", "length", "need"],
   translateBatch: ["lpid", "type", "need", "staging", "staging", "staging", "count", "bit"],
@@ -143,6 +151,7 @@ const OFTEN: readonly string[] = [
   ],
   ...["acceptLogical", "returnLogical", "rescindLogical", "recoverServer", "recoverServer", "recoverServer"],
   ...["recoverDeferred", "recoverDeferred"],
+  ...["raiseInterrupt", "raiseInterrupt", "sendIpi", "takeLine", "armInterrupt", "endInterrupt"],
   ...["restartPartition", "restartPartition", "connectPartitions", "createPartition", "pinMemory"],
 ];
 
@@ -314,7 +323,15 @@ export class Fuzz {
     // Only a whole LMB can be donated.
     if (name === "grantMode" && this.#draw.once(2))
       args.splice(1, 4, 1, 0, this.#draw.below(3) * LMB_BYTES, LMB_BYTES);
+    if (this.#draw.once(4)) this.#askForLine(name, args);
     return args;
+  }
+
+  /** What is asked for in pages is next to never an interrupt source or a port, which are counted by numbers. */
+  #askForLine(name: string, args: number[]): void {
+    const type = this.#draw.once(2) ? 4 : 6;
+    if (name === "grantLogical") args.splice(1, 4, type, 0, this.#argument("line"), 1);
+    if (name === "assignResource") args.splice(1, 5, type, this.#argument("line"), 1, 0, 0);
   }
 
   #argument(kind: Kind): number {
@@ -368,6 +385,10 @@ export class Fuzz {
         return this.#kernel.memory.header(HEADER_STAGING_AT) + draw.below(6 * 512) * 8;
       case "count":
         return draw.below(12);
+      case "line":
+        return draw.below(draw.once(6) ? 9 : 3);
+      case "position":
+        return draw.once(3) ? (this.#cookies.pick(draw)?.number ?? 0) : 0;
     }
   }
 

@@ -2,7 +2,9 @@
  * A short hunt with both nets, for a core that may be broken: fixed seeds, no shrinking. Runs in a worker thread, since a
  * broken core may never come back.
  */
-import { type Command, type Coverage, Twins } from "./compare.js";
+import type { Coverage } from "./compare.js";
+import { ObjectWalk } from "./compare-objects.js";
+import { type Command, Walk } from "./compare-walk.js";
 import { Draw } from "./draw.js";
 import { Fuzz } from "./fuzz.js";
 
@@ -10,13 +12,29 @@ export interface HuntOptions {
   /** Sequences of commands to compare with the model, and how long each is. */
   readonly sequences: number;
   readonly commands: number;
+  /** Sequences of commands of the object API, for bugs of the library. */
+  readonly walks: number;
   /** Tables to fuzz, and calls on each. */
   readonly tables: number;
   readonly calls: number;
 }
 
+/** What the walks over the object API find first, undefined if they find nothing: for bugs of the library. */
+export async function huntObjects(sequences: number, commands: number): Promise<string | undefined> {
+  // What goes wrong in the background is told by the walk itself.
+  process.on("unhandledRejection", () => {});
+  for (let seed = 1; seed <= sequences; seed++) {
+    try {
+      await new ObjectWalk(new Map(), undefined, seed * 7919).run(commands);
+    } catch (error) {
+      return `objects ${seed}: ${error instanceof Error ? error.message : String(error)}`;
+    }
+  }
+  return undefined;
+}
+
 /** What the nets find first, undefined if they find nothing. */
-export function hunt(module: WebAssembly.Module, options: HuntOptions): string | undefined {
+export function hunt(module: WebAssembly.Module | undefined, options: HuntOptions): string | undefined {
   let place = "";
   try {
     for (let seed = 1; seed <= options.sequences; seed++) {
@@ -33,21 +51,20 @@ export function hunt(module: WebAssembly.Module, options: HuntOptions): string |
   }
 }
 
-function compareOnce(module: WebAssembly.Module, seed: number, commands: number): void {
+function compareOnce(module: WebAssembly.Module | undefined, seed: number, commands: number): void {
   const coverage: Coverage = new Map();
   const draw = new Draw(seed * 7919);
-  const twins = new Twins(coverage, module);
-  twins.setUp(draw.word());
+  const walk = Walk.begin(coverage, module, draw.word());
   for (let index = 1; index <= commands; index++) {
-    const command: Command = [draw.below(Twins.weights), draw.word()];
-    twins.run(command);
-    if (index % 40 === 0) twins.check();
+    const command: Command = [draw.below(Walk.weights), draw.word()];
+    walk.run(command);
+    if (index % 40 === 0) walk.check();
   }
-  twins.check();
-  twins.tearDown();
+  walk.check();
+  walk.tearDown();
 }
 
-function fuzzOnce(module: WebAssembly.Module, seed: number, calls: number): void {
+function fuzzOnce(module: WebAssembly.Module | undefined, seed: number, calls: number): void {
   const fuzz = new Fuzz(seed * 104729, new Map(), module);
   for (let index = 0; fuzz.calls < calls; index++) {
     fuzz.step(index % 8 === 0);

@@ -13,6 +13,7 @@ import {
 } from "../../src/layout.js";
 import { type Model, stateAfterTearDown } from "./model.js";
 import { endPin } from "./model-access.js";
+import { moveFrame } from "./model-moves.js";
 import {
   type Answer,
   answer,
@@ -22,6 +23,7 @@ import {
   ensure,
   type Frame,
   type Grant,
+  isBudget,
   type ModelPartition,
   type Node,
   nameOf,
@@ -42,8 +44,7 @@ function isFailing(partition: ModelPartition): boolean {
 /** One slice of the client's part of a recovery (FA1); `observed` is its status. */
 export function learnRecoverClient(model: Model, lpid: number, budget: number, observed: number): Answer {
   const partition = model.partitions.get(lpid);
-  if (partition === undefined || !(Number.isInteger(budget) && budget > 0 && budget < 0xffffffff))
-    return REFUSED;
+  if (partition === undefined || !isBudget(budget)) return REFUSED;
   if (!isFailing(partition)) return answer(H_RESOURCE);
   learnNodes(model, model.heldBy(partition), partition);
   if (observed === H_SUCCESS) {
@@ -59,10 +60,10 @@ export function learnRecoverClient(model: Model, lpid: number, budget: number, o
 /** One slice of the server's part (FA2, FA4); `observed` is its status. */
 export function learnRecoverServer(model: Model, lpid: number, budget: number, observed: number): Answer {
   const partition = model.partitions.get(lpid);
-  if (partition === undefined || !(Number.isInteger(budget) && budget > 0 && budget < 0xffffffff))
-    return REFUSED;
+  if (partition === undefined || !isBudget(budget)) return REFUSED;
   if (!isFailing(partition)) return answer(H_RESOURCE);
   partition.state = "recovering";
+  partition.deferred = false;
   // A page may have moved and then been freed in the same slice: the frame that it left is charged to a client.
   const viewers = partition.resources.flatMap(below).filter(({ pins }) => pins > 0);
   const chargeable = [0, lpid, ...viewers.map(({ holder }) => holder.lpid)];
@@ -95,7 +96,7 @@ function stop(model: Model, partition: ModelPartition): void {
 // ---------------------------------------------------------------- structures
 
 /** `begun` are the nodes on which the slice may have begun a revocation; `ended` is who returns what was rescinded. */
-function learnNodes(model: Model, begun: readonly Node[], ended: ModelPartition | undefined): void {
+export function learnNodes(model: Model, begun: readonly Node[], ended: ModelPartition | undefined): void {
   const roots = new Set(begun.map((node) => outermostNamed(node) ?? node));
   const allowed = new Set<Node>(begun);
   const within = new Set<Grant>();
@@ -227,13 +228,12 @@ function move(
     (grant) => grant.pins > 0 && grant.marked && rootOf(grant) === entry.node && covers(grant, page),
   );
   ensure(reasons.length > 0, () => `frame ${old.physical} moved without a reason`);
-  const fresh = model.frame(physical, old.bytes.slice());
-  for (const partition of model.partitions.values()) {
-    for (const other of partition.spaces.memory.entries.values()) {
-      if (other.frame === old && other.state === "mapped") other.frame = fresh;
-    }
-  }
+  moveFrame(model, old, physical);
   quarantine(model, old, [...reasons.map(({ holder }) => holder.lpid), ended?.lpid ?? 0, 0]);
+  ensure(
+    model.quarantine.size <= model.options.quarantine,
+    () => `frame ${old.physical} went to quarantine, which is for ${model.options.quarantine} frames`,
+  );
 }
 
 function quarantine(model: Model, frame: Frame, chargeable: readonly number[]): void {
@@ -266,7 +266,7 @@ function covers(grant: Grant, rootPage: number): boolean {
 function checkUnpinned(grant: Grant): void {
   const { holder } = rootOf(grant);
   if (grant.pins === 0 || grant.state !== "shared" || grant.type !== "memory") return;
-  if (holder.state !== "running") return;
+  if (holder.state !== "running" && !holder.deferred) return;
   const first = rootPageOf(grant);
   for (let page = first; page < first + grant.pageCount; page++) {
     const frame = holder.spaces.memory.entries.get(page)?.frame;
@@ -307,8 +307,7 @@ function learnResources(model: Model, partition: ModelPartition, chargeable: rea
 /** Which views of a failed partition end first is the core's choice; how many is not. */
 export function learnEndViews(model: Model, lpid: number, budget: number): Answer {
   const partition = model.partitions.get(lpid);
-  if (partition === undefined || !(Number.isInteger(budget) && budget > 0 && budget < 0xffffffff))
-    return REFUSED;
+  if (partition === undefined || !isBudget(budget)) return REFUSED;
   if (!isFailing(partition)) return answer(H_RESOURCE);
   const views = [...model.pins.values()].filter(({ holder }) => holder === partition);
   const gone = views.filter(({ number }) => model.observed.pinHolder(number) === "gone");

@@ -97,6 +97,8 @@ export interface ModelPartition {
   readonly allocated: Map<number, number>;
   resources: Resource[];
   state: "running" | "failed" | "recovering" | "stopped";
+  /** It has failed, and waits until what it granted is returned (FA7). */
+  deferred: boolean;
   incarnation: number;
   events: ModelEvent[];
   eventsLost: number;
@@ -158,6 +160,11 @@ export function unitOf(type: ResourceType): number {
 /** G2: what is not an integer from 0 to 2^53 - 1 is no number of anything. */
 export function isInteger(value: number): boolean {
   return Number.isSafeInteger(value) && value >= 0;
+}
+
+/** A number of steps, or of anything else of which there must be one. */
+export function isBudget(value: number): boolean {
+  return isInteger(value) && value > 0 && value < 0xffffffff;
 }
 
 export function answer(status: number, r4?: number): Answer {

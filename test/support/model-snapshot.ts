@@ -71,6 +71,8 @@ function snapshotPartition(model: Model, partition: ModelPartition): PartitionSn
       rescinded: held.length - standing.length,
       pins: [...model.pins.values()].filter(({ holder }) => holder === partition).length,
       quarantined: [...model.quarantine.values()].filter((charged) => charged === partition.lpid).length,
+      // Copies have a comparison of their own (test/rules-copy.test.ts).
+      copies: 0,
     },
     resources: partition.resources
       .map(({ type, page, pageCount, liobn }) => ({
@@ -102,6 +104,8 @@ export function snapshotModel(model: Model, tableBytes: number): TableSnapshot {
       frames: model.options.frames,
       framesFree: model.framesFree(),
       framesQuarantined: model.quarantine.size,
+      framesCopied: 0,
+      framesSaved: 0,
       structures: model.options.capacity,
       structuresUsed: model.structuresUsed(),
       adapterEnds: model.options.ends,

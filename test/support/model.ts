@@ -8,7 +8,10 @@
 
 import type { ResourceType } from "../../src/index.js";
 import {
+  EVENT_MS_LIMIT,
+  EVENT_MS_SHIFT,
   EVENT_PARTNER_FAILED,
+  EVENT_RESCIND_REQUESTED,
   EVENT_RETURNED,
   EVENTS_LOST,
   FRAMES_LIMIT,
@@ -60,6 +63,8 @@ export interface ModelOptions {
   readonly partitions: number;
   readonly ends: number;
   readonly views: number;
+  /** Frames that moves may leave in quarantine. */
+  readonly quarantine: number;
   /** Entries of one event ring. */
   readonly eventsMax: number;
   /** Pages of each logical space. */
@@ -83,6 +88,8 @@ export interface Observed {
   /** Whose pin it is: an lpid, "orphan", or "gone". */
   pinHolder(number: number): number | "orphan" | "gone";
   isStopped(lpid: number): boolean;
+  /** Whether it waits for its borrowers (FA7). */
+  isDeferred(lpid: number): boolean;
   /** Pages moved so far. */
   moves(): number;
 }
@@ -147,6 +154,12 @@ export class Model {
 
   framesFree(): number {
     return this.options.frames - this.framesOwned().length - this.quarantine.size;
+  }
+
+  freeFrames(): Set<number> {
+    const free = new Set(Array.from({ length: this.options.frames }, (_, frame) => frame));
+    for (const { physical } of [...this.framesOwned(), ...this.quarantine.keys()]) free.delete(physical);
+    return free;
   }
 
   /** What counts on an end: grants that stand, and rescinded ones that were not returned (GR7). */
@@ -223,6 +236,7 @@ export class Model {
       allocated: new Map(),
       resources: [],
       state: "stopped",
+      deferred: false,
       incarnation: this.incarnations.get(lpid) ?? 0,
       events: [],
       eventsLost: 0,
@@ -454,6 +468,10 @@ export class Model {
       return answer(H_BUSY); // RE6
     }
     this.unmap(grant); // RE1
+    if (grant.grantor.deferred) {
+      this.end(grant); // FA7: nobody may accept it again
+      return answer(H_SUCCESS);
+    }
     grant.state = "granted";
     this.tell(grant.grantor, EVENT_RETURNED, caller.lpid, cookie);
     return answer(H_SUCCESS);
@@ -495,6 +513,20 @@ export class Model {
     if (isUnderRevocation(grant)) return answer(H_RESCINDED);
     if (grant.state !== "granted" || grant.children.size > 0) return answer(H_RESOURCE); // RS2
     this.end(grant); // RS3
+    return answer(H_SUCCESS);
+  }
+
+  /** The client is asked to give back by itself, if it has anything to give back. */
+  requestReturn(lpid: number, cookie: number, ms: number): Answer {
+    const caller = this.partitions.get(lpid);
+    if (caller === undefined) return REFUSED;
+    if (caller.state !== "running") return answer(H_RESCINDED);
+    if (!isInteger(ms) || ms > EVENT_MS_LIMIT) return REFUSED;
+    const grant = this.grants.get(cookie);
+    if (grant === undefined || grant.grantor !== caller || grant.state === "rescinded") return REFUSED; // RS1
+    if (isUnderRevocation(grant)) return answer(H_RESCINDED);
+    if (grant.state !== "granted")
+      this.tell(grant.holder, EVENT_RESCIND_REQUESTED + ms * 2 ** EVENT_MS_SHIFT, lpid, cookie);
     return answer(H_SUCCESS);
   }
 

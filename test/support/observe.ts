@@ -13,6 +13,7 @@ import {
   HEADER_PINS_AT,
   HEADER_STRUCTURES_AT,
   HEADER_STRUCTURES_MAX,
+  PARTITION_DEFERRED,
   PARTITION_OWNED,
   PARTITION_STATE,
   PARTITION_STOPPED,
@@ -93,6 +94,10 @@ export class Observer implements Observed {
 
   isStopped(lpid: number): boolean {
     return partitionWord(this.#kernel.memory, lpid, PARTITION_STATE) === PARTITION_STOPPED;
+  }
+
+  isDeferred(lpid: number): boolean {
+    return partitionWord(this.#kernel.memory, lpid, PARTITION_DEFERRED) !== 0;
   }
 
   moves(): number {

@@ -97,8 +97,8 @@ export const BUGS: readonly SeededBug[] = [
     says: /lost wake-up/,
     file: "assembly/partition.ts",
     from: `  atomic.add<u32>(partition + PARTITION_SIGNAL, 1);
-  if (atomic.xchg<u32>(partition + PARTITION_WAITING, 0) != 0) wakeSleepers(partition);`,
-    to: `if (atomic.xchg<u32>(partition + PARTITION_WAITING, 0) != 0) wakeSleepers(partition);
+  if (atomic.xchg<u32>(partition + PARTITION_WAITING, 0) != 0) wakeLater(partition);`,
+    to: `if (atomic.xchg<u32>(partition + PARTITION_WAITING, 0) != 0) wakeLater(partition);
       atomic.add<u32>(partition + PARTITION_SIGNAL, 1);`,
   },
   {
@@ -238,6 +238,128 @@ export const BUGS: readonly SeededBug[] = [
     says: /lost or invented|another request|served/,
     file: "assembly/mailbox.ts",
     from: "if (stateWord(word) != expected || stateIn(word) != MAIL_TAKEN) return H_NOT_FOUND;",
+    to: "",
+  },
+  {
+    bug: "pages are migrated without holding them (RS6)",
+    scenario: "store by a sharer / compact",
+    says: /race|no order/,
+    file: "assembly/migrate.ts",
+    from: "if (!holdPages(root, page, count)) return false;",
+    to: "",
+  },
+  {
+    bug: "a migration copies and switches before the uses that run are over (RS6)",
+    scenario: "store by a sharer / compact",
+    says: /race|no order|audit/,
+    file: "assembly/migrate.ts",
+    from: "if (!holdPages(root, page, count)) return false;",
+    to: `takeFrames(frame, count);
+      addHeader(HEADER_FRAMES_FREE, count);
+      addHeader(HEADER_MOVES, count);
+      for (let i: u32 = 0; i < count; i++) switchPage(space, page + i, frame + i);
+      if (!holdPages(root, page, count)) return false;
+      settle();
+      return true;`,
+  },
+  {
+    bug: "the sharers of a page that was migrated are not let go (RS8)",
+    scenario: "store by a sharer / compact",
+    says: /stray|waits for ever|audit|does not end/,
+    file: "assembly/job.ts",
+    from: "followOwner(structureAt(backOf(at, page)), page, count);",
+    to: "",
+  },
+  {
+    bug: "the frames of a migration that was undone keep what was copied to them (TR5, FA5)",
+    scenario: "store by a sharer across two pages / migrate",
+    says: /audit|no order/,
+    file: "assembly/job.ts",
+    from: "  else zeroIfFree(frame, count);",
+    to: "  else if (!BUG) zeroIfFree(frame, count);",
+  },
+  {
+    bug: "the owner's page is let go before the commit (RS8, FA5)",
+    scenario: "store by the owner / compact",
+    says: /stray|no order|audit/,
+    file: "assembly/page.ts",
+    from: "movedEntry(entry, frame) | (entry & ENTRY_RESCINDED)",
+    to: "movedEntry(entry, frame) | (BUG ? 0 : entry & ENTRY_RESCINDED)",
+  },
+  {
+    bug: "a word that others read without a lock is put back plainly",
+    scenario: "store by the owner / compact",
+    says: /a race at entry/,
+    file: "assembly/log.ts",
+    from: "atomic.store<u32>(<usize>address, load<u32>(log + <usize>top));",
+    to: "store<u32>(<usize>address, load<u32>(log + <usize>top));",
+  },
+  {
+    bug: "who has slept for a page that moves keeps the wake-up of who waits for the lock (RS8)",
+    scenario: "forced rescind / compact / store by another sharer",
+    says: /lost wake-up/,
+    file: "assembly/lock.ts",
+    from: "atomic.notify(HEADER_LOCK, 1);",
+    to: "",
+  },
+  {
+    bug: "the reaper passes on no wake-up that the dead has taken along (FA5)",
+    scenario: "compact / compact / store by a sharer that may die",
+    says: /lost wake-up/,
+    file: "assembly/lock.ts",
+    from: "atomic.notify(HEADER_LOCK, -1);",
+    to: "",
+  },
+  {
+    bug: "the end of the last grant does not wake who waits for it (FA7)",
+    scenario: "last return / another look of a deferred recovery",
+    says: /lost wake-up/,
+    file: "assembly/account.ts",
+    from: "if (isDeferred(grantor) && partitionWord(grantor, PARTITION_GRANTS_OUT) == 0) signal(grantor);",
+    to: "",
+  },
+  {
+    bug: "a return to a server that waits for its borrowers does not end the grant (FA7)",
+    scenario: "last return / another look of a deferred recovery",
+    says: /lost wake-up/,
+    file: "assembly/hcall-logical.ts",
+    from: "const isLast = isDeferred(grantor);",
+    to: "const isLast = isDeferred(grantor) && !BUG;",
+  },
+  {
+    bug: "a deferred recovery takes it that a return ends the grant before its first look was over (FA7)",
+    scenario: "last return / first look of a deferred recovery",
+    says: /lost wake-up/,
+    file: "assembly/recover.ts",
+    from: "  if (!endUnaccepted(partition, steps)) return H_PARTIAL;\n",
+    to: `  if (BUG) {
+        setPartitionWord(partition, PARTITION_DEFERRED, NONE);
+        settle();
+      } else if (!endUnaccepted(partition, steps)) return H_PARTIAL;
+`,
+  },
+  {
+    bug: "an event that was not taken outlives the rescind (KI3)",
+    scenario: "take and raise / forced rescind",
+    says: /an event after the rescind|audit/,
+    file: "assembly/account.ts",
+    from: "  countMapped(structure, -1);\n  endLine(structure);",
+    to: "  countMapped(structure, -1);\n  if (!BUG) endLine(structure);",
+  },
+  {
+    bug: "a line joins the queue, and nobody is woken (KI5)",
+    scenario: "wait for a doorbell / ring",
+    says: /lost wake-up/,
+    file: "assembly/line.ts",
+    from: "  link(partition, index, 0);\n  signal(partition);",
+    to: "  link(partition, index, 0);\n  if (!BUG) signal(partition);",
+  },
+  {
+    bug: "who gives its locks back forgets those it has to wake (KI5, CQ7)",
+    scenario: "wait for a doorbell / ring",
+    says: /lost wake-up/,
+    file: "assembly/lock.ts",
+    from: "if ((wakes & 1) != 0) wakeSleepers(partitionAt(first));",
     to: "",
   },
 ];

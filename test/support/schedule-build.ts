@@ -28,6 +28,7 @@ export const CALLS = [
   "beginUse",
   "checkAccess",
   "collectRequest",
+  "compactMemory",
   "connectPartitions",
   "createPartition",
   "endDevice",
@@ -36,6 +37,7 @@ export const CALLS = [
   "failPartition",
   "fillMemory",
   "grantCopyOnWrite",
+  "gatherMemory",
   "grantLogical",
   "grantMode",
   "mergePages",
@@ -43,8 +45,10 @@ export const CALLS = [
   "openThread",
   "pinMemory",
   "postRequest",
+  "raiseInterrupt",
   "reapThread",
   "recoverClient",
+  "recoverDeferred",
   "recoverServer",
   "rescindLogical",
   "restartPartition",
@@ -53,6 +57,11 @@ export const CALLS = [
   "storeWord",
   "takeEvent",
   "takeRequest",
+  "unpinMemory",
+  "sendIpi",
+  "storeWord",
+  "takeEvent",
+  "takeLine",
 ] as const;
 
 /**

@@ -40,6 +40,8 @@ export interface Scenario {
   readonly mortal: readonly number[];
   /** It is long: explored with one preemption less than others. */
   readonly isLong?: boolean;
+  /** All its calls take all locks. */
+  readonly isExclusive?: boolean;
   /** What the owner's thread does besides, from the start; only if nobody may die. */
   readonly owner?: Program;
   /** Says what is wrong with the results of the threads, by slot; `dead` is the slot of the one that died, or 0. */
@@ -206,7 +208,7 @@ export class Explorer implements Decider {
           this.#note(() => `thread ${thread.slot} is ${thread.state} (${thread.results.join(", ")})`);
         if (thread.state === "dead" && this.#dead !== thread.slot) this.#bury(thread);
         if (monitor.whatTrouble() !== 0) return this.#trouble();
-        if (this.#points > POINTS_MAX) return "the schedule does not end";
+        if (++this.#points > POINTS_MAX) return "the schedule does not end";
       }
       return this.#judge();
     } catch (error) {

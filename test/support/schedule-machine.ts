@@ -23,6 +23,8 @@ import {
   HEADER_EVENTS_MAX,
   HEADER_FRAME_MAP_AT,
   HEADER_FRAMES_AT,
+  HEADER_LINES_AT,
+  HEADER_LINES_BYTES,
   HEADER_LOCK,
   HEADER_PARTITIONS_AT,
   HEADER_PARTITIONS_MAX,
@@ -38,9 +40,13 @@ import {
   PARTITION_BYTES,
   PARTITION_DRAIN,
   PARTITION_LOCK,
+  PARTITION_SPACES,
   PARTITION_STATE,
   PIN_BYTES,
   PROBLEM_BYTES,
+  SPACE_BACKS,
+  SPACE_BYTES,
+  SPACE_IPI,
   STRUCTURE_BYTES,
   STRUCTURE_GENERATION,
   STRUCTURE_HOLDER,
@@ -281,6 +287,9 @@ export class LogicalThread {
         this.#step = step;
         if (step.kind === "wait") {
           this.#step = undefined;
+          // A look in vain is no progress: two that wait for a third one must not keep each other busy.
+          machine.progress--;
+          this.seen--;
           this.state = "waiting";
           return;
         }
@@ -450,6 +459,7 @@ export class Machine {
    * - A call between two partitions guesses the second one from a structure (state, generation, holder, parent) or an end
    *   (state, generation, owner, partner) before it has any lock, and looks again when it has the locks; each of these
    *   words is aligned, so that a guess is some value that stood there, and any value names a lock.
+   * - A ring guesses whose doorbell it is from the structure behind a port and those above it, in the same way.
    * - Whether there is a partition at all is looked at in the same way. Whether it runs, a use asks atomically after its
    *   epoch is stored; the manager stores the state plainly, and counts the epoch up, atomically, before it looks for uses.
    */
@@ -467,6 +477,9 @@ export class Machine {
     }
     for (let lpid = 1; lpid <= this.word(HEADER_PARTITIONS_MAX); lpid++) {
       words(this.partitionAt(lpid), [PARTITION_STATE], STATE);
+      const ports = this.partitionAt(lpid) + PARTITION_SPACES + SPACE_IPI * SPACE_BYTES;
+      for (let port = 0; port < this.word(HEADER_SPACE_PAGES + SPACE_IPI * 4); port++)
+        words(this.word(ports + SPACE_BACKS), [port * 4], GUESS);
     }
   }
 
@@ -564,12 +577,18 @@ export class Machine {
 
   /** A number for the state of the table, without the records of threads and without audit's own words. */
   digest(): bigint {
-    // How often somebody has waited for uses is nobody's business, nor which epoch a recovery has waited for.
-    const drains = this.threads.map(({ slot }) => this.partitionAt(slot) + PARTITION_DRAIN);
-    const epochs = [HEADER_EPOCH, ...drains].map((at): [number, number] => [at / 4, this.word(at)]);
-    for (const [at] of epochs) this.words[at] = 0;
+    // How often somebody has waited for uses is nobody's business.
+    const drains = Array.from(
+      { length: this.word(HEADER_PARTITIONS_MAX) },
+      (_, index) => this.partitionAt(index + 1) + PARTITION_DRAIN,
+    );
+    const epochs = [HEADER_EPOCH, ...drains].map((at) => at / 4);
+    const values = epochs.map((index) => this.words[index] as number);
+    for (const index of epochs) this.words[index] = 0;
     const digest = this.monitor.digest(this.word(HEADER_THREADS_AT), this.word(HEADER_PARTITIONS_AT));
-    for (const [at, epoch] of epochs) this.words[at] = epoch;
+    epochs.forEach((index, i) => {
+      this.words[index] = values[i] as number;
+    });
     return digest;
   }
 
@@ -585,6 +604,7 @@ export class Machine {
       ["frame", HEADER_FRAMES_AT, PAGE_BYTES],
       ["staging", HEADER_STAGING_AT, PAGE_BYTES],
       ["frame map", HEADER_FRAME_MAP_AT, 0x10000],
+      ["lines of partition", HEADER_LINES_AT, this.word(HEADER_LINES_BYTES)],
       ["events of partition", HEADER_EVENTS_AT, this.word(HEADER_EVENTS_MAX) * EVENT_BYTES],
       ["arena", HEADER_ARENAS_AT, this.word(HEADER_ARENA_BYTES)],
       ["page table", HEADER_TABLES_AT, this.word(HEADER_TABLE_BYTES)],

@@ -1,6 +1,5 @@
 /** Schedules of lends: a use by the lender against the lend, and a use by the borrower against the end of it. */
 import {
-  H_LONG_BUSY_10_MSEC,
   H_PARAMETER,
   H_RESOURCE,
   H_SUCCESS,
@@ -10,38 +9,9 @@ import {
   TYPE_MEMORY,
 } from "../../src/layout.js";
 import type { Scenario } from "./schedule-explore.js";
-import type { Call, LogicalThread, Machine, Program, Step } from "./schedule-machine.js";
+import { CLIENT, expectOneOf, must, open, patiently, recover, SERVER, THIRD, use } from "./schedule-table.js";
 
-type Part = Generator<Step, number, number>;
-
-/** What schedule-scenarios.ts lends. */
-export interface Kit {
-  open(machine: Machine): { readonly units: readonly (readonly number[])[] };
-  must(machine: Machine, name: Call, ...args: readonly number[]): number;
-  use(self: LogicalThread, lpid: number, address: number, writes: boolean): Part;
-  readonly recover: Program;
-  expectOneOf(name: string, allowed: readonly string[]): NonNullable<Scenario["judge"]>;
-}
-
-const SERVER = 1;
-const CLIENT = 2;
-const THIRD = 3;
-const BUSY = H_LONG_BUSY_10_MSEC;
-
-/** A call that is made again while somebody's use holds it up, as the loops of the host do. */
-function* patient(self: LogicalThread, name: Call, ...args: readonly number[]): Part {
-  while (true) {
-    const status = yield { kind: "call", name, args };
-    if (status === BUSY) {
-      yield { kind: "wait" };
-      continue;
-    }
-    self.results.push(status);
-    return status;
-  }
-}
-
-export function modeScenarios({ open, must, use, recover, expectOneOf }: Kit): readonly Scenario[] {
+function modeScenarios(): readonly Scenario[] {
   const lending = (unit = 0): readonly number[] => [
     ...[SERVER, TYPE_MEMORY, 0, 0, PAGE_BYTES, unit, MODE_LEND | MODE_ZERO],
   ];
@@ -56,7 +26,7 @@ export function modeScenarios({ open, must, use, recover, expectOneOf }: Kit): r
       const place = must(machine, "checkAccess", SERVER, 0, 4, 1);
       return [
         function* (self) {
-          const status = yield* patient(self, "grantMode", ...lending(units[SERVER]?.[THIRD]));
+          const status = yield* patiently(self, "grantMode", ...lending(units[SERVER]?.[THIRD]));
           if (status === H_SUCCESS) machine.monitor.forbid(machine.frameOf(place), CLIENT);
         },
         // Whoever has the object of a partition may call for it, in any thread.
@@ -83,10 +53,10 @@ export function modeScenarios({ open, must, use, recover, expectOneOf }: Kit): r
       const place = must(machine, "checkAccess", CLIENT, address, 4, 1);
       return [
         function* (self) {
-          yield* patient(self, "returnLogical", CLIENT, cookie);
+          yield* patiently(self, "returnLogical", CLIENT, cookie);
           // Its pages are zero, and nobody writes to them any more.
           machine.monitor.forbid(machine.frameOf(place), CLIENT);
-          yield* patient(self, "rescindLogical", SERVER, 0, cookie);
+          yield* patiently(self, "rescindLogical", SERVER, 0, cookie);
         },
         function* (self) {
           yield* use(self, CLIENT, address, true);
@@ -100,3 +70,5 @@ export function modeScenarios({ open, must, use, recover, expectOneOf }: Kit): r
   };
   return [against, ending];
 }
+
+export const MODES: readonly Scenario[] = modeScenarios();

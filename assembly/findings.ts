@@ -1,4 +1,4 @@
-/** What an audit writes down: facts looked at, problems found, counts of its own. */
+/** What audit() has looked at and found: its own words, beside the table. */
 import {
   HEADER_AUDIT_AT,
   HEADER_AUDIT_CHECKED,

@@ -1,0 +1,67 @@
+/** Schedules in which pages are copied before they are written, or merged with equal ones. */
+import { H_NOT_FOUND, H_PARAMETER, H_SUCCESS, PAGE_BYTES, TYPE_MEMORY } from "../../src/layout.js";
+import type { Scenario } from "./schedule-explore.js";
+import {
+  accept,
+  CLIENT,
+  expectOneOf,
+  must,
+  noted,
+  open,
+  patiently,
+  placeOf,
+  recover,
+  SERVER,
+  THIRD,
+  use,
+} from "./schedule-table.js";
+
+const OK = String(H_SUCCESS);
+
+export const COPIES: readonly Scenario[] = [
+  {
+    name: "store / merge with an equal page",
+    rules: "TR3 G6",
+    isLong: true,
+    // Where the client dies the merge comes after its recovery, and finds nothing to merge.
+    mortal: [SERVER],
+    recover,
+    setUp: (machine) => {
+      open(machine);
+      return [
+        function* (self) {
+          yield* patiently(self, "mergePages", CLIENT, 0, THIRD, 0);
+        },
+        function* (self) {
+          yield* noted(self, "storeWord", CLIENT, 0, 7);
+        },
+      ];
+    },
+    judge: expectOneOf("store / merge", [`${OK} | ${OK}`, `${H_NOT_FOUND} | ${OK}`]),
+  },
+  {
+    name: "write to a private page / return of it in another thread",
+    rules: "RE1 G6 FA5",
+    isLong: true,
+    mortal: [],
+    recover,
+    setUp: (machine) => {
+      const table = open(machine);
+      const unit = table.units[SERVER]?.[CLIENT] as number;
+      const cookie = must(machine, "grantCopyOnWrite", SERVER, TYPE_MEMORY, 0, 0, PAGE_BYTES, unit);
+      const address = accept(table, CLIENT, cookie);
+      must(machine, "storeWord", CLIENT, address, 3);
+      const place = placeOf(table, CLIENT, address);
+      return [
+        function* (self) {
+          yield* patiently(self, "returnLogical", CLIENT, cookie);
+          machine.monitor.forbid(machine.frameOf(place), CLIENT);
+        },
+        function* (self) {
+          yield* use(self, CLIENT, address, true);
+        },
+      ];
+    },
+    judge: expectOneOf("write / return", [`${OK} | ${OK}`, `${OK} | ${H_PARAMETER}`]),
+  },
+];
