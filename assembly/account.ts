@@ -21,6 +21,7 @@ import {
 } from "../src/layout";
 import { addEndWord, endAt, releaseEndIfIdle } from "./adapter";
 import {
+  clearZeroed,
   cookieOf,
   endOf,
   holderOf,
@@ -41,6 +42,7 @@ import {
   unlinkHeld,
 } from "./control";
 import { pushEvent } from "./event";
+import { endLend } from "./lend";
 import { endLine } from "./line";
 import { beginJob, note } from "./log";
 import { addPartitionWord, isDeferred, partitionAt, partitionWord, signal } from "./partition";
@@ -53,7 +55,8 @@ export function countGrant(end: usize, grantor: usize, grantee: usize): void {
   addPartitionWord(grantee, PARTITION_GRANTS_IN, 1);
 }
 
-function uncountGrant(structure: usize, end: usize): void {
+/** A grant does not stand any more. */
+export function uncountGrant(structure: usize, end: usize): void {
   const grantor = partitionAt(holderOf(structureAt(parentOf(structure))));
   addEndWord(end, END_USED, -1);
   addPartitionWord(grantor, PARTITION_GRANTS_OUT, -1);
@@ -105,6 +108,7 @@ export function becomeGranted(structure: usize): void {
   settleLater(structure);
   endLine(structure);
   setPage(structure, 0);
+  clearZeroed(structure);
   setState(structure, STRUCTURE_GRANTED);
 }
 
@@ -119,6 +123,7 @@ export function becomeUnknown(structure: usize): void {
   const end = endAt(endOf(structure));
   const grantor = partitionAt(holderOf(structureAt(parentOf(structure))));
   note(structure);
+  endLend(structure);
   uncountGrant(structure, end);
   unlinkChild(structure);
   unlinkHeld(partitionAt(holderOf(structure)), structure);
@@ -130,6 +135,7 @@ export function becomeUnknown(structure: usize): void {
 /** A Shared structure without children, its entries rescinded already, leaves the tree; its addresses stay taken. */
 export function becomeRescinded(structure: usize): void {
   const end = endAt(endOf(structure));
+  endLend(structure);
   uncountGrant(structure, end);
   addEndWord(end, END_UNRETURNED, 1);
   addPartitionWord(partitionAt(holderOf(structure)), PARTITION_RESCINDED, 1);

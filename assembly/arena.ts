@@ -2,9 +2,11 @@
  * Allocation of a partition's own memory, whole pages, lowest first, never across two LMBs.
  *
  * Two maps per partition: the free pages, and a flat one of the last page of each allocation, which is how free()
- * knows the length. Allocation is a service to the partition: what it grants is not looked at.
+ * knows the length. Allocation is a service to the partition: what it grants is not looked at, but for what it donates. An
+ * LMB that is on offer is passed over; one that is gone stays taken, by no allocation.
  */
 import {
+  FLAG_DONATED,
   H_NO_MEM,
   H_PARAMETER,
   H_RESCINDED,
@@ -18,11 +20,15 @@ import {
   PARTITION_ARENA_MAP,
   PARTITION_LMB_PAGES,
   PARTITION_MEMORY_PAGES,
+  SPACE_MEMORY,
+  STRUCTURE_OWNED,
 } from "../src/layout";
 import { mapBytes, mapClear, mapFill, mapIsFree, mapNext, mapRunEnd } from "./bitmap";
+import { childOf, hasFlag, stateOf, structureAt } from "./control";
 import { decodePages } from "./decode";
 import { beginJob, endJob } from "./log";
 import { header, NONE, setResult } from "./memory";
+import { backOf, spaceAt } from "./page";
 import { decodePartition, isRunning, lpidOf, partitionWord, setPartitionWord } from "./partition";
 
 function isLast(ends: usize, page: u32): bool {
@@ -54,6 +60,27 @@ export function freeArena(partition: usize, page: u32, count: u32): void {
   mapFill(<usize>partitionWord(partition, PARTITION_ARENA_MAP), header(HEADER_FRAMES_MAX), page, count, true);
 }
 
+/** Nobody is given these pages any more: they belong to another partition. Part of a job. */
+export function forgetArena(partition: usize, page: u32, count: u32): void {
+  const own = partitionWord(partition, PARTITION_MEMORY_PAGES);
+  if (page >= own) return; // it was donated to this partition
+  const known = min(count, own - page);
+  const map = <usize>partitionWord(partition, PARTITION_ARENA_MAP);
+  const ends = <usize>partitionWord(partition, PARTITION_ARENA_ENDS);
+  mapFill(map, header(HEADER_FRAMES_MAX), page, known, false);
+  for (let i: u32 = 0; i < known; i++) setLast(ends, page + i, false);
+}
+
+/** The elemental resource that a page of the arena is in. */
+function lmbOf(partition: usize, page: u32): usize {
+  return structureAt(backOf(spaceAt(partition, SPACE_MEMORY), page));
+}
+
+/** Whether the LMB is offered to another partition as a donation: that is its only grant. */
+function isOnOffer(lmb: usize): bool {
+  return childOf(lmb) != 0 && hasFlag(structureAt(childOf(lmb)), FLAG_DONATED);
+}
+
 /** Takes so many bytes, rounded up to pages. R4: the logical address. */
 export function allocate(lpid: f64, length: f64): i32 {
   const partition = decodePartition(lpid);
@@ -68,8 +95,9 @@ export function allocate(lpid: f64, length: f64): i32 {
   let page = mapNext(map, bits, 0);
   while (page != NONE) {
     const border = page - (page % lmbPages) + lmbPages;
-    const end = mapRunEnd(map, bits, page, min(count, border - page));
-    if (end - page == count) break;
+    const isOffered = isOnOffer(lmbOf(partition, page));
+    const end = isOffered ? border : mapRunEnd(map, bits, page, min(count, border - page));
+    if (end - page == count && !isOffered) break;
     page = mapNext(map, bits, end);
   }
   if (page == NONE) return H_NO_MEM;
@@ -88,10 +116,14 @@ export function deallocate(lpid: f64, address: f64): i32 {
   if (!isRunning(partition)) return H_RESCINDED;
   const page = decodePages(address);
   if (page >= partitionWord(partition, PARTITION_MEMORY_PAGES)) return H_PARAMETER;
+  // What was donated away, or received, is no part of the arena.
+  const lmb = lmbOf(partition, page);
+  if (stateOf(lmb) != STRUCTURE_OWNED || hasFlag(lmb, FLAG_DONATED)) return H_PARAMETER;
   const bits = header(HEADER_FRAMES_MAX);
   const map = <usize>partitionWord(partition, PARTITION_ARENA_MAP);
   const ends = <usize>partitionWord(partition, PARTITION_ARENA_ENDS);
-  const isStart = page == 0 || mapIsFree(map, bits, page - 1) || isLast(ends, page - 1);
+  const isFirst = page % partitionWord(partition, PARTITION_LMB_PAGES) == 0;
+  const isStart = isFirst || mapIsFree(map, bits, page - 1) || isLast(ends, page - 1);
   if (!isStart || mapIsFree(map, bits, page)) return H_PARAMETER;
   let last = page;
   while (!isLast(ends, last)) last++;

@@ -27,10 +27,13 @@ import {
   ENTRY_VALID,
   ENTRY_WRITE,
   FLAG_COPY_ON_WRITE,
+  FLAG_DONATED,
   FLAG_DRAINING,
   FLAG_FREEING,
+  FLAG_LENT,
   FLAG_REVOKING,
   FLAG_ROOT,
+  FLAG_ZERO,
   H_SUCCESS,
   HEADER_AUDIT_CHECKED,
   HEADER_AUDIT_PROBLEMS,
@@ -46,6 +49,7 @@ import {
   HEADER_FRAMES_SAVED,
   HEADER_LPIDS_USED,
   HEADER_MARKING,
+  HEADER_PAGES_LENT,
   HEADER_PARTITIONS_MAX,
   HEADER_PIN_FRESH,
   HEADER_PINS_USED,
@@ -60,6 +64,7 @@ import {
   PAGE_BYTES,
   PARTITION_AUDIT,
   PARTITION_AUDIT_COPIES,
+  PARTITION_AUDIT_LENT,
   PARTITION_COPIES,
   PARTITION_ENDS,
   PARTITION_EVENT_HEAD,
@@ -68,8 +73,8 @@ import {
   PARTITION_GRANTS_IN,
   PARTITION_GRANTS_OUT,
   PARTITION_HELD,
-  PARTITION_MEMORY_PAGES,
   PARTITION_OWNED,
+  PARTITION_PAGES_LENT,
   PARTITION_PAGES_MAPPED,
   PARTITION_PAGES_OWNED,
   PARTITION_PIN_LIST,
@@ -102,6 +107,7 @@ import {
   PROBLEM_FREE_LIST,
   PROBLEM_FREE_MAP,
   PROBLEM_HELD_LINK,
+  PROBLEM_LENT_COUNT,
   PROBLEM_LOST_FRAME,
   PROBLEM_PARTITION_COUNTER,
   PROBLEM_PARTITION_HOLDS,
@@ -116,7 +122,6 @@ import {
   PROBLEM_STRUCTURE_RANGE,
   PROBLEM_STRUCTURE_RIGHTS,
   PROBLEM_STRUCTURE_STATE,
-  PROBLEM_THREAD,
   PROBLEM_TREE_LINK,
   PROBLEM_WINDOW,
   SPACE_COUNT,
@@ -129,14 +134,12 @@ import {
   STRUCTURE_RETIRED,
   STRUCTURE_RETURNING,
   STRUCTURE_SHARED,
-  THREAD_JOB,
-  THREAD_LOG_TOP,
-  THREAD_REAPING,
-  THREAD_STARTING,
 } from "../src/layout";
 import { endAt, endWord, partnerEnd } from "./adapter";
 import { auditTces } from "./audit-dma";
+import { auditLend, auditShare, isLentEntry } from "./audit-lend";
 import { auditLines } from "./audit-lines";
+import { auditThreads } from "./audit-threads";
 import {
   childOf,
   copiesOf,
@@ -174,9 +177,11 @@ import {
   markFrame,
 } from "./frame";
 import { frameAt, header } from "./memory";
+import { owns } from "./own";
 import {
   backOf,
   COPY_RIGHTS,
+  ENTRY_LENT,
   entryOf,
   entryRights,
   isFreePage,
@@ -186,7 +191,6 @@ import {
 } from "./page";
 import { partitionAt, partitionWord } from "./partition";
 import { pinAt, pinWord } from "./pin";
-import { threadAt, threadWord } from "./thread";
 
 const ALL_BITS: u32 =
   ENTRY_FRAME |
@@ -195,7 +199,8 @@ const ALL_BITS: u32 =
   ENTRY_WRITE |
   ENTRY_RESCINDED |
   ENTRY_COPY_ON_WRITE |
-  ENTRY_PRIVATE;
+  ENTRY_PRIVATE |
+  ENTRY_LENT;
 
 /** Scratch words of a partition, in this order, against the counters beside them. */
 const SCRATCH_OWNED: usize = PARTITION_AUDIT;
@@ -213,6 +218,7 @@ function clearScratch(): void {
   write(HEADER_AUDIT_SAVED, 0);
   for (let lpid: u32 = 1; lpid <= header(HEADER_PARTITIONS_MAX); lpid++) {
     memory.fill(partitionAt(lpid) + PARTITION_AUDIT, 0, 32);
+    write(partitionAt(lpid) + PARTITION_AUDIT_LENT, 0);
     write(partitionAt(lpid) + PARTITION_AUDIT_COPIES, 0);
   }
   for (let slot: u32 = 1; slot < header(HEADER_END_FRESH); slot++) {
@@ -297,6 +303,8 @@ function auditGrant(slot: u32, structure: usize): void {
     slot,
     0,
   );
+  if (hasFlag(structure, FLAG_LENT | FLAG_DONATED | FLAG_ZERO)) auditLend(slot, structure, above);
+  else auditShare(slot, structure, above);
   tally(partitionAt(holderOf(above)) + SCRATCH_OUT, 1);
   tally(partitionAt(holderOf(structure)) + SCRATCH_IN, 1);
   tally(end + END_AUDIT_USED, 1);
@@ -333,7 +341,8 @@ function auditEntries(slot: u32, structure: usize): void {
       const frame = (above0 & ENTRY_VALID) != 0 ? above0 & ENTRY_FRAME : entry & ENTRY_FRAME;
       // Nothing is granted of a page that others may stand on.
       const isUnder = (above0 & (ENTRY_VALID | ENTRY_COPY_ON_WRITE)) == ENTRY_VALID || isRevoking(structure);
-      check(isUnder && (entry & ALL_BITS) == (frame | live), PROBLEM_ENTRY, slot, page + i);
+      const rights = isLentEntry(structure, entry) ? ENTRY_VALID | ENTRY_LENT : live;
+      check(isUnder && (entry & ALL_BITS) == (frame | rights), PROBLEM_ENTRY, slot, page + i);
     } else check((entry & ALL_BITS) == dead, PROBLEM_ENTRY, slot, page + i);
   }
   check(!isCopied || copies == copiesOf(structure), PROBLEM_COPIES, slot, copies);
@@ -368,7 +377,8 @@ function auditOwnedEntry(slot: u32, structure: usize, page: u32, entry: u32): vo
   const isReleased = bits == 0 && pageIsReleased(structure, page);
   const isMemory = spaceOf(structure) == SPACE_MEMORY;
   const isMerged = isMemory && bits == COPY_RIGHTS;
-  const isWhole = bits == (ENTRY_VALID | ENTRY_READ | ENTRY_WRITE) || isMerged;
+  const isWhole =
+    bits == (ENTRY_VALID | ENTRY_READ | ENTRY_WRITE) || isMerged || isLentEntry(structure, entry);
   check(isWhole || isReleased, PROBLEM_ENTRY, slot, page);
   if (!isMemory || isReleased) return;
   auditFrameOf(slot, entry);
@@ -517,6 +527,7 @@ function auditCounter(lpid: u32, partition: usize, counter: usize, scratch: usiz
 }
 
 function auditPartitions(): void {
+  let lent: u32 = 0;
   let copies: u32 = 0;
   for (let lpid: u32 = 1; lpid <= header(HEADER_PARTITIONS_MAX); lpid++) {
     const partition = partitionAt(lpid);
@@ -530,6 +541,8 @@ function auditPartitions(): void {
     auditCounter(lpid, partition, PARTITION_RESCINDED, SCRATCH_RESCINDED);
     auditCounter(lpid, partition, PARTITION_PINS, SCRATCH_PINS);
     auditCounter(lpid, partition, PARTITION_QUARANTINED, SCRATCH_QUARANTINED);
+    auditCounter(lpid, partition, PARTITION_PAGES_LENT, PARTITION_AUDIT_LENT);
+    lent += partitionWord(partition, PARTITION_PAGES_LENT);
     auditCounter(lpid, partition, PARTITION_COPIES, PARTITION_AUDIT_COPIES);
     copies += partitionWord(partition, PARTITION_COPIES);
     auditTables(lpid, partition);
@@ -544,6 +557,7 @@ function auditPartitions(): void {
       partitionWord(partition, PARTITION_ENDS);
     check(holds == 0, PROBLEM_PARTITION_HOLDS, lpid, 0);
   }
+  check(lent == header(HEADER_PAGES_LENT), PROBLEM_LENT_COUNT, lent, header(HEADER_PAGES_LENT));
   check(copies == header(HEADER_COPIES), PROBLEM_COPIES, 0, copies);
 }
 
@@ -580,9 +594,8 @@ function auditEnds(): void {
       next,
     );
     check(state == END_CLOSED || partnerEnd(partnerEnd(end)) == end, PROBLEM_END_LINK, slot, 0);
-    const last = <u64>endWord(end, END_QUEUE_PAGE) + endWord(end, END_QUEUE_PAGES);
-    const memoryPages = partitionWord(partitionAt(owner), PARTITION_MEMORY_PAGES);
-    check(endWord(end, END_QUEUE_PAGES) == 0 || last <= <u64>memoryPages, PROBLEM_END_QUEUE, slot, 0);
+    const isOwn = owns(partitionAt(owner), endWord(end, END_QUEUE_PAGE), endWord(end, END_QUEUE_PAGES));
+    check(isOwn, PROBLEM_END_QUEUE, slot, 0);
   }
   check(used == header(HEADER_ENDS_USED), PROBLEM_END_COUNT, used, header(HEADER_ENDS_USED));
   let slot = header(HEADER_END_FREE);
@@ -661,17 +674,6 @@ function auditFrames(pinned: u64): void {
   const saved = header(HEADER_FRAMES_SAVED);
   check(shares == saved && header(HEADER_AUDIT_SAVED) == saved, PROBLEM_SHARES, shares, saved);
   check(pins == pinned, PROBLEM_PIN_COUNT, <u32>pins, <u32>pinned);
-}
-
-/** Nobody has left a call half done: the caller holds the lock, so nobody is in one. */
-function auditThreads(): void {
-  for (let slot: u32 = 0; slot < header(HEADER_THREADS_USED); slot++) {
-    const thread = threadAt(slot);
-    check(threadWord(thread, THREAD_LOG_TOP) == 0, PROBLEM_THREAD, slot, THREAD_LOG_TOP);
-    check(threadWord(thread, THREAD_JOB) == 0, PROBLEM_THREAD, slot, THREAD_JOB);
-    check(threadWord(thread, THREAD_STARTING) == 0, PROBLEM_THREAD, slot, THREAD_STARTING);
-    check(threadWord(thread, THREAD_REAPING) == 0, PROBLEM_THREAD, slot, THREAD_REAPING);
-  }
 }
 
 /** Walks every table. How many problems there are is in the header, the first PROBLEMS_MAX are in the audit region. */

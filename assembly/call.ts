@@ -50,6 +50,7 @@ import {
   grantCopyOnWrite as grantCopyOnWriteLocked,
   granteeNamed,
   grantLogical as grantLogicalLocked,
+  grantMode as grantModeLocked,
   grantorNamed,
   partnerNamed,
   requestReturn as requestReturnLocked,
@@ -204,6 +205,13 @@ export function grantLogical(lpid: f64, flags: f64, hi: f64, lo: f64, length: f6
   const status = entry == H_SUCCESS ? leave(grantLogicalLocked(lpid, flags, hi, lo, length, unit)) : entry;
   if (status != H_NEED_ALL) return status;
   return acquireAll() ? leave(grantLogicalLocked(lpid, flags, hi, lo, length, unit)) : H_LONG_BUSY_10_MSEC;
+}
+
+export function grantMode(lpid: f64, flags: f64, hi: f64, lo: f64, length: f64, unit: f64, mode: f64): i32 {
+  const entry = enter(lpid, partnerNamed(lpid, unit));
+  const status = entry == H_SUCCESS ? leave(grantModeLocked(lpid, flags, hi, lo, length, unit, mode)) : entry;
+  if (status != H_NEED_ALL) return status;
+  return acquireAll() ? leave(grantModeLocked(lpid, flags, hi, lo, length, unit, mode)) : H_LONG_BUSY_10_MSEC;
 }
 
 export function grantCopyOnWrite(lpid: f64, flags: f64, hi: f64, lo: f64, length: f64, unit: f64): i32 {

@@ -20,6 +20,7 @@
 import {
   FLAG_COPY_ON_WRITE,
   FLAG_REVOKING,
+  FLAG_ZERO,
   GENERATION_LIMIT,
   HEADER_LPIDS_USED,
   HEADER_MARKING,
@@ -29,6 +30,7 @@ import {
   HEADER_STRUCTURES_MAX,
   HEADER_STRUCTURES_RETIRED,
   HEADER_STRUCTURES_USED,
+  HINT_SHARED,
   PARTITION_HELD,
   PARTITION_OWNED,
   PARTITION_POOL,
@@ -66,6 +68,8 @@ import {
   STRUCTURE_SPACE,
   STRUCTURE_STATE,
   STRUCTURE_WINDOW,
+  STRUCTURE_ZEROED,
+  ZEROING,
 } from "../src/layout";
 import { decodeCookie, encodeCookie } from "./decode";
 import { note, put } from "./log";
@@ -99,7 +103,17 @@ export function spaceOf(structure: usize): u32 {
 }
 
 export function inhibitsOf(structure: usize): u32 {
-  return load<u8>(structure, STRUCTURE_INHIBITS);
+  return load<u8>(structure, STRUCTURE_INHIBITS) & ~HINT_SHARED;
+}
+
+/** Whether a grant of it may be one that is no lend; said once, and taken back when there is none at all. */
+export function hintsShared(structure: usize): bool {
+  return (load<u8>(structure, STRUCTURE_INHIBITS) & HINT_SHARED) != 0;
+}
+
+export function hintShared(structure: usize, isShared: bool): void {
+  if (hintsShared(structure) == isShared) return;
+  setFirst(structure, STRUCTURE_INHIBITS, inhibitsOf(structure) | (isShared ? HINT_SHARED : 0));
 }
 
 export function hasFlag(structure: usize, flag: u32): bool {
@@ -177,6 +191,25 @@ export function setMoved(structure: usize, count: u32): void {
 
 export function liobnOf(structure: usize): u32 {
   return load<u32>(structure, STRUCTURE_LIOBN);
+}
+
+/** Whether pages of a lend that ends are being zeroed: then none has to be moved any more. */
+export function isZeroing(structure: usize): bool {
+  return hasFlag(structure, FLAG_ZERO) && (load<u32>(structure, STRUCTURE_ZEROED) & ZEROING) != 0;
+}
+
+/** Of a lend that ends: pages that are zero already. */
+export function zeroedOf(structure: usize): u32 {
+  return isZeroing(structure) ? load<u32>(structure, STRUCTURE_ZEROED) & ~ZEROING : 0;
+}
+
+export function setZeroed(structure: usize, pages: u32): void {
+  put(structure + STRUCTURE_ZEROED, ZEROING | pages);
+}
+
+/** Nothing of it has been zeroed; it may be accepted again. */
+export function clearZeroed(structure: usize): void {
+  if (hasFlag(structure, FLAG_ZERO)) put(structure + STRUCTURE_ZEROED, 0);
 }
 
 /** Of a copy-on-write grant: how many of its pages are private. */
@@ -450,6 +483,14 @@ export function describeRange(
 /** Of a new grant. */
 export function setEnd(structure: usize, end: u32): void {
   store<u32>(structure, end, STRUCTURE_END);
+}
+
+/** A grant that is in no list and no tree any more becomes an elemental resource of its holder; it is noted. */
+export function becomeElemental(structure: usize, page: u32, flags: u32): void {
+  store<u32>(structure, STRUCTURE_OWNED | (spaceOf(structure) << 8) | (flags << 24), STRUCTURE_STATE);
+  store<u32>(structure, 0, STRUCTURE_END);
+  store<u32>(structure, 0, STRUCTURE_SOURCE_PAGE);
+  store<u32>(structure, page, STRUCTURE_PAGE);
 }
 
 /** Zeroes what is in no list and no tree any more; it is noted. Answers whether the slot can be used again. */

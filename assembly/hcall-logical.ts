@@ -9,7 +9,9 @@ import {
   EVENT_MS_SHIFT,
   EVENT_RESCIND_REQUESTED,
   FLAG_COPY_ON_WRITE,
+  FLAG_DONATED,
   H_BUSY,
+  H_LONG_BUSY_10_MSEC,
   H_NEED_ALL,
   H_NO_MEM,
   H_PARAMETER,
@@ -19,12 +21,16 @@ import {
   H_SUCCESS,
   HEADER_COPIED,
   HEADER_MERGES,
+  HEADER_PAGES_LENT,
   HEADER_REVOCATIONS,
   INHIBIT_READ,
   INHIBIT_REGRANT,
   INHIBIT_RESERVED,
   INHIBIT_WRITE,
   JOB_PAGES,
+  MODE_DONATE,
+  MODE_SHARE,
+  MODE_ZERO,
   PARTITION_RESCINDED,
   POOL_SPILL,
   RESCIND_FORCED,
@@ -37,6 +43,7 @@ import {
   STRUCTURE_RESCINDED,
   STRUCTURE_SHARED,
   TYPE_MASK,
+  ZERO_PAGE_STEPS,
 } from "../src/layout";
 import {
   becomeGranted,
@@ -60,6 +67,7 @@ import {
   hasFlag,
   hasPooled,
   hasStructures,
+  hintShared,
   holderOf,
   inhibitsOf,
   isLastUse,
@@ -88,12 +96,25 @@ import {
 } from "./control";
 import { releaseCopies, splitPages } from "./cow";
 import { decodeInteger, decodeType, decodeUnits, encodeUnits, isPaged } from "./decode";
+import { acceptDonation, isWhole } from "./donate";
 import { pushEvent } from "./event";
 import { settle } from "./job";
+import {
+  holdBorrowed,
+  isExclusive,
+  isLent,
+  isMode,
+  lend,
+  mayLend,
+  mustZero,
+  usesAreOver,
+  zeroLent,
+} from "./lend";
 import { beginJob, endJob } from "./log";
 import { budget, header, NONE, setResult } from "./memory";
 import {
   anyCopyOnWrite,
+  anyLent,
   anyRescinded,
   backOf,
   COPY_RIGHTS,
@@ -138,7 +159,12 @@ function covers(structure: usize, page: u32, count: u32, liobn: u32): bool {
 
 /** H_GRANT_LOGICAL. R4: the cookie. */
 export function grantLogical(lpid: f64, flags: f64, hi: f64, lo: f64, length: f64, unit: f64): i32 {
-  return grant(lpid, flags, hi, lo, length, unit, false);
+  return grant(lpid, flags, hi, lo, length, unit, MODE_SHARE, false);
+}
+
+/** H_GRANT_LOGICAL in a mode: the byte of the flags is full. R4: the cookie. */
+export function grantMode(lpid: f64, flags: f64, hi: f64, lo: f64, length: f64, unit: f64, mode: f64): i32 {
+  return grant(lpid, flags, hi, lo, length, unit, decodeInteger(mode), false);
 }
 
 /**
@@ -146,10 +172,19 @@ export function grantLogical(lpid: f64, flags: f64, hi: f64, lo: f64, length: f6
  * inhibits of reading and writing. It cannot be granted on: who has that grant would not follow the copies. R4: the cookie.
  */
 export function grantCopyOnWrite(lpid: f64, flags: f64, hi: f64, lo: f64, length: f64, unit: f64): i32 {
-  return grant(lpid, flags, hi, lo, length, unit, true);
+  return grant(lpid, flags, hi, lo, length, unit, MODE_SHARE, true);
 }
 
-function grant(lpid: f64, flags: f64, hi: f64, lo: f64, length: f64, unit: f64, isCopied: bool): i32 {
+function grant(
+  lpid: f64,
+  flags: f64,
+  hi: f64,
+  lo: f64,
+  length: f64,
+  unit: f64,
+  mode: u32,
+  isCopied: bool,
+): i32 {
   const grantor = decodePartition(lpid);
   if (grantor == 0) return H_PARAMETER;
   if (!isRunning(grantor)) return H_RESCINDED; // GR10
@@ -164,6 +199,7 @@ function grant(lpid: f64, flags: f64, hi: f64, lo: f64, length: f64, unit: f64, 
     inhibits = INHIBIT_WRITE | INHIBIT_REGRANT;
   }
   if (!hasRights && (inhibits & (INHIBIT_READ | INHIBIT_WRITE)) != 0) return H_PARAMETER; // GR1
+  if (!isMode(mode, space, inhibits)) return H_PARAMETER; // GR1
   const page = decodeUnits(space, lo);
   const count = decodeUnits(space, length);
   if (page == NONE || count == NONE || count == 0) return H_PARAMETER; // GR2
@@ -178,15 +214,19 @@ function grant(lpid: f64, flags: f64, hi: f64, lo: f64, length: f64, unit: f64, 
     const mayHold = partitionWord(grantor, PARTITION_RESCINDED) != 0 || header(HEADER_REVOCATIONS) != 0;
     return mayHold && anyRescinded(at, page, count) ? H_RESCINDED : H_PARAMETER; // GR4, GR3
   }
+  if (mode == u32(MODE_DONATE) && !isWhole(source, page, count)) return H_PARAMETER; // GR3
   if (isRevoking(source)) return H_RESCINDED; // GR10
   const own = inhibitsOf(source);
   if ((own & INHIBIT_REGRANT) != 0 || (own & ~inhibits) != 0) return H_PERMISSION; // GR5
+  if ((mode & MODE_ZERO) != 0 && (own & INHIBIT_WRITE) != 0) return H_PERMISSION; // GR5: zeroing is writing
   const end = decodeEnd(lpidOf(grantor), unit);
   if (end == 0 || !isOpen(end)) return H_PARAMETER; // GR6
   const grantee = partnerPartition(end);
   if (!isRunning(grantee)) return H_PARAMETER; // GR6
+  if (header(HEADER_PAGES_LENT) != 0 && anyLent(at, page, count)) return H_RESOURCE;
+  if (mode != u32(MODE_SHARE) && !isExclusive(grantor, source, page, count)) return H_RESOURCE;
   if (!quotaFits(end)) return H_NO_MEM; // GR7
-  if (!holds(lpidOf(grantee))) return H_NEED_ALL;
+  if (!holds(lpidOf(grantee)) || (mode != u32(MODE_SHARE) && !mayLend())) return H_NEED_ALL;
   if (!hasPooled(grantor)) {
     if (!holdsAll()) return H_NEED_ALL;
     if (!hasStructures(1)) return H_NO_MEM; // GR7
@@ -209,6 +249,8 @@ function grant(lpid: f64, flags: f64, hi: f64, lo: f64, length: f64, unit: f64, 
   linkChild(source, structure);
   linkHeld(grantee, structure);
   countGrant(end, grantor, grantee);
+  if (mode == u32(MODE_SHARE)) hintShared(source, true);
+  else if (!lend(grantor, structure, mode)) return H_LONG_BUSY_10_MSEC;
   setResult(cookieOf(structure));
   return H_SUCCESS;
 }
@@ -226,6 +268,7 @@ export function acceptLogical(lpid: f64, cookie: f64): i32 {
   const grantor = partitionAt(holderOf(structureAt(parentOf(structure))));
   if (!holds(lpidOf(grantor))) return H_NEED_ALL;
   if (!isRunning(grantor)) return H_RESCINDED; // AC5
+  if (hasFlag(structure, FLAG_DONATED)) return acceptDonation(structure, holder, grantor);
   const space = spaceOf(structure);
   const at = spaceAt(holder, space);
   const count = pageCountOf(structure);
@@ -249,6 +292,19 @@ export function acceptLogical(lpid: f64, cookie: f64): i32 {
   endJob();
   setResult(encodeUnits(space, page));
   return H_SUCCESS;
+}
+
+/** A slice of the zeroing that a return owes. H_SUCCESS: all is zero, and unmapped; H_BUSY: not all (RE6). */
+function zeroReturned(structure: usize): i32 {
+  if (!mayLend()) return H_NEED_ALL;
+  if (stateOf(structure) == STRUCTURE_SHARED) {
+    if (!holdBorrowed(structure)) return H_LONG_BUSY_10_MSEC;
+    becomeReturning(structure);
+    settle();
+  }
+  zeroLent(structure, max(budget() / ZERO_PAGE_STEPS, 1));
+  settle();
+  return mustZero(structure) ? H_BUSY : H_SUCCESS;
 }
 
 /**
@@ -292,10 +348,14 @@ export function returnLogical(lpid: f64, cookie: f64): i32 {
   const isLast = isDeferred(grantor); // nobody may accept it again: it ends (FA7)
   if (isLast && !holdsAll()) return H_NEED_ALL;
 
+  if (mustZero(structure)) {
+    const zeroed = zeroReturned(structure);
+    if (zeroed != H_SUCCESS) return zeroed;
+  }
   if (copiesOf(structure) != 0) {
     if (!holdsAll()) return H_NEED_ALL;
     if (!returnCopies(structure)) return H_BUSY;
-  } else if (state == STRUCTURE_SHARED) {
+  } else if (stateOf(structure) == STRUCTURE_SHARED) {
     if (pageCountOf(structure) > u32(RETURN_PAGES)) {
       becomeReturning(structure);
       return H_BUSY; // RE6
@@ -330,6 +390,11 @@ export function rescindLogical(lpid: f64, flags: f64, cookie: f64): i32 {
   if (!holds(holderOf(structure))) return H_NEED_ALL;
   if (isRevoking(structure)) return H_RESCINDED;
   if (stateOf(structure) != STRUCTURE_GRANTED || childOf(structure) != 0) return H_RESOURCE; // RS2
+  if (isLent(structure)) {
+    if (!mayLend()) return H_NEED_ALL;
+    // Whoever had returned it may still be in a use that began before.
+    if (!usesAreOver()) return H_LONG_BUSY_10_MSEC;
+  }
 
   if (holdsAll()) {
     if (isPoolFull(grantor)) spillPool(grantor, POOL_SPILL);

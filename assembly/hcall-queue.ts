@@ -10,7 +10,6 @@ import {
   H_RESOURCE,
   H_SUCCESS,
   HEADER_MERGES,
-  PARTITION_MEMORY_PAGES,
   QUEUE_TRANSPORT,
   QUEUE_VALID,
   SPACE_MEMORY,
@@ -21,8 +20,9 @@ import { splitPages } from "./cow";
 import { decodePages, decodeWord, isWord } from "./decode";
 import { popEvent } from "./event";
 import { header, NONE } from "./memory";
-import { anyCopyOnWrite, spaceAt } from "./page";
-import { decodePartition, isRunning, lpidOf, partitionWord } from "./partition";
+import { owns } from "./own";
+import { anyCopyOnWrite, anyLent, spaceAt } from "./page";
+import { decodePartition, isRunning, lpidOf } from "./partition";
 import { closeQueue, isRegistered, openQueue, putEntry, putTransport, takeEntry } from "./queue";
 import { holds, holdsAll } from "./thread";
 
@@ -36,8 +36,9 @@ export function registerQueue(lpid: f64, unit: f64, address: f64, length: f64): 
   const page = decodePages(address);
   const count = decodePages(length);
   if (page == NONE || count == NONE || count == 0) return H_PARAMETER;
-  if (<u64>page + count > <u64>partitionWord(partition, PARTITION_MEMORY_PAGES)) return H_PARAMETER;
+  if (!owns(partition, page, count)) return H_PARAMETER;
   if (isRegistered(end)) return H_RESOURCE;
+  if (anyLent(spaceAt(partition, SPACE_MEMORY), page, count)) return H_RESOURCE;
   if (!holds(lpidOf(partnerPartition(end)))) return H_NEED_ALL;
   // The ring is written without a look at the entries: it must not stand on frames that other pages have, too.
   const at = spaceAt(partition, SPACE_MEMORY);

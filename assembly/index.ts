@@ -36,6 +36,7 @@ export {
   getTce,
   grantCopyOnWrite,
   grantLogical,
+  grantMode,
   maskInterrupt,
   mergePages,
   openThread,

@@ -4,12 +4,13 @@
  * way; it may run again from the start at any time.
  *
  *     state of the structure                     its pages
- *     owned, shared                              as they are: the call that wrote them has committed
+ *     owned, shared                              as they are: the call that wrote them has committed; not held any more
  *     shared and under revocation, rescinded     rescinded, taken
  *     returning                                  unmapped, taken
  *     any other                                  unmapped, free
  *
- * An elemental resource that was never committed gives its frames back, too.
+ * An elemental resource that was never committed gives its frames back, too. A lender's entries are lent as long as the lend
+ * stands (lend.ts); a donated resource is the donor's or the receiver's (donate.ts).
  *
  * Moved pages are the other kind of job: mappings follow the owner's entry, and frames that nobody came to are free and zero.
  * A list of TCEs is put to its end (tce.ts).
@@ -19,7 +20,9 @@ import {
   ENTRY_VALID,
   FLAG_REVOKING,
   JOB_ARENA,
+  JOB_DONATE,
   JOB_ELEMENTAL,
+  JOB_LENT,
   JOB_MIGRATE,
   JOB_MOVE,
   JOB_PAGES,
@@ -35,6 +38,8 @@ import {
   STRUCTURE_SHARED,
   THREAD_JOB,
   THREAD_JOB_COUNT,
+  THREAD_JOB_LENDER,
+  THREAD_JOB_LENT_PAGE,
   THREAD_JOB_LPID,
   THREAD_JOB_PAGE,
   THREAD_JOB_SLOT,
@@ -42,10 +47,12 @@ import {
 } from "../src/layout";
 import { freeArena } from "./arena";
 import { hasFlag, stateOf, structureAt } from "./control";
+import { settleDonation } from "./donate";
 import { fillFrames, freeMoved, zeroIfFree } from "./frame";
+import { settleLent } from "./lend";
 import { commit, THREAD } from "./log";
 import { followOwner } from "./move";
-import { backOf, entryOf, freePages, rescindPages, spaceAt, unmapPages } from "./page";
+import { backOf, entryOf, freePages, letEntriesGo, rescindPages, spaceAt, unmapPages } from "./page";
 import { partitionAt } from "./partition";
 import { endPin } from "./pin";
 import { raiseTree } from "./raise";
@@ -68,8 +75,8 @@ function settlePages(slot: u32, lpid: u32, space: u32, page: u32, count: u32): v
   const at = spaceAt(partitionAt(lpid), space);
   const state = stateOf(structure);
   if (state == STRUCTURE_OWNED) return;
-  if (state == STRUCTURE_SHARED && !hasFlag(structure, FLAG_REVOKING)) return;
-  if (state == STRUCTURE_SHARED || state == STRUCTURE_RESCINDED) rescindPages(at, page, count);
+  if (state == STRUCTURE_SHARED && !hasFlag(structure, FLAG_REVOKING)) letEntriesGo(at, page, count);
+  else if (state == STRUCTURE_SHARED || state == STRUCTURE_RESCINDED) rescindPages(at, page, count);
   else if (state == STRUCTURE_RETURNING) unmapPages(at, page, count);
   else freePages(at, page, count);
 }
@@ -96,9 +103,18 @@ export function settleJob(thread: usize): void {
   const lpid = threadWord(thread, THREAD_JOB_LPID);
   const page = threadWord(thread, THREAD_JOB_PAGE);
   const count = threadWord(thread, THREAD_JOB_COUNT);
+  const lender = threadWord(thread, THREAD_JOB_LENDER);
+  const lent = threadWord(thread, THREAD_JOB_LENT_PAGE);
   switch (threadWord(thread, THREAD_JOB)) {
     case JOB_PAGES:
       settlePages(slot, lpid, threadWord(thread, THREAD_JOB_SPACE), page, count);
+      if (lender != 0) settleLent(slot, lender, lent, count);
+      break;
+    case JOB_LENT:
+      settleLent(slot, lpid, page, count);
+      break;
+    case JOB_DONATE:
+      settleDonation(slot, lpid, page, count, lender, lent);
       break;
     case JOB_ELEMENTAL:
       settleElemental(slot, lpid, threadWord(thread, THREAD_JOB_SPACE), page, count);

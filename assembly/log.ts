@@ -25,6 +25,8 @@ import {
   LOG_WORD_BYTES,
   THREAD_JOB,
   THREAD_JOB_COUNT,
+  THREAD_JOB_LENDER,
+  THREAD_JOB_LENT_PAGE,
   THREAD_JOB_LPID,
   THREAD_JOB_PAGE,
   THREAD_JOB_SLOT,
@@ -106,8 +108,25 @@ export function undo(thread: usize): void {
   store<u32>(thread, 0, THREAD_LOG_TOP);
 }
 
+/** The job is about a range of another partition, too: what it has lent, as long as the job's. 0: it is not. */
+export function nameLender(lender: u32, page: u32): void {
+  store<u32>(THREAD, page, THREAD_JOB_LENT_PAGE);
+  store<u32>(THREAD, lender, THREAD_JOB_LENDER);
+}
+
+/** Whether a job is named already in this commit. */
+export function hasJob(): bool {
+  return load<u32>(THREAD, THREAD_JOB) != 0;
+}
+
 /** From here on the range may be half written. The kind is stored last: before it there is no job. */
 export function beginJob(kind: u32, slot: u32, lpid: u32, space: u32, page: u32, count: u32): void {
+  store<u32>(THREAD, 0, THREAD_JOB_LENDER);
+  nameJob(kind, slot, lpid, space, page, count);
+}
+
+/** The same, of a job that is about a second range, which nameLender() has named. */
+export function nameJob(kind: u32, slot: u32, lpid: u32, space: u32, page: u32, count: u32): void {
   store<u32>(THREAD, slot, THREAD_JOB_SLOT);
   store<u32>(THREAD, lpid, THREAD_JOB_LPID);
   store<u32>(THREAD, space, THREAD_JOB_SPACE);

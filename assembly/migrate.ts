@@ -15,10 +15,10 @@ import {
   HEADER_FRAMES_FREE,
   HEADER_MOVES,
   JOB_MIGRATE,
-  PARTITION_MEMORY_PAGES,
   SPACE_MEMORY,
   THREAD_WAITS_FOR,
 } from "../src/layout";
+import { mapRunEnd } from "./bitmap";
 import { pageCountOf, pageOf, structureAt } from "./control";
 import { splitPages } from "./cow";
 import { decodeInteger, decodePages } from "./decode";
@@ -27,8 +27,9 @@ import { settle } from "./job";
 import { beginJob, THREAD } from "./log";
 import { addHeader, NONE, setResult } from "./memory";
 import { holdPages, MOVE_PAGES, switchPage } from "./move";
-import { backOf, consecutivePages, entryOf, isCopyOnWrite, spaceAt } from "./page";
-import { decodePartition, isRunning, lpidOf, partitionWord } from "./partition";
+import { ownRun, owns } from "./own";
+import { backOf, consecutivePages, entryOf, isCopyOnWrite, spaceAt, spaceMap, spacePages } from "./page";
+import { decodePartition, isRunning, lpidOf } from "./partition";
 
 /**
  * Moves some of a partition's own pages, which stand on consecutive frames without pins, to free frames. False: a thread
@@ -80,9 +81,8 @@ export function gatherMemory(lpid: f64, address: f64, length: f64, budget: f64):
   const page = decodePages(address);
   const count = decodePages(length);
   let left = decodeInteger(budget);
-  const own = partitionWord(partition, PARTITION_MEMORY_PAGES);
   if (page == NONE || count == NONE || left == NONE || count == 0 || left == 0) return H_PARAMETER;
-  if (page >= own || count > own - page) return H_PARAMETER;
+  if (!owns(partition, page, count)) return H_PARAMETER;
   store<u32>(THREAD, 0, THREAD_WAITS_FOR);
   setResult(0);
   const space = spaceAt(partition, SPACE_MEMORY);
@@ -124,6 +124,16 @@ function lowerFrames(space: usize, page: u32, count: u32): u32 {
   return lowest < frame ? lowest : NONE;
 }
 
+/** Pages without a structure that one step passes over. */
+const GAP_PAGES: u32 = 4096;
+
+/** The page behind a mapping, or behind some of what is free. */
+function afterForeign(space: usize, page: u32): u32 {
+  const back = backOf(space, page);
+  if (back != 0) return pageOf(structureAt(back)) + pageCountOf(structureAt(back));
+  return mapRunEnd(spaceMap(space), spacePages(space), page, GAP_PAGES);
+}
+
 /**
  * Moves what a partition owns, from a page on, to lower frames where a run of pages fits as a whole. R4: the page to go on
  * with. H_PARTIAL: call again. H_LongBusyOrder10msec: a thread goes on using the page in R4 (THREAD_WAITS_FOR).
@@ -136,9 +146,14 @@ export function compactMemory(lpid: f64, from: f64, budget: f64): i32 {
   if (!isRunning(partition)) return H_RESCINDED;
   store<u32>(THREAD, 0, THREAD_WAITS_FOR);
   const space = spaceAt(partition, SPACE_MEMORY);
-  const own = partitionWord(partition, PARTITION_MEMORY_PAGES);
-  while (page < own && left > 0) {
-    const whole = consecutive(space, page, own - page);
+  const end = spacePages(space);
+  while (page < end && left > 0) {
+    if (ownRun(partition, page, 1) == 0) {
+      page = afterForeign(space, page);
+      left--;
+      continue;
+    }
+    const whole = consecutive(space, page, end - page);
     const target = whole == 0 ? NONE : lowerFrames(space, page, whole);
     // A run that stays is skipped; one that goes is moved piece by piece, each behind the one before.
     const run = target == NONE ? max<u32>(whole, 1) : min(min(whole, MOVE_PAGES), left);
@@ -149,6 +164,6 @@ export function compactMemory(lpid: f64, from: f64, budget: f64): i32 {
     page += run;
     left = run > left ? 0 : left - run;
   }
-  setResult(f64(min(page, own)));
-  return page < own ? H_PARTIAL : H_SUCCESS;
+  setResult(f64(min(page, end)));
+  return page < end ? H_PARTIAL : H_SUCCESS;
 }

@@ -2,18 +2,20 @@
  * Logical page tables: per partition and space, a u32 entry per page, beside it the control structure of the page
  * (its back), and a map of the free pages.
  *
- *     entry: | unused 1 | copy on write 1 | private 1 | generation 5 | rescinded 1 | write 1 | read 1 | valid 1 | frame 20 |
+ *     entry: | lent 1 | copy on write 1 | private 1 | generation 5 | rescinded 1 | write 1 | read 1 | valid 1 | frame 20 |
  *
  * The generation changes with every mapping, so that an entry read before and after a use tells whether they are the
  * same mapping. An entry that is neither valid nor rescinded is unmapped; its other bits but the generation are zero. One
  * that is both is held: its page is being moved (move.ts), and stays what it is for whoever only translates. A private
- * entry names a frame of its own (cow.ts), which it keeps after it lost its access, until that is released.
+ * entry names a frame of its own (cow.ts), which it keeps after it lost its access, until that is released. A lent
+ * entry keeps its frame, valid without any right, as long as its holder has lent the page (lend.ts).
  */
 import {
   ENTRY_COPY_ON_WRITE,
   ENTRY_FRAME,
   ENTRY_GENERATION_SHIFT,
   ENTRY_HELD,
+  ENTRY_LENT_SHIFT,
   ENTRY_PRIVATE,
   ENTRY_READ,
   ENTRY_RESCINDED,
@@ -22,6 +24,7 @@ import {
   H_PARAMETER,
   H_PERMISSION,
   H_RESCINDED,
+  H_RESOURCE,
   HEADER_SPACE_PAGES,
   HEADER_TABLE_BYTES,
   INHIBIT_READ,
@@ -46,6 +49,9 @@ if (ENTRY_READ != ENTRY_VALID * (NEED_READ * 2) || ENTRY_WRITE != ENTRY_VALID * 
 
 const GENERATION_ONE: u32 = 1 << ENTRY_GENERATION_SHIFT;
 const GENERATION_MASK: u32 = 0x1f000000;
+
+/** Valid, but its holder has lent the page: it has neither right. */
+export const ENTRY_LENT: u32 = 1 << ENTRY_LENT_SHIFT;
 
 /** The record of one space of a partition. */
 export function spaceAt(partition: usize, space: u32): usize {
@@ -118,7 +124,8 @@ export function isHeld(entry: u32): bool {
 /** Why an entry does not serve a use (TR1). */
 export function entryFault(entry: u32): i32 {
   if ((entry & ENTRY_HELD) == ENTRY_RESCINDED) return H_RESCINDED;
-  return (entry & ENTRY_VALID) != 0 ? H_PERMISSION : H_PARAMETER;
+  if ((entry & ENTRY_VALID) == 0) return H_PARAMETER;
+  return (entry & ENTRY_LENT) != 0 ? H_RESOURCE : H_PERMISSION;
 }
 
 export function isFreePage(at: usize, page: u32): bool {
@@ -189,9 +196,12 @@ function setEntry(entry: usize, bits: u32): void {
   storeEntry(entry, renewed(load<u32>(entry), bits));
 }
 
-/** The entry of a page that moves to another frame, with the rights that it has (RS6). */
+/** The entry of a page that moves to another frame, with the rights that it has, lent if it is (RS6). */
 function movedEntry(entry: u32, frame: u32): u32 {
-  return renewed(entry, (entry & (ENTRY_VALID | ENTRY_READ | ENTRY_WRITE | ENTRY_COPY_ON_WRITE)) | frame);
+  return renewed(
+    entry,
+    (entry & (ENTRY_VALID | ENTRY_READ | ENTRY_WRITE | ENTRY_COPY_ON_WRITE | ENTRY_LENT)) | frame,
+  );
 }
 
 /** Points one page at a frame, through the log. */
@@ -235,6 +245,48 @@ export function followEntry(at: usize, page: u32, frame: u32): bool {
   const now = isMoved ? movedEntry(entry, frame) : entry & ~ENTRY_RESCINDED;
   atomic.store<u32>(spaceEntries(at) + ((<usize>page) << 2), now);
   return isMoved;
+}
+
+/** Holds a range; part of a job, which lets it go. */
+export function holdEntries(at: usize, page: u32, count: u32): void {
+  for (let i: u32 = 0; i < count; i++) holdEntry(at, page + i);
+}
+
+/** Lets those of a range go that are held: they are what they were. */
+export function letEntriesGo(at: usize, page: u32, count: u32): void {
+  for (let i: u32 = 0; i < count; i++) {
+    const entry = entryOf(at, page + i);
+    if (isHeld(entry))
+      atomic.store<u32>(spaceEntries(at) + ((<usize>(page + i)) << 2), entry & ~ENTRY_RESCINDED);
+  }
+}
+
+/** Whether any page of the range is lent. */
+export function anyLent(at: usize, page: u32, count: u32): bool {
+  for (let i: u32 = 0; i < count; i++) if ((entryOf(at, page + i) & ENTRY_LENT) != 0) return true;
+  return false;
+}
+
+/** Their holder has lent those of the pages that it has; part of a job. */
+export function lendEntries(at: usize, page: u32, count: u32): void {
+  const entries = spaceEntries(at) + ((<usize>page) << 2);
+  for (let i: u32 = 0; i < count; i++) {
+    const entry = entries + ((<usize>i) << 2);
+    const old = load<u32>(entry);
+    const isLive = (old & ENTRY_VALID) != 0 && (old & (ENTRY_LENT | ENTRY_RESCINDED)) != ENTRY_LENT;
+    if (isLive) setEntry(entry, (old & ENTRY_FRAME) | ENTRY_VALID | ENTRY_LENT);
+  }
+}
+
+/** Those of a range that are lent, or held for it, have rights again; part of a job. */
+export function unlendEntries(at: usize, page: u32, count: u32, rights: u32): void {
+  const entries = spaceEntries(at) + ((<usize>page) << 2);
+  for (let i: u32 = 0; i < count; i++) {
+    const entry = entries + ((<usize>i) << 2);
+    const old = load<u32>(entry);
+    if ((old & ENTRY_VALID) != 0 && (old & (ENTRY_LENT | ENTRY_RESCINDED)) != 0)
+      setEntry(entry, (old & ENTRY_FRAME) | rights);
+  }
 }
 
 /** Unmaps one page, through the log. */

@@ -27,6 +27,7 @@ import {
   HEADER_FRAMES_MAX,
   HEADER_MARKING,
   HEADER_MOVES,
+  HEADER_PAGES_LENT,
   HEADER_PINS_USED,
   HEADER_REVOCATIONS,
   HEADER_STRUCTURES_USED,
@@ -41,6 +42,7 @@ import {
   THREAD_LPID,
   THREAD_STUCK_ON,
   THREAD_WAITS_FOR,
+  ZERO_PAGE_STEPS,
 } from "../src/layout";
 import { becomeGranted, becomeRescinded, becomeRevoking, becomeUnknown, tellReturned } from "./account";
 import {
@@ -54,6 +56,7 @@ import {
   hasFlag,
   holderOf,
   isRevoking,
+  isZeroing,
   nextOf,
   pageCountOf,
   parentOf,
@@ -72,6 +75,7 @@ import {
 import { releaseCopies } from "./cow";
 import { pushEvent } from "./event";
 import { settle } from "./job";
+import { mustZero, zeroLent } from "./lend";
 import { THREAD } from "./log";
 import { addHeader, header, NONE, setResult } from "./memory";
 import { MOVE_NONE, MOVE_STUCK, movePinned } from "./move";
@@ -94,9 +98,10 @@ function begin(root: usize): void {
   setFlag(root, FLAG_ROOT);
   setCursor(root, slotOf(root));
   // Each structure below costs at most two steps of marking and two of freeing, and the subtree cannot grow. A page
-  // that must move, or a private one that is given back, is one more.
+  // that must move, a private one that is given back, or one that must be zeroed, for each lend of it, is one more.
   const moves = header(HEADER_PINS_USED) != 0 ? header(HEADER_FRAMES_MAX) : 0;
-  setRemaining(root, header(HEADER_STRUCTURES_USED) * 4 + 4 + moves + header(HEADER_COPIES) + tceSteps(root));
+  const pages = header(HEADER_COPIES) + header(HEADER_PAGES_LENT);
+  setRemaining(root, header(HEADER_STRUCTURES_USED) * 4 + 4 + moves + pages + tceSteps(root));
   addHeader(HEADER_MARKING, 1);
   addHeader(HEADER_REVOCATIONS, 1);
   settle();
@@ -278,7 +283,14 @@ function freeOn(root: usize, budget: i32): bool {
       steps += taken;
       continue;
     }
-    if (!isUnpinned(structure)) break;
+    if (!isZeroing(structure) && !isUnpinned(structure)) break;
+    if (mustZero(structure)) {
+      const zeroed = zeroLent(structure, max(<u32>budget / ZERO_PAGE_STEPS, 1));
+      budget -= zeroed * ZERO_PAGE_STEPS;
+      steps += zeroed;
+      settle();
+      continue;
+    }
     budget = releaseCopies(structure, budget);
     if (isCopied(structure) && copiesOf(structure) != 0) break;
     budget--;

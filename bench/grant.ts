@@ -28,7 +28,7 @@ interface Cycler extends Cycles {
   readonly client: number;
 }
 
-function contender(cycler: Cycler, usage: () => readonly [number, number], size: Size): Contender {
+export function contender(cycler: Cycler, usage: () => readonly [number, number], size: Size): Contender {
   const { live, pages, seed } = size;
   const order = new Random(seed).shuffled(live);
   let position = 0;
@@ -73,7 +73,7 @@ export function openGrants(size: Size, module?: WebAssembly.Module): World {
   });
 }
 
-function usageOf(world: World): () => readonly [number, number] {
+export function usageOf(world: World): () => readonly [number, number] {
   return () => {
     const { pagesMapped, grantsIn } = clientOf(world).usage();
     return [pagesMapped, grantsIn];

@@ -13,6 +13,7 @@ import { handoffScenarios } from "./handoff.js";
 import { kindsScenarios } from "./kinds.js";
 import { describeMachine, type Machine } from "./machine.js";
 import { mmioScenarios } from "./mmio.js";
+import { modesScenarios } from "./modes.js";
 import { movesScenarios } from "./moves.js";
 import { Native } from "./native.js";
 import { recoveryScenarios } from "./recovery.js";
@@ -95,6 +96,7 @@ const SCENARIOS: Readonly<Record<SuiteName, (quick: boolean) => readonly Scenari
   guest: guestScenarios,
   copies: copiesScenarios,
   dma: dmaScenarios,
+  modes: modesScenarios,
   contention: contentionScenarios,
   handoff: handoffScenarios,
   death: deathScenarios,

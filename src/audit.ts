@@ -24,6 +24,7 @@ import {
   PROBLEM_FREE_LIST,
   PROBLEM_FREE_MAP,
   PROBLEM_HELD_LINK,
+  PROBLEM_LENT_COUNT,
   PROBLEM_LINE,
   PROBLEM_LINE_QUEUE,
   PROBLEM_LOST_FRAME,
@@ -71,6 +72,7 @@ const COUNTED: ReadonlySet<number> = new Set([
   PROBLEM_END_COUNT,
   PROBLEM_FRAME_COUNT,
   PROBLEM_FREE_LIST,
+  PROBLEM_LENT_COUNT,
   PROBLEM_PIN_COUNT,
   PROBLEM_REVOCATIONS,
   PROBLEM_STRUCTURE_COUNT,
@@ -115,6 +117,7 @@ const WORDING: Readonly<Record<number, (a: number, b: number) => string>> = {
   [PROBLEM_FREE_LIST]: (a) => `free list of structures: wrong at ${a}`,
   [PROBLEM_THREAD]: (a, b) =>
     `thread ${a}: the word at ${b} of its record says that a call was left half done`,
+  [PROBLEM_LENT_COUNT]: (a, b) => `lent pages: ${a} counted, the header says ${b}`,
   [PROBLEM_WINDOW]: (a, b) =>
     `structure ${a}: ${b} is neither the window that it was granted from nor a thread`,
   [PROBLEM_LINE]: (a, b) => `${inSpace(a, b)}: its line does not fit what is mapped there`,

@@ -44,6 +44,10 @@ export {
   H_RESCINDED,
   H_RESOURCE,
   H_SUCCESS,
+  MODE_DONATE,
+  MODE_LEND,
+  MODE_SHARE,
+  MODE_ZERO,
 } from "./layout.js";
 
 /** The raw hypercalls of one table. Whoever has them may speak for every partition. */
@@ -90,6 +94,22 @@ export class Hcalls {
     unitAddress: number,
   ): number {
     return this.#core.grantLogical(lpid, flags, logicalHi, logicalLo, length, unitAddress);
+  }
+
+  /**
+   * H_GRANT_LOGICAL in a mode, since the byte of its flags is full: MODE_SHARE, MODE_LEND, MODE_LEND | MODE_ZERO, or
+   * MODE_DONATE. R4: the cookie. There is no batch form of it.
+   */
+  grantMode(
+    lpid: number,
+    flags: number,
+    logicalHi: number,
+    logicalLo: number,
+    length: number,
+    unitAddress: number,
+    mode: number,
+  ): number {
+    return this.#core.grantMode(lpid, flags, logicalHi, logicalLo, length, unitAddress, mode);
   }
 
   /** As grantLogical(), of memory: the grantee's first write to a page gets it a page of its own. R4: the cookie. */

@@ -40,7 +40,7 @@ export { type AccessSize, type DeviceModel, Mmio } from "./mmio.js";
 export type { PartitionOptions, ResourceOptions, TableOptions } from "./options.js";
 export { type GrantOptions, Partition, type PartitionUsage } from "./partition.js";
 export { type ReconcileOptions, Reconciler } from "./reconciler.js";
-export type { PartitionState, ResourceType } from "./records.js";
+export type { GrantMode, PartitionState, ResourceType } from "./records.js";
 export type { RescindOptions, RescindReport } from "./rescind.js";
 export {
   PartitionWorker,

@@ -59,6 +59,12 @@ export const INHIBIT_REGRANT = 0x20;
 export const INHIBIT_RESERVED = 0x10;
 export const RESCIND_FORCED = 1;
 
+export const MODE_SHARE = 0; // of a grant: owner and sharers have access
+export const MODE_LEND = 1; // the grantor has no access until the grant ends
+export const MODE_DONATE = 2; // who accepts owns it from then on
+export const MODE_MASK = 3;
+export const MODE_ZERO = 4; // of a lend: what the borrower gives back is zero
+
 export const NEED_READ = 1;
 export const NEED_WRITE = 2;
 
@@ -158,6 +164,7 @@ export const HEADER_COPIES = 264; // private pages of copy-on-write mappings
 export const HEADER_AUDIT_SAVED = 284;
 export const HEADER_COPIED = 280; // 1 once there was a copy-on-write grant
 export const HEADER_TORN_DOWN = 248; // structures torn down by revocations so far, wraps
+export const HEADER_PAGES_LENT = 500; // of all partitions
 export const HEADER_LINES_AT = 268; // interrupt and port lines, partition by partition
 export const HEADER_LINES_BYTES = 272; // lines of one partition
 
@@ -177,6 +184,8 @@ export const THREAD_JOB_COUNT = 36;
 export const THREAD_REAPING = 40; // slot + 1 of a dead thread whose work it is undoing
 export const THREAD_STARTING = 44; // lpid of a partition that it is starting, START_CREATED: for the first time
 export const THREAD_RESULT = 48; // f64: the second result of its last call (register R4)
+export const THREAD_JOB_LENDER = 56; // lpid whose pages the job is about too, 0: none
+export const THREAD_JOB_LENT_PAGE = 60;
 export const THREAD_EPOCH = 64; // the epoch in which its running use began, 0: no use runs
 export const THREAD_ENTRY = 128; // 16 bytes: the queue entry or event last taken
 export const THREAD_BUDGET_LEFT = 144; // steps that its last slice of a revocation did not use
@@ -238,6 +247,8 @@ export const JOB_MOVE = 5; // the mappings of a page may not have followed the o
 export const JOB_MIGRATE = 6; // the same, and the frames that the pages left or did not reach may not be free
 export const JOB_SPLIT = 8; // a free frame may have been written to
 export const JOB_ELEMENTAL = 7; // the page table of an elemental resource may be half written, its frames half taken
+export const JOB_LENT = 24; // the entries of a lender may not be what its lend says
+export const JOB_DONATE = 25; // a donated resource may stand in two page tables, or in none as a whole
 export const JOB_RAISE = 20; // a raise may have reached a part of those who have the interrupt source
 export const JOB_TCES = 16; // some of the TCEs that the thread record lists may not be put
 
@@ -277,6 +288,8 @@ export const PARTITION_POOL = 224; // free structures for its next grants
 export const PARTITION_POOL_COUNT = 228;
 export const PARTITION_DEFERRED = 232; // where the walk over what it granted stands, all ones: over; 0: not begun (FA7)
 export const PARTITION_DEFERRED_GENERATION = 236; // of the structure where it stands
+export const PARTITION_PAGES_LENT = 240; // that it has lent or offers for donation
+export const PARTITION_AUDIT_LENT = 244; // scratch of audit
 export const PARTITION_COPIES = 252; // private pages of its copy-on-write mappings
 export const PARTITION_AUDIT_COPIES = 248; // scratch of audit
 export const PARTITION_TELLING = 208; // transport code of its failure while partners are being told, else 0
@@ -297,7 +310,7 @@ export const PARTITION_STOPPED = 4; // holds nothing; may start again
 export const STRUCTURE_BYTES = 64;
 export const STRUCTURE_STATE = 0; // u8
 export const STRUCTURE_SPACE = 1; // u8
-export const STRUCTURE_INHIBITS = 2; // u8, effective along the chain
+export const STRUCTURE_INHIBITS = 2; // u8, effective along the chain; its lowest bit is HINT_SHARED
 export const STRUCTURE_FLAGS = 3; // u8
 export const STRUCTURE_GENERATION = 4; // survives the release of the slot
 export const STRUCTURE_HOLDER = 8; // u16: owner or grantee
@@ -318,6 +331,7 @@ export const STRUCTURE_REMAINING = 56; // bound of its remaining steps
 export const STRUCTURE_LIOBN = 60; // of a DMA window pane; under revocation its pages whose TCEs have been ended
 export const STRUCTURE_COPIES = 60; // of a copy-on-write grant: pages that are private
 export const STRUCTURE_WINDOW = 60; // of MMIO: name of the thread that serves an elemental window; of a grant, its window
+export const STRUCTURE_ZEROED = 60; // of a lend that ends: ZEROING, and pages that are zero already
 export const STRUCTURE_MOVED = 60; // of memory: pages from the first that a forced rescind is done with, while it moves them
 
 export const STRUCTURE_FREE = 0;
@@ -328,9 +342,16 @@ export const STRUCTURE_RESCINDED = 4;
 export const STRUCTURE_RETURNING = 5; // unmapped, addresses not free yet (H_BUSY)
 export const STRUCTURE_RETIRED = 6; // its generations are used up
 
+/** In the byte of the inhibits: some grant of it may be a share, so that who lends looks for one. */
+export const HINT_SHARED = 1;
+export const ZEROING = 0x40000000;
+
 export const FLAG_REVOKING = 1; // no new use may start
 export const FLAG_ROOT = 2; // a revocation started here
 export const FLAG_FREEING = 4; // the revocation has marked all and frees
+export const FLAG_LENT = 16; // the grantor has no access to the pages
+export const FLAG_DONATED = 32; // the same, and who accepts becomes their owner; of an owned one: it was donated
+export const FLAG_ZERO = 64; // what the borrower gives back is zero
 export const FLAG_COPY_ON_WRITE = 128; // a write gets the holder a page of its own
 export const FLAG_DRAINING = 8; // the revocation has marked all and waits for running uses; the cursor is the epoch
 
@@ -346,6 +367,7 @@ export const ENTRY_HELD = 0x900000; // valid and rescinded at once
 export const ENTRY_GENERATION_SHIFT = 24; // these 5 bits change with every mapping
 export const ENTRY_PRIVATE = 0x20000000; // the frame is the mapping's own, not its source's
 export const ENTRY_COPY_ON_WRITE = 0x40000000; // a write gets the page a frame of its own first
+export const ENTRY_LENT_SHIFT = 31; // valid, but neither read nor written by its holder, who has lent it
 
 // ---------------------------------------------------------------- virtual adapter end
 
@@ -499,6 +521,7 @@ export const PROBLEM_FREE_LIST = 26; // a: slot
 export const PROBLEM_EVENTS = 27; // a: lpid
 export const PROBLEM_LOST_FRAME = 28; // a: frame that nobody owns and that is not free
 export const PROBLEM_THREAD = 29; // a: slot, b: byte offset of the word that should be 0
+export const PROBLEM_LENT_COUNT = 70; // a: counted, b: header
 export const PROBLEM_LINE = 40; // a: lpid * 8 + space, b: number
 export const PROBLEM_LINE_QUEUE = 41; // a: lpid, b: index of the line where it breaks
 export const PROBLEM_COPIES = 80; // a: structure, 0 for the header, b: private pages counted

@@ -18,6 +18,7 @@ import {
   PARTITION_STATE,
 } from "./layout.js";
 import {
+  type GrantMode,
   partitionWord,
   RESOURCE_TYPES,
   type ResourceType,
@@ -59,6 +60,8 @@ export class Mapping implements Disposable {
   readonly readable: boolean;
   readonly writable: boolean;
   readonly regrantable: boolean;
+  /** What it was granted as. A "donate" is the partition's own: there is nothing to return. */
+  readonly mode: GrantMode;
   readonly #kernel: Kernel;
   readonly #lpid: number;
   readonly #incarnation: number;
@@ -74,6 +77,7 @@ export class Mapping implements Disposable {
     this.readable = structure.readable;
     this.writable = structure.writable;
     this.regrantable = structure.regrantable;
+    this.mode = structure.mode;
     this.#kernel = kernel;
     this.#lpid = lpid;
     this.#incarnation = partitionWord(kernel.memory, lpid, PARTITION_INCARNATION);
@@ -102,18 +106,22 @@ export class Mapping implements Disposable {
   /**
    * Returns the mapping (H_RETURN_LOGICAL); the cookie can be accepted again. A second call does nothing, nor does one
    * after the partition failed: its mappings were returned on its behalf. Succeeds on a rescinded mapping (RE5).
-   * @throws HcallError H_RESOURCE while views or re-grants of it stand; H_RESCINDED while a forced rescind is under way.
+   * @throws HcallError H_RESOURCE while views or re-grants of it stand; H_RESCINDED while a forced rescind is under way;
+   * H_PARAMETER for what was donated.
    */
   return(): void {
     if (this.#returned) return;
     if (isCurrent(this.#kernel, this.#lpid, this.#incarnation)) {
+      if (this.mode === "donate")
+        throw new HcallError("H_RETURN_LOGICAL", H_PARAMETER, "donated: it is the partition's own");
       returnToEnd(this.#kernel, this.#lpid, this.cookie);
     }
     this.#returned = true;
   }
 
+  /** As return(); what was donated is kept. */
   [Symbol.dispose](): void {
-    this.return();
+    if (this.mode !== "donate") this.return();
   }
 }
 

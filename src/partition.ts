@@ -27,6 +27,7 @@ import {
   INHIBIT_READ,
   INHIBIT_REGRANT,
   INHIBIT_WRITE,
+  MODE_SHARE,
   NEED_READ,
   NEED_WRITE,
   PAGE_BYTES,
@@ -35,6 +36,7 @@ import {
   PARTITION_GRANTS_IN,
   PARTITION_GRANTS_OUT,
   PARTITION_INCARNATION,
+  PARTITION_PAGES_LENT,
   PARTITION_PAGES_MAPPED,
   PARTITION_PAGES_OWNED,
   PARTITION_PINS,
@@ -50,9 +52,11 @@ import { type Cookie, Mapping, returnToEnd, View } from "./mapping.js";
 import { type CrqEntry, Messages, receiveEntry } from "./messages.js";
 import { gather, type MigrationReport } from "./migration.js";
 import { Mmio } from "./mmio.js";
+import { accessDetail, grantDetail, modeCode } from "./modes.js";
 import { QuickUse } from "./quick.js";
 import {
   endWord,
+  type GrantMode,
   type PartitionState,
   partitionOffset,
   partitionWord,
@@ -85,8 +89,13 @@ export interface GrantOptions {
   readonly regrant?: boolean;
   /** LIOBN of a DMA window pane; default that of the resource at 0. */
   readonly liobn?: number;
-  /** Only "share" is there yet. */
-  readonly mode?: "share" | "lend" | "donate";
+  /**
+   * Who has access while the grant stands. Default "share": both. "lend": only the partner, until it ends. "donate": from the
+   * accept on the partner owns it; a donation is of one whole LMB. Lends and donations are of memory that nobody else uses.
+   */
+  readonly mode?: GrantMode;
+  /** Of a lend: whatever the partner gives back, or is taken from it, is zero. Default false. */
+  readonly zero?: boolean;
   /**
    * Default false. true: the partner's first write to a page gets it a frame of its own with what the page held; this
    * partition's page stays as it is. Of memory only; it cannot be inhibited to read or write, and cannot be granted on.
@@ -99,6 +108,8 @@ export interface PartitionUsage {
   readonly pagesOwned: number;
   /** Pages of others that it has mapped. */
   readonly pagesMapped: number;
+  /** Pages that it has lent, or offers as a donation. */
+  readonly pagesLent: number;
   /** Grants of its own that stand, accepted or not. */
   readonly grantsOut: number;
   /** Grants to it that stand, accepted or not. */
@@ -179,6 +190,11 @@ export class Partition {
     return this.#kernel.memory.result;
   }
 
+  /** The answer of an access: lent pages say so. */
+  #access(hcall: string, status: number, detail: string): number {
+    return this.#call(hcall, status, accessDetail(status, detail));
+  }
+
   // -------------------------------------------------------------- own memory
 
   /**
@@ -201,12 +217,12 @@ export class Partition {
   /**
    * Grants a range to a partner (H_GRANT_LOGICAL).
    * @returns the cookie by which the partner accepts and this partition rescinds.
-   * @throws HcallError H_PARAMETER, H_RESCINDED, H_PERMISSION, H_NO_MEM as GR1 to GR10 say; H_FUNCTION for a mode that
-   * is not there yet.
+   * @throws HcallError H_PARAMETER, H_RESCINDED, H_PERMISSION, H_NO_MEM as GR1 to GR10 say; H_RESOURCE for pages that are
+   * lent, and for a lend or a donation of pages that are granted, under a view, or hold a queue.
    */
   grant(options: GrantOptions): Cookie {
     const { to, address, length, type = "memory", mode = "share" } = options;
-    if (mode !== "share") throw new HcallError("H_GRANT_LOGICAL", -2, `mode "${mode}" is not supported yet`);
+    const code = modeCode(mode, options);
     const space = spaceOfType(type);
     let flags = typeCode(space);
     if (options.read === false) flags |= INHIBIT_READ;
@@ -216,12 +232,15 @@ export class Partition {
     const { core } = this.#kernel;
     const hi = options.liobn ?? 0;
     const status =
-      options.copyOnWrite === true
-        ? core.grantCopyOnWrite(this.lpid, flags, hi, address, length, unit)
-        : core.grantLogical(this.lpid, flags, hi, address, length, unit);
+      code !== MODE_SHARE
+        ? core.grantMode(this.lpid, flags, hi, address, length, unit, code)
+        : options.copyOnWrite === true
+          ? core.grantCopyOnWrite(this.lpid, flags, hi, address, length, unit)
+          : core.grantLogical(this.lpid, flags, hi, address, length, unit);
+    if (status >= 0) return this.#call("H_GRANT_LOGICAL", status, "") as Cookie;
     // Only an error pays for its text.
-    const detail = status < 0 ? `${type}, address ${address}, length ${length}, unit address ${unit}` : "";
-    return this.#call("H_GRANT_LOGICAL", status, detail) as Cookie;
+    const range = `${type}, address ${address}, length ${length}, unit address ${unit}`;
+    throw new HcallError("H_GRANT_LOGICAL", status, grantDetail(status, mode, range));
   }
 
   /**
@@ -285,7 +304,7 @@ export class Partition {
 
   /**
    * The physical address of a logical one (TR1).
-   * @throws HcallError H_PARAMETER unmapped or past the end, H_RESCINDED, H_PERMISSION.
+   * @throws HcallError H_PARAMETER unmapped or past the end, H_RESCINDED, H_PERMISSION, H_RESOURCE: lent.
    */
   translate(
     address: number,
@@ -310,7 +329,7 @@ export class Partition {
       options?.length ?? 1,
       need,
     );
-    return this.#call("H_TRANSLATE", status, `address ${address}`);
+    return this.#access("H_TRANSLATE", status, `address ${address}`);
   }
 
   /**
@@ -327,20 +346,22 @@ export class Partition {
   /** Examines a range; a byte offset in the table's memory if it is in one piece, else -1. */
   #examine(hcall: string, address: number, length: number, need: number): number {
     const status = this.#kernel.core.checkAccess(this.lpid, address, length, need);
-    if (status !== H_SUCCESS) throw new HcallError(hcall, status, `address ${address}, length ${length}`);
+    if (status !== H_SUCCESS)
+      throw new HcallError(hcall, status, accessDetail(status, `address ${address}, length ${length}`));
     return this.#kernel.memory.result;
   }
 
   /** As #examine(), and begins a use: a forced rescind waits until endUse(). */
   #begin(hcall: string, address: number, length: number, need: number): number {
     const status = this.#kernel.core.beginUse(this.lpid, address, length, need);
-    if (status !== H_SUCCESS) throw new HcallError(hcall, status, `address ${address}, length ${length}`);
+    if (status !== H_SUCCESS)
+      throw new HcallError(hcall, status, accessDetail(status, `address ${address}, length ${length}`));
     return this.#kernel.memory.result;
   }
 
   /**
    * A private copy of a range of its memory.
-   * @throws HcallError H_PARAMETER, H_RESCINDED, H_PERMISSION (TR1, TR3); RangeError if JavaScript has no room for it.
+   * @throws HcallError H_PARAMETER, H_RESCINDED, H_PERMISSION (TR1, TR3), H_RESOURCE: lent; RangeError if JavaScript has no room for it.
    */
   read(address: number, length: number): Uint8Array {
     // Before an array is made for it, a length that is none, or more than there is, must be answered by its status.
@@ -391,11 +412,8 @@ export class Partition {
 
   /** Sets a range to one byte value, 0 to 255. @throws HcallError as write(). */
   fill(address: number, length: number, byte: number): void {
-    this.#call(
-      "H_FILL",
-      this.#kernel.core.fillMemory(this.lpid, address, length, byte),
-      `address ${address}, length ${length}, byte ${byte}`,
-    );
+    const status = this.#kernel.core.fillMemory(this.lpid, address, length, byte);
+    this.#access("H_FILL", status, `address ${address}, length ${length}, byte ${byte}`);
   }
 
   /**
@@ -407,32 +425,32 @@ export class Partition {
   copy(from: number, partner: Partition, to: number, length: number): void {
     const partnerLpid = partner.#kernel === this.#kernel ? partner.lpid : 0;
     const status = this.#kernel.core.copyMemory(this.lpid, from, partnerLpid, to, length);
-    this.#call("H_COPY_RDMA", status, status < 0 ? `from ${from}, to ${to}, length ${length}` : "");
+    this.#access("H_COPY_RDMA", status, status < 0 ? `from ${from}, to ${to}, length ${length}` : "");
   }
 
   /** An aligned 32-bit word, unsigned. @throws HcallError as read(); H_PARAMETER if not aligned to 4. */
   load32(address: number): number {
     const status = this.#kernel.core.loadWord(this.lpid, address);
-    return this.#call("H_LOAD32", status, status < 0 ? `address ${address}` : "");
+    return this.#access("H_LOAD32", status, status < 0 ? `address ${address}` : "");
   }
 
   /** Stores an aligned 32-bit word, given as an integer from -2^31 to 2^32 - 1. @throws HcallError as write(). */
   store32(address: number, value: number): void {
     const status = this.#kernel.core.storeWord(this.lpid, address, value);
-    this.#call("H_STORE32", status, status < 0 ? `address ${address}, value ${value}` : "");
+    this.#access("H_STORE32", status, status < 0 ? `address ${address}, value ${value}` : "");
   }
 
   /** Replaces the word if it equals `expected`. @returns the word before. @throws HcallError as load32() and store32(). */
   compareExchange32(address: number, expected: number, replacement: number): number {
     const status = this.#kernel.core.compareExchangeWord(this.lpid, address, expected, replacement);
     const detail = status < 0 ? `address ${address}, expected ${expected}, replacement ${replacement}` : "";
-    return this.#call("H_CAS32", status, detail);
+    return this.#access("H_CAS32", status, detail);
   }
 
   /** Adds to the word, modulo 2^32. @returns the word before. @throws HcallError as load32() and store32(). */
   add32(address: number, value: number): number {
     const status = this.#kernel.core.addWord(this.lpid, address, value);
-    return this.#call("H_ADD32", status, status < 0 ? `address ${address}, value ${value}` : "");
+    return this.#access("H_ADD32", status, status < 0 ? `address ${address}, value ${value}` : "");
   }
 
   /**
@@ -619,6 +637,7 @@ export class Partition {
     return {
       pagesOwned: word(PARTITION_PAGES_OWNED),
       pagesMapped: word(PARTITION_PAGES_MAPPED),
+      pagesLent: word(PARTITION_PAGES_LENT),
       grantsOut: word(PARTITION_GRANTS_OUT),
       grantsIn: word(PARTITION_GRANTS_IN),
       rescinded: word(PARTITION_RESCINDED),

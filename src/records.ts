@@ -7,10 +7,13 @@ import {
   COOKIE_SLOTS,
   END_GENERATION,
   FLAG_COPY_ON_WRITE,
+  FLAG_DONATED,
   FLAG_DRAINING,
   FLAG_FREEING,
+  FLAG_LENT,
   FLAG_REVOKING,
   FLAG_ROOT,
+  FLAG_ZERO,
   HEADER_ENDS_AT,
   HEADER_PARTITIONS_AT,
   HEADER_PINS_AT,
@@ -108,6 +111,11 @@ export function stateName(state: number): PartitionState {
   return state === PARTITION_RECOVERING ? "recovering" : "stopped";
 }
 
+/** Who has access while a grant stands: grantor and grantee, the grantee alone, or the grantee for good. */
+export type GrantMode = "share" | "lend" | "donate";
+
+const REVOCATION_FLAGS = FLAG_REVOKING | FLAG_ROOT | FLAG_FREEING | FLAG_DRAINING;
+
 /** A control structure, copied out. Pages are units of its space. */
 export interface Structure {
   readonly slot: number;
@@ -128,6 +136,9 @@ export interface Structure {
   readonly writable: boolean;
   readonly regrantable: boolean;
   readonly revoking: boolean;
+  /** Of a grant; of an elemental resource "donate" if it was donated to its owner. */
+  readonly mode: GrantMode;
+  readonly zero: boolean;
   /** The holder's writes go to pages of its own. */
   readonly copyOnWrite: boolean;
 }
@@ -169,7 +180,9 @@ export function readStructure(memory: TableMemory, slot: number): Structure {
     readable: (inhibits & INHIBIT_READ) === 0,
     writable: copyOnWrite || (inhibits & INHIBIT_WRITE) === 0,
     regrantable: (inhibits & INHIBIT_REGRANT) === 0,
-    revoking: (flags & (FLAG_REVOKING | FLAG_ROOT | FLAG_FREEING | FLAG_DRAINING)) !== 0,
+    revoking: (flags & REVOCATION_FLAGS) !== 0,
+    mode: (flags & FLAG_DONATED) !== 0 ? "donate" : (flags & FLAG_LENT) !== 0 ? "lend" : "share",
+    zero: (flags & FLAG_ZERO) !== 0,
     copyOnWrite,
   };
 }

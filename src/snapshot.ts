@@ -36,6 +36,7 @@ import {
   PARTITION_HELD,
   PARTITION_INCARNATION,
   PARTITION_OWNED,
+  PARTITION_PAGES_LENT,
   PARTITION_PAGES_MAPPED,
   PARTITION_PAGES_OWNED,
   PARTITION_PINS,
@@ -46,6 +47,7 @@ import {
 } from "./layout.js";
 import {
   endWord,
+  type GrantMode,
   type PartitionState,
   partitionWord,
   RESOURCE_TYPES,
@@ -63,6 +65,8 @@ export interface ResourceSnapshot {
   readonly address: number;
   readonly length: number;
   readonly liobn: number;
+  /** Whether another partition donated it. */
+  readonly donated: boolean;
 }
 
 /** A grant, listed with its grantee. */
@@ -81,6 +85,9 @@ export interface GrantSnapshot {
   readonly readable: boolean;
   readonly writable: boolean;
   readonly regrantable: boolean;
+  readonly mode: GrantMode;
+  /** Of a lend: whether it comes back zero. */
+  readonly zero: boolean;
   /** The grantee's writes go to pages of its own. */
   readonly copyOnWrite: boolean;
   readonly pins: number;
@@ -144,6 +151,8 @@ function snapshotGrant(memory: TableMemory, structure: Structure): GrantSnapshot
     readable: structure.readable,
     writable: structure.writable,
     regrantable: structure.regrantable,
+    mode: structure.mode,
+    zero: structure.zero,
     copyOnWrite: structure.copyOnWrite,
     pins: structure.pins,
     revoking: structure.revoking,
@@ -180,6 +189,7 @@ function snapshotPartition(memory: TableMemory, lpid: number, name: string): Par
     counters: {
       pagesOwned: word(PARTITION_PAGES_OWNED),
       pagesMapped: word(PARTITION_PAGES_MAPPED),
+      pagesLent: word(PARTITION_PAGES_LENT),
       grantsOut: word(PARTITION_GRANTS_OUT),
       grantsIn: word(PARTITION_GRANTS_IN),
       rescinded: word(PARTITION_RESCINDED),
@@ -192,6 +202,7 @@ function snapshotPartition(memory: TableMemory, lpid: number, name: string): Par
       address: structure.page * unitOf(structure.space),
       length: structure.pageCount * unitOf(structure.space),
       liobn: structure.liobn,
+      donated: structure.mode === "donate",
     })).sort(
       (a, b) => RESOURCE_TYPES.indexOf(a.type) - RESOURCE_TYPES.indexOf(b.type) || a.address - b.address,
     ),

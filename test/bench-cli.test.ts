@@ -128,6 +128,11 @@ const THREADED = {
       ["64 B", "4 KiB", "4 KiB, at odd places"].map((size) => [`${mode} ${size}`, ["copy", "wasm"]]),
     ),
   ),
+  modes: Object.fromEntries(
+    ["lend", "lend with zero on return"].flatMap((what) =>
+      ["1 page", "16 pages"].map((pages) => [`${what}, 1000 live, ${pages}`, ["share"]]),
+    ),
+  ),
   copies: {
     "first write to a copy-on-write page, pages: 1": ["copy"],
     "first write to a copy-on-write page, pages: 100": ["copy"],
@@ -308,7 +313,7 @@ describe("lpar bench", () => {
     const wrong = [
       [
         ["nonsense"],
-        'there is no suite "nonsense"; the suites are translate, grant, tree, recovery, access, moves, guest, copies, dma, contention, handoff, death, mmio, kinds',
+        'there is no suite "nonsense"; the suites are translate, grant, tree, recovery, access, moves, guest, copies, dma, modes, contention, handoff, death, mmio, kinds',
       ],
       [["grant", "tres"], 'there is no suite "tres"'],
       [["--time", "0"], '--time takes a number from 1 to 60000, but got "0"'],

@@ -215,6 +215,36 @@ const MUTATIONS: readonly (Mutation & { readonly bug: string })[] = [
     to: "(entry0 & entry1 & entry2 & mask) != mask",
   },
   {
+    bug: "the lender keeps its access (OM2)",
+    file: "assembly/lend.ts",
+    from: "    lendEntries(at, page, count);\n    return;",
+    to: "    return;",
+  },
+  {
+    bug: "the end of a lend leaves the lender without access (OM4)",
+    file: "assembly/lend.ts",
+    from: "unlendEntries(at, page, count, entryRights(inhibitsOf(source)));",
+    to: "{}",
+  },
+  {
+    bug: "pages are lent that others share (OM3)",
+    file: "assembly/lend.ts",
+    from: "if (first < page + count && page < first + pageCountOf(grant)) return false;",
+    to: "",
+  },
+  {
+    bug: "a page that moves is not lent any more (OM7)",
+    file: "assembly/page.ts",
+    from: "(entry & (ENTRY_VALID | ENTRY_READ | ENTRY_WRITE | ENTRY_LENT)) | frame",
+    to: "(entry & (ENTRY_VALID | ENTRY_READ | ENTRY_WRITE)) | frame",
+  },
+  {
+    bug: "the donor's addresses stay mapped (OM8)",
+    file: "assembly/donate.ts",
+    from: "freePages(spaceAt(partitionAt(donor), SPACE_MEMORY), donated, count);",
+    to: "",
+  },
+  {
     bug: "a grant of a window names what it was granted from, not the window (KI2)",
     file: "assembly/hcall-logical.ts",
     from: "space == SPACE_MMIO ? windowOf(source) : liobn",

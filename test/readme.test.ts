@@ -50,6 +50,13 @@ test("the README's disk fills buffers by DMA and prints what stands below it", a
   expect(blocks("text")).toContain(stdout);
 });
 
+test("the README's program about lends runs and prints what stands below it", async () => {
+  const program = blocks("js").find((text) => text.includes('mode: "lend"'));
+  const run = promisify(execFile);
+  const { stdout } = await run(process.execPath, ["--input-type=module", "-e", program ?? ""], { cwd: root });
+  expect(blocks("text")).toContain(stdout);
+});
+
 test("the README's scenario runs", async () => {
   const [scenario] = blocks("json");
   const { parseScenario } = await import("../src/scenario/scenario.js");

@@ -466,7 +466,7 @@ describe("what is wrong with a scenario is said in one line, before anything run
     [STEP({ audit: {}, expect: { nodes: 1 } }), "steps[0].expect.nodes is not known; allowed: nothing"],
     [
       { steps: [GRANT, ACCEPT, { audit: {} }, { grant: { ...GRANT.grant, lenght: 1 } }] },
-      "steps[3].grant.lenght is not known; allowed: by, to, address, length, type, read, write, regrant, liobn, as",
+      "steps[3].grant.lenght is not known; allowed: by, to, address, length, type, read, write, regrant, liobn, mode, zero, as",
     ],
     [STEP({ grant: { by: "server", to: "client", address: 0 } }), "steps[0].grant.length is missing"],
     [STEP({ grant: { ...GRANT.grant, read: "no" } }), 'steps[0].grant.read must be true or false, not "no"'],

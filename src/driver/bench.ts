@@ -30,6 +30,7 @@ Suites:
   access      checked reads, writes and views
   moves       pages that move under live mappings: forced rescinds under views, compaction
   guest       checked reads and writes that a Wasm guest makes
+  modes       grant + accept + return + rescind as a lend, with and without zero, against the same as a share
   copies      first writes to copy-on-write pages, and merging of equal pages
   dma         entries of a DMA window pane, one by one and 512 at once; a device's read through the window
   contention  what locks, undo log and epochs cost; two workers against one; checked reads in a worker
@@ -45,6 +46,7 @@ times. Baselines:
   map         a Map of objects
   copy        Uint8Array.set() without checks
   wasm        memory.copy within one Wasm memory, without checks
+  share       the same as a share
   bare        the core without locks, undo log and epochs, compiled on the spot if assemblyscript is installed
   alone       one worker instead of two
   ring        a hand-written ring in a SharedArrayBuffer, asleep with Atomics while it is empty

@@ -26,6 +26,8 @@ export const grantVerbs: Verbs = {
       write: optional(flag),
       regrant: optional(flag),
       liobn: optional(integer(0, 2 ** 32 - 1)),
+      mode: optional(choice("share", "lend", "donate")),
+      zero: optional(flag),
       as: optional(newName("grant")),
     },
     { cookie: wantedNumber },

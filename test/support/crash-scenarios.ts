@@ -64,6 +64,7 @@ import { copyScenarios } from "./crash-copy.js";
 import { dmaScenarios } from "./crash-dma.js";
 import { addLines } from "./crash-lines.js";
 import { addMmio } from "./crash-mmio.js";
+import { addModes } from "./crash-modes.js";
 import { type Rig, SMALL, VAST } from "./crash-rig.js";
 import type { Leave } from "./crash-state.js";
 
@@ -1453,6 +1454,7 @@ vast("forced rescind of a large range half returned", H_SUCCESS, (made, cookie) 
   };
 });
 
+addModes({ add, addShared, rescind, recoverClient, recoverServer });
 addLines(add, again);
 copyScenarios(add, addShared);
 addMmio(add);

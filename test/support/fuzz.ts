@@ -51,6 +51,7 @@ type Kind =
   | "cookie"
   | "unit"
   | "flags"
+  | "mode"
   | "type"
   | "hi"
   | "address"
@@ -108,6 +109,7 @@ const ARGUMENTS: Readonly<Record<string, readonly Kind[]>> = {
   grantCopyOnWrite: ["lpid", "flags", "hi", "address", "length", "unit"],
   getTce: ["lpid", "hi", "address"],
   grantLogical: ["lpid", "flags", "hi", "address", "length", "unit"],
+  grantMode: ["lpid", "flags", "hi", "address", "length", "unit", "mode"],
   hcallBatch: ["staging", "count"],
   loadDma: ["lpid", "hi", "address", "address", "length", "staging"],
   loadMemory: ["lpid", "address", "length", "staging"],
@@ -153,7 +155,15 @@ const ARGUMENTS: Readonly<Record<string, readonly Kind[]>> = {
 
 /** Drawn more often than the others: they make what the others work on. */
 const OFTEN: readonly string[] = [
-  ...["grantLogical", "grantLogical", "grantLogical", "grantCopyOnWrite", "acceptLogical", "acceptLogical"],
+  ...[
+    "grantLogical",
+    "grantLogical",
+    "grantMode",
+    "grantMode",
+    "grantCopyOnWrite",
+    "acceptLogical",
+    "acceptLogical",
+  ],
   ...["acceptLogical", "returnLogical", "rescindLogical", "recoverServer", "recoverServer", "recoverServer"],
   ...["recoverDeferred", "recoverDeferred"],
   ...["raiseInterrupt", "raiseInterrupt", "sendIpi", "takeLine", "armInterrupt", "endInterrupt"],
@@ -223,6 +233,8 @@ class Handles {
     return this.#handles.find((handle) => handle.number === number)?.other ?? 0;
   }
 }
+
+const LMB_BYTES = 4 * PAGE_BYTES;
 
 export class Fuzz {
   calls = 0;
@@ -336,6 +348,9 @@ export class Fuzz {
     const { lpid, other } = this.#handle ?? { lpid: 0, other: 0 };
     if (kinds[0] === "lpid" && lpid !== 0 && !this.#draw.once(8))
       args[0] = name === "rescindLogical" ? other : lpid;
+    // Only a whole LMB can be donated.
+    if (name === "grantMode" && this.#draw.once(2))
+      args.splice(1, 4, 1, 0, this.#draw.below(3) * LMB_BYTES, LMB_BYTES);
     if (this.#draw.once(4)) this.#askForLine(name, args);
     return args;
   }
@@ -363,6 +378,8 @@ export class Fuzz {
       case "flags":
         if (draw.once(8)) return TYPE_DMA | (draw.once(4) ? 0x20 : 0);
         return draw.once(6) ? draw.below(256) : 1 | (draw.once(4) ? draw.below(8) << 5 : 0);
+      case "mode":
+        return draw.once(8) ? draw.below(12) : (draw.pick([0, 1, 1, 2, 2, 5]) ?? 0);
       case "type":
         return draw.once(2) ? 1 : draw.below(8);
       case "hi":
@@ -463,7 +480,7 @@ export class Fuzz {
     if (watch && status < 0 && !hasCopied) this.#expectUnchanged(table, text);
     if (status !== H_SUCCESS) return;
     const [lpid = 0, second = 0] = args;
-    if (name === "grantLogical" || name === "grantCopyOnWrite")
+    if (name === "grantLogical" || name === "grantMode" || name === "grantCopyOnWrite")
       this.#cookies.keep(memory.result, this.#units.partnerOf(args[5] ?? 0), lpid);
     if (name === "pinMemory") this.#pins.keep(memory.result, lpid);
     if (name === "connectPartitions") this.#keepUnits(lpid, second);

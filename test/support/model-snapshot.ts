@@ -28,6 +28,8 @@ function snapshotGrant(grant: Grant): PartitionSnapshot["grants"][number] {
     readable: (grant.inhibits & INHIBIT_READ) === 0,
     writable: (grant.inhibits & INHIBIT_WRITE) === 0,
     regrantable: (grant.inhibits & INHIBIT_REGRANT) === 0,
+    mode: "share",
+    zero: false,
     copyOnWrite: false,
     pins: grant.pins,
     revoking: grant.marked,
@@ -63,6 +65,7 @@ function snapshotPartition(model: Model, partition: ModelPartition): PartitionSn
     counters: {
       pagesOwned,
       pagesMapped,
+      pagesLent: 0,
       grantsOut: grants.filter(({ grantor, state }) => grantor === partition && state !== "rescinded").length,
       grantsIn: standing.length,
       rescinded: held.length - standing.length,
@@ -77,6 +80,7 @@ function snapshotPartition(model: Model, partition: ModelPartition): PartitionSn
         address: page * unitOf(type),
         length: pageCount * unitOf(type),
         liobn,
+        donated: false,
       }))
       .sort(
         (a, b) => RESOURCE_TYPES.indexOf(a.type) - RESOURCE_TYPES.indexOf(b.type) || a.address - b.address,

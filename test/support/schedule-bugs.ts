@@ -185,6 +185,14 @@ export const BUGS: readonly SeededBug[] = [
     to: "return endWord(end, END_OWNER) == lpid ? end : 0;",
   },
   {
+    bug: "who lends does not wait for its own uses (OM2)",
+    scenario: "lend / use by the lender",
+    says: /stray|frame|forbidden|race/,
+    file: "assembly/lend.ts",
+    from: "if (isAlone()) return true;\n  const user = awaitUses();",
+    to: "if (isAlone() || BUG) return true;\n  const user = awaitUses();",
+  },
+  {
     bug: "pages are merged while others may write to them",
     scenario: "store / merge with an equal page",
     says: /race|no order/,

@@ -42,6 +42,7 @@ export const CALLS = [
   "grantCopyOnWrite",
   "gatherMemory",
   "grantLogical",
+  "grantMode",
   "mergePages",
   "openTable",
   "openThread",

@@ -17,6 +17,7 @@ import { DMA } from "./schedule-dma.js";
 import type { Scenario } from "./schedule-explore.js";
 import { LINES } from "./schedule-lines.js";
 import type { Program } from "./schedule-machine.js";
+import { MODES } from "./schedule-modes.js";
 import { MOVES } from "./schedule-moves.js";
 import {
   accept,
@@ -448,6 +449,7 @@ export const SCENARIOS: readonly Scenario[] = [
   ...DEVICES,
   ...LINES,
   ...DMA,
+  ...MODES,
 ];
 
 /** The owner's thread takes terminate() for the end of a thread, and mends what goes on. */

@@ -1,0 +1,102 @@
+/**
+ * Donations: a whole elemental resource of memory changes its owner. Until it is accepted the donor has lent it (lend.ts).
+ * With the accept the grant's structure becomes the receiver's elemental resource, and the donor's is gone; the frames stay.
+ *
+ *     before the commit   the receiver's entries are written: a job, which frees them if the commit does not come
+ *     the commit          structures, lists and counters
+ *     after it            the same job frees the donor's addresses, and takes them out of its arena for good
+ */
+import {
+  ENTRY_READ,
+  ENTRY_VALID,
+  ENTRY_WRITE,
+  FLAG_DONATED,
+  H_NEED_ALL,
+  H_NO_MEM,
+  H_SUCCESS,
+  JOB_DONATE,
+  PAGE_BYTES,
+  PARTITION_PAGES_OWNED,
+  SPACE_MEMORY,
+  STRUCTURE_OWNED,
+} from "../src/layout";
+import { uncountGrant } from "./account";
+import { endAt } from "./adapter";
+import { forgetArena } from "./arena";
+import {
+  becomeElemental,
+  endOf,
+  linkHeld,
+  pageCountOf,
+  pageOf,
+  parentOf,
+  releaseStructure,
+  slotOf,
+  sourcePageOf,
+  stateOf,
+  structureAt,
+  unlinkChild,
+  unlinkHeld,
+} from "./control";
+import { countLent } from "./lend";
+import { nameJob, nameLender, note } from "./log";
+import { NONE, setResult } from "./memory";
+import { freePages, lowestFreePages, mapFrom, spaceAt, takePages } from "./page";
+import { addPartitionWord, lpidOf, partitionAt } from "./partition";
+import { holdsAll } from "./thread";
+
+const ALL_RIGHTS: u32 = ENTRY_VALID | ENTRY_READ | ENTRY_WRITE;
+
+/** Whether a range of a structure is all of an elemental resource. */
+export function isWhole(structure: usize, page: u32, count: u32): bool {
+  return (
+    stateOf(structure) == STRUCTURE_OWNED && page == pageOf(structure) && count == pageCountOf(structure)
+  );
+}
+
+/** The receiver accepts a donation, at the lowest free place of its space. R4: the logical address. */
+export function acceptDonation(structure: usize, receiver: usize, donor: usize): i32 {
+  const at = spaceAt(receiver, SPACE_MEMORY);
+  const count = pageCountOf(structure);
+  const page = lowestFreePages(at, count);
+  if (page == NONE) return H_NO_MEM; // AC4
+  if (!holdsAll()) return H_NEED_ALL;
+
+  const source = structureAt(parentOf(structure));
+  const donated = sourcePageOf(structure);
+  nameLender(lpidOf(donor), donated);
+  nameJob(JOB_DONATE, slotOf(structure), lpidOf(receiver), SPACE_MEMORY, page, count);
+  takePages(at, page, count, slotOf(structure));
+  mapFrom(at, page, count, spaceAt(donor, SPACE_MEMORY), donated, ALL_RIGHTS);
+  note(structure);
+  countLent(donor, -(<i32>count));
+  uncountGrant(structure, endAt(endOf(structure)));
+  unlinkChild(structure);
+  unlinkHeld(receiver, structure);
+  becomeElemental(structure, page, FLAG_DONATED);
+  linkHeld(receiver, structure);
+  addPartitionWord(donor, PARTITION_PAGES_OWNED, -(<i32>count));
+  addPartitionWord(receiver, PARTITION_PAGES_OWNED, count);
+  note(source);
+  unlinkHeld(donor, source);
+  releaseStructure(source);
+  setResult(f64(page) * PAGE_BYTES);
+  return H_SUCCESS;
+}
+
+/** One of the two partitions has the addresses, by the state of the structure; part of a job. */
+export function settleDonation(
+  slot: u32,
+  receiver: u32,
+  page: u32,
+  count: u32,
+  donor: u32,
+  donated: u32,
+): void {
+  if (stateOf(structureAt(slot)) != STRUCTURE_OWNED) {
+    freePages(spaceAt(partitionAt(receiver), SPACE_MEMORY), page, count);
+    return;
+  }
+  freePages(spaceAt(partitionAt(donor), SPACE_MEMORY), donated, count);
+  forgetArena(partitionAt(donor), donated, count);
+}

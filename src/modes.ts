@@ -1,0 +1,42 @@
+/**
+ * Ownership modes of a grant: who has access while it stands.
+ */
+import { HcallError } from "./errors.js";
+import { H_PARAMETER, H_RESOURCE, MODE_DONATE, MODE_LEND, MODE_SHARE, MODE_ZERO } from "./layout.js";
+import type { GrantMode } from "./records.js";
+
+const CODES: ReadonlyMap<unknown, number> = new Map<GrantMode, number>([
+  ["share", MODE_SHARE],
+  ["lend", MODE_LEND],
+  ["donate", MODE_DONATE],
+]);
+
+/**
+ * The mode as the core knows it.
+ * @throws TypeError for one that is none; HcallError H_PARAMETER for pages that are to be copied, and not shared.
+ */
+export function modeCode(
+  mode: GrantMode,
+  { zero, copyOnWrite }: { readonly zero?: boolean; readonly copyOnWrite?: boolean },
+): number {
+  const code = CODES.get(mode);
+  if (code === undefined)
+    throw new TypeError(`mode is "${String(mode)}"; it must be one of ${[...CODES.keys()].join(", ")}`);
+  if (copyOnWrite === true && (code !== MODE_SHARE || zero === true))
+    throw new HcallError("H_GRANT_LOGICAL", H_PARAMETER, "only what is shared can be copied on write");
+  return zero === true ? code | MODE_ZERO : code;
+}
+
+/** What a refused grant says of itself. */
+export function grantDetail(status: number, mode: GrantMode, range: string): string {
+  const what = mode === "share" ? range : `${mode} of ${range}`;
+  if (status !== H_RESOURCE) return what;
+  return mode === "share"
+    ? `${what}: pages of it are lent`
+    : `${what}: pages of it are granted or lent already, or under a view, or hold a queue`;
+}
+
+/** What a refused access says of itself: only a lend makes it H_RESOURCE. */
+export function accessDetail(status: number, range: string): string {
+  return status === H_RESOURCE ? `${range}: pages of it are lent` : range;
+}
