@@ -639,6 +639,26 @@ describe("KI4: what ends an entry", () => {
   });
 });
 
+describe("KI4: pages that are copied before they are written", () => {
+  test("KI4: a device's write to a copy-on-write page gets the holder a page of its own, which the device then reads", () => {
+    const { server, client, adapter, pane } = openWindow();
+    server.fill(0, 2 * PAGE, 7);
+    const cookie = server.grant({ to: adapter, address: 0, length: 2 * PAGE, copyOnWrite: true });
+    const mapping = client.accept(cookie);
+    client.dma.putIndirect(LIOBN, pane, [mapping.address, mapping.address + PAGE]);
+    const device = server.dma.device(LIOBN);
+    expect(device.read(BUS, 2)).toEqual(Uint8Array.of(7, 7));
+    expect(client.usage().copies).toBe(0);
+    device.write(BUS + PAGE - 2, bytesOf(4, 1));
+    expect(client.usage().copies).toBe(2);
+    expect(client.read(mapping.address + PAGE - 2, 4)).toEqual(bytesOf(4, 1));
+    expect(device.read(BUS + PAGE - 3, 5)).toEqual(Uint8Array.of(7, 1, 2, 3, 4));
+    expect(server.read(PAGE - 2, 4)).toEqual(Uint8Array.of(7, 7, 7, 7));
+    client.dma.stuff(LIOBN, pane, undefined, {}, 2);
+    mapping.return();
+  });
+});
+
 describe("KI4: the batch form", () => {
   test("KI4: the calls have tokens, and each request its status and entry", () => {
     const { h, server, client, pane } = openWindow();
