@@ -225,6 +225,7 @@ function grant(
   if (!isRunning(grantee)) return H_PARAMETER; // GR6
   if (header(HEADER_PAGES_LENT) != 0 && anyLent(at, page, count)) return H_RESOURCE;
   if (mode != u32(MODE_SHARE) && !isExclusive(grantor, source, page, count)) return H_RESOURCE;
+  if (mode == u32(MODE_DONATE) && entriesOf(source) != 0) return H_RESOURCE; // KI4
   if (!quotaFits(end)) return H_NO_MEM; // GR7
   if (!holds(lpidOf(grantee)) || (mode != u32(MODE_SHARE) && !mayLend())) return H_NEED_ALL;
   if (!hasPooled(grantor)) {

@@ -151,7 +151,7 @@ const MUTATIONS: readonly (Mutation & { readonly bug: string })[] = [
   {
     bug: "a mapping under a view goes, and its page stays where the view is (RS6)",
     file: "assembly/revoke.ts",
-    from: "if (!isUnpinned(structure)) break;",
+    from: "if (!isZeroing(structure) && !isUnpinned(structure)) break;",
     to: "",
   },
   {
@@ -203,12 +203,6 @@ const MUTATIONS: readonly (Mutation & { readonly bug: string })[] = [
     to: "",
   },
   {
-    bug: "a pane is torn down, its TCEs stand (RS4, KI4)",
-    file: "assembly/revoke.ts",
-    from: "  return entriesOf(structure) != 0;",
-    to: "  return false;",
-  },
-  {
     bug: "a batch does not look at the rights of every fourth address (TR1)",
     file: "assembly/translate.ts",
     from: "(entry0 & entry1 & entry2 & entry3 & mask) != mask",
@@ -235,8 +229,8 @@ const MUTATIONS: readonly (Mutation & { readonly bug: string })[] = [
   {
     bug: "a page that moves is not lent any more (OM7)",
     file: "assembly/page.ts",
-    from: "(entry & (ENTRY_VALID | ENTRY_READ | ENTRY_WRITE | ENTRY_LENT)) | frame",
-    to: "(entry & (ENTRY_VALID | ENTRY_READ | ENTRY_WRITE)) | frame",
+    from: "(entry & (ENTRY_VALID | ENTRY_READ | ENTRY_WRITE | ENTRY_COPY_ON_WRITE | ENTRY_LENT)) | frame",
+    to: "(entry & (ENTRY_VALID | ENTRY_READ | ENTRY_WRITE | ENTRY_COPY_ON_WRITE)) | frame",
   },
   {
     bug: "the donor's addresses stay mapped (OM8)",

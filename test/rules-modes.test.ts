@@ -354,6 +354,26 @@ describe("OM3: one borrower", () => {
     h.budget = 4096;
   });
 
+  test("OM3, KI4: a device reaches no page that its holder has lent; what a DMA entry names is not donated", () => {
+    const { table, server, client } = openPair({ serverPages: 4, lmbPages: 4 });
+    table.assign(server, { type: "dma", address: 0, length: PAGE, physical: 64 * PAGE, liobn: 9 });
+    server.dma.put(9, 0, PAGE);
+    const device = server.dma.device(9);
+    device.write(64 * PAGE, Uint8Array.of(5));
+    const mapping = lent(server, client, 0, 2 * PAGE);
+    expect(statusOf(() => device.read(64 * PAGE, 1))).toBe(H_RESOURCE);
+    expect(statusOf(() => device.write(64 * PAGE, Uint8Array.of(6)))).toBe(H_RESOURCE);
+    expect(client.read(mapping.address + PAGE, 1)[0]).toBe(5);
+    mapping.return();
+    server.rescind(mapping.cookie);
+    expect(device.read(64 * PAGE, 1)[0]).toBe(5);
+    const donate = (): number =>
+      statusOf(() => server.grant({ to: client, address: 0, length: 4 * PAGE, mode: "donate" }));
+    expectRefused(table, H_RESOURCE, donate);
+    server.dma.remove(9, 0);
+    expect(donate()).toBe(H_SUCCESS);
+  });
+
   test("GR7: a lend counts against the quota of its adapter like any grant", () => {
     const { table, server, client } = openPair({ quota: 2 });
     const lend = (page: number): number =>

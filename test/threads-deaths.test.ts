@@ -78,6 +78,8 @@ const NOTHING = {
   rescinded: 0,
   pins: 0,
   quarantined: 0,
+  pagesLent: 0,
+  copies: 0,
 };
 
 /** Every way to die that Node reports as an exit, and what the table says of it. */
