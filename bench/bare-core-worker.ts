@@ -29,6 +29,11 @@ const CHANGES: readonly Change[] = [
     after: "export function put(address: usize, value: u32): void {",
     insert: "store<u32>(address, value); return;",
   },
+  {
+    file: "log.ts",
+    after: "export function putShared(address: usize, value: u32): void {",
+    insert: "atomic.store<u32>(address, value); return;",
+  },
   { file: "log.ts", after: "export function note(record: usize): void {", insert: "return;" },
   { file: "log.ts", after: "export function commit(): void {", insert: "return;" },
   // A use is not announced.
