@@ -133,8 +133,8 @@ const BUGS: readonly Mutation[] = [
   {
     bug: "undone in the wrong order: first notes first",
     file: "assembly/log.ts",
-    from: "top -= LOG_WORD_BYTES;\n      atomic.store<u32>(<usize>address, load<u32>(log + <usize>top));",
-    to: `for (let at: u32 = 0; at < top; at += LOG_WORD_BYTES)
+    from: "atomic.store<u32>(<usize>address, load<u32>(log + <usize>top));",
+    to: `for (let at: u32 = 0; at <= top; at += LOG_WORD_BYTES)
           store<u32>(<usize>load<u32>(log + <usize>at + 4), load<u32>(log + <usize>at));
         top = 0;`,
   },

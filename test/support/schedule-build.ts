@@ -25,8 +25,6 @@ export const CALLS = [
   "assignResource",
   "audit",
   "beginDevice",
-  "assignResource",
-  "audit",
   "beginDma",
   "beginUse",
   "checkAccess",
@@ -63,8 +61,6 @@ export const CALLS = [
   "takeRequest",
   "unpinMemory",
   "sendIpi",
-  "storeWord",
-  "takeEvent",
   "takeLine",
 ] as const;
 
