@@ -247,7 +247,7 @@ export function pin(model: Model, lpid: number, address: number, length: number,
   if (model.pins.size >= model.options.views) return answer(H_NO_MEM);
   ensure(!model.pinsEver.has(number), () => `pin ${number} was handed out twice`);
   model.pinsEver.add(number);
-  model.pins.set(number, { number, holder: caller, node, frames });
+  model.pins.set(number, { number, holder: caller, node, frames, order: model.pinsEver.size });
   node.pins++;
   for (const frame of frames) frame.pins++;
   return answer(H_SUCCESS, number);

@@ -133,7 +133,7 @@ export function learnNodes(model: Model, begun: readonly Node[], ended: ModelPar
   }
   checkPhases(allowed, torn);
   learnMoves(model, within, ended);
-  for (const grant of torn) checkUnpinned(grant);
+  for (const grant of torn) checkUnpinned(model, grant);
   for (const grant of torn) tearDown(model, grant);
 }
 
@@ -150,6 +150,7 @@ function learnRoot(model: Model, root: Node, allowed: ReadonlySet<Node>): void {
 /** Access ends: at once for all the pages of the node. */
 function mark(model: Model, grant: Grant): void {
   grant.marked = true;
+  grant.viewsBefore = model.pinsEver.size;
   if (grant.state !== "shared") return;
   for (const entry of model.entriesUnder(grant)) entry.state = "rescinded";
 }
@@ -262,16 +263,21 @@ function covers(grant: Grant, rootPage: number): boolean {
   return rootPage >= first && rootPage < first + grant.pageCount;
 }
 
-/** A mapping with views goes when the pages under it are free of views, unless their owner loses them anyway. */
-function checkUnpinned(grant: Grant): void {
+/**
+ * A mapping with views goes when the pages under it are free of views, unless their owner loses them anyway. Whoever keeps the
+ * access may take a view of a page that has moved, and nobody moves it again for that.
+ */
+function checkUnpinned(model: Model, grant: Grant): void {
   const { holder } = rootOf(grant);
   if (grant.pins === 0 || grant.state !== "shared" || grant.type !== "memory") return;
   if (holder.state !== "running" && !holder.deferred) return;
+  const older = [...model.pins.values()].filter(({ order }) => order <= grant.viewsBefore);
+  const pinned = new Set(older.flatMap(({ frames }) => frames));
   const first = rootPageOf(grant);
   for (let page = first; page < first + grant.pageCount; page++) {
     const frame = holder.spaces.memory.entries.get(page)?.frame;
     ensure(
-      frame?.pins === 0,
+      frame !== undefined && !pinned.has(frame),
       () => `${nameOf(grant)} went with a view on frame ${frame?.physical} that did not move`,
     );
   }

@@ -65,6 +65,8 @@ export interface Grant {
   named: boolean;
   /** A revocation has reached it: it has lost its access. */
   marked: boolean;
+  /** How many views had been taken in all when it was marked. */
+  viewsBefore: number;
 }
 
 export type GrantState = "granted" | "shared" | "returning" | "rescinded" | "dead";
@@ -136,6 +138,8 @@ export interface Pin {
   holder: ModelPartition | undefined;
   readonly node: Node;
   readonly frames: readonly Frame[];
+  /** Which one it is of all that were ever taken, from 1. */
+  readonly order: number;
 }
 
 export const RESOURCE_TYPES: readonly ResourceType[] = ["memory", "mmio", "interrupt", "dma", "ipi"];

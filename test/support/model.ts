@@ -415,7 +415,7 @@ export class Model {
     const grant: Grant = {
       ...{ kind: "grant", cookie, grantor: caller, holder: grantee, end, type, source, sourcePage: first },
       ...{ pageCount, liobn: source.liobn, inhibits, children: new Set(), state: "granted", page: 0 },
-      ...{ pins: 0, named: false, marked: false },
+      ...{ pins: 0, named: false, marked: false, viewsBefore: 0 },
     };
     this.grants.set(cookie, grant);
     source.children.add(grant);
