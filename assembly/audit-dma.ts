@@ -13,23 +13,22 @@ import {
   TCE_PANE,
   TCE_WORD,
 } from "../src/layout";
-import { entriesOf, holderOf, pageCountOf, pageOf, slotOf, spaceOf, stateOf, structureAt } from "./control";
+import {
+  entriesOf,
+  holderOf,
+  pageCountOf,
+  pageOf,
+  rootOf,
+  rootPageOf,
+  slotOf,
+  spaceOf,
+  stateOf,
+  structureAt,
+} from "./control";
 import { check, tally } from "./findings";
 import { header } from "./memory";
 import { partitionAt } from "./partition";
-import {
-  isOneEntry,
-  isTaken,
-  memoryOf,
-  namesMemory,
-  pageIn,
-  paneOf,
-  rightsIn,
-  rootOf,
-  rootPageOf,
-  tceAt,
-  tceWord,
-} from "./tce";
+import { isOneEntry, isTaken, memoryOf, namesMemory, pageIn, paneOf, rightsIn, tceAt, tceWord } from "./tce";
 
 /** The scratch word of a partition in which its pins are counted again (audit.ts). */
 const SCRATCH_PINS: usize = PARTITION_AUDIT + 20;

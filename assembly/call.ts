@@ -403,10 +403,9 @@ export function stuffTce(lpid: f64, liobn: f64, ioba: f64, tce: f64, count: f64)
 
 export function getTce(lpid: f64, liobn: f64, ioba: f64): i32 {
   const entry = enter(lpid, windowOwnerNamed(lpid, ioba));
-  let status = entry == H_SUCCESS ? leave(getTceLocked(lpid, liobn, ioba)) : entry;
-  if (status == H_NEED_ALL)
-    status = acquireAll() ? leave(getTceLocked(lpid, liobn, ioba)) : H_LONG_BUSY_10_MSEC;
-  return status;
+  const status = entry == H_SUCCESS ? leave(getTceLocked(lpid, liobn, ioba)) : entry;
+  if (status != H_NEED_ALL) return status;
+  return acquireAll() ? leave(getTceLocked(lpid, liobn, ioba)) : H_LONG_BUSY_10_MSEC;
 }
 
 export function findWindow(lpid: f64, liobn: f64, ioba: f64): i32 {

@@ -331,6 +331,37 @@ export function touchNeighbours(structure: usize): u32 {
   );
 }
 
+/** The elemental resource that a structure's right comes from. */
+export function rootOf(structure: usize): usize {
+  let root = structure;
+  while (parentOf(root) != 0) root = structureAt(parentOf(root));
+  return root;
+}
+
+/** The page of that resource's space that the first page of a structure is. */
+export function rootPageOf(structure: usize): u32 {
+  let current = structure;
+  let page = pageOf(structure);
+  while (parentOf(current) != 0) {
+    const parent = structureAt(parentOf(current));
+    page += sourcePageOf(current) - pageOf(current);
+    current = parent;
+  }
+  return page;
+}
+
+/** After so many links of a chain that is walked without a lock the walk gives up: it may have gone astray. */
+const GUESS_DEPTH: u32 = 64;
+
+/** Whose elemental resource the right of a structure comes from, guessed without any lock; 0: nobody's, or too far up. */
+export function guessOwner(slot: u32): u32 {
+  let structure = structureAt(slot);
+  for (let depth: u32 = 0; parentOf(structure) != 0 && depth < GUESS_DEPTH; depth++) {
+    structure = structureAt(parentOf(structure));
+  }
+  return parentOf(structure) != 0 || stateOf(structure) != STRUCTURE_OWNED ? 0 : holderOf(structure);
+}
+
 /** Whether so many structures can be taken, by who holds all locks. What lies in pools counts: it is fetched from there. */
 export function hasStructures(count: u32): bool {
   let free =

@@ -20,9 +20,11 @@ import {
   ENTRY_VALID,
   ENTRY_WRITE,
   FLAG_COPY_ON_WRITE,
+  H_NEED_ALL,
   H_NO_MEM,
   H_SUCCESS,
   HEADER_COPIES,
+  HEADER_MERGES,
   JOB_SPLIT,
   PAGE_BYTES,
   PARTITION_COPIES,
@@ -35,9 +37,19 @@ import { addCopies, copiesOf, hasFlag, holderOf, pageCountOf, pageOf, stateOf, s
 import { frameShares, framesFree, lowestFrames, releaseFrame, takeFrames } from "./frame";
 import { settle } from "./job";
 import { beginJob } from "./log";
-import { addHeader, frameAt, NONE } from "./memory";
-import { backOf, dropPrivate, entryOf, isCopyOnWrite, isPrivate, setOwnEntry, spaceAt } from "./page";
+import { addHeader, frameAt, header, NONE } from "./memory";
+import {
+  anyCopyOnWrite,
+  backOf,
+  dropPrivate,
+  entryOf,
+  isCopyOnWrite,
+  isPrivate,
+  setOwnEntry,
+  spaceAt,
+} from "./page";
 import { addPartitionWord, lpidOf, partitionAt } from "./partition";
+import { holdsAll } from "./thread";
 
 const WRITABLE: u32 = ENTRY_VALID | ENTRY_READ | ENTRY_WRITE;
 /** Looking at so many entries counts as one step. */
@@ -101,6 +113,16 @@ export function splitPages(partition: usize, page: u32, count: u32): i32 {
     split(partition, at, page + i, frame);
   }
   return H_SUCCESS;
+}
+
+/**
+ * Gives frames of their own to those of a partition's pages that were merged, before somebody may write to them without a look
+ * at the entries of their owner. H_NEED_ALL: there are some, and the locks that are held do not do. H_NO_MEM as splitPages().
+ */
+export function splitMerged(partition: usize, page: u32, count: u32): i32 {
+  if (header(HEADER_MERGES) == 0) return H_SUCCESS;
+  if (!anyCopyOnWrite(spaceAt(partition, SPACE_MEMORY), page, count)) return H_SUCCESS;
+  return holdsAll() ? splitPages(partition, page, count) : H_NEED_ALL;
 }
 
 /**

@@ -54,6 +54,7 @@ import { checkAccess, examine, offsetOf, pageOfAddress } from "./access";
 import {
   entriesOf,
   generationNow,
+  guessOwner,
   holderNow,
   holderOf,
   isRevoking,
@@ -62,7 +63,8 @@ import {
   pageCountOf,
   pageNow,
   pageOf,
-  parentOf,
+  rootOf,
+  rootPageOf,
   slotOf,
   spaceOf,
   stateOf,
@@ -94,8 +96,6 @@ import {
   pageIn,
   paneOf,
   rightsIn,
-  rootOf,
-  rootPageOf,
   tceAt,
   tceBits,
   tceWord,
@@ -104,8 +104,6 @@ import { awaitUses, enterUse, holds, isInUse, leaveUse } from "./thread";
 
 if (TCE_READ != NEED_READ || TCE_WRITE != NEED_WRITE) ERROR("rights of an entry are needs of a device");
 
-/** Re-grants above a pane that are looked at without a lock to find the window's owner; a deeper one costs all locks. */
-const DEPTH: u32 = 64;
 /** Looks at an entry that is being replaced, before it is taken for none. */
 const LOOKS: u32 = 64;
 const BUS_BYTES: f64 = f64(FRAMES_LIMIT) * PAGE_BYTES;
@@ -126,13 +124,7 @@ export function windowOwnerNamed(lpid: f64, ioba: f64): u32 {
   const holder = decodePartition(lpid);
   const page = decodePages(ioba);
   if (holder == 0 || page >= spacePages(spaceAt(holder, SPACE_DMA))) return 0;
-  let slot = backOf(spaceAt(holder, SPACE_DMA), page);
-  for (let i: u32 = 0; slot != 0 && i < DEPTH; i++) {
-    const structure = structureAt(slot);
-    if (parentOf(structure) == 0) return holderOf(structure);
-    slot = parentOf(structure);
-  }
-  return 0;
+  return guessOwner(backOf(spaceAt(holder, SPACE_DMA), page));
 }
 
 /** The pane through which a running holder reaches a page of its DMA space; what examinePane() found to be one. */

@@ -23,10 +23,11 @@ import {
 import {
   childOf,
   decodeStructure,
+  guessOwner,
   holderOf,
   isRevoking,
   pageOf,
-  parentOf,
+  rootOf,
   slotOf,
   spaceOf,
   stateOf,
@@ -48,7 +49,6 @@ import { beginJob } from "./log";
 import { budget, resultOf } from "./memory";
 import { backOf, entryFault, entryOf, spaceAt, spacePages } from "./page";
 import { decodePartition, isRunning, lpidOf, partitionAt } from "./partition";
-import { rootOf } from "./raise";
 import { holds, holdsAll } from "./thread";
 
 /** Whether the caller runs and has the source or port at a number of its own, and nobody is taking it away. */
@@ -100,9 +100,6 @@ export function raiseInterrupt(lpid: f64, address: f64, device: f64, position: f
   return resultOf() == 0 ? H_SUCCESS : H_PARTIAL;
 }
 
-/** After so many links of a chain that is walked without a lock the walk gives up: it may have gone astray. */
-const GUESS_DEPTH: u32 = 64;
-
 /** Of a ring: the partition that owns the port, guessed without any lock; 0: none. */
 export function bellOwnerNamed(lpid: f64, address: f64): u32 {
   const partition = decodePartition(lpid);
@@ -110,13 +107,7 @@ export function bellOwnerNamed(lpid: f64, address: f64): u32 {
   const at = spaceAt(partition, SPACE_IPI);
   const number = decodeInteger(address);
   if (number >= spacePages(at)) return 0;
-  let structure = structureAt(backOf(at, number));
-  let depth: u32 = 0;
-  while (parentOf(structure) != 0 && depth < GUESS_DEPTH) {
-    structure = structureAt(parentOf(structure));
-    depth++;
-  }
-  return parentOf(structure) != 0 || stateOf(structure) != STRUCTURE_OWNED ? 0 : holderOf(structure);
+  return guessOwner(backOf(at, number));
 }
 
 /** H_IPI: rings the doorbell behind the port at an address of the caller's. H_CLOSED: whose doorbell it is does not run. */

@@ -20,7 +20,6 @@ import {
   H_RESOURCE,
   H_SUCCESS,
   HEADER_COPIED,
-  HEADER_MERGES,
   HEADER_PAGES_LENT,
   HEADER_REVOCATIONS,
   INHIBIT_READ,
@@ -94,7 +93,7 @@ import {
   takeGrant,
   windowOf,
 } from "./control";
-import { releaseCopies, splitPages } from "./cow";
+import { releaseCopies, splitMerged } from "./cow";
 import { decodeInteger, decodeType, decodeUnits, encodeUnits, isPaged } from "./decode";
 import { acceptDonation, isWhole } from "./donate";
 import { pushEvent } from "./event";
@@ -113,7 +112,6 @@ import {
 import { beginJob, endJob } from "./log";
 import { budget, header, NONE, setResult } from "./memory";
 import {
-  anyCopyOnWrite,
   anyLent,
   anyRescinded,
   backOf,
@@ -234,11 +232,8 @@ function grant(
     fillPool(grantor);
   }
   // Who has the grant writes to the owner's frame, so that must not be one that others stand on, too.
-  if (space == SPACE_MEMORY && header(HEADER_MERGES) != 0 && anyCopyOnWrite(at, page, count)) {
-    if (!holdsAll()) return H_NEED_ALL;
-    const split = splitPages(grantor, page, count);
-    if (split != H_SUCCESS) return split;
-  }
+  const split = space == SPACE_MEMORY ? splitMerged(grantor, page, count) : H_SUCCESS;
+  if (split != H_SUCCESS) return split;
 
   const structure = takeGrant(grantor, space, inhibits, lpidOf(grantee));
   describeRange(structure, page, 0, count, space == SPACE_MMIO ? windowOf(source) : liobn);

@@ -9,19 +9,18 @@ import {
   H_RESCINDED,
   H_RESOURCE,
   H_SUCCESS,
-  HEADER_MERGES,
   QUEUE_TRANSPORT,
   QUEUE_VALID,
   SPACE_MEMORY,
   TRANSPORT_DEREGISTERED,
 } from "../src/layout";
 import { decodeEnd, isOpen, partnerEnd, partnerPartition, releaseEndIfIdle } from "./adapter";
-import { splitPages } from "./cow";
+import { splitMerged } from "./cow";
 import { decodePages, decodeWord, isWord } from "./decode";
 import { popEvent } from "./event";
-import { header, NONE } from "./memory";
+import { NONE } from "./memory";
 import { owns } from "./own";
-import { anyCopyOnWrite, anyLent, spaceAt } from "./page";
+import { anyLent, spaceAt } from "./page";
 import { decodePartition, isRunning, lpidOf } from "./partition";
 import { closeQueue, isRegistered, openQueue, putEntry, putTransport, takeEntry } from "./queue";
 import { holds, holdsAll } from "./thread";
@@ -41,12 +40,8 @@ export function registerQueue(lpid: f64, unit: f64, address: f64, length: f64): 
   if (anyLent(spaceAt(partition, SPACE_MEMORY), page, count)) return H_RESOURCE;
   if (!holds(lpidOf(partnerPartition(end)))) return H_NEED_ALL;
   // The ring is written without a look at the entries: it must not stand on frames that other pages have, too.
-  const at = spaceAt(partition, SPACE_MEMORY);
-  if (header(HEADER_MERGES) != 0 && anyCopyOnWrite(at, page, count)) {
-    if (!holdsAll()) return H_NEED_ALL;
-    const split = splitPages(partition, page, count);
-    if (split != H_SUCCESS) return split;
-  }
+  const split = splitMerged(partition, page, count);
+  if (split != H_SUCCESS) return split;
   openQueue(end, page, count);
   return isRegistered(partnerEnd(end)) ? H_SUCCESS : H_CLOSED;
 }

@@ -12,9 +12,6 @@
  * Who lends, or ends a lend, holds all locks if there is more than one thread: who meets a held page sleeps on the first.
  */
 import {
-  END_NEXT,
-  END_QUEUE_PAGE,
-  END_QUEUE_PAGES,
   ENTRY_FRAME,
   FLAG_DONATED,
   FLAG_LENT,
@@ -32,17 +29,14 @@ import {
   MODE_SHARE,
   MODE_ZERO,
   PAGE_BYTES,
-  PARTITION_ENDS,
   PARTITION_PAGES_LENT,
   SPACE_MEMORY,
   STRUCTURE_GRANTED,
   STRUCTURE_OWNED,
   STRUCTURE_RETURNING,
   STRUCTURE_SHARED,
-  THREAD_LPID,
   THREAD_WAITS_FOR,
 } from "../src/layout";
-import { endAt, endWord } from "./adapter";
 import {
   childOf,
   hasFlag,
@@ -55,6 +49,8 @@ import {
   pageOf,
   parentOf,
   pinsOf,
+  rootOf,
+  rootPageOf,
   setFlag,
   setZeroed,
   slotOf,
@@ -76,8 +72,9 @@ import {
   spaceAt,
   unlendEntries,
 } from "./page";
-import { addPartitionWord, lpidOf, partitionAt, partitionWord } from "./partition";
-import { awaitUses, holdsAll, threadAt, threadWord } from "./thread";
+import { addPartitionWord, lpidOf, partitionAt } from "./partition";
+import { holdsQueue } from "./queue";
+import { awaitUses, holdsAll, nameUser } from "./thread";
 
 /** Whether a caller's mode exists, and fits the space and the restrictions of the grant. */
 export function isMode(mode: u32, space: u32, inhibits: u32): bool {
@@ -98,19 +95,6 @@ export function isLent(structure: usize): bool {
 /** Whether lends can begin and end with the locks that are held. */
 export function mayLend(): bool {
   return isAlone() || holdsAll();
-}
-
-/** Whether a queue of the partition lies in a range of its memory. */
-function holdsQueue(partition: usize, page: u32, count: u32): bool {
-  let slot = partitionWord(partition, PARTITION_ENDS);
-  while (slot != 0) {
-    const end = endAt(slot);
-    const pages = endWord(end, END_QUEUE_PAGES);
-    const first = endWord(end, END_QUEUE_PAGE);
-    if (pages != 0 && first < page + count && page < first + pages) return true;
-    slot = endWord(end, END_NEXT);
-  }
-  return false;
 }
 
 /**
@@ -152,7 +136,7 @@ export function usesAreOver(): bool {
   if (isAlone()) return true;
   const user = awaitUses();
   if (user == NONE) return true;
-  store<u32>(THREAD, threadWord(threadAt(user), THREAD_LPID) + 1, THREAD_WAITS_FOR);
+  nameUser(user);
   return false;
 }
 
@@ -220,17 +204,12 @@ export function mustZero(structure: usize): bool {
 
 /** Zeroes so many pages of a lend at most, where its owner has them now. Answers how many. */
 export function zeroLent(structure: usize, most: u32): u32 {
-  let root = structure;
-  let shift: u32 = 0;
-  while (parentOf(root) != 0) {
-    shift += sourcePageOf(root) - pageOf(root);
-    root = structureAt(parentOf(root));
-  }
-  const at = spaceAt(partitionAt(holderOf(root)), SPACE_MEMORY);
+  const at = spaceAt(partitionAt(holderOf(rootOf(structure))), SPACE_MEMORY);
   const done = zeroedOf(structure);
+  const first = rootPageOf(structure) + done;
   const run = min(most, pageCountOf(structure) - done);
   for (let i: u32 = 0; i < run; i++) {
-    memory.fill(frameAt(entryOf(at, pageOf(structure) + shift + done + i) & ENTRY_FRAME), 0, PAGE_BYTES);
+    memory.fill(frameAt(entryOf(at, first + i) & ENTRY_FRAME), 0, PAGE_BYTES);
   }
   setZeroed(structure, done + run);
   return run;

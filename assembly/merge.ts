@@ -15,9 +15,6 @@
  *     commit    then a job zeroes and frees the frame that the second one left, unless others stand on it
  */
 import {
-  END_NEXT,
-  END_QUEUE_PAGE,
-  END_QUEUE_PAGES,
   ENTRY_FRAME,
   ENTRY_PRIVATE,
   ENTRY_READ,
@@ -34,12 +31,10 @@ import {
   HEADER_MERGES,
   JOB_MIGRATE,
   PAGE_BYTES,
-  PARTITION_ENDS,
   SPACE_MEMORY,
   STRUCTURE_OWNED,
   STRUCTURE_SHARED,
 } from "../src/layout";
-import { endAt, endWord } from "./adapter";
 import { childOf, isRevoking, stateOf, structureAt } from "./control";
 import { decodeInteger, decodePages } from "./decode";
 import { framePins, frameShares, shareFrame, unshareFrame } from "./frame";
@@ -56,7 +51,8 @@ import {
   spaceAt,
   spacePages,
 } from "./page";
-import { decodePartition, isRunning, lpidOf, partitionWord } from "./partition";
+import { decodePartition, isRunning, lpidOf } from "./partition";
+import { holdsQueue } from "./queue";
 import { awaitUses } from "./thread";
 
 /** Whether a page is one that may be merged, as far as its entry and its resource tell. */
@@ -68,21 +64,10 @@ function mayMerge(at: usize, page: u32): bool {
   return stateOf(structure) == STRUCTURE_SHARED && isPrivate(entry);
 }
 
-/** Whether a page belongs to the ring of a queue of the partition. */
-function isOfQueue(partition: usize, page: u32): bool {
-  let slot = partitionWord(partition, PARTITION_ENDS);
-  while (slot != 0) {
-    const end = endAt(slot);
-    if (page - endWord(end, END_QUEUE_PAGE) < endWord(end, END_QUEUE_PAGES)) return true;
-    slot = endWord(end, END_NEXT);
-  }
-  return false;
-}
-
 function isMergeable(partition: usize, at: usize, page: u32): bool {
   if (!mayMerge(at, page) || isRevoking(structureAt(backOf(at, page)))) return false;
   if (framePins(entryOf(at, page) & ENTRY_FRAME) != 0) return false;
-  return isPrivate(entryOf(at, page)) || !isOfQueue(partition, page);
+  return isPrivate(entryOf(at, page)) || !holdsQueue(partition, page, 1);
 }
 
 /** Whether two pages hold the same bytes. */

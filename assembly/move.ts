@@ -24,9 +24,7 @@ import {
   PARTITION_QUARANTINED,
   SPACE_MEMORY,
   STRUCTURE_SHARED,
-  THREAD_LPID,
   THREAD_STUCK_ON,
-  THREAD_WAITS_FOR,
 } from "../src/layout";
 import {
   childOf,
@@ -36,6 +34,8 @@ import {
   pageCountOf,
   pageOf,
   parentOf,
+  rootOf,
+  rootPageOf,
   setMoved,
   slotOf,
   sourcePageOf,
@@ -47,7 +47,7 @@ import { abandonJob, beginJob, THREAD, undo } from "./log";
 import { addHeader, frameAt, isAlone, NONE } from "./memory";
 import { entryOf, followEntry, holdEntry, holdOwnEntry, letOwnEntryGo, moveOwnEntry, spaceAt } from "./page";
 import { addPartitionWord, isDeferred, isRunning, partitionAt, signal } from "./partition";
-import { awaitUses, threadAt, threadWord } from "./thread";
+import { awaitUses, nameUser } from "./thread";
 
 /**
  * Points every live mapping of the owner's page at its frame, or holds them all if that is NONE: a walk over the owner's
@@ -126,7 +126,7 @@ export function holdPages(root: usize, rootPage: u32, count: u32): bool {
   undo(THREAD);
   letGo(root, rootPage, count);
   abandonJob();
-  store<u32>(THREAD, threadWord(threadAt(user), THREAD_LPID) + 1, THREAD_WAITS_FOR);
+  nameUser(user);
   return false;
 }
 
@@ -164,15 +164,10 @@ export const MOVE_STUCK: u32 = 2; // no frame is free, quarantine is full, or a 
  * moved again for that.
  */
 export function movePinned(structure: usize): u32 {
-  let root = structure;
-  let shift: u32 = 0;
-  while (parentOf(root) != 0) {
-    shift += sourcePageOf(root) - pageOf(root);
-    root = structureAt(parentOf(root));
-  }
+  const root = rootOf(structure);
   const owner = partitionAt(holderOf(root));
   const space = spaceAt(owner, SPACE_MEMORY);
-  const first = pageOf(structure) + shift;
+  const first = rootPageOf(structure);
   const count = pageCountOf(structure);
   let i = movedOf(structure);
   while (i < count) {

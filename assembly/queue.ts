@@ -8,6 +8,7 @@
  * (CQ6). Only own memory can hold a queue, so that no rescind takes it away under the sender.
  */
 import {
+  END_NEXT,
   END_OWNER,
   END_PENDING,
   END_QUEUE_HEAD,
@@ -20,6 +21,7 @@ import {
   H_NOT_FOUND,
   H_SUCCESS,
   PAGE_BYTES,
+  PARTITION_ENDS,
   QUEUE_ENTRIES_PER_PAGE,
   QUEUE_ENTRY_BYTES,
   QUEUE_FREE,
@@ -27,11 +29,11 @@ import {
   SPACE_MEMORY,
   THREAD_ENTRY,
 } from "../src/layout";
-import { endWord, setEndWord } from "./adapter";
+import { endAt, endWord, setEndWord } from "./adapter";
 import { put, putLong, THREAD } from "./log";
 import { frameAt } from "./memory";
 import { entryOf, spaceAt } from "./page";
-import { partitionAt, signal } from "./partition";
+import { partitionAt, partitionWord, signal } from "./partition";
 
 if (QUEUE_ENTRIES_PER_PAGE * QUEUE_ENTRY_BYTES != PAGE_BYTES) ERROR("an entry never straddles a page");
 
@@ -53,6 +55,19 @@ function after(end: usize, index: u32): u32 {
 
 export function isRegistered(end: usize): bool {
   return endWord(end, END_QUEUE_PAGES) != 0;
+}
+
+/** Whether a queue of the partition lies in a range of its memory. */
+export function holdsQueue(partition: usize, page: u32, count: u32): bool {
+  let slot = partitionWord(partition, PARTITION_ENDS);
+  while (slot != 0) {
+    const end = endAt(slot);
+    const pages = endWord(end, END_QUEUE_PAGES);
+    const first = endWord(end, END_QUEUE_PAGE);
+    if (pages != 0 && first < page + count && page < first + pages) return true;
+    slot = endWord(end, END_NEXT);
+  }
+  return false;
 }
 
 /** Opens an empty ring: what stood in the memory before is no message. */

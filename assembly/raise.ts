@@ -27,17 +27,6 @@ import { setResult } from "./memory";
 import { entryOf, spaceAt } from "./page";
 import { isRunning, partitionAt } from "./partition";
 
-/** The elemental resource that a structure's right comes from. */
-export function rootOf(structure: usize): usize {
-  let root = structure;
-  let parent = parentOf(root);
-  while (parent != 0) {
-    root = structureAt(parent);
-    parent = parentOf(root);
-  }
-  return root;
-}
-
 /** The structure after this one in a walk over the tree below a root, or 0. What is being revoked hears nothing more. */
 function nextInTree(root: usize, structure: usize): u32 {
   const child = hasFlag(structure, FLAG_REVOKING) ? 0 : childOf(structure);

@@ -50,7 +50,6 @@ import {
   STRUCTURE_GRANTED,
   STRUCTURE_OWNED,
   STRUCTURE_RESCINDED,
-  THREAD_LPID,
   THREAD_WAITS_FOR,
   TRANSPORT_DEREGISTERED,
   TRANSPORT_FAILED,
@@ -111,7 +110,7 @@ import { orphanPin, pinAt, pinWord, releasePin } from "./pin";
 import { closeQueue, putTransport } from "./queue";
 import { budgetLeft, revoke } from "./revoke";
 import { endTces } from "./tce";
-import { nextEpoch, olderUse, threadAt, threadWord } from "./thread";
+import { nameUser, nextEpoch, olderUse } from "./thread";
 
 /** Tells the partner at the other side of an end, once for each failure however many adapters join the two. */
 function tellPartner(partition: usize, end: usize, event: u32): void {
@@ -380,7 +379,7 @@ function isDrained(partition: usize): bool {
   }
   const user = olderUse(partitionWord(partition, PARTITION_DRAIN));
   if (user == NONE) return true;
-  store<u32>(THREAD, threadWord(threadAt(user), THREAD_LPID) + 1, THREAD_WAITS_FOR);
+  nameUser(user);
   return false;
 }
 

@@ -39,7 +39,6 @@ import {
   STRUCTURE_RETURNING,
   STRUCTURE_SHARED,
   THREAD_BUDGET_LEFT,
-  THREAD_LPID,
   THREAD_STUCK_ON,
   THREAD_WAITS_FOR,
   ZERO_PAGE_STEPS,
@@ -81,7 +80,7 @@ import { addHeader, header, NONE, setResult } from "./memory";
 import { MOVE_NONE, MOVE_STUCK, movePinned } from "./move";
 import { isRunning, partitionAt } from "./partition";
 import { endTces } from "./tce";
-import { nextEpoch, olderModel, olderUse, threadAt, threadWord } from "./thread";
+import { nameUser, nextEpoch, olderModel, olderUse } from "./thread";
 
 const MOVES_PER_SLICE: u32 = 4; // of 16 pages; a page costs its copy and a walk over the owner's tree
 
@@ -193,7 +192,7 @@ function isDrained(root: usize): bool {
   if (spaceOf(root) != SPACE_MMIO) user = olderUse(epoch);
   else user = olderModel(epoch, windowOf(root));
   if (user != NONE) {
-    store<u32>(THREAD, threadWord(threadAt(user), THREAD_LPID) + 1, THREAD_WAITS_FOR);
+    nameUser(user);
     return false;
   }
   setCursor(root, slotOf(root));

@@ -53,12 +53,11 @@ import {
   isRevoking,
   liobnOf,
   pageCountOf,
-  pageOf,
-  parentOf,
+  rootOf,
+  rootPageOf,
   setCursor,
   setLiobn,
   slotOf,
-  sourcePageOf,
   stateOf,
   structureAt,
 } from "./control";
@@ -225,25 +224,6 @@ export function putListed(thread: usize, slot: u32, owner: usize, page: u32, cou
 }
 
 // ---------------------------------------------------------------- panes
-
-/** The elemental resource that a pane is part of. */
-export function rootOf(pane: usize): usize {
-  let root = pane;
-  while (parentOf(root) != 0) root = structureAt(parentOf(root));
-  return root;
-}
-
-/** The page of the owner's space that the first page of a pane is. */
-export function rootPageOf(pane: usize): u32 {
-  let structure = pane;
-  let page = pageOf(pane);
-  while (parentOf(structure) != 0) {
-    const parent = structureAt(parentOf(structure));
-    page += sourcePageOf(structure) - pageOf(structure);
-    structure = parent;
-  }
-  return page;
-}
 
 /** Pages of a pane whose entries have been ended; the recovery of an owner counts them where it counts pages of memory. */
 function endedPages(pane: usize): u32 {

@@ -31,6 +31,7 @@ import {
   THREAD_MODEL_ROOT,
   THREAD_NAME,
   THREAD_RESULT,
+  THREAD_WAITS_FOR,
   THREADS_LIMIT,
 } from "../src/layout";
 import { decodeInteger } from "./decode";
@@ -159,6 +160,11 @@ export function olderUse(epoch: u32): u32 {
     if (began != 0 && <i32>(began - epoch) < 0 && slot != own) return slot;
   }
   return NONE;
+}
+
+/** Names the partition whose use, by the thread in a slot, holds up what this thread does: THREAD_WAITS_FOR. */
+export function nameUser(slot: u32): void {
+  store<u32>(THREAD, threadWord(threadAt(slot), THREAD_LPID) + 1, THREAD_WAITS_FOR);
 }
 
 /** Looks at other threads' uses before who moves pages gives up: a use is over in microseconds, unless its thread sleeps. */

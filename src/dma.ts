@@ -17,7 +17,7 @@ import {
   TCES_MAX,
   THREAD_JOB,
 } from "./layout.js";
-import { FEW_BYTES, moveFew } from "./transfer.js";
+import { FEW_BYTES, isDirect, moveFew } from "./transfer.js";
 
 /** What devices may do with a page of the holder's memory. */
 export interface DmaRights {
@@ -278,7 +278,7 @@ export class DmaDevice {
     if (place >= 0 && length <= FEW_BYTES) {
       if (isRead) moveFew(bytes, place, array, 0, length);
       else moveFew(array, 0, bytes, place, length);
-    } else if (place >= 0 && ((place ^ array.byteOffset) & 7) === 0) {
+    } else if (place >= 0 && isDirect(place, array.byteOffset, length)) {
       if (isRead) array.set(bytes.subarray(place, place + length));
       else bytes.set(array, place);
     } else this.#inPieces(hcall, ioba, array, isRead);

@@ -283,8 +283,8 @@ const BUGS: readonly Mutation[] = [
   {
     bug: "pages count as zero before they are",
     file: "assembly/lend.ts",
-    from: "memory.fill(frameAt(entryOf(at, pageOf(structure) + shift + done + i) & ENTRY_FRAME), 0, PAGE_BYTES);",
-    to: "setZeroed(structure, done + run); commit(); memory.fill(frameAt(entryOf(at, pageOf(structure) + shift + done + i) & ENTRY_FRAME), 0, PAGE_BYTES);",
+    from: "memory.fill(frameAt(entryOf(at, first + i) & ENTRY_FRAME), 0, PAGE_BYTES);",
+    to: "setZeroed(structure, done + run); commit(); memory.fill(frameAt(entryOf(at, first + i) & ENTRY_FRAME), 0, PAGE_BYTES);",
     needs: 'import { commit } from "./log";',
   },
   {
