@@ -8,6 +8,7 @@ import { H_SUCCESS, HEADER_FRAMES_AT, NEED_READ, NEED_WRITE, PAGE_BYTES } from "
 import { type Coverage, statusOf, TABLE, Twins } from "./compare.js";
 import { BUDGETS, Choices, HOSTILE } from "./compare-choices.js";
 import { FailureDraws } from "./compare-failure.js";
+import { drawLine } from "./compare-lines.js";
 import { drawMove } from "./compare-moves.js";
 import { SealTwins } from "./compare-seal.js";
 import { Draw } from "./draw.js";
@@ -92,6 +93,7 @@ export class Walk extends Twins {
     [6, (walk, draw) => drawMove(walk, walk.#choose, draw)],
     [2, (walk, draw) => walk.#requestReturn(draw)],
     [3, (walk, draw) => walk.#seals.draw(walk.#choose, draw)],
+    [8, (walk, draw) => drawLine(walk, walk.#choose, draw)],
   ];
 
   /** How many numbers stand for operations. */

@@ -25,6 +25,7 @@ import { type GrantRequest, Model } from "./model.js";
 import { pin, unpin } from "./model-access.js";
 import { learnRecoverDeferred, lentBy } from "./model-defer.js";
 import { learnEndViews, learnRecoverClient, learnRecoverServer, learnRescind } from "./model-learn.js";
+import { dueLines } from "./model-lines.js";
 import { registerQueue } from "./model-queue.js";
 import {
   type Answer,
@@ -215,6 +216,11 @@ export class Twins {
       ensure(isZero, () => `frame ${physical} is free and not zero (TR5)`);
     }
     this.#checkPlaces();
+    for (const partition of this.model.partitions.values()) {
+      const due = this.model.observed.due(partition.lpid);
+      const unlike = differenceOf(due, dueLines(partition), `due lines of ${partition.lpid}`);
+      ensure(unlike === undefined, () => `${unlike}`);
+    }
   }
 
   /** Every mapping leads to the frame to which it must, and nothing else leads anywhere. */
@@ -474,10 +480,15 @@ export class Twins {
     const status = this.core.takeEvent(lpid);
     const model = this.model.takeEvent(lpid);
     this.same("take-event", [lpid], status, model.answer);
-    if (model.event === undefined) return status;
-    const difference = differenceOf(this.#eventAt(this.kernel.memory.entry), model.event, `event of ${lpid}`);
-    ensure(difference === undefined, () => `takeEvent: ${difference}`);
+    this.sameEvent("takeEvent", lpid, model.event);
     return status;
+  }
+
+  /** What the last call has left for the taker of an event. */
+  sameEvent(call: string, lpid: number, expected: ModelEvent | undefined): void {
+    if (expected === undefined) return;
+    const difference = differenceOf(this.#eventAt(this.kernel.memory.entry), expected, `event of ${lpid}`);
+    ensure(difference === undefined, () => `${call}: ${difference}`);
   }
 }
 

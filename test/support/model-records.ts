@@ -90,6 +90,17 @@ export interface ModelEvent {
   readonly value: number;
 }
 
+/** What was raised at a source or rung at a port, and what its holder has made of it. */
+export interface Line {
+  /** Who raised it first since it was last taken, 0 for the manager. */
+  raisedBy: number | undefined;
+  /** Taking is not its end. */
+  isArmed: boolean;
+  /** Taken while it was armed, and not ended. */
+  isInService: boolean;
+  isMasked: boolean;
+}
+
 export interface ModelPartition {
   readonly lpid: number;
   readonly memoryPages: number;
@@ -104,6 +115,10 @@ export interface ModelPartition {
   incarnation: number;
   events: ModelEvent[];
   eventsLost: number;
+  /** Of the mappings of its sources and ports; nobody looks at those of mappings that have ended. */
+  readonly lines: WeakMap<Entry, Line>;
+  /** Those of them that can be taken, in the order in which they became so. */
+  due: Entry[];
 }
 
 export interface Queue {

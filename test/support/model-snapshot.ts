@@ -2,6 +2,7 @@
 import type { TableSnapshot } from "../../src/index.js";
 import { INHIBIT_READ, INHIBIT_REGRANT, INHIBIT_WRITE, QUEUE_ENTRY_BYTES } from "../../src/layout.js";
 import type { Model } from "./model.js";
+import { armedLines } from "./model-lines.js";
 import {
   type End,
   type Grant,
@@ -13,7 +14,7 @@ import {
 
 type PartitionSnapshot = TableSnapshot["partitions"][number];
 
-function snapshotGrant(grant: Grant): PartitionSnapshot["grants"][number] {
+function snapshotGrant(model: Model, grant: Grant): PartitionSnapshot["grants"][number] {
   const unit = unitOf(grant.type);
   const isInTree = grant.state !== "rescinded";
   return {
@@ -31,7 +32,7 @@ function snapshotGrant(grant: Grant): PartitionSnapshot["grants"][number] {
     mode: "share",
     zero: false,
     copyOnWrite: false,
-    pins: grant.pins,
+    pins: model.pinsOf(grant),
     revoking: grant.marked,
     parent: isInTree && grant.source.kind === "grant" ? grant.source.cookie : null,
   };
@@ -69,7 +70,9 @@ function snapshotPartition(model: Model, partition: ModelPartition): PartitionSn
       grantsOut: grants.filter(({ grantor, state }) => grantor === partition && state !== "rescinded").length,
       grantsIn: standing.length,
       rescinded: held.length - standing.length,
-      pins: [...model.pins.values()].filter(({ holder }) => holder === partition).length,
+      pins:
+        [...model.pins.values()].filter(({ holder }) => holder === partition).length +
+        armedLines(partition).length,
       quarantined: [...model.quarantine.values()].filter((charged) => charged === partition.lpid).length,
       // Copies have a comparison of their own (test/rules-copy.test.ts).
       copies: 0,
@@ -85,7 +88,7 @@ function snapshotPartition(model: Model, partition: ModelPartition): PartitionSn
       .sort(
         (a, b) => RESOURCE_TYPES.indexOf(a.type) - RESOURCE_TYPES.indexOf(b.type) || a.address - b.address,
       ),
-    grants: held.map(snapshotGrant).sort((a, b) => a.cookie - b.cookie),
+    grants: held.map((grant) => snapshotGrant(model, grant)).sort((a, b) => a.cookie - b.cookie),
     adapters: [...model.ends]
       .filter(({ owner }) => owner === partition)
       .map((end) => snapshotEnd(model, end))

@@ -33,6 +33,7 @@ import {
   TRANSPORT_FAILED,
   TYPE_MASK,
 } from "../../src/layout.js";
+import { armedLines, type DueLine } from "./model-lines.js";
 import { pushTransport } from "./model-queue.js";
 import {
   type Answer,
@@ -83,6 +84,8 @@ export interface Observed {
     type: ResourceType,
     page: number,
   ): { readonly named: boolean; readonly marked: boolean } | undefined;
+  /** The interrupts and doorbells that a partition can take, in order. */
+  due(lpid: number): DueLine[];
   /** Who is charged for a frame in quarantine, 0 for nobody. */
   charged(physical: number): number;
   /** Whose pin it is: an lpid, "orphan", or "gone". */
@@ -174,6 +177,11 @@ export class Model {
     return { used, unreturned };
   }
 
+  /** Whose pins stand: those of views, and of armed sources. */
+  pinsOf(node: Node): number {
+    return node.pins + armedLines(node.holder).filter((other) => other === node).length;
+  }
+
   heldBy(partition: ModelPartition): Grant[] {
     return [...this.grants.values()].filter((grant) => grant.holder === partition);
   }
@@ -240,6 +248,8 @@ export class Model {
       incarnation: this.incarnations.get(lpid) ?? 0,
       events: [],
       eventsLost: 0,
+      lines: new WeakMap(),
+      due: [],
     };
     const started = this.#start(partition);
     if (started.status === H_SUCCESS) this.partitions.set(lpid, partition);
@@ -461,7 +471,7 @@ export class Model {
     }
     if (isUnderRevocation(grant)) return answer(H_RESCINDED);
     if (grant.children.size > 0) return answer(H_RESOURCE); // RE3
-    if (grant.pins > 0) return answer(H_RESOURCE); // RE2
+    if (this.pinsOf(grant) > 0) return answer(H_RESOURCE); // RE2
     if (grant.state === "shared" && grant.pageCount > RETURN_PAGES) {
       for (const entry of this.entriesUnder(grant)) entry.state = "unmapped";
       grant.state = "returning";

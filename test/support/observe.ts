@@ -5,14 +5,23 @@ import {
   COOKIE_SLOTS,
   ENTRY_FRAME,
   ENTRY_VALID,
+  EVENT_DOORBELL,
+  EVENT_INTERRUPT,
   FLAG_REVOKING,
   FLAG_ROOT,
   FRAME_LPID_SHIFT,
   HEADER_FRAME_PINS_AT,
+  HEADER_LINES_AT,
+  HEADER_LINES_BYTES,
   HEADER_MOVES,
   HEADER_PINS_AT,
+  HEADER_SPACE_PAGES,
   HEADER_STRUCTURES_AT,
   HEADER_STRUCTURES_MAX,
+  LINE_FROM_SHIFT,
+  LINE_NEXT,
+  LINE_RECORD_BYTES,
+  LINE_STATE,
   PARTITION_DEFERRED,
   PARTITION_OWNED,
   PARTITION_STATE,
@@ -23,11 +32,13 @@ import {
   PIN_ORPHAN,
   PIN_SLOTS,
   SPACE_ENTRIES,
+  SPACE_INTERRUPT,
   STRUCTURE_BYTES,
   STRUCTURE_FLAGS,
 } from "../../src/layout.js";
 import { partitionWord, RESOURCE_TYPES, readStructure, spaceWord } from "../../src/records.js";
 import type { Observed } from "./model.js";
+import type { DueLine } from "./model-lines.js";
 import type { GrantState } from "./model-records.js";
 
 const DEAD = { state: "dead", named: false, marked: false } as const;
@@ -76,6 +87,22 @@ export class Observer implements Observed {
       slot = structure.nextHeld;
     }
     return undefined;
+  }
+
+  due(lpid: number): DueLine[] {
+    const { memory } = this.#kernel;
+    const lines = memory.header(HEADER_LINES_AT) + (lpid - 1) * memory.header(HEADER_LINES_BYTES);
+    const word = (index: number, offset: number): number =>
+      memory.words[(lines + index * LINE_RECORD_BYTES + offset) / 4] as number;
+    const sources = memory.header(HEADER_SPACE_PAGES + SPACE_INTERRUPT * 4);
+    const due: DueLine[] = [];
+    for (let index = word(0, LINE_NEXT); index !== 0; index = word(index, LINE_NEXT)) {
+      const isPort = index > sources;
+      const value = index - 1 - (isPort ? sources : 0);
+      const type = isPort ? EVENT_DOORBELL : EVENT_INTERRUPT;
+      due.push({ type, from: word(index, LINE_STATE) >>> LINE_FROM_SHIFT, value });
+    }
+    return due;
   }
 
   charged(physical: number): number {
