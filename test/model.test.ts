@@ -29,13 +29,14 @@ const ANSWERS: Readonly<Record<string, readonly number[]>> = {
   "adapter-between": [0, -4, -7],
   "adapter-peer": [0, -4],
   add: [0, -4, -11, -46],
-  arm: [0, -4, -16, -46],
   allocate: [0, -4, -9, -46],
+  arm: [0, -4, -16, -46],
   assign: [0, -4, -9, -16, -46],
   "batch accept": [0, -4, -9, -46],
   "batch grant": [0, -4, -9, -11, -46],
   "batch rescind-forced": [0, -4, -46],
   "batch return": [0, -4, -16, -46],
+  "begin-dma": [0, -4, -11, -46],
   "check-access": [0, -4, -11, -46],
   compact: [0, 5, -4, -46],
   "compare-exchange": [0, -4, -11, -46],
@@ -48,12 +49,18 @@ const ANSWERS: Readonly<Record<string, readonly number[]>> = {
   fail: [0, -4, -16],
   fill: [0, -4, -11, -46],
   "find-frames": [0, -4, -9],
+  "find-window": [0, -4, -46],
+  "get-tce": [0, -4, -16, -46],
   grant: [0, -4, -9, -11, -46],
   load: [0, -4, -11, -46],
+  "load-dma": [0, -4, -11, -46],
   "load-staged": [0, -4, -11, -46],
   mask: [0, -4, -46],
   migrate: [0, 5, -4, -9, -16, -46],
   pin: [0, -4, -9, -11, -16, -46],
+  "put-tce": [0, -4, -11, -16, -46],
+  "put-tce-indirect": [0, -4, -11, -16, -46],
+  "put-tce-list": [0, -4, -11, -16, -46],
   "queue-free": [0, -4, -46],
   "queue-receive": [0, 2, -4, -7, -46],
   "queue-register": [0, 2, -4, -16, -46],
@@ -68,12 +75,14 @@ const ANSWERS: Readonly<Record<string, readonly number[]>> = {
   rescind: [0, -4, -16, -46],
   "rescind-forced": [0, 5, -4, -46],
   restart: [0, -4, -9, -16],
-  ring: [0, 2, -4, -46],
   return: [0, -4, -16, -46],
+  ring: [0, 2, -4, -46],
   seal: [0, -4, -11, -46],
   sealed: [0, -4, -46],
   store: [0, -4, -11, -46],
+  "store-dma": [0, -4, -11, -46],
   "store-staged": [0, -4, -11, -46],
+  "stuff-tce": [0, -4, -11, -16, -46],
   "take-event": [0, -4, -7],
   "take-line": [0, -4, -7],
   translate: [0, -4, -11, -46],
@@ -108,7 +117,13 @@ const SMALL: TableOptions = {
 };
 
 /** Answers that a call can give, but so rarely that a run may do without. */
-const RARE: readonly string[] = ["batch rescind-forced 5", "sealed -11"];
+const RARE: readonly string[] = [
+  "batch rescind-forced 5",
+  "put-tce-indirect -16",
+  "put-tce-list -16",
+  "sealed -11",
+  "stuff-tce -16",
+];
 
 const command: fc.Arbitrary<Command> = fc.tuple(fc.nat({ max: Walk.weights - 1 }), fc.noShrink(fc.integer()));
 

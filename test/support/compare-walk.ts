@@ -11,6 +11,7 @@ import { FailureDraws } from "./compare-failure.js";
 import { drawLine } from "./compare-lines.js";
 import { drawMove } from "./compare-moves.js";
 import { SealTwins } from "./compare-seal.js";
+import { TceDraws } from "./compare-tces.js";
 import { Draw } from "./draw.js";
 import {
   accessWord,
@@ -50,6 +51,7 @@ export class Walk extends Twins {
   readonly #choose: Choices;
   readonly #seals: SealTwins;
   readonly #failures: FailureDraws;
+  readonly #tces: TceDraws;
 
   constructor(coverage: Coverage, module?: WebAssembly.Module, options?: TableOptions) {
     super(coverage, module, options);
@@ -60,6 +62,7 @@ export class Walk extends Twins {
     this.#choose = new Choices(this.model, this.dead);
     this.#seals = new SealTwins(this);
     this.#failures = new FailureDraws(this);
+    this.#tces = new TceDraws(this, this.#staged);
   }
 
   /** The kinds of commands, and how often each is drawn. */
@@ -94,6 +97,7 @@ export class Walk extends Twins {
     [2, (walk, draw) => walk.#requestReturn(draw)],
     [3, (walk, draw) => walk.#seals.draw(walk.#choose, draw)],
     [8, (walk, draw) => drawLine(walk, walk.#choose, draw)],
+    [10, (walk, draw) => walk.#tces.draw(walk.#choose, draw)],
   ];
 
   /** How many numbers stand for operations. */

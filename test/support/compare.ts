@@ -36,6 +36,7 @@ import {
   RESOURCE_TYPES,
 } from "./model-records.js";
 import { differenceOf, snapshotModel } from "./model-snapshot.js";
+import { tceAt } from "./model-tces.js";
 import { Observer } from "./observe.js";
 
 /** How often each answer of each call was seen. */
@@ -220,6 +221,13 @@ export class Twins {
       const due = this.model.observed.due(partition.lpid);
       const unlike = differenceOf(due, dueLines(partition), `due lines of ${partition.lpid}`);
       ensure(unlike === undefined, () => `${unlike}`);
+      for (let page = 0; page < partition.spaces.dma.pageCount; page++) {
+        const tce = tceAt(this.model, partition, page);
+        const expected = tce === undefined ? undefined : { page: tce.memoryPage, rights: tce.rights };
+        const real = this.model.observed.tce(partition.lpid, page);
+        const other = differenceOf(real, expected, `TCE at page ${page} of ${partition.lpid}`);
+        ensure(other === undefined, () => `${other}`);
+      }
     }
   }
 

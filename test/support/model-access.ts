@@ -33,7 +33,7 @@ import {
 
 const NEED_ALL = NEED_READ | NEED_WRITE;
 
-function faultOf(entry: Entry | undefined, need: number): number {
+export function faultOf(entry: Entry | undefined, need: number): number {
   if (entry === undefined || entry.state === "unmapped") return H_PARAMETER;
   if (entry.state === "rescinded") return H_RESCINDED;
   const { inhibits } = entry.node;

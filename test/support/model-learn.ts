@@ -29,6 +29,8 @@ import {
   nameOf,
   outermostNamed,
   REFUSED,
+  rootOf,
+  rootPageOf,
 } from "./model-records.js";
 
 /** One slice of a forced rescind of `grant`. */
@@ -133,6 +135,7 @@ export function learnNodes(model: Model, begun: readonly Node[], ended: ModelPar
   }
   checkPhases(allowed, torn);
   learnMoves(model, within, ended);
+  learnTces(model, torn);
   for (const grant of torn) checkUnpinned(model, grant);
   for (const grant of torn) tearDown(model, grant);
 }
@@ -194,6 +197,23 @@ function tearDown(model: Model, grant: Grant): void {
   model.end(grant);
 }
 
+/** Entries that were put through a pane end with it: when nobody has access below any more, and before it is gone (KI4). */
+function learnTces(model: Model, torn: ReadonlySet<Grant>): void {
+  for (const tce of [...model.tces]) {
+    const { owner, page, pane } = tce;
+    const isTorn = pane.kind === "grant" && torn.has(pane);
+    if (model.observed.tce(owner.lpid, page) !== undefined) {
+      ensure(!isTorn, () => `${nameOf(pane)} is gone, and what was put through it at page ${page} stands`);
+      continue;
+    }
+    const isDue = pane.kind === "grant" ? pane.marked : pane.holder.state === "recovering";
+    ensure(isDue, () => `the TCE at page ${page} of ${owner.lpid} ended without a reason`);
+    for (const other of below(outermostNamed(pane) ?? pane))
+      ensure(torn.has(other) || other.marked, () => `${nameOf(other)} has access, and TCEs are ended`);
+    model.tces.delete(tce);
+  }
+}
+
 // ---------------------------------------------------------------- pages
 
 /** RS6: pages move only from under views, and only when a grant with views loses its access. */
@@ -246,18 +266,6 @@ function quarantine(model: Model, frame: Frame, chargeable: readonly number[]): 
   model.quarantine.set(frame, charged);
 }
 
-function rootOf(grant: Grant): Node {
-  return chainOf(grant).at(-1) ?? grant;
-}
-
-/** The first page that a grant covers, as its owner counts. */
-function rootPageOf(grant: Grant): number {
-  let page = grant.sourcePage;
-  for (let above = grant.source; above.kind === "grant"; above = above.source)
-    page += above.sourcePage - above.page;
-  return page;
-}
-
 function covers(grant: Grant, rootPage: number): boolean {
   const first = rootPageOf(grant);
   return rootPage >= first && rootPage < first + grant.pageCount;
@@ -305,7 +313,8 @@ function learnResources(model: Model, partition: ModelPartition, chargeable: rea
       if (resource.type === "memory" && entry.frame.pins > 0) quarantine(model, entry.frame, chargeable);
     }
     if (now !== undefined) continue;
-    ensure(left === 0 && !holds(), () => `${nameOf(resource)} was freed too early`);
+    const hasTces = [...model.tces].some(({ pane }) => pane === resource);
+    ensure(left === 0 && !holds() && !hasTces, () => `${nameOf(resource)} was freed too early`);
     partition.resources = partition.resources.filter((other) => other !== resource);
   }
 }

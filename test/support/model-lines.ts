@@ -28,6 +28,7 @@ import {
   type ModelPartition,
   type Node,
   REFUSED,
+  rootOf,
 } from "./model-records.js";
 
 type LineType = "interrupt" | "ipi";
@@ -125,7 +126,7 @@ export function raiseInterrupt(
   const isPosition = position === 0 || (isInteger(position) && position <= Number.MAX_SAFE_INTEGER);
   if ((device !== 0 && device !== 1) || !isPosition) return REFUSED;
   const from = device === 1 ? 0 : lpid;
-  const root = chainOf(entry.node).at(-1) ?? entry.node;
+  const root = rootOf(entry.node);
   if (entry.node === root && root.children.size === 0) {
     raise(root.holder, entry, from);
     return answer(H_SUCCESS);
@@ -147,7 +148,7 @@ export function raiseInterrupt(
 export function sendIpi(model: Model, lpid: number, number: number): Answer {
   const entry = examine(model, lpid, "ipi", number);
   if ("status" in entry) return entry;
-  const root = chainOf(entry.node).at(-1) ?? entry.node;
+  const root = rootOf(entry.node);
   const owner = root.holder;
   if (owner.state !== "running") return answer(H_CLOSED);
   const bell = owner.spaces.ipi.entries.get(root.page);

@@ -157,6 +157,19 @@ export interface Pin {
   readonly order: number;
 }
 
+/** What a holder has put behind a page of the I/O bus. */
+export interface Tce {
+  /** Whose window it is, and the page in its space. */
+  readonly owner: ModelPartition;
+  readonly page: number;
+  /** Through which it was put. */
+  readonly pane: Node;
+  /** The memory of the pane's holder as it was then, and the page in the holder's space. */
+  readonly memory: Node;
+  readonly memoryPage: number;
+  readonly rights: number;
+}
+
 export const RESOURCE_TYPES: readonly ResourceType[] = ["memory", "mmio", "interrupt", "dma", "ipi"];
 
 export const TYPE_NUMBERS: Record<ResourceType, number> = {
@@ -209,6 +222,19 @@ export function chainOf(node: Node): Node[] {
     chain.push(above);
   }
   return chain;
+}
+
+export function rootOf(node: Node): Node {
+  return chainOf(node).at(-1) ?? node;
+}
+
+/** The first page of a node, as the owner of its elemental resource counts. */
+export function rootPageOf(node: Node): number {
+  if (node.kind === "resource") return node.page;
+  let page = node.sourcePage;
+  for (let above = node.source; above.kind === "grant"; above = above.source)
+    page += above.sourcePage - above.page;
+  return page;
 }
 
 /** Whether a revocation stands on this node or on one above it (RS5). */

@@ -72,7 +72,8 @@ function snapshotPartition(model: Model, partition: ModelPartition): PartitionSn
       rescinded: held.length - standing.length,
       pins:
         [...model.pins.values()].filter(({ holder }) => holder === partition).length +
-        armedLines(partition).length,
+        armedLines(partition).length +
+        [...model.tces].filter(({ pane }) => pane.holder === partition).length,
       quarantined: [...model.quarantine.values()].filter((charged) => charged === partition.lpid).length,
       // Copies have a comparison of their own (test/rules-copy.test.ts).
       copies: 0,

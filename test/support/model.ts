@@ -53,6 +53,7 @@ import {
   REFUSED,
   type Resource,
   type Space,
+  type Tce,
   typeOf,
   unitOf,
 } from "./model-records.js";
@@ -86,6 +87,8 @@ export interface Observed {
   ): { readonly named: boolean; readonly marked: boolean } | undefined;
   /** The interrupts and doorbells that a partition can take, in order. */
   due(lpid: number): DueLine[];
+  /** The page and the rights of the TCE at a page of a window's owner. */
+  tce(lpid: number, page: number): { readonly page: number; readonly rights: number } | undefined;
   /** Who is charged for a frame in quarantine, 0 for nobody. */
   charged(physical: number): number;
   /** Whose pin it is: an lpid, "orphan", or "gone". */
@@ -118,6 +121,8 @@ export class Model {
   readonly grants = new Map<number, Grant>();
   readonly pins = new Map<number, Pin>();
   readonly pinsEver = new Set<number>();
+  /** What is put behind the pages of DMA windows. */
+  readonly tces = new Set<Tce>();
   /** Frames that are kept for views only, and who is charged. */
   readonly quarantine = new Map<Frame, number>();
   /** Events that a command has caused, not yet seen in the rings. */
@@ -177,9 +182,12 @@ export class Model {
     return { used, unreturned };
   }
 
-  /** Whose pins stand: those of views, and of armed sources. */
+  /** Whose pins stand: those of views, of armed sources, and of TCEs, at their pane and at the memory that they name (RE2). */
   pinsOf(node: Node): number {
-    return node.pins + armedLines(node.holder).filter((other) => other === node).length;
+    let pins = node.pins;
+    if (node.type === "interrupt") pins += armedLines(node.holder).filter((other) => other === node).length;
+    for (const { pane, memory } of this.tces) if (pane === node || memory === node) pins++;
+    return pins;
   }
 
   heldBy(partition: ModelPartition): Grant[] {

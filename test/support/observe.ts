@@ -18,6 +18,8 @@ import {
   HEADER_SPACE_PAGES,
   HEADER_STRUCTURES_AT,
   HEADER_STRUCTURES_MAX,
+  HEADER_TABLE_BYTES,
+  HEADER_TABLES_AT,
   LINE_FROM_SHIFT,
   LINE_NEXT,
   LINE_RECORD_BYTES,
@@ -31,10 +33,16 @@ import {
   PIN_LPID,
   PIN_ORPHAN,
   PIN_SLOTS,
+  SPACE_DMA,
   SPACE_ENTRIES,
   SPACE_INTERRUPT,
   STRUCTURE_BYTES,
   STRUCTURE_FLAGS,
+  TCE_BYTES,
+  TCE_PANE,
+  TCE_RIGHTS_SHIFT,
+  TCE_SLOT_MASK,
+  TCE_WORD,
 } from "../../src/layout.js";
 import { partitionWord, RESOURCE_TYPES, readStructure, spaceWord } from "../../src/records.js";
 import type { Observed } from "./model.js";
@@ -103,6 +111,17 @@ export class Observer implements Observed {
       due.push({ type, from: word(index, LINE_STATE) >>> LINE_FROM_SHIFT, value });
     }
     return due;
+  }
+
+  tce(lpid: number, page: number): { readonly page: number; readonly rights: number } | undefined {
+    const { memory } = this.#kernel;
+    const pages = memory.header(HEADER_SPACE_PAGES + SPACE_DMA * 4);
+    const end = memory.header(HEADER_TABLES_AT) + lpid * memory.header(HEADER_TABLE_BYTES);
+    const at = end - (pages - page) * TCE_BYTES;
+    const word = (offset: number): number => memory.words[(at + offset) / 4] as number;
+    if (word(TCE_PANE) === 0) return undefined;
+    const rights = (word(TCE_WORD) >>> TCE_RIGHTS_SHIFT) & 3;
+    return { page: word(TCE_WORD) & TCE_SLOT_MASK, rights };
   }
 
   charged(physical: number): number {
