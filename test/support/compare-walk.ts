@@ -9,6 +9,7 @@ import { type Coverage, statusOf, TABLE, Twins } from "./compare.js";
 import { BUDGETS, Choices, HOSTILE } from "./compare-choices.js";
 import { FailureDraws } from "./compare-failure.js";
 import { drawLine } from "./compare-lines.js";
+import { drawMode } from "./compare-modes.js";
 import { drawMove } from "./compare-moves.js";
 import { SealTwins } from "./compare-seal.js";
 import { TceDraws } from "./compare-tces.js";
@@ -97,6 +98,7 @@ export class Walk extends Twins {
     [2, (walk, draw) => walk.#requestReturn(draw)],
     [3, (walk, draw) => walk.#seals.draw(walk.#choose, draw)],
     [8, (walk, draw) => drawLine(walk, walk.#choose, draw)],
+    [8, (walk, draw) => drawMode(walk, walk.#choose, draw)],
     [10, (walk, draw) => walk.#tces.draw(walk.#choose, draw)],
   ];
 
@@ -501,10 +503,10 @@ export class Walk extends Twins {
     const caller = this.model.partitions.get(lpid);
     const page = draw.below((caller?.memoryPages ?? 1) + 1);
     const pageCount = draw.once(6) ? draw.below(4) : 1;
-    const queues = this.#choose.queueFrames();
+    const queues = new Set([...this.#choose.queueFrames(), ...this.#choose.zeroedFrames()]);
     for (let at = page; at < page + pageCount; at++) {
       const entry = caller?.spaces.memory.entries.get(at);
-      if (entry !== undefined && queues.has(entry.frame)) return; // two rings in one page only hurt their owner
+      if (entry !== undefined && queues.has(entry.frame)) return; // two rings in one page, or one in a lent one, only hurt their owner
     }
     const address = draw.once(30) ? (draw.pick(HOSTILE) ?? 0) : page * PAGE_BYTES;
     const length = draw.once(30) ? (draw.pick(HOSTILE) ?? 0) : pageCount * PAGE_BYTES;

@@ -288,6 +288,12 @@ export class Twins {
     return this.same("grant", request, status, this.model.grant(request, this.h.r4));
   }
 
+  grantMode(request: GrantRequest, mode: number): number {
+    const status = this.core.grantMode(...request, mode);
+    const model = this.model.grant(request, this.h.r4, mode);
+    return this.same("grant-mode", [...request, mode], status, model);
+  }
+
   accept(lpid: number, cookie: number): number {
     const status = this.core.acceptLogical(lpid, cookie);
     return this.same("accept", [lpid, cookie], status, this.model.accept(lpid, cookie));

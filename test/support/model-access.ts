@@ -15,6 +15,7 @@ import {
   PAGE_BYTES,
 } from "../../src/layout.js";
 import type { Model } from "./model.js";
+import { isLent } from "./model-lend.js";
 import { isWord } from "./model-queue.js";
 import {
   type Answer,
@@ -33,9 +34,11 @@ import {
 
 const NEED_ALL = NEED_READ | NEED_WRITE;
 
-export function faultOf(entry: Entry | undefined, need: number): number {
+/** Why a page of a space does not serve a use, H_SUCCESS if it does. */
+export function faultOf(entry: Entry | undefined, page: number, need: number): number {
   if (entry === undefined || entry.state === "unmapped") return H_PARAMETER;
   if (entry.state === "rescinded") return H_RESCINDED;
+  if (need !== 0 && isLent(entry.node, page)) return H_RESOURCE; // OM2
   const { inhibits } = entry.node;
   if ((need & NEED_READ) !== 0 && (inhibits & INHIBIT_READ) !== 0) return H_PERMISSION;
   if ((need & NEED_WRITE) !== 0 && (inhibits & INHIBIT_WRITE) !== 0) return H_PERMISSION;
@@ -48,7 +51,7 @@ function examine(space: Space, type: ResourceType, address: number, length: numb
   const last = Math.floor((address + length - 1) / unit);
   for (let page = Math.floor(address / unit); page <= last; page++) {
     if (page >= space.pageCount) return H_PARAMETER;
-    const fault = faultOf(space.entries.get(page), need);
+    const fault = faultOf(space.entries.get(page), page, need);
     if (fault !== H_SUCCESS) return fault;
   }
   return H_SUCCESS;

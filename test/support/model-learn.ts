@@ -13,6 +13,7 @@ import {
 } from "../../src/layout.js";
 import { type Model, stateAfterTearDown } from "./model.js";
 import { endPin } from "./model-access.js";
+import { learnZeroed } from "./model-lend.js";
 import { moveFrame } from "./model-moves.js";
 import {
   type Answer,
@@ -136,6 +137,7 @@ export function learnNodes(model: Model, begun: readonly Node[], ended: ModelPar
   checkPhases(allowed, torn);
   learnMoves(model, within, ended);
   learnTces(model, torn);
+  for (const grant of within) if (grant.marked) learnZeroed(model, grant, torn.has(grant));
   for (const grant of torn) checkUnpinned(model, grant);
   for (const grant of torn) tearDown(model, grant);
 }

@@ -39,6 +39,8 @@ export interface Resource {
   readonly liobn: number;
   readonly inhibits: 0;
   readonly children: Set<Grant>;
+  /** Whether another partition donated it. */
+  readonly isDonated: boolean;
   pins: number;
   named: boolean;
   marked: boolean;
@@ -56,6 +58,11 @@ export interface Grant {
   readonly pageCount: number;
   readonly liobn: number;
   readonly inhibits: number;
+  readonly mode: GrantMode;
+  /** Of a lend: what comes back is zero. */
+  readonly zeroes: boolean;
+  /** How many of its pages a return has zeroed. */
+  zeroed: number;
   readonly children: Set<Grant>;
   state: GrantState;
   /** First page in the holder's space, while its addresses are taken. */
@@ -70,6 +77,7 @@ export interface Grant {
 }
 
 export type GrantState = "granted" | "shared" | "returning" | "rescinded" | "dead";
+export type GrantMode = "share" | "lend" | "donate";
 export type Node = Resource | Grant;
 
 /** One page of a logical space whose address is taken. */
@@ -123,6 +131,7 @@ export interface ModelPartition {
 
 export interface Queue {
   readonly page: number;
+  readonly pageCount: number;
   readonly capacity: number;
   /** Entries in order. */
   readonly entries: (readonly number[])[];
@@ -222,6 +231,14 @@ export function chainOf(node: Node): Node[] {
     chain.push(above);
   }
   return chain;
+}
+
+/** Whether a range is a partition's own memory, in however many resources. */
+export function owns(partition: ModelPartition, page: number, pageCount: number): boolean {
+  if (page + pageCount > partition.spaces.memory.pageCount) return false;
+  for (let at = page; at < page + pageCount; at++)
+    if (partition.spaces.memory.entries.get(at)?.node.kind !== "resource") return false;
+  return true;
 }
 
 export function rootOf(node: Node): Node {

@@ -29,8 +29,8 @@ function snapshotGrant(model: Model, grant: Grant): PartitionSnapshot["grants"][
     readable: (grant.inhibits & INHIBIT_READ) === 0,
     writable: (grant.inhibits & INHIBIT_WRITE) === 0,
     regrantable: (grant.inhibits & INHIBIT_REGRANT) === 0,
-    mode: "share",
-    zero: false,
+    mode: grant.mode,
+    zero: grant.zeroes,
     copyOnWrite: false,
     pins: model.pinsOf(grant),
     revoking: grant.marked,
@@ -66,7 +66,11 @@ function snapshotPartition(model: Model, partition: ModelPartition): PartitionSn
     counters: {
       pagesOwned,
       pagesMapped,
-      pagesLent: 0,
+      pagesLent: grants
+        .filter(
+          ({ grantor, mode, state }) => grantor === partition && mode !== "share" && state !== "rescinded",
+        )
+        .reduce((sum, { pageCount }) => sum + pageCount, 0),
       grantsOut: grants.filter(({ grantor, state }) => grantor === partition && state !== "rescinded").length,
       grantsIn: standing.length,
       rescinded: held.length - standing.length,
@@ -79,12 +83,12 @@ function snapshotPartition(model: Model, partition: ModelPartition): PartitionSn
       copies: 0,
     },
     resources: partition.resources
-      .map(({ type, page, pageCount, liobn }) => ({
+      .map(({ type, page, pageCount, liobn, isDonated }) => ({
         type,
         address: page * unitOf(type),
         length: pageCount * unitOf(type),
         liobn,
-        donated: false,
+        donated: isDonated,
       }))
       .sort(
         (a, b) => RESOURCE_TYPES.indexOf(a.type) - RESOURCE_TYPES.indexOf(b.type) || a.address - b.address,

@@ -88,7 +88,7 @@ function examinePane(holder: ModelPartition, liobn: number, ioba: number, count:
 function examineMemory(holder: ModelPartition, page: number, rights: number): number {
   const entry = holder.spaces.memory.entries.get(page);
   if (entry !== undefined && entry.state !== "rescinded" && isUnderRevocation(entry.node)) return H_RESCINDED;
-  return faultOf(entry, rights);
+  return faultOf(entry, page, rights);
 }
 
 function putAll(

@@ -33,6 +33,16 @@ import {
   TRANSPORT_FAILED,
   TYPE_MASK,
 } from "../../src/layout.js";
+import {
+  acceptDonation,
+  anyLent,
+  isExclusive,
+  isInArena,
+  isWhole,
+  mustZero,
+  termsOf,
+  zeroSome,
+} from "./model-lend.js";
 import { armedLines, type DueLine } from "./model-lines.js";
 import { pushTransport } from "./model-queue.js";
 import {
@@ -93,9 +103,11 @@ export interface Observed {
   charged(physical: number): number;
   /** Whose pin it is: an lpid, "orphan", or "gone". */
   pinHolder(number: number): number | "orphan" | "gone";
+  /** How many pages of a lend that ends are zero already (OM5). */
+  zeroed(cookie: number): number;
+  /** Steps of one slice. */
+  budget(): number;
   isStopped(lpid: number): boolean;
-  /** Whether it waits for its borrowers (FA7). */
-  isDeferred(lpid: number): boolean;
   /** Pages moved so far. */
   moves(): number;
 }
@@ -292,7 +304,7 @@ export class Model {
   ): void {
     const resource: Resource = {
       ...{ kind: "resource", holder, type, page, pageCount, liobn, inhibits: 0 },
-      ...{ children: new Set(), pins: 0, named: false, marked: false },
+      ...{ children: new Set(), pins: 0, named: false, marked: false, isDonated: false },
     };
     holder.resources.push(resource);
     for (let at = page; at < page + pageCount; at++) {
@@ -370,7 +382,7 @@ export class Model {
     for (let page = 0; page + pageCount <= caller.memoryPages; page++) {
       const inOneLmb =
         Math.floor(page / caller.lmbPages) === Math.floor((page + pageCount - 1) / caller.lmbPages);
-      if (!inOneLmb || overlaps(caller.allocated, page, pageCount)) continue;
+      if (!inOneLmb || !isInArena(caller, page) || overlaps(caller.allocated, page, pageCount)) continue;
       caller.allocated.set(page, pageCount);
       return answer(H_SUCCESS, page * PAGE_BYTES);
     }
@@ -382,13 +394,14 @@ export class Model {
     if (caller === undefined) return REFUSED;
     if (caller.state !== "running") return answer(H_RESCINDED);
     if (!isInteger(address) || address % PAGE_BYTES !== 0) return REFUSED;
+    // What lies where it was given is gone with it, also when another LMB has come to its place (OM9).
     return caller.allocated.delete(address / PAGE_BYTES) ? answer(H_SUCCESS) : REFUSED;
   }
 
   // -------------------------------------------------------------- H_GRANT_LOGICAL
 
-  /** `cookie` is what the real table calls the grant, if it makes one. */
-  grant(request: GrantRequest, cookie: number): Answer {
+  /** `cookie` is what the real table calls the grant, if it makes one; `mode` is a caller's number. */
+  grant(request: GrantRequest, cookie: number, mode = 0): Answer {
     const [lpid, flags, hi, lo, length, unit] = request;
     const caller = this.partitions.get(lpid);
     if (caller === undefined) return REFUSED;
@@ -400,6 +413,9 @@ export class Model {
     if (type === undefined || (flags & INHIBIT_RESERVED) !== 0) return REFUSED;
     const hasRights = type === "memory" || type === "mmio";
     if (!hasRights && (flags & (INHIBIT_READ | INHIBIT_WRITE)) !== 0) return REFUSED;
+
+    const terms = termsOf(mode, type, inhibits); // OM1
+    if (terms === undefined) return REFUSED;
 
     const bytes = unitOf(type); // GR2
     if (!isInteger(lo) || !isInteger(length) || lo % bytes !== 0 || length % bytes !== 0) return REFUSED;
@@ -415,14 +431,21 @@ export class Model {
     if (source === undefined || range.some((entry) => entry?.node !== source || entry.state !== "mapped"))
       return REFUSED;
     if (source.liobn !== hi) return REFUSED;
+    if (terms.mode === "donate" && !isWhole(source, first, pageCount)) return REFUSED; // OM8
     if (isUnderRevocation(source)) return answer(H_RESCINDED); // GR10
 
     if ((source.inhibits & INHIBIT_REGRANT) !== 0) return answer(H_PERMISSION); // GR5
     if ((source.inhibits & ~inhibits) !== 0) return answer(H_PERMISSION);
+    if (terms.zeroes && (source.inhibits & INHIBIT_WRITE) !== 0) return answer(H_PERMISSION); // zeroing is writing
 
     const end = this.endOf(caller, unit); // GR6
     const grantee = end?.isOpen === true ? end.partner?.owner : undefined;
     if (end === undefined || grantee === undefined || grantee.state !== "running") return REFUSED;
+
+    if (anyLent(source, first, pageCount)) return answer(H_RESOURCE); // OM2
+    if (terms.mode !== "share" && !isExclusive(this, source, first, pageCount)) return answer(H_RESOURCE); // OM3
+    const isNamed = [...this.tces].some(({ memory }) => memory === source);
+    if (terms.mode === "donate" && isNamed) return answer(H_RESOURCE); // OM3
 
     const { used, unreturned } = this.countsOf(end); // GR7
     if (used >= end.quota || used + unreturned >= 2 * end.quota) return answer(H_NO_MEM);
@@ -433,7 +456,7 @@ export class Model {
     const grant: Grant = {
       ...{ kind: "grant", cookie, grantor: caller, holder: grantee, end, type, source, sourcePage: first },
       ...{ pageCount, liobn: source.liobn, inhibits, children: new Set(), state: "granted", page: 0 },
-      ...{ pins: 0, named: false, marked: false, viewsBefore: 0 },
+      ...{ pins: 0, named: false, marked: false, viewsBefore: 0, ...terms, zeroed: 0 },
     };
     this.grants.set(cookie, grant);
     source.children.add(grant);
@@ -451,6 +474,7 @@ export class Model {
     if (grant.state === "rescinded" || isUnderRevocation(grant)) return answer(H_RESCINDED); // AC3
     if (grant.state !== "granted") return REFUSED; // AC2
     if (grant.grantor.state !== "running") return answer(H_RESCINDED); // AC5
+    if (grant.mode === "donate") return acceptDonation(this, grant);
     const space = caller.spaces[grant.type];
     const page = lowestFree(space, grant.pageCount); // AC1
     if (page === undefined) return answer(H_NO_MEM); // AC4
@@ -480,9 +504,13 @@ export class Model {
     if (isUnderRevocation(grant)) return answer(H_RESCINDED);
     if (grant.children.size > 0) return answer(H_RESOURCE); // RE3
     if (this.pinsOf(grant) > 0) return answer(H_RESOURCE); // RE2
+    if (mustZero(grant)) {
+      this.#unmapOnly(grant);
+      zeroSome(grant, this.observed.budget());
+      if (mustZero(grant)) return answer(H_BUSY); // OM5
+    }
     if (grant.state === "shared" && grant.pageCount > RETURN_PAGES) {
-      for (const entry of this.entriesUnder(grant)) entry.state = "unmapped";
-      grant.state = "returning";
+      this.#unmapOnly(grant);
       return answer(H_BUSY); // RE6
     }
     this.unmap(grant); // RE1
@@ -491,8 +519,15 @@ export class Model {
       return answer(H_SUCCESS);
     }
     grant.state = "granted";
+    grant.zeroed = 0;
     this.tell(grant.grantor, EVENT_RETURNED, caller.lpid, cookie);
     return answer(H_SUCCESS);
+  }
+
+  /** The addresses are unmapped, and still taken. */
+  #unmapOnly(grant: Grant): void {
+    for (const entry of this.entriesUnder(grant)) entry.state = "unmapped";
+    grant.state = "returning";
   }
 
   /** The entries of what a grant takes in its holder's space. */
@@ -624,7 +659,7 @@ export function entriesOf(space: Space, first: number, pageCount: number): (Entr
 }
 
 /** AC1: looks at every address from the lowest. */
-function lowestFree(space: Space, pageCount: number): number | undefined {
+export function lowestFree(space: Space, pageCount: number): number | undefined {
   for (let page = 0; page + pageCount <= space.pageCount; page++) {
     let free = 0;
     while (free < pageCount && !space.entries.has(page + free)) free++;

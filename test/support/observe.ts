@@ -10,6 +10,7 @@ import {
   FLAG_REVOKING,
   FLAG_ROOT,
   FRAME_LPID_SHIFT,
+  HEADER_BUDGET,
   HEADER_FRAME_PINS_AT,
   HEADER_LINES_AT,
   HEADER_LINES_BYTES,
@@ -24,7 +25,6 @@ import {
   LINE_NEXT,
   LINE_RECORD_BYTES,
   LINE_STATE,
-  PARTITION_DEFERRED,
   PARTITION_OWNED,
   PARTITION_STATE,
   PARTITION_STOPPED,
@@ -38,11 +38,13 @@ import {
   SPACE_INTERRUPT,
   STRUCTURE_BYTES,
   STRUCTURE_FLAGS,
+  STRUCTURE_ZEROED,
   TCE_BYTES,
   TCE_PANE,
   TCE_RIGHTS_SHIFT,
   TCE_SLOT_MASK,
   TCE_WORD,
+  ZEROING,
 } from "../../src/layout.js";
 import { partitionWord, RESOURCE_TYPES, readStructure, spaceWord } from "../../src/records.js";
 import type { Observed } from "./model.js";
@@ -138,12 +140,20 @@ export class Observer implements Observed {
     return word(PIN_LPID) === PIN_ORPHAN ? "orphan" : word(PIN_LPID);
   }
 
-  isStopped(lpid: number): boolean {
-    return partitionWord(this.#kernel.memory, lpid, PARTITION_STATE) === PARTITION_STOPPED;
+  zeroed(cookie: number): number {
+    const { memory } = this.#kernel;
+    const at = memory.header(HEADER_STRUCTURES_AT) + (cookie % COOKIE_SLOTS) * STRUCTURE_BYTES;
+    const word = memory.words[(at + STRUCTURE_ZEROED) / 4] as number;
+    // Before it begins the word says how far pages have moved.
+    return (word & ZEROING) === 0 ? 0 : word & ~ZEROING;
   }
 
-  isDeferred(lpid: number): boolean {
-    return partitionWord(this.#kernel.memory, lpid, PARTITION_DEFERRED) !== 0;
+  budget(): number {
+    return this.#kernel.memory.header(HEADER_BUDGET);
+  }
+
+  isStopped(lpid: number): boolean {
+    return partitionWord(this.#kernel.memory, lpid, PARTITION_STATE) === PARTITION_STOPPED;
   }
 
   moves(): number {
