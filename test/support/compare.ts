@@ -294,6 +294,12 @@ export class Twins {
     return this.same("grant-mode", [...request, mode], status, model);
   }
 
+  grantCopyOnWrite(request: GrantRequest): number {
+    const status = this.core.grantCopyOnWrite(...request);
+    const model = this.model.grant(request, this.h.r4, 0, true);
+    return this.same("grant-copy-on-write", request, status, model);
+  }
+
   accept(lpid: number, cookie: number): number {
     const status = this.core.acceptLogical(lpid, cookie);
     return this.same("accept", [lpid, cookie], status, this.model.accept(lpid, cookie));

@@ -13,7 +13,8 @@ import {
 } from "../../src/layout.js";
 import { type Model, stateAfterTearDown } from "./model.js";
 import { endPin } from "./model-access.js";
-import { learnZeroed } from "./model-lend.js";
+import { learnReleased, privatePages } from "./model-copies.js";
+import { learnZeroed, mustZero } from "./model-lend.js";
 import { moveFrame } from "./model-moves.js";
 import {
   type Answer,
@@ -137,6 +138,7 @@ export function learnNodes(model: Model, begun: readonly Node[], ended: ModelPar
   checkPhases(allowed, torn);
   learnMoves(model, within, ended);
   learnTces(model, torn);
+  for (const grant of within) learnCopies(model, grant, within, torn);
   for (const grant of within) if (grant.marked) learnZeroed(model, grant, torn.has(grant));
   for (const grant of torn) checkUnpinned(model, grant);
   for (const grant of torn) tearDown(model, grant);
@@ -216,6 +218,23 @@ function learnTces(model: Model, torn: ReadonlySet<Grant>): void {
   }
 }
 
+/** Private pages of a mapping go when nobody has access below the root any more, and before the mapping does. */
+function learnCopies(model: Model, grant: Grant, within: ReadonlySet<Grant>, torn: ReadonlySet<Grant>): void {
+  const { lpid } = grant.holder;
+  const released = learnReleased(model, grant, (frame) => quarantine(model, frame, [lpid]));
+  if (released > 0) {
+    ensure(grant.marked, () => `${nameOf(grant)} has lost pages, and nobody revokes it`);
+    const root = outermostNamed(grant) ?? grant;
+    for (const other of below(root))
+      ensure(
+        !within.has(other) || torn.has(other) || other.marked,
+        () => `${nameOf(other)} has access, and pages are given back`,
+      );
+  }
+  const isLeft = torn.has(grant) && privatePages(grant).length > 0;
+  ensure(!isLeft, () => `${nameOf(grant)} is gone, and has private pages`);
+}
+
 // ---------------------------------------------------------------- pages
 
 /** RS6: pages move only from under views, and only when a grant with views loses its access. */
@@ -248,10 +267,18 @@ function move(
   const old = entry.frame;
   ensure(old.pins > 0, () => `frame ${old.physical} moved, but no view stood on it`);
   const reasons = [...within].filter(
-    (grant) => grant.pins > 0 && grant.marked && rootOf(grant) === entry.node && covers(grant, page),
+    (grant) =>
+      grant.pins > 0 &&
+      !grant.isCopyOnWrite &&
+      grant.marked &&
+      rootOf(grant) === entry.node &&
+      covers(grant, page),
   );
   ensure(reasons.length > 0, () => `frame ${old.physical} moved without a reason`);
   moveFrame(model, old, physical);
+  // A lend may have been zeroed before the view of somebody above it, which loses its access too, was left behind.
+  const isZeroed = [...within].some((grant) => mustZero(grant) && grant.marked && covers(grant, page));
+  if (isZeroed && model.observed.isZero(old.physical)) old.bytes.fill(0);
   quarantine(model, old, [...reasons.map(({ holder }) => holder.lpid), ended?.lpid ?? 0, 0]);
   ensure(
     model.quarantine.size <= model.options.quarantine,
@@ -279,7 +306,8 @@ function covers(grant: Grant, rootPage: number): boolean {
  */
 function checkUnpinned(model: Model, grant: Grant): void {
   const { holder } = rootOf(grant);
-  if (grant.pins === 0 || grant.state !== "shared" || grant.type !== "memory") return;
+  // Views of who copied stand on frames of its own.
+  if (grant.pins === 0 || grant.isCopyOnWrite || grant.state !== "shared" || grant.type !== "memory") return;
   if (holder.state !== "running" && !holder.deferred) return;
   const older = [...model.pins.values()].filter(({ order }) => order <= grant.viewsBefore);
   const pinned = new Set(older.flatMap(({ frames }) => frames));

@@ -19,6 +19,7 @@ import { lowestFree, type Model } from "./model.js";
 import {
   type Answer,
   answer,
+  type Frame,
   type Grant,
   type GrantMode,
   type ModelPartition,
@@ -80,23 +81,31 @@ export function mustZero({ zeroes, state, zeroed, pageCount }: Grant): boolean {
   return zeroes && state !== "granted" && zeroed < pageCount;
 }
 
-/** A return zeroes as many pages of a lend as a slice has steps for, at least one. */
-export function zeroSome(grant: Grant, budget: number): void {
-  zeroTo(grant, grant.zeroed + Math.max(Math.floor(budget / ZERO_PAGE_STEPS), 1));
-}
-
 /** Zeroes the first pages of a lend that are not yet, where its owner has them. */
-function zeroTo(grant: Grant, pages: number): void {
+function zeroTo(grant: Grant, pages: number, isThere: (page: number, frame: Frame) => boolean): void {
   const { entries } = rootOf(grant).holder.spaces.memory;
   const end = Math.min(pages, grant.pageCount);
-  for (; grant.zeroed < end; grant.zeroed++)
-    entries.get(rootPageOf(grant) + grant.zeroed)?.frame.bytes.fill(0);
+  for (; grant.zeroed < end; grant.zeroed++) {
+    const page = rootPageOf(grant) + grant.zeroed;
+    const frame = entries.get(page)?.frame;
+    if (frame !== undefined && isThere(page, frame)) frame.bytes.fill(0);
+  }
+}
+
+/** A return zeroes as many pages of a lend as a slice has steps for, at least one. */
+export function zeroSome(grant: Grant, budget: number): void {
+  zeroTo(grant, grant.zeroed + Math.max(Math.floor(budget / ZERO_PAGE_STEPS), 1), () => true);
 }
 
 /** How far a slice of a revocation came is learnt; before the grant ends all is zero. */
 export function learnZeroed(model: Model, grant: Grant, isOver: boolean): void {
   if (!mustZero(grant)) return;
-  zeroTo(grant, isOver ? grant.pageCount : model.observed.zeroed(grant.cookie));
+  const { observed } = model;
+  const { lpid } = rootOf(grant).holder;
+  zeroTo(grant, isOver ? grant.pageCount : observed.zeroed(grant.cookie), (page, { physical }) => {
+    // A recovery may have moved the page away from under a view first, and freed it since.
+    return observed.physical(lpid, "memory", page) === physical || observed.isZero(physical);
+  });
 }
 
 // ---------------------------------------------------------------- donations

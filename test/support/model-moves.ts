@@ -5,6 +5,7 @@
  */
 import { H_NO_MEM, H_PARTIAL, H_RESCINDED, H_RESOURCE, H_SUCCESS, PAGE_BYTES } from "../../src/layout.js";
 import type { Model } from "./model.js";
+import { splitPages } from "./model-copies.js";
 import {
   type Answer,
   answer,
@@ -99,6 +100,8 @@ function learnGather(model: Model, lpid: number, address: number, length: number
   if (address % PAGE_BYTES !== 0 || length % PAGE_BYTES !== 0) return REFUSED;
   const [page, count] = [address / PAGE_BYTES, length / PAGE_BYTES];
   if (!owns(caller, page, count)) return REFUSED;
+  const made = splitPages(model, caller, page, count);
+  if (made !== H_SUCCESS) return answer(made);
   const before = together(caller, page, count);
   if (before === count) return answer(H_SUCCESS, 0);
   const pages = Array.from({ length: count }, (_, index) => page + index);
@@ -175,13 +178,14 @@ function foreignStretch({ spaces: { memory } }: ModelPartition, page: number): n
   return count;
 }
 
-/** Pages from one on that move together: of one LMB, on frames one after the other, none of them under a view. */
+/** Pages from one on that move together: of one LMB, on frames one after the other, none of them under a view or merged. */
 function wholeRun(partition: ModelPartition, page: number): number {
   const { node } = own(partition, page);
   const most = node.page + node.pageCount - page;
   const run = together(partition, page, most);
   let count = 0;
-  while (count < run && own(partition, page + count).frame.pins === 0) count++;
+  const stays = ({ frame, copiesFirst }: Entry): boolean => frame.pins > 0 || copiesFirst;
+  while (count < run && !stays(own(partition, page + count))) count++;
   return count;
 }
 

@@ -14,6 +14,7 @@ import {
   TRANSPORT_DEREGISTERED,
 } from "../../src/layout.js";
 import type { Model } from "./model.js";
+import { splitPages } from "./model-copies.js";
 import { isLent } from "./model-lend.js";
 import {
   type Answer,
@@ -77,6 +78,9 @@ export function registerQueue(
     const entry = caller.spaces.memory.entries.get(at);
     if (entry !== undefined && isLent(entry.node, at)) return answer(H_RESOURCE); // OM3
   }
+  // A ring is written without a look at the page: its frames must be the queue's alone.
+  const made = splitPages(model, caller, page, pageCount);
+  if (made !== H_SUCCESS) return answer(made);
   const capacity = pageCount * QUEUE_ENTRIES_PER_PAGE;
   end.queue = { page, pageCount, capacity, entries: [], pending: new Set(), head: 0, tail: 0 };
   for (const frame of framesOf(caller, end.queue)) frame.bytes.fill(0);

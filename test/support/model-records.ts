@@ -61,6 +61,8 @@ export interface Grant {
   readonly mode: GrantMode;
   /** Of a lend: what comes back is zero. */
   readonly zeroes: boolean;
+  /** The holder's writes go to pages of its own. */
+  readonly isCopyOnWrite: boolean;
   /** How many of its pages a return has zeroed. */
   zeroed: number;
   readonly children: Set<Grant>;
@@ -85,6 +87,10 @@ export interface Entry {
   readonly node: Node;
   frame: Frame;
   state: "mapped" | "rescinded" | "unmapped";
+  /** A write gets the page a frame of its own first. */
+  copiesFirst: boolean;
+  /** The frame is a grant's own, until it gives it back. */
+  isPrivate: boolean;
 }
 
 export interface Space {

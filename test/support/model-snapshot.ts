@@ -27,11 +27,11 @@ function snapshotGrant(model: Model, grant: Grant): PartitionSnapshot["grants"][
     length: grant.pageCount * unit,
     address: grant.state === "shared" || grant.state === "rescinded" ? grant.page * unit : null,
     readable: (grant.inhibits & INHIBIT_READ) === 0,
-    writable: (grant.inhibits & INHIBIT_WRITE) === 0,
+    writable: grant.isCopyOnWrite || (grant.inhibits & INHIBIT_WRITE) === 0,
     regrantable: (grant.inhibits & INHIBIT_REGRANT) === 0,
     mode: grant.mode,
     zero: grant.zeroes,
-    copyOnWrite: false,
+    copyOnWrite: grant.isCopyOnWrite,
     pins: model.pinsOf(grant),
     revoking: grant.marked,
     parent: isInTree && grant.source.kind === "grant" ? grant.source.cookie : null,
@@ -47,6 +47,10 @@ function snapshotEnd(model: Model, end: End): PartitionSnapshot["adapters"][numb
     ...model.countsOf(end),
     queueBytes: (end.queue?.capacity ?? 0) * QUEUE_ENTRY_BYTES,
   };
+}
+
+function copiesOf({ spaces }: ModelPartition): number {
+  return [...spaces.memory.entries.values()].filter(({ isPrivate }) => isPrivate).length;
 }
 
 function snapshotPartition(model: Model, partition: ModelPartition): PartitionSnapshot {
@@ -79,8 +83,7 @@ function snapshotPartition(model: Model, partition: ModelPartition): PartitionSn
         armedLines(partition).length +
         [...model.tces].filter(({ pane }) => pane.holder === partition).length,
       quarantined: [...model.quarantine.values()].filter((charged) => charged === partition.lpid).length,
-      // Copies have a comparison of their own (test/rules-copy.test.ts).
-      copies: 0,
+      copies: copiesOf(partition),
     },
     resources: partition.resources
       .map(({ type, page, pageCount, liobn, isDonated }) => ({
@@ -112,8 +115,8 @@ export function snapshotModel(model: Model, tableBytes: number): TableSnapshot {
       frames: model.options.frames,
       framesFree: model.framesFree(),
       framesQuarantined: model.quarantine.size,
-      framesCopied: 0,
-      framesSaved: 0,
+      framesCopied: [...model.partitions.values()].reduce((sum, one) => sum + copiesOf(one), 0),
+      framesSaved: model.ownFrames().length - model.framesOwned().size,
       structures: model.options.capacity,
       structuresUsed: model.structuresUsed(),
       adapterEnds: model.options.ends,

@@ -15,7 +15,8 @@ import {
   TCES_MAX,
 } from "../../src/layout.js";
 import type { Model } from "./model.js";
-import { checkAccess, faultOf, read, write } from "./model-access.js";
+import { examineAccess, faultOf, read, write } from "./model-access.js";
+import { makeWritable } from "./model-copies.js";
 import {
   type Answer,
   answer,
@@ -230,7 +231,7 @@ function examineTce(model: Model, { tce, address, length }: BusPiece, need: numb
   const { holder, page } = tce.pane;
   const entry = holder.spaces.dma.entries.get(page);
   if (entry?.node !== tce.pane || entry.state !== "mapped") return H_RESCINDED;
-  const { status } = checkAccess(model, holder.lpid, address, length, need);
+  const status = examineAccess(model, holder.lpid, address, length, need);
   if (!stands(tce.memory)) return H_RESCINDED;
   return status === H_SUCCESS && (need & ~tce.rights) !== 0 ? H_PERMISSION : status;
 }
@@ -266,6 +267,11 @@ function examineBus(
     if (status !== H_SUCCESS) return answer(status);
     pieces.push(piece);
     done += run;
+  }
+  // Then pages are copied that must be before a write, one by one, the last one first.
+  for (const { tce, address } of (need & NEED_WRITE) === 0 ? [] : [...pieces].reverse()) {
+    const made = makeWritable(model, tce.pane.holder, address, 1);
+    if (made !== H_SUCCESS) return answer(made);
   }
   return pieces;
 }

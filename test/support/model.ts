@@ -33,6 +33,7 @@ import {
   TRANSPORT_FAILED,
   TYPE_MASK,
 } from "../../src/layout.js";
+import { isOwn, learnReleased, privatePages, splitPages } from "./model-copies.js";
 import {
   acceptDonation,
   anyLent,
@@ -59,6 +60,7 @@ import {
   type ModelEvent,
   type ModelPartition,
   type Node,
+  nameOf,
   type Pin,
   REFUSED,
   type Resource,
@@ -103,6 +105,10 @@ export interface Observed {
   charged(physical: number): number;
   /** Whose pin it is: an lpid, "orphan", or "gone". */
   pinHolder(number: number): number | "orphan" | "gone";
+  /** Whether the frame of a page of memory is the mapping's own, which may have lost its access. */
+  isPrivate(lpid: number, page: number): boolean;
+  /** Whether all bytes of a frame are zero. */
+  isZero(physical: number): boolean;
   /** How many pages of a lend that ends are zero already (OM5). */
   zeroed(cookie: number): number;
   /** Steps of one slice. */
@@ -121,6 +127,9 @@ export type GrantRequest = readonly [
   length: number,
   unit: number,
 ];
+
+/** An entry as it is mapped where nothing is copied. */
+const PLAIN = { state: "mapped", copiesFirst: false, isPrivate: false } as const;
 
 export class Model {
   readonly options: ModelOptions;
@@ -161,19 +170,29 @@ export class Model {
     return used;
   }
 
-  /** Frames that belong to somebody, without those in quarantine. */
-  framesOwned(): Frame[] {
+  /** The frames of all pages that have one of their own, as often as pages stand on it. */
+  ownFrames(): Frame[] {
     const frames: Frame[] = [];
     for (const partition of this.partitions.values()) {
       for (const entry of partition.spaces.memory.entries.values()) {
-        if (entry.node.kind === "resource") frames.push(entry.frame);
+        if (isOwn(entry)) frames.push(entry.frame);
       }
     }
     return frames;
   }
 
+  /** Frames that belong to somebody, without those in quarantine. */
+  framesOwned(): Set<Frame> {
+    return new Set(this.ownFrames());
+  }
+
+  /** How many pages of their own stand on a frame: more than one if they were merged. */
+  standingOn(frame: Frame): number {
+    return this.ownFrames().filter((other) => other === frame).length;
+  }
+
   framesFree(): number {
-    return this.options.frames - this.framesOwned().length - this.quarantine.size;
+    return this.options.frames - this.framesOwned().size - this.quarantine.size;
   }
 
   freeFrames(): Set<number> {
@@ -211,10 +230,11 @@ export class Model {
     ensure(physical >= 0 && physical < this.options.frames, () => `frame ${physical} does not exist`);
     let taken = [...this.quarantine.keys()].some((other) => other.physical === physical);
     for (const { lpid, spaces } of this.partitions.values()) {
-      for (const [page, { node, frame }] of spaces.memory.entries) {
-        if (node.kind !== "resource" || frame.physical !== physical) continue;
-        // A recovery may have freed it earlier in the slice that is being learnt.
-        taken ||= this.observed.physical(lpid, "memory", page) === physical;
+      for (const [page, { node, frame, isPrivate }] of spaces.memory.entries) {
+        if (frame.physical !== physical) continue;
+        // It may have been freed earlier in the slice that is being learnt.
+        if (node.kind === "resource") taken ||= this.observed.physical(lpid, "memory", page) === physical;
+        else taken ||= isPrivate && this.observed.isPrivate(lpid, page);
       }
     }
     ensure(!taken, () => `frame ${physical} was handed out while it was in use`);
@@ -308,7 +328,7 @@ export class Model {
     };
     holder.resources.push(resource);
     for (let at = page; at < page + pageCount; at++) {
-      holder.spaces[type].entries.set(at, { node: resource, frame: frameAt(at), state: "mapped" });
+      holder.spaces[type].entries.set(at, { ...PLAIN, node: resource, frame: frameAt(at) });
     }
   }
 
@@ -401,7 +421,7 @@ export class Model {
   // -------------------------------------------------------------- H_GRANT_LOGICAL
 
   /** `cookie` is what the real table calls the grant, if it makes one; `mode` is a caller's number. */
-  grant(request: GrantRequest, cookie: number, mode = 0): Answer {
+  grant(request: GrantRequest, cookie: number, mode = 0, isCopyOnWrite = false): Answer {
     const [lpid, flags, hi, lo, length, unit] = request;
     const caller = this.partitions.get(lpid);
     if (caller === undefined) return REFUSED;
@@ -409,11 +429,16 @@ export class Model {
 
     if (!isInteger(flags) || flags > 0xff) return REFUSED; // GR1
     const type = typeOf(flags & TYPE_MASK);
-    const inhibits = flags & (INHIBIT_READ | INHIBIT_WRITE | INHIBIT_REGRANT);
+    let inhibits = flags & (INHIBIT_READ | INHIBIT_WRITE | INHIBIT_REGRANT);
     if (type === undefined || (flags & INHIBIT_RESERVED) !== 0) return REFUSED;
     const hasRights = type === "memory" || type === "mmio";
     if (!hasRights && (flags & (INHIBIT_READ | INHIBIT_WRITE)) !== 0) return REFUSED;
 
+    if (isCopyOnWrite) {
+      if (type !== "memory" || (inhibits & (INHIBIT_READ | INHIBIT_WRITE)) !== 0) return REFUSED;
+      // Nobody writes to the owner's page, and who was granted it on would not follow the copies.
+      inhibits = INHIBIT_WRITE | INHIBIT_REGRANT;
+    }
     const terms = termsOf(mode, type, inhibits); // OM1
     if (terms === undefined) return REFUSED;
 
@@ -451,12 +476,15 @@ export class Model {
     if (used >= end.quota || used + unreturned >= 2 * end.quota) return answer(H_NO_MEM);
     if (this.structuresUsed() >= this.options.capacity) return answer(H_NO_MEM);
 
+    // Sharers reach the owner's frame, so that must be its alone.
+    const isSplit = type !== "memory" || splitPages(this, caller, first, pageCount) === H_SUCCESS;
+    if (!isSplit) return answer(H_NO_MEM);
     ensure(isInteger(cookie) && !this.#cookiesEver.has(cookie), () => `cookie ${cookie} came twice (G3)`);
     this.#cookiesEver.add(cookie);
     const grant: Grant = {
       ...{ kind: "grant", cookie, grantor: caller, holder: grantee, end, type, source, sourcePage: first },
       ...{ pageCount, liobn: source.liobn, inhibits, children: new Set(), state: "granted", page: 0 },
-      ...{ pins: 0, named: false, marked: false, viewsBefore: 0, ...terms, zeroed: 0 },
+      ...{ pins: 0, named: false, marked: false, viewsBefore: 0, ...terms, isCopyOnWrite, zeroed: 0 },
     };
     this.grants.set(cookie, grant);
     source.children.add(grant);
@@ -481,7 +509,8 @@ export class Model {
     const source = entriesOf(grant.grantor.spaces[grant.type], grant.sourcePage, grant.pageCount);
     for (const [index, entry] of source.entries()) {
       ensure(entry?.state === "mapped", () => `the model lost a page under grant ${cookie}`);
-      space.entries.set(page + index, { node: grant, frame: entry.frame, state: "mapped" });
+      const copies = { copiesFirst: grant.isCopyOnWrite };
+      space.entries.set(page + index, { ...PLAIN, ...copies, node: grant, frame: entry.frame });
     }
     grant.page = page;
     grant.state = "shared";
@@ -508,6 +537,12 @@ export class Model {
       this.#unmapOnly(grant);
       zeroSome(grant, this.observed.budget());
       if (mustZero(grant)) return answer(H_BUSY); // OM5
+    }
+    if (privatePages(grant).length > 0) {
+      this.#unmapOnly(grant);
+      const released = learnReleased(this, grant, () => ensure(false, () => `${nameOf(grant)} has a view`));
+      ensure(released > 0, () => `a return of ${nameOf(grant)} gave nothing back`);
+      if (privatePages(grant).length > 0) return answer(H_BUSY);
     }
     if (grant.state === "shared" && grant.pageCount > RETURN_PAGES) {
       this.#unmapOnly(grant);

@@ -4,6 +4,7 @@ import type { Kernel } from "../../src/kernel.js";
 import {
   COOKIE_SLOTS,
   ENTRY_FRAME,
+  ENTRY_PRIVATE,
   ENTRY_VALID,
   EVENT_DOORBELL,
   EVENT_INTERRUPT,
@@ -12,6 +13,7 @@ import {
   FRAME_LPID_SHIFT,
   HEADER_BUDGET,
   HEADER_FRAME_PINS_AT,
+  HEADER_FRAMES_AT,
   HEADER_LINES_AT,
   HEADER_LINES_BYTES,
   HEADER_MOVES,
@@ -25,6 +27,7 @@ import {
   LINE_NEXT,
   LINE_RECORD_BYTES,
   LINE_STATE,
+  PAGE_BYTES,
   PARTITION_OWNED,
   PARTITION_STATE,
   PARTITION_STOPPED,
@@ -51,6 +54,7 @@ import type { Observed } from "./model.js";
 import type { DueLine } from "./model-lines.js";
 import type { GrantState } from "./model-records.js";
 
+const ZEROS = new Uint8Array(PAGE_BYTES);
 const DEAD = { state: "dead", named: false, marked: false } as const;
 
 export class Observer implements Observed {
@@ -138,6 +142,18 @@ export class Observer implements Observed {
     const word = (offset: number): number => memory.words[(at + offset) / 4] as number;
     if (word(PIN_GENERATION) !== Math.floor(number / PIN_SLOTS) || word(PIN_LPID) === 0) return "gone";
     return word(PIN_LPID) === PIN_ORPHAN ? "orphan" : word(PIN_LPID);
+  }
+
+  isPrivate(lpid: number, page: number): boolean {
+    const { memory } = this.#kernel;
+    const at = spaceWord(memory, lpid, RESOURCE_TYPES.indexOf("memory"), SPACE_ENTRIES);
+    return ((memory.words[at / 4 + page] as number) & ENTRY_PRIVATE) !== 0;
+  }
+
+  isZero(physical: number): boolean {
+    const { memory } = this.#kernel;
+    const at = memory.header(HEADER_FRAMES_AT) + physical * PAGE_BYTES;
+    return Buffer.compare(memory.bytes.subarray(at, at + PAGE_BYTES), ZEROS) === 0;
   }
 
   zeroed(cookie: number): number {
