@@ -2,7 +2,7 @@
 export { VirtualAdapter } from "./adapter.js";
 export type { AuditReport } from "./audit.js";
 export { type BatchOptions, TranslationBatch } from "./batch.js";
-export { type Clock, systemClock } from "./clock.js";
+export { type Clock, type ClockTimer, systemClock } from "./clock.js";
 export type { DeduplicationReport } from "./deduplicate.js";
 export { Dma, DmaDevice, type DmaEntry, type DmaRights } from "./dma.js";
 export { HcallError, LparError } from "./errors.js";
@@ -48,7 +48,7 @@ export {
   type SpawnOptions,
   type TableEvent,
 } from "./resource-table.js";
-export type { RestartPolicy } from "./restart.js";
+export type { RestartLimits, RestartPolicy } from "./restart.js";
 export { SEAL_BYTES } from "./seal.js";
 export type {
   AdapterSnapshot,

@@ -78,6 +78,7 @@ export class Reconciler implements Disposable {
     this.#timer = undefined;
   }
 
+  /** As stop(). */
   [Symbol.dispose](): void {
     this.stop();
   }

@@ -9,7 +9,7 @@ import type { Kernel } from "./kernel.js";
 import { H_BUSY, H_LONG_BUSY_10_MSEC, H_PARTIAL, HEADER_BUDGET, THREAD_WAITS_FOR } from "./layout.js";
 import { onAbort, type WaitOptions } from "./stream.js";
 
-/** One failure of one incarnation, from the notice to the stop. */
+/** One failure of one incarnation, from the notice to the stop; its timer has no power over a later one (FA3). */
 export class Recovery {
   readonly #kernel: Kernel;
   readonly #lpid: number;
