@@ -24,6 +24,7 @@ import {
   type BaselineTimes,
   type Contender,
   type Context,
+  type Coordinates,
   type Sample,
   type Scenario,
   type Stage,
@@ -59,6 +60,8 @@ export interface Row {
   readonly ratios: BaselineTimes;
   /** The baseline whose ratio says most. */
   readonly versus: BaselineName;
+  /** Values of parameters at which it was measured, where rows of a suite differ by them. */
+  readonly at?: Coordinates;
   readonly longestMs?: number;
   readonly target?: RowTarget;
   /** Nanoseconds of every repetition. */
@@ -82,6 +85,8 @@ export interface Report {
   readonly nativeMissing: string | null;
   readonly options: Pick<RunOptions, "suites" | "quick" | "timeMs" | "repetitions" | "seed">;
   readonly rows: readonly Row[];
+  /** What scenarios found beside times, each line with the name of its scenario. */
+  readonly notes: readonly string[];
   /** Scenarios that could not be prepared here, and why. */
   readonly leftOut: readonly string[];
   /** Results that differ, and broken invariants: the run has failed if there are any. */
@@ -159,6 +164,7 @@ function toRow(suite: SuiteName, way: Way, entrants: readonly Entrant[]): Row {
     baselines,
     ratios,
     versus: way.versus ?? "native",
+    ...(way.at === undefined ? {} : { at: way.at }),
     ...(longestMs === undefined ? {} : { longestMs }),
     ...(target === undefined ? {} : { target }),
     samples,
@@ -230,6 +236,7 @@ export async function runBenchmark(options: RunOptions): Promise<Report> {
   );
   const total = scenarios.reduce((sum, { times }) => sum + times + 1, 0);
   const rows: Row[] = [];
+  const notes: string[] = [];
   const leftOut: string[] = [];
   const wrong: string[] = [];
   let done = 0;
@@ -246,7 +253,10 @@ export async function runBenchmark(options: RunOptions): Promise<Report> {
       }
       try {
         const step = (): void => options.onProgress?.(++done, total, name);
-        rows.push(...(await runStage(suite, name, stage, times, options, wrong, step)));
+        const measured = await runStage(suite, name, stage, times, options, wrong, step);
+        rows.push(...measured);
+        const found = measured.length === 0 ? [] : (stage.notes?.(measured) ?? []);
+        notes.push(...found.map((note) => `${name}: ${note}`));
       } finally {
         await stage.close();
       }
@@ -260,6 +270,7 @@ export async function runBenchmark(options: RunOptions): Promise<Report> {
     nativeMissing: native instanceof Native ? null : native,
     options: { suites, quick, timeMs, repetitions, seed },
     rows,
+    notes,
     leftOut,
     wrong,
     isComplete: signal?.aborted !== true,
