@@ -16,6 +16,7 @@ import { mmioScenarios } from "./mmio.js";
 import { modesScenarios } from "./modes.js";
 import { movesScenarios } from "./moves.js";
 import { Native } from "./native.js";
+import type { Parameters } from "./parameters.js";
 import { recoveryScenarios } from "./recovery.js";
 import {
   BASELINES,
@@ -36,6 +37,8 @@ export interface RunOptions {
   readonly suites: readonly SuiteName[];
   /** Small sizes only. */
   readonly quick: boolean;
+  /** What replaces the suites' own sizes. */
+  readonly parameters?: Parameters;
   /** Milliseconds of one measurement. */
   readonly timeMs: number;
   readonly repetitions: number;
@@ -86,7 +89,9 @@ export interface Report {
   readonly isComplete: boolean;
 }
 
-const SCENARIOS: Readonly<Record<SuiteName, (quick: boolean) => readonly Scenario[]>> = {
+const SCENARIOS: Readonly<
+  Record<SuiteName, (quick: boolean, parameters: Parameters) => readonly Scenario[]>
+> = {
   translate: translateScenarios,
   grant: grantScenarios,
   tree: treeScenarios,
@@ -212,12 +217,12 @@ async function runStage(
 }
 
 export async function runBenchmark(options: RunOptions): Promise<Report> {
-  const { suites, quick, timeMs, repetitions, seed, signal } = options;
+  const { suites, quick, timeMs, repetitions, seed, signal, parameters = {} } = options;
   const machine = describeMachine();
   const native = await Native.open(signal);
   const context: Context = { seed, native: native instanceof Native ? native : undefined, signal };
   const scenarios = suites.flatMap((suite) =>
-    SCENARIOS[suite](quick).map((scenario) => ({
+    SCENARIOS[suite](quick, parameters).map((scenario) => ({
       suite,
       scenario,
       times: Math.min(repetitions, scenario.repetitionsMax ?? repetitions),
