@@ -32,6 +32,7 @@ export {
   type ImportsOptions,
 } from "./guest-imports.js";
 export { compileGuest, type GuestLimits } from "./guest-module.js";
+export type { HistoryEntry } from "./history.js";
 export { Interrupts } from "./interrupts.js";
 export { type Cookie, Mapping, View } from "./mapping.js";
 export type { CrqEntry } from "./messages.js";
@@ -50,11 +51,19 @@ export {
 } from "./resource-table.js";
 export type { RestartPolicy } from "./restart.js";
 export { SEAL_BYTES } from "./seal.js";
-export type {
-  AdapterSnapshot,
-  GrantSnapshot,
-  PartitionSnapshot,
-  ResourceSnapshot,
-  TableSnapshot,
+export {
+  type AdapterSnapshot,
+  type GrantSnapshot,
+  type GroupSnapshot,
+  type LineSnapshot,
+  type MapSnapshot,
+  type PartitionSnapshot,
+  type QuarantineSnapshot,
+  type RecoverySnapshot,
+  type ResourceSnapshot,
+  SNAPSHOT_VERSION,
+  type TableSnapshot,
+  type TceSnapshot,
+  type WorkerSnapshot,
 } from "./snapshot.js";
 export type { WaitOptions } from "./stream.js";
