@@ -4,6 +4,14 @@ export type { AuditReport } from "./audit.js";
 export { type BatchOptions, TranslationBatch } from "./batch.js";
 export { type Clock, systemClock } from "./clock.js";
 export type { DeduplicationReport } from "./deduplicate.js";
+export type {
+  AcceptMessage,
+  DiagnosticsMessages,
+  GrantMessage,
+  PartitionMessage,
+  RescindMessage,
+  ReturnMessage,
+} from "./diagnostics.js";
 export { Dma, DmaDevice, type DmaEntry, type DmaRights } from "./dma.js";
 export { HcallError, LparError } from "./errors.js";
 export type { PartitionEvent } from "./events.js";
@@ -40,6 +48,7 @@ export type { CompactionReport, MigrationReport } from "./migration.js";
 export { type AccessSize, type DeviceModel, Mmio } from "./mmio.js";
 export type { PartitionOptions, ResourceOptions, TableOptions } from "./options.js";
 export { type GrantOptions, Partition, type PartitionUsage } from "./partition.js";
+export { PROMETHEUS_TYPE, prometheusText } from "./prometheus.js";
 export { type ReconcileOptions, Reconciler } from "./reconciler.js";
 export type { GrantMode, PartitionState, ResourceType } from "./records.js";
 export type { RescindOptions, RescindReport } from "./rescind.js";
@@ -47,7 +56,6 @@ export {
   PartitionWorker,
   ResourceTable,
   type SpawnOptions,
-  type TableEvent,
 } from "./resource-table.js";
 export type { RestartPolicy } from "./restart.js";
 export { SEAL_BYTES } from "./seal.js";
@@ -67,3 +75,4 @@ export {
   type WorkerSnapshot,
 } from "./snapshot.js";
 export type { WaitOptions } from "./stream.js";
+export type { TableEvent } from "./table-event.js";

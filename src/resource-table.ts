@@ -7,6 +7,8 @@ import { type AuditReport, auditTable } from "./audit.js";
 import type { TableMemory } from "./binding.js";
 import { type Clock, nextTurn, systemClock } from "./clock.js";
 import { type DeduplicationReport, deduplicate } from "./deduplicate.js";
+import { describeTable, showAs } from "./describe.js";
+import { FAILURE, type PartitionMessage, RECOVERY, RESTART } from "./diagnostics.js";
 import { checkBytes, checkInteger, HcallError, LparError } from "./errors.js";
 import { Group, type GroupOptions } from "./group.js";
 import { History, type HistoryEntry } from "./history.js";
@@ -36,26 +38,15 @@ import { Recovery } from "./recovery.js";
 import { type RestartPolicy, Restarts } from "./restart.js";
 import { inspectTable, partnersOf, type SnapshotHost, type TableSnapshot } from "./snapshot.js";
 import { onAbort, Stream, type WaitOptions } from "./stream.js";
-import { offerHandle, startWorker, type ThreadHandle, type ThreadOptions, watchExit } from "./threads.js";
-
-/** Something that happened to the table, seen by its owner. */
-export interface TableEvent {
-  readonly type:
-    | "partition-failed"
-    | "partition-recovered"
-    | "partition-restarted"
-    | "partition-destroyed"
-    | "partition-given-up"
-    | "drift"
-    | "drift-ended";
-  /** 0 of "drift" and "drift-ended", which are the table's. */
-  readonly lpid: number;
-  /** Milliseconds of the table's clock. */
-  readonly at: number;
-  /** Of "partition-failed": what fail() was told, or how the thread ended. Of "partition-given-up": why.
-   *  Of "drift" and "drift-ended": the problems that were confirmed, or are gone. */
-  readonly reason?: string;
-}
+import type { TableEvent } from "./table-event.js";
+import {
+  isOnline,
+  offerHandle,
+  startWorker,
+  type ThreadHandle,
+  type ThreadOptions,
+  watchExit,
+} from "./threads.js";
 
 /** What one partition is made of, for its restart. */
 interface Description {
@@ -119,6 +110,12 @@ export class PartitionWorker {
 }
 
 export class ResourceTable implements AsyncDisposable {
+  static {
+    showAs<ResourceTable>(ResourceTable, (table) =>
+      describeTable(table.#kernel.memory, [...table.partitions]),
+    );
+  }
+
   readonly #kernel: Kernel;
   readonly #gracePeriodMs: number;
   readonly #descriptions: Map<number, Description> = new Map();
@@ -449,6 +446,7 @@ export class ResourceTable implements AsyncDisposable {
       stopped: () => {
         description.recovery = undefined;
         this.#emit("partition-recovered", partition.lpid);
+        if (RECOVERY.hasSubscribers) RECOVERY.publish(this.#message(partition));
       },
     });
     description.recovery = recovery;
@@ -460,6 +458,7 @@ export class ResourceTable implements AsyncDisposable {
     const { thread } = description;
     // Death is the exit of the thread, not the end of terminate(): until then nothing may be assumed of it.
     if (thread !== undefined) void thread.worker.terminate();
+    if (FAILURE.hasSubscribers) FAILURE.publish(this.#message(partition, reason));
     recovery.start(owesGrace ? grace : 0, ended ?? thread?.exited);
   }
 
@@ -498,6 +497,11 @@ export class ResourceTable implements AsyncDisposable {
     this.#kernel.settle("restart", status, `"${partition.name}" is ${partition.state}`);
     for (const resource of resources) this.#assign(partition, resource);
     this.#emit("partition-restarted", partition.lpid);
+    if (RESTART.hasSubscribers) RESTART.publish(this.#message(partition));
+  }
+
+  #message(partition: Partition, reason?: string): PartitionMessage {
+    return { table: this, partition, incarnation: partition.incarnation, reason };
   }
 
   /** Ends a partition for good; its partners are told, its grants are rescinded without a grace period. */
@@ -676,12 +680,4 @@ export class ResourceTable implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     await this.close();
   }
-}
-
-/** Settles when a worker runs. @throws LparError LPAR_THREAD_ENDED with the reason, if it ends before. */
-function isOnline(worker: Worker, ended: Promise<string> | undefined): Promise<void> {
-  return new Promise((resolve, reject) => {
-    worker.once("online", resolve);
-    void ended?.then((reason) => reject(new LparError("LPAR_THREAD_ENDED", reason)));
-  });
 }
