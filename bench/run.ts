@@ -16,6 +16,7 @@ import { mmioScenarios } from "./mmio.js";
 import { modesScenarios } from "./modes.js";
 import { movesScenarios } from "./moves.js";
 import { Native } from "./native.js";
+import type { Parameters } from "./parameters.js";
 import { recoveryScenarios } from "./recovery.js";
 import {
   BASELINES,
@@ -23,6 +24,7 @@ import {
   type BaselineTimes,
   type Contender,
   type Context,
+  type Coordinates,
   type Sample,
   type Scenario,
   type Stage,
@@ -36,6 +38,8 @@ export interface RunOptions {
   readonly suites: readonly SuiteName[];
   /** Small sizes only. */
   readonly quick: boolean;
+  /** What replaces the suites' own sizes. */
+  readonly parameters?: Parameters;
   /** Milliseconds of one measurement. */
   readonly timeMs: number;
   readonly repetitions: number;
@@ -56,6 +60,8 @@ export interface Row {
   readonly ratios: BaselineTimes;
   /** The baseline whose ratio says most. */
   readonly versus: BaselineName;
+  /** Values of parameters at which it was measured, where rows of a suite differ by them. */
+  readonly at?: Coordinates;
   readonly longestMs?: number;
   readonly target?: RowTarget;
   /** Nanoseconds of every repetition. */
@@ -79,6 +85,8 @@ export interface Report {
   readonly nativeMissing: string | null;
   readonly options: Pick<RunOptions, "suites" | "quick" | "timeMs" | "repetitions" | "seed">;
   readonly rows: readonly Row[];
+  /** What scenarios found beside times, each line with the name of its scenario. */
+  readonly notes: readonly string[];
   /** Scenarios that could not be prepared here, and why. */
   readonly leftOut: readonly string[];
   /** Results that differ, and broken invariants: the run has failed if there are any. */
@@ -86,7 +94,9 @@ export interface Report {
   readonly isComplete: boolean;
 }
 
-const SCENARIOS: Readonly<Record<SuiteName, (quick: boolean) => readonly Scenario[]>> = {
+const SCENARIOS: Readonly<
+  Record<SuiteName, (quick: boolean, parameters: Parameters) => readonly Scenario[]>
+> = {
   translate: translateScenarios,
   grant: grantScenarios,
   tree: treeScenarios,
@@ -154,6 +164,7 @@ function toRow(suite: SuiteName, way: Way, entrants: readonly Entrant[]): Row {
     baselines,
     ratios,
     versus: way.versus ?? "native",
+    ...(way.at === undefined ? {} : { at: way.at }),
     ...(longestMs === undefined ? {} : { longestMs }),
     ...(target === undefined ? {} : { target }),
     samples,
@@ -212,12 +223,12 @@ async function runStage(
 }
 
 export async function runBenchmark(options: RunOptions): Promise<Report> {
-  const { suites, quick, timeMs, repetitions, seed, signal } = options;
+  const { suites, quick, timeMs, repetitions, seed, signal, parameters = {} } = options;
   const machine = describeMachine();
   const native = await Native.open(signal);
   const context: Context = { seed, native: native instanceof Native ? native : undefined, signal };
   const scenarios = suites.flatMap((suite) =>
-    SCENARIOS[suite](quick).map((scenario) => ({
+    SCENARIOS[suite](quick, parameters).map((scenario) => ({
       suite,
       scenario,
       times: Math.min(repetitions, scenario.repetitionsMax ?? repetitions),
@@ -225,6 +236,7 @@ export async function runBenchmark(options: RunOptions): Promise<Report> {
   );
   const total = scenarios.reduce((sum, { times }) => sum + times + 1, 0);
   const rows: Row[] = [];
+  const notes: string[] = [];
   const leftOut: string[] = [];
   const wrong: string[] = [];
   let done = 0;
@@ -241,7 +253,10 @@ export async function runBenchmark(options: RunOptions): Promise<Report> {
       }
       try {
         const step = (): void => options.onProgress?.(++done, total, name);
-        rows.push(...(await runStage(suite, name, stage, times, options, wrong, step)));
+        const measured = await runStage(suite, name, stage, times, options, wrong, step);
+        rows.push(...measured);
+        const found = measured.length === 0 ? [] : (stage.notes?.(measured) ?? []);
+        notes.push(...found.map((note) => `${name}: ${note}`));
       } finally {
         await stage.close();
       }
@@ -255,6 +270,7 @@ export async function runBenchmark(options: RunOptions): Promise<Report> {
     nativeMissing: native instanceof Native ? null : native,
     options: { suites, quick, timeMs, repetitions, seed },
     rows,
+    notes,
     leftOut,
     wrong,
     isComplete: signal?.aborted !== true,

@@ -144,8 +144,11 @@ function describe(report: Report): string {
     const rows = report.rows.filter((row) => row.suite === suite);
     return rows.length === 0 ? [] : [`\n${describeSuite(suite, rows)}`];
   });
+  const notes = report.notes.map((note) => `\n${note}`);
   const leftOut = report.leftOut.map((scenario) => `\nleft out: ${scenario}`);
-  return [...head, ...tables, ...leftOut, ...(report.isComplete ? [] : ["\ninterrupted"])].join("\n");
+  return [...head, ...tables, ...notes, ...leftOut, ...(report.isComplete ? [] : ["\ninterrupted"])].join(
+    "\n",
+  );
 }
 
 function describeSuite(suite: SuiteName, rows: readonly Row[]): string {
