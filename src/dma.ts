@@ -204,7 +204,7 @@ export class DmaDevice {
   /** What must be added to a bus address of the window last used to get the address in its owner's DMA space. */
   #shift = 0;
 
-  /** Made by Dma.device(). */
+  /** @internal Made by Dma.device(). */
   constructor(kernel: Kernel, lpid: number, liobn: number) {
     this.#kernel = kernel;
     this.#lpid = lpid;
