@@ -1,4 +1,5 @@
 /** What a benchmark is made of: suites of scenarios, each with our own ways to do it and baselines to compare with. */
+import type { Operation } from "./latency.js";
 import type { Native } from "./native.js";
 
 export const SUITE_NAMES = [
@@ -34,6 +35,8 @@ export interface Contender {
   measure(timeMs: number): Promise<Sample>;
   /** Does the same work once and says what came out: all contenders of a scenario must say the same. */
   check(): Promise<string>;
+  /** One operation by itself, where it is one whose latencies are of interest. */
+  readonly operation?: Operation;
 }
 
 /**
