@@ -3,7 +3,7 @@
  * delays the others and hides what they would have waited for (coordinated omission). In an open loop operation i is due
  * at i / rate, whatever the ones before it took, and its latency counts from then.
  */
-import { setImmediate as turn, setTimeout as sleep } from "node:timers/promises";
+import { setTimeout as sleep, setImmediate as turn } from "node:timers/promises";
 import { type Bin, LatencyHistogram, type Percentiles } from "./histogram.js";
 
 /** One operation, done at once or by a promise. */

@@ -2,7 +2,7 @@
 import type { Clock } from "./clock.js";
 import type { Latency } from "./latency.js";
 import type { Machine } from "./machine.js";
-import type { Parameters } from "./parameters.js";
+import type { ParameterValues, Scan } from "./scan.js";
 import type { Interval } from "./statistics.js";
 import type { BaselineName, BaselineTimes, SuiteName } from "./suite.js";
 
@@ -15,7 +15,7 @@ export interface Row {
   readonly suite: SuiteName;
   readonly what: string;
   /** What --scan gave in the run that this row is of; empty without. */
-  readonly scan: Parameters;
+  readonly scan: ParameterValues;
   /** Nanoseconds of one operation, or of one node of a tree: the median. */
   readonly ns: number;
   readonly interval: Interval;
@@ -52,15 +52,10 @@ export interface ReportOptions {
   readonly seed: number;
   /** Operations per second of the open loop; null without. */
   readonly rate: number | null;
-  /** For all rows. */
-  readonly parameters: Parameters;
-  /** Each of them is a run of the suites. */
+  /** What replaced the suites' own sizes in all rows. */
+  readonly parameters: ParameterValues;
+  /** Each of them made the suites run once for each of its values. */
   readonly scans: readonly Scan[];
-}
-
-export interface Scan {
-  readonly name: keyof Parameters;
-  readonly values: readonly Parameters[];
 }
 
 export interface Report {
@@ -108,11 +103,11 @@ export function readReport(name: string, text: string): Report {
   } catch {
     throw new ReportError(`${name}: not JSON; what is wanted is a report of "lpar bench --json"`);
   }
-  if (!isRecord(value) || value["report"] !== REPORT_KIND)
+  if (!isRecord(value) || value.report !== REPORT_KIND)
     throw new ReportError(`${name}: JSON, but not a report of "lpar bench --json"`);
-  if (value["version"] !== REPORT_VERSION)
+  if (value.version !== REPORT_VERSION)
     throw new ReportError(
-      `${name}: a report of version ${JSON.stringify(value["version"])}; this lpar reads version ${REPORT_VERSION}`,
+      `${name}: a report of version ${JSON.stringify(value.version)}; this lpar reads version ${REPORT_VERSION}`,
     );
   for (const field of ["machine", "clock", "options"] as const) {
     if (!isRecord(value[field])) throw new ReportError(`${name}: the report has no ${field}`);
@@ -120,7 +115,7 @@ export function readReport(name: string, text: string): Report {
   for (const field of ["rows", "leftOut", "wrong"] as const) {
     if (!Array.isArray(value[field])) throw new ReportError(`${name}: the report has no ${field}`);
   }
-  for (const [index, row] of (value["rows"] as readonly unknown[]).entries()) {
+  for (const [index, row] of (value.rows as readonly unknown[]).entries()) {
     const problem = problemOf(row);
     if (problem !== undefined) throw new ReportError(`${name}: row ${index + 1} ${problem}`);
   }
@@ -135,8 +130,8 @@ function problemOf(row: unknown): string | undefined {
   if (!isRecord(row)) return "is no object";
   for (const field of TEXTS) if (typeof row[field] !== "string") return `has no text "${field}"`;
   for (const field of RECORDS) if (!isRecord(row[field])) return `has no object "${field}"`;
-  const samples = row["samples"] as Record<string, unknown>;
-  const names = ["lpar", ...Object.keys(row["baselines"] as object)];
+  const samples = row.samples as Record<string, unknown>;
+  const names = ["lpar", ...Object.keys(row.baselines as object)];
   for (const name of names) {
     const times = samples[name];
     const isGood = (time: unknown): boolean => typeof time === "number" && time > 0 && Number.isFinite(time);
@@ -148,6 +143,6 @@ function problemOf(row: unknown): string | undefined {
 
 /** A row's name in its report. */
 export function rowName({ suite, what, scan }: Row): string {
-  const values = Object.entries(scan).map(([name, value]) => `${name}=${String(value)}`);
+  const values = Object.entries(scan).map(([name, value]) => `${name}=${value}`);
   return `${suite}: ${what}${values.length === 0 ? "" : ` (${values.join(", ")})`}`;
 }

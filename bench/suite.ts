@@ -35,7 +35,7 @@ export interface Contender {
   measure(timeMs: number): Promise<Sample>;
   /** Does the same work once and says what came out: all contenders of a scenario must say the same. */
   check(): Promise<string>;
-  /** One operation by itself, where it is one whose latencies are of interest. */
+  /** Exactly one operation, where one stands alone. Each goes on where the one before has ended. */
   readonly operation?: Operation;
 }
 

@@ -4,6 +4,7 @@
  */
 import { readFileSync } from "node:fs";
 import { Command, CommanderError } from "commander";
+import { ParameterError } from "../../bench/parameter-error.js";
 import { HcallError, LparError } from "../errors.js";
 import { ScenarioError } from "../scenario/schema.js";
 import { TraceError } from "../trace/format.js";
@@ -50,6 +51,11 @@ function overrideExit(command: Command, streams: CommandStreams): void {
   for (const child of command.commands) overrideExit(child, streams);
 }
 
+/** What the user can put right, said in one line. */
+function isMistakeOfUser(error: unknown): error is Error {
+  return [UsageError, ParameterError, TraceError, ScenarioError].some((kind) => error instanceof kind);
+}
+
 /** Runs the command that the arguments name. @returns the exit code. */
 export async function runProgram(args: readonly string[], streams: CommandStreams): Promise<number> {
   try {
@@ -58,7 +64,7 @@ export async function runProgram(args: readonly string[], streams: CommandStream
   } catch (error) {
     // Commander has printed what was wrong, or the help that was asked for.
     if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : EXIT_USAGE;
-    if (error instanceof UsageError || error instanceof TraceError || error instanceof ScenarioError) {
+    if (isMistakeOfUser(error)) {
       streams.errors.write(`lpar: ${error.message}\n`);
       return EXIT_USAGE;
     }
