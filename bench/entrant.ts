@@ -62,6 +62,7 @@ export function toRow(suite: SuiteName, scan: ParameterValues, way: Way, entrant
     ratios,
     ratioIntervals,
     versus: way.versus ?? "native",
+    ...(way.at === undefined ? {} : { at: way.at }),
     ...(longestMs === undefined ? {} : { longestMs }),
     ...(target === undefined ? {} : { target }),
     samples,

@@ -79,6 +79,7 @@ export function toMarkdown(report: Report): string {
     const latencies = latencyTable(rows);
     return [`## ${suite}\n\n${suiteTable(rows)}`, ...(latencies === undefined ? [] : [latencies])];
   });
+  const notes = report.notes.map((note) => `- ${note}`);
   const leftOut = report.leftOut.map((scenario) => `- left out: ${scenario}`);
   const wrong = report.wrong.map((what) => `- wrong result: ${what}`);
   const parts = [
@@ -87,7 +88,9 @@ export function toMarkdown(report: Report): string {
       .map((text) => `- ${text}`)
       .join("\n"),
     ...suites,
-    ...(leftOut.length + wrong.length > 0 ? [[...leftOut, ...wrong].join("\n")] : []),
+    ...(notes.length + leftOut.length + wrong.length > 0
+      ? [[...notes, ...leftOut, ...wrong].join("\n")]
+      : []),
   ];
   return `${parts.join("\n\n")}\n`;
 }

@@ -4,7 +4,7 @@ import type { Latency } from "./latency.js";
 import type { Machine } from "./machine.js";
 import type { ParameterValues, Scan } from "./scan.js";
 import type { Interval } from "./statistics.js";
-import type { BaselineName, BaselineTimes, SuiteName } from "./suite.js";
+import type { BaselineName, BaselineTimes, Coordinates, SuiteName } from "./suite.js";
 
 /** What a report says it is. */
 export const REPORT_KIND = "lpar bench";
@@ -26,6 +26,8 @@ export interface Row {
   readonly ratioIntervals: Readonly<Partial<Record<BaselineName, Interval>>>;
   /** The baseline whose ratio says most. */
   readonly versus: BaselineName;
+  /** Values of parameters at which it was measured, where rows of a suite differ by them. */
+  readonly at?: Coordinates;
   readonly longestMs?: number;
   readonly target?: RowTarget;
   /** Nanoseconds of every repetition: "lpar" and the baselines. */
@@ -74,6 +76,8 @@ export interface Report {
   readonly nativeMissing: string | null;
   readonly options: ReportOptions;
   readonly rows: readonly Row[];
+  /** What scenarios found beside times, each line with the name of its scenario. */
+  readonly notes: readonly string[];
   /** Scenarios that could not be prepared here, and why. */
   readonly leftOut: readonly string[];
   /** Results that differ, and broken invariants: the run has failed if there are any. */
@@ -112,7 +116,7 @@ export function readReport(name: string, text: string): Report {
   for (const field of ["machine", "clock", "options"] as const) {
     if (!isRecord(value[field])) throw new ReportError(`${name}: the report has no ${field}`);
   }
-  for (const field of ["rows", "leftOut", "wrong"] as const) {
+  for (const field of ["rows", "notes", "leftOut", "wrong"] as const) {
     if (!Array.isArray(value[field])) throw new ReportError(`${name}: the report has no ${field}`);
   }
   for (const [index, row] of (value.rows as readonly unknown[]).entries()) {

@@ -116,6 +116,7 @@ const LATENCY_SHARE = 0.25;
 /** Runs one plan; each run has one of its own. */
 class Runner {
   readonly rows: Row[] = [];
+  readonly notes: string[] = [];
   readonly leftOut: string[] = [];
   readonly wrong: string[] = [];
   readonly #options: RunOptions;
@@ -141,7 +142,10 @@ class Runner {
       return;
     }
     try {
-      this.rows.push(...(await this.#race(entry, name, stage)));
+      const rows = await this.#race(entry, name, stage);
+      this.rows.push(...rows);
+      const notes = rows.length === 0 ? [] : (stage.notes?.(rows) ?? []);
+      this.notes.push(...notes.map((note) => `${name}: ${note}`));
     } finally {
       await stage.close();
     }
@@ -227,6 +231,7 @@ export async function runBenchmark(options: RunOptions): Promise<Report> {
     nativeMissing: native instanceof Native ? null : native,
     options: reportOptions(options),
     rows: runner.rows,
+    notes: runner.notes,
     leftOut: runner.leftOut,
     wrong: runner.wrong,
     isComplete: signal?.aborted !== true,
