@@ -28,9 +28,10 @@ function digits(value: number): string {
   return value >= 100 ? Math.round(value).toLocaleString("en-US") : String(Number(value.toPrecision(3)));
 }
 
-/** 1.23, or 0.012: at least two digits that count. */
+/** Three digits from 1 on, two below 0.1. */
 export function formatRatio(ratio: number): string {
-  if (ratio >= 100) return Math.round(ratio).toLocaleString("en-US");
+  if (ratio >= 99.95) return Math.round(ratio).toLocaleString("en-US");
+  if (ratio >= 9.995) return ratio.toFixed(1);
   return ratio >= 0.1 ? ratio.toFixed(2) : ratio.toPrecision(2);
 }
 
