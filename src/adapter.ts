@@ -1,10 +1,18 @@
 /**
  * A virtual adapter as one of its two partitions sees it (CQ1).
  */
+import { showAs } from "./describe.js";
 import type { Partition } from "./partition.js";
 
 /** The authorised link between two partitions, from the side of `owner`. */
 export class VirtualAdapter {
+  static {
+    showAs<VirtualAdapter>(VirtualAdapter, ({ unitAddress, owner, partner }) => {
+      const [from, to] = [owner, partner].map(({ lpid, name }) => `${lpid} ${JSON.stringify(name)}`);
+      return `${unitAddress} { ${from} to ${to} }`;
+    });
+  }
+
   /** Names the partner in grants of the owner. */
   readonly unitAddress: number;
   readonly owner: Partition;

@@ -1,6 +1,8 @@
 /**
  * What a partition holds for a while: an accepted grant, a zero-copy view. Both are `using`-ready.
  */
+import { describeMapping, rangeOf, showAs } from "./describe.js";
+import { RETURN } from "./diagnostics.js";
 import { checkInteger, HcallError, LparError } from "./errors.js";
 import type { Following, Kernel, Movable } from "./kernel.js";
 import {
@@ -47,10 +49,18 @@ export function returnToEnd(kernel: Kernel, lpid: number, cookie: number): void 
     status = kernel.core.returnLogical(lpid, cookie);
   } while (status === H_BUSY);
   kernel.settle("H_RETURN_LOGICAL", status, `cookie ${cookie}`);
+  if (RETURN.hasSubscribers) RETURN.publish({ partition: kernel.partitionOf(lpid), cookie });
 }
 
 /** An accepted grant in the client's logical address space. */
 export class Mapping implements Disposable {
+  static {
+    showAs<Mapping>(
+      Mapping,
+      (mapping) => `${mapping.cookie} { ${mapping.#standing()}${describeMapping(mapping)} }`,
+    );
+  }
+
   readonly cookie: Cookie;
   readonly type: ResourceType;
   /** First logical address: bytes, or a number for interrupt sources and ports. */
@@ -119,6 +129,14 @@ export class Mapping implements Disposable {
     this.#returned = true;
   }
 
+  /** Empty while it can be used. */
+  #standing(): string {
+    if (this.#returned) return "returned, ";
+    if (!isCurrent(this.#kernel, this.#lpid, this.#incarnation)) return "its partition failed, ";
+    const { cookie, state, revoking } = structureOfCookie(this.#kernel.memory, this.cookie);
+    return cookie !== this.cookie || state === "rescinded" || revoking ? "rescinded, " : "";
+  }
+
   /** As return(); what was donated is kept. */
   [Symbol.dispose](): void {
     if (this.mode !== "donate") this.return();
@@ -133,6 +151,13 @@ interface Pinned {
 
 /** A zero-copy window on a partition's memory. It pins the pages until it is released (TR4). */
 export class View implements Disposable, Movable {
+  static {
+    showAs<View>(View, (view) => {
+      const released = view.#pin === 0 ? "released, " : "";
+      return `{ ${released}${rangeOf("memory", view.#address, view.#length)} }`;
+    });
+  }
+
   readonly #kernel: Kernel;
   readonly #lpid: number;
   readonly #incarnation: number;

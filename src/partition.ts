@@ -3,6 +3,8 @@
  */
 import { VirtualAdapter } from "./adapter.js";
 import { TranslationBatch } from "./batch.js";
+import { describePartition, showAs } from "./describe.js";
+import { ACCEPT, GRANT, RESCIND } from "./diagnostics.js";
 import { Dma } from "./dma.js";
 import { checkInteger, HcallError } from "./errors.js";
 import { Events, type PartitionEvent } from "./events.js";
@@ -127,6 +129,10 @@ export interface PartitionUsage {
 const UNEXAMINED_BYTES = 65536;
 
 export class Partition {
+  static {
+    showAs<Partition>(Partition, describePartition);
+  }
+
   readonly lpid: number;
   readonly name: string;
   /** Its interrupt sources: masks, ends of service. */
@@ -237,7 +243,11 @@ export class Partition {
         : options.copyOnWrite === true
           ? core.grantCopyOnWrite(this.lpid, flags, hi, address, length, unit)
           : core.grantLogical(this.lpid, flags, hi, address, length, unit);
-    if (status >= 0) return this.#call("H_GRANT_LOGICAL", status, "") as Cookie;
+    if (status >= 0) {
+      const cookie = this.#call("H_GRANT_LOGICAL", status, "") as Cookie;
+      if (GRANT.hasSubscribers) GRANT.publish({ partition: this, cookie, options });
+      return cookie;
+    }
     // Only an error pays for its text.
     const range = `${type}, address ${address}, length ${length}, unit address ${unit}`;
     throw new HcallError("H_GRANT_LOGICAL", status, grantDetail(status, mode, range));
@@ -250,7 +260,9 @@ export class Partition {
   accept(cookie: Cookie): Mapping {
     const status = this.#kernel.core.acceptLogical(this.lpid, cookie);
     const address = this.#call("H_ACCEPT_LOGICAL", status, status < 0 ? `cookie ${cookie}` : "");
-    return new Mapping(this.#kernel, this.lpid, cookie, address);
+    const mapping = new Mapping(this.#kernel, this.lpid, cookie, address);
+    if (ACCEPT.hasSubscribers) ACCEPT.publish({ partition: this, cookie, mapping });
+    return mapping;
   }
 
   /**
@@ -268,6 +280,7 @@ export class Partition {
   rescind(cookie: Cookie): void {
     const status = this.#kernel.core.rescindLogical(this.lpid, 0, cookie);
     this.#call("H_RESCIND_LOGICAL", status, status < 0 ? `cookie ${cookie}` : "");
+    if (RESCIND.hasSubscribers) RESCIND.publish({ partition: this, cookie, report: null });
   }
 
   /**
@@ -285,7 +298,12 @@ export class Partition {
       options.signal?.throwIfAborted();
       checkRescindOptions(this.#kernel, options);
       const stopListening = onAbort(options.signal, reject);
-      rescind(this.#kernel, this.lpid, cookie, options).then(resolve, reject).finally(stopListening);
+      rescind(this.#kernel, this.lpid, cookie, options)
+        .then((report) => {
+          if (RESCIND.hasSubscribers) RESCIND.publish({ partition: this, cookie, report });
+          resolve(report);
+        }, reject)
+        .finally(stopListening);
     });
   }
 

@@ -107,3 +107,11 @@ export function watchExit(kernel: Kernel, slot: number, worker: Worker): Promise
     });
   });
 }
+
+/** Settles when a worker runs. @throws LparError LPAR_THREAD_ENDED with the reason, if it ends before. */
+export function isOnline(worker: Worker, ended: Promise<string> | undefined): Promise<void> {
+  return new Promise((resolve, reject) => {
+    worker.once("online", resolve);
+    void ended?.then((reason) => reject(new LparError("LPAR_THREAD_ENDED", reason)));
+  });
+}
