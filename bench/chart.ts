@@ -225,11 +225,11 @@ export function ratioChart(
   const entries = legend(
     [...series].map(([name, colour]) => ({ name, colour })),
     left,
-    bottom + 42,
+    bottom + 26,
   );
   return svg(
     title,
-    bottom + 42 + entries.height,
+    bottom + 26 + entries.height,
     text(toX(1) - 8, 14, "lpar is faster", "end", "axis"),
     text(toX(1) + 8, 14, "slower", "start", "axis"),
     ticksBetween(toX.low, toX.high, (right - left) / 46).map((tick) => [
