@@ -2,7 +2,7 @@
 export { VirtualAdapter } from "./adapter.js";
 export type { AuditReport } from "./audit.js";
 export { type BatchOptions, TranslationBatch } from "./batch.js";
-export { type Clock, systemClock } from "./clock.js";
+export { type Clock, type ClockTimer, systemClock } from "./clock.js";
 export type { DeduplicationReport } from "./deduplicate.js";
 export type {
   AcceptMessage,
@@ -57,11 +57,12 @@ export {
   ResourceTable,
   type SpawnOptions,
 } from "./resource-table.js";
-export type { RestartPolicy } from "./restart.js";
+export type { RestartLimits, RestartPolicy } from "./restart.js";
 export { SEAL_BYTES } from "./seal.js";
 export {
   type AdapterSnapshot,
   type GrantSnapshot,
+  type GroupMemberSnapshot,
   type GroupSnapshot,
   type LineSnapshot,
   type MapSnapshot,

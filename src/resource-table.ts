@@ -92,12 +92,13 @@ export interface SpawnOptions extends ThreadOptions {
 
 /** A partition that is a worker thread. */
 export class PartitionWorker {
+  /** What the thread is; the same object after a restart. */
   readonly partition: Partition;
   /** The thread; after a restart another one. */
   worker!: Worker;
   readonly #terminate: () => Promise<void>;
 
-  /** Made by ResourceTable.spawn(). */
+  /** @internal Made by ResourceTable.spawn(). */
   constructor(partition: Partition, terminate: () => Promise<void>) {
     this.partition = partition;
     this.#terminate = terminate;
@@ -109,6 +110,7 @@ export class PartitionWorker {
   }
 }
 
+/** Owns the physical memory and every table; creates, fails, recovers and restarts partitions. */
 export class ResourceTable implements AsyncDisposable {
   static {
     showAs<ResourceTable>(ResourceTable, (table) =>
@@ -140,7 +142,10 @@ export class ResourceTable implements AsyncDisposable {
     setKernel(this, this.#kernel);
   }
 
-  /** @throws RangeError for options out of range, naming the option, the value and its bounds. */
+  /**
+   * Sizes and allocates everything.
+   * @throws RangeError for options out of range, naming the option, the value and its bounds.
+   */
   static create(options: TableOptions): ResourceTable {
     const grace = options.gracePeriodMs ?? 2000;
     if (typeof grace !== "number" || !(grace >= 0 && grace <= 2 ** 31 - 1)) {
@@ -677,6 +682,7 @@ export class ResourceTable implements AsyncDisposable {
     await Promise.all(ends);
   }
 
+  /** As close(). */
   async [Symbol.asyncDispose](): Promise<void> {
     await this.close();
   }
