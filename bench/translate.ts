@@ -252,6 +252,7 @@ async function openSizes(
 ): Promise<Stage> {
   const data = await openData(plan, context);
   const ours = openTable(data, false);
+  const nativeContender = await setUpNative(context.native, "single", data);
   return {
     ways: sizes.map((batch) => ({
       what: `batch of ${batch}, 2^${Math.log2(plan.pages)} pages, filled and read`,
@@ -259,10 +260,17 @@ async function openSizes(
       versus: "single",
       at: { batch },
     })),
-    baselines: { single: ourSingle(ours, data, false), typed: typedSingle(new TypedPages(data), data) },
+    baselines: {
+      ...(nativeContender === undefined ? {} : { native: nativeContender }),
+      typed: typedSingle(new TypedPages(data), data),
+      single: ourSingle(ours, data, false),
+    },
     notes: (measured) => [describeBreakEven(measured, "single", "look-ups")],
     audit: () => ours.table.audit().problems,
-    close: () => ours.table.close(),
+    close: async () => {
+      await nativeContender?.close();
+      await ours.table.close();
+    },
   };
 }
 
