@@ -1,4 +1,5 @@
 /** What a benchmark is made of: suites of scenarios, each with our own ways to do it and baselines to compare with. */
+import type { Operation } from "./latency.js";
 import type { Native } from "./native.js";
 import type { ParameterName } from "./parameters.js";
 
@@ -36,7 +37,7 @@ export interface Contender {
   /** Does the same work once and says what came out: all contenders of a scenario must say the same. */
   check(): Promise<string>;
   /** Exactly one operation, where one stands alone. Each goes on where the one before has ended. */
-  readonly operation?: (() => void) | (() => Promise<void>);
+  readonly operation?: Operation;
 }
 
 /**

@@ -17,7 +17,8 @@ import {
   unusedParameters,
 } from "../bench/parameters.js";
 import { Random } from "../bench/random.js";
-import type { Report, RunOptions } from "../bench/run.js";
+import type { Report } from "../bench/report.js";
+import type { RunOptions } from "../bench/run.js";
 import { type Measured, SUITE_NAMES, type SuiteName } from "../bench/suite.js";
 import { treeScenarios } from "../bench/tree.js";
 import { readTrace } from "../src/trace/format.js";
