@@ -1,5 +1,7 @@
 /** What a benchmark is made of: suites of scenarios, each with our own ways to do it and baselines to compare with. */
+import type { Operation } from "./latency.js";
 import type { Native } from "./native.js";
+import type { ParameterName } from "./parameters.js";
 
 export const SUITE_NAMES = [
   "translate",
@@ -34,11 +36,14 @@ export interface Contender {
   measure(timeMs: number): Promise<Sample>;
   /** Does the same work once and says what came out: all contenders of a scenario must say the same. */
   check(): Promise<string>;
+  /** Exactly one operation, where one stands alone. Each goes on where the one before has ended. */
+  readonly operation?: Operation;
 }
 
 /**
  * native: C at -O3; typed: typed arrays in JavaScript; map: a Map of objects; copy: Uint8Array.set() without any check.
  * wasm: memory.copy within one WebAssembly memory, without any check.
+ * single: the same by single calls.
  * bare: the core without locks, undo log and epochs; alone: one worker instead of two.
  * ring, spin: a hand-written ring in a SharedArrayBuffer whose ends sleep, or spin first; transfer, clone: postMessage().
  * flag: a hand-written flag that readers look at; idle: the same while nobody reads.
@@ -52,6 +57,7 @@ export const BASELINES = [
   "wasm",
   "bare",
   "alone",
+  "single",
   "ring",
   "spin",
   "transfer",
@@ -79,12 +85,26 @@ export interface Way {
   readonly target?: Target;
   /** The baseline that it is above all compared with; native if left out. */
   readonly versus?: BaselineName;
+  /** At which values of parameters it was measured, where rows of a suite differ by them: for charts. */
+  readonly at?: Coordinates;
 }
+
+/** What came out of a way: medians in nanoseconds. */
+export interface Measured {
+  readonly what: string;
+  readonly ns: number;
+  readonly baselines: BaselineTimes;
+  readonly at?: Coordinates;
+}
+
+export type Coordinates = Readonly<Partial<Record<ParameterName, number>>>;
 
 /** A scenario ready to run. */
 export interface Stage {
   readonly ways: readonly Way[];
   readonly baselines: Readonly<Partial<Record<BaselineName, Contender>>>;
+  /** What is worth a line and is no time, asked for at the end: what a structure takes, where curves cross. */
+  notes?(measured: readonly Measured[]): readonly string[];
   /** Broken invariants of the tables, at the end. */
   audit(): readonly string[];
   /** Releases everything. */

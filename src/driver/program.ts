@@ -4,11 +4,14 @@
  */
 import { readFileSync } from "node:fs";
 import { Command, CommanderError } from "commander";
+import { ParameterError } from "../../bench/parameter-error.js";
+import { ReportError } from "../../bench/report.js";
 import { HcallError, LparError } from "../errors.js";
 import { ScenarioError } from "../scenario/schema.js";
 import { TraceError } from "../trace/format.js";
 import { benchCommand } from "./bench.js";
 import { chaosCommand } from "./chaos.js";
+import { compareCommand } from "./compare.js";
 import { replayCommand } from "./replay.js";
 import { runCommand } from "./run.js";
 import { type CommandStreams, EXIT_FAILED, EXIT_USAGE } from "./streams.js";
@@ -34,6 +37,7 @@ function createProgram(streams: CommandStreams): Command {
     .addHelpText("after", EXAMPLES)
     .addCommand(benchCommand(streams))
     .addCommand(chaosCommand(streams))
+    .addCommand(compareCommand(streams))
     .addCommand(replayCommand(streams))
     .addCommand(runCommand(streams))
     .addCommand(traceCommand(streams));
@@ -50,6 +54,13 @@ function overrideExit(command: Command, streams: CommandStreams): void {
   for (const child of command.commands) overrideExit(child, streams);
 }
 
+/** What the user can put right, said in one line. */
+function isMistakeOfUser(error: unknown): error is Error {
+  return [UsageError, ParameterError, ReportError, TraceError, ScenarioError].some(
+    (kind) => error instanceof kind,
+  );
+}
+
 /** Runs the command that the arguments name. @returns the exit code. */
 export async function runProgram(args: readonly string[], streams: CommandStreams): Promise<number> {
   try {
@@ -58,7 +69,7 @@ export async function runProgram(args: readonly string[], streams: CommandStream
   } catch (error) {
     // Commander has printed what was wrong, or the help that was asked for.
     if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : EXIT_USAGE;
-    if (error instanceof UsageError || error instanceof TraceError || error instanceof ScenarioError) {
+    if (isMistakeOfUser(error)) {
       streams.errors.write(`lpar: ${error.message}\n`);
       return EXIT_USAGE;
     }
