@@ -52,6 +52,7 @@ export function splitPages(
   pageCount: number,
 ): typeof H_SUCCESS | typeof H_NO_MEM {
   const entries = entriesOf(partition, page, pageCount).filter(({ copiesFirst }) => copiesFirst);
+  if (entries.length === 0) return H_SUCCESS;
   const wanted = entries.filter((entry) => needsFrame(model, entry)).length;
   if (wanted > model.framesFree()) return H_NO_MEM;
   const free = [...model.freeFrames()];

@@ -481,10 +481,30 @@ export class Model {
     if (!isSplit) return answer(H_NO_MEM);
     ensure(isInteger(cookie) && !this.#cookiesEver.has(cookie), () => `cookie ${cookie} came twice (G3)`);
     this.#cookiesEver.add(cookie);
+    // Without spreads: they make slow objects.
     const grant: Grant = {
-      ...{ kind: "grant", cookie, grantor: caller, holder: grantee, end, type, source, sourcePage: first },
-      ...{ pageCount, liobn: source.liobn, inhibits, children: new Set(), state: "granted", page: 0 },
-      ...{ pins: 0, named: false, marked: false, viewsBefore: 0, ...terms, isCopyOnWrite, zeroed: 0 },
+      kind: "grant",
+      cookie,
+      grantor: caller,
+      holder: grantee,
+      end,
+      type,
+      source,
+      sourcePage: first,
+      pageCount,
+      liobn: source.liobn,
+      inhibits,
+      mode: terms.mode,
+      zeroes: terms.zeroes,
+      isCopyOnWrite,
+      zeroed: 0,
+      children: new Set(),
+      state: "granted",
+      page: 0,
+      pins: 0,
+      named: false,
+      marked: false,
+      viewsBefore: 0,
     };
     this.grants.set(cookie, grant);
     source.children.add(grant);
