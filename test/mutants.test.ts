@@ -19,7 +19,7 @@ const folder = join(root, "node_modules", ".cache", `lpar-mutants-${process.pid}
 const WORKERS = 2;
 /** A mutant that does not come back in so many milliseconds is caught, too: the core never loops for ever, but may be slow. */
 const PATIENCE_MS = 30_000;
-const OPTIONS: HuntOptions = { sequences: 80, commands: 600, walks: 60, tables: 4, calls: 20_000 };
+const OPTIONS: HuntOptions = { sequences: 200, commands: 600, walks: 60, tables: 4, calls: 20_000 };
 
 const MUTATIONS: readonly (Mutation & { readonly bug: string })[] = [
   {
@@ -203,6 +203,12 @@ const MUTATIONS: readonly (Mutation & { readonly bug: string })[] = [
     to: "",
   },
   {
+    bug: "a pane is torn down, its TCEs stand (RS4, KI4)",
+    file: "assembly/revoke.ts",
+    from: "  return entriesOf(structure) != 0;",
+    to: "  return false;",
+  },
+  {
     bug: "a batch does not look at the rights of every fourth address (TR1)",
     file: "assembly/translate.ts",
     from: "(entry0 & entry1 & entry2 & entry3 & mask) != mask",
@@ -237,6 +243,42 @@ const MUTATIONS: readonly (Mutation & { readonly bug: string })[] = [
     file: "assembly/donate.ts",
     from: "freePages(spaceAt(partitionAt(donor), SPACE_MEMORY), donated, count);",
     to: "",
+  },
+  {
+    bug: "the quota of a donation is not given back with the accept (OM8, GR7)",
+    file: "assembly/donate.ts",
+    from: "  uncountGrant(structure, endAt(endOf(structure)));\n",
+    to: "",
+  },
+  {
+    bug: "what was donated counts as the donor's (OM8)",
+    file: "assembly/donate.ts",
+    from: "addPartitionWord(receiver, PARTITION_PAGES_OWNED, count);",
+    to: "addPartitionWord(donor, PARTITION_PAGES_OWNED, count);",
+  },
+  {
+    bug: "what a borrower gives back is not zeroed (OM5)",
+    file: "assembly/lend.ts",
+    from: "memory.fill(frameAt(entryOf(at, first + i) & ENTRY_FRAME), 0, PAGE_BYTES);",
+    to: "",
+  },
+  {
+    bug: "a copy-on-write page is written in place",
+    file: "assembly/cow.ts",
+    from: "if (stateOf(structure) != STRUCTURE_OWNED && !isPrivate(entry)) return false;",
+    to: "",
+  },
+  {
+    bug: "a page that was merged with equal ones is written in place",
+    file: "assembly/cow.ts",
+    from: "return frameShares(entry & ENTRY_FRAME) == 0;",
+    to: "return true;",
+  },
+  {
+    bug: "pages are merged whose last bytes differ",
+    file: "assembly/merge.ts",
+    from: "offset < usize(PAGE_BYTES) && difference == 0",
+    to: "offset < usize(PAGE_BYTES) - 64 && difference == 0",
   },
   {
     bug: "a grant of a window names what it was granted from, not the window (KI2)",
@@ -401,6 +443,12 @@ const MUTATIONS: readonly (Mutation & { readonly bug: string })[] = [
     to: "setState(partition, index, state & ~LINE_IN_SERVICE);",
   },
   {
+    bug: "a raise does not reach those to whom the source was granted on (KI3)",
+    file: "assembly/raise.ts",
+    from: "const child = hasFlag(structure, FLAG_REVOKING) ? 0 : childOf(structure);",
+    to: "const child = hasFlag(structure, FLAG_REVOKING) || structure != root ? 0 : childOf(structure);",
+  },
+  {
     bug: "an interrupt number past the end of the space is used (G2)",
     file: "assembly/hcall-lines.ts",
     from: "if (number >= spacePages(at)) return H_PARAMETER;",
@@ -505,7 +553,7 @@ beforeAll(() => {
       hunter.end();
     })();
   }
-});
+}, 120_000);
 
 afterAll(() => {
   for (const hunter of hunters) hunter.end();

@@ -87,10 +87,12 @@ export class Choices {
     return draw.once(60) ? unit + 2 ** 16 : unit;
   }
 
-  grantRequest(draw: Draw): GrantRequest {
-    const lpid = this.lpid(draw);
+  /** @param only the type of resource, or any. */
+  grantRequest(draw: Draw, only?: ResourceType): GrantRequest {
+    const lpid = this.lpid(draw, only === undefined ? undefined : this.#holderOf(draw, only));
     const caller = this.#model.partitions.get(lpid);
-    const type: ResourceType = draw.below(3) > 0 ? "memory" : (draw.pick(RESOURCE_TYPES) ?? "memory");
+    const some = draw.below(3) > 0 ? "memory" : (draw.pick(RESOURCE_TYPES) ?? "memory");
+    const type: ResourceType = only ?? some;
     const unit = unitOf(type);
     const places = [...(caller?.spaces[type].entries ?? [])];
     // Regranting makes depth: half of the time from what was accepted.
@@ -108,6 +110,21 @@ export class Choices {
     const lo = draw.once(40) ? (draw.pick(HOSTILE) ?? 0) : page * unit + (draw.once(50) ? 1 : 0);
     const length = draw.once(40) ? (draw.pick(HOSTILE) ?? 0) : pageCount * unit;
     return [lpid, flags, hi, lo, length, this.unit(draw, lpid)];
+  }
+
+  /** How many elemental resources of a type those who run have. */
+  countOf(type: ResourceType): number {
+    return [...this.#model.partitions.values()]
+      .filter(({ state }) => state === "running")
+      .reduce((sum, { resources }) => sum + resources.filter((one) => one.type === type).length, 0);
+  }
+
+  /** Somebody who runs and has a resource of a type. */
+  #holderOf(draw: Draw, type: ResourceType): number | undefined {
+    const those = [...this.#model.partitions.values()].filter(
+      ({ state, spaces }) => state === "running" && spaces[type].entries.size > 0,
+    );
+    return draw.pick(those)?.lpid;
   }
 
   /** A range of memory; mostly mapped, often across a page border. */

@@ -11,18 +11,29 @@ import {
   sendIpi,
   takeLine,
 } from "./model-lines.js";
-import { ensure } from "./model-records.js";
+import { ensure, TYPE_NUMBERS } from "./model-records.js";
 
 type LineType = "interrupt" | "ipi";
 
 export function drawLine(twins: Twins, choose: Choices, draw: Draw): void {
-  const choice = draw.below(12);
-  if (choice < 3) raise(twins, choose, draw);
+  const choice = draw.below(15);
+  if (choice >= 12) provide(twins, choose, draw);
+  else if (choice < 3) raise(twins, choose, draw);
   else if (choice < 5) {
     const [lpid, number] = place(twins, choose, draw, "ipi");
     twins.same("ring", [lpid, number], twins.core.sendIpi(lpid, number), sendIpi(twins.model, lpid, number));
   } else if (choice < 8) take(twins, choose, draw);
   else change(twins, choose, draw, choice);
+}
+
+/** Sources that many have, some of them through others; new ones where owners have failed. */
+function provide(twins: Twins, choose: Choices, draw: Draw): void {
+  const type = draw.once(4) ? "ipi" : "interrupt";
+  if (choose.countOf(type) < 2) {
+    const number = draw.below(twins.model.options.spaces[type]);
+    twins.assign(choose.lpid(draw), TYPE_NUMBERS[type], number, 1, draw.below(60), 0);
+  }
+  for (let left = 1 + draw.below(3); left > 0; left--) twins.share(choose.grantRequest(draw, type));
 }
 
 /** Mostly somebody who has a source or a port, and its number. */
@@ -76,15 +87,21 @@ function change(twins: Twins, choose: Choices, draw: Draw, choice: number): void
   const [lpid, number] = place(twins, choose, draw, "interrupt");
   const { core, model } = twins;
   if (choice === 8) {
-    const one = twins.model.partitions.get(lpid);
-    const inService = [...(one?.spaces.interrupt.entries ?? [])].find(
-      ([, entry]) => one?.lines.get(entry)?.isInService === true,
+    const taken = [...model.partitions.values()].flatMap((one) =>
+      [...one.spaces.interrupt.entries]
+        .filter(([, entry]) => one.lines.get(entry)?.isInService === true)
+        .map(([at]) => [one.lpid, at] as const),
     );
-    const at = draw.once(4) ? number : (inService?.[0] ?? number);
-    twins.same("end-interrupt", [lpid, at], core.endInterrupt(lpid, at), endInterrupt(model, lpid, at));
+    const args = (draw.once(4) ? undefined : draw.pick(taken)) ?? ([lpid, number] as const);
+    twins.same("end-interrupt", args, core.endInterrupt(...args), endInterrupt(model, ...args));
     return;
   }
-  const mode = draw.once(30) ? (draw.pick([2, ...HOSTILE]) ?? 2) : draw.below(2);
+  // Armed more often than not.
+  const mode = draw.once(30)
+    ? (draw.pick([2, ...HOSTILE]) ?? 2)
+    : choice < 10
+      ? Number(!draw.once(4))
+      : draw.below(2);
   const args = [lpid, number, mode] as const;
   if (choice < 10) twins.same("arm", args, core.armInterrupt(...args), armInterrupt(model, ...args));
   else twins.same("mask", args, core.maskInterrupt(...args), maskInterrupt(model, ...args));

@@ -1,6 +1,6 @@
 /** TCEs on both tables, as their holders put them and as devices go through them (KI4). */
 import { Partition } from "../../src/index.js";
-import { H_SUCCESS, PAGE_BYTES } from "../../src/layout.js";
+import { H_SUCCESS, PAGE_BYTES, TYPE_DMA } from "../../src/layout.js";
 import { statusOf, type Twins } from "./compare.js";
 import { type Choices, HOSTILE } from "./compare-choices.js";
 import type { Draw } from "./draw.js";
@@ -32,11 +32,22 @@ export class TceDraws {
   }
 
   draw(choose: Choices, draw: Draw): void {
-    const choice = draw.below(12);
-    if (choice < 3) this.#stuff(choose, draw);
+    const choice = draw.below(13);
+    if (choice === 12) this.#provide(choose, draw);
+    else if (choice < 3) this.#stuff(choose, draw);
     else if (choice < 5) this.#putSome(choose, draw);
     else if (choice < 7) this.#get(choose, draw);
     else this.#use(choose, draw);
+  }
+
+  /** Windows that several have, and new ones where owners have failed. */
+  #provide(choose: Choices, draw: Draw): void {
+    if (choose.countOf("dma") < 2) {
+      const [page, physical] = [draw.below(5), draw.below(60)];
+      const args = [page * PAGE_BYTES, 4 * PAGE_BYTES, physical * PAGE_BYTES, 3] as const;
+      this.#twins.assign(choose.lpid(draw), TYPE_DMA, ...args);
+    }
+    this.#twins.share(choose.grantRequest(draw, "dma"));
   }
 
   /** Mostly a page of a pane of somebody's, half of the time one that is accepted. */

@@ -305,6 +305,14 @@ export class Twins {
     return this.same("accept", [lpid, cookie], status, this.model.accept(lpid, cookie));
   }
 
+  /** A grant that is accepted at once, by whoever it is for. */
+  share(request: GrantRequest): void {
+    const status = this.grant(...request);
+    const { r4 } = this;
+    const holder = this.model.grants.get(r4)?.holder;
+    if (status === H_SUCCESS && holder !== undefined) this.accept(holder.lpid, r4);
+  }
+
   return(lpid: number, cookie: number): number {
     const status = this.core.returnLogical(lpid, cookie);
     const grantor = this.model.grants.get(cookie)?.grantor;
