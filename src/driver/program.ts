@@ -6,13 +6,19 @@ import { readFileSync } from "node:fs";
 import { Command, CommanderError } from "commander";
 import { ParameterError } from "../../bench/parameter-error.js";
 import { HcallError, LparError } from "../errors.js";
+import { SnapshotError } from "../inspect/parse.js";
 import { ScenarioError } from "../scenario/schema.js";
 import { TraceError } from "../trace/format.js";
+import { auditCommand } from "./audit.js";
 import { benchCommand } from "./bench.js";
 import { chaosCommand } from "./chaos.js";
+import { graphCommand } from "./graph.js";
+import { inspectCommand } from "./inspect.js";
+import { lsCommand } from "./ls.js";
 import { replayCommand } from "./replay.js";
 import { runCommand } from "./run.js";
-import { type CommandStreams, EXIT_FAILED, EXIT_USAGE } from "./streams.js";
+import { type CommandStreams, EXIT_FAILED, EXIT_INTERRUPTED, EXIT_USAGE } from "./streams.js";
+import { topCommand } from "./top.js";
 import { traceCommand } from "./trace.js";
 import { UsageError } from "./usage-error.js";
 
@@ -33,10 +39,15 @@ function createProgram(streams: CommandStreams): Command {
     .version(version, "-V, --version", "print the version")
     .helpCommand("help [command]", "say more about a command")
     .addHelpText("after", EXAMPLES)
+    .addCommand(auditCommand(streams))
     .addCommand(benchCommand(streams))
     .addCommand(chaosCommand(streams))
+    .addCommand(graphCommand(streams))
+    .addCommand(inspectCommand(streams))
+    .addCommand(lsCommand(streams))
     .addCommand(replayCommand(streams))
     .addCommand(runCommand(streams))
+    .addCommand(topCommand(streams))
     .addCommand(traceCommand(streams));
   overrideExit(program, streams);
   return program;
@@ -53,7 +64,9 @@ function overrideExit(command: Command, streams: CommandStreams): void {
 
 /** What the user can put right, said in one line. */
 function isMistakeOfUser(error: unknown): error is Error {
-  return [UsageError, ParameterError, TraceError, ScenarioError].some((kind) => error instanceof kind);
+  return [UsageError, ParameterError, TraceError, ScenarioError, SnapshotError].some(
+    (kind) => error instanceof kind,
+  );
 }
 
 /** Runs the command that the arguments name. @returns the exit code. */
@@ -64,6 +77,8 @@ export async function runProgram(args: readonly string[], streams: CommandStream
   } catch (error) {
     // Commander has printed what was wrong, or the help that was asked for.
     if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : EXIT_USAGE;
+    // By Ctrl-C, while it waited for an answer.
+    if (error instanceof DOMException && error.name === "AbortError") return EXIT_INTERRUPTED;
     if (isMistakeOfUser(error)) {
       streams.errors.write(`lpar: ${error.message}\n`);
       return EXIT_USAGE;

@@ -1,0 +1,170 @@
+/** Crash, notice, grace, recovery, restart: a lane for each partition, in the inspector's page, and the same as a list. */
+import type { HistoryEntry } from "../../history.js";
+import type { TableSnapshot } from "../../snapshot.js";
+import { Names, plain } from "../words.js";
+import { html, svg, table } from "./dom.js";
+
+const LANE_HEIGHT = 34;
+const LABEL_WIDTH = 150;
+const WIDTH = 1200;
+const EVENTS_SHOWN = 60;
+const LISTED = 200;
+
+const WORDS: Readonly<Record<HistoryEntry["type"], string>> = {
+  "partition-created": "created",
+  "partitions-connected": "connected",
+  "partition-failed": "crash",
+  "partners-told": "notice",
+  "grace-begun": "grace begins",
+  "grace-over": "grace is over",
+  "partition-recovered": "recovered",
+  "partition-restarted": "restarted",
+  "partition-destroyed": "destroyed",
+  "partition-given-up": "given up",
+  drift: "drift",
+  "drift-ended": "drift ended",
+};
+
+/** What a partition is from an event on. */
+const AFTER: Readonly<Partial<Record<HistoryEntry["type"], string>>> = {
+  "partition-created": "running",
+  "partition-failed": "recovering",
+  "grace-begun": "grace",
+  "grace-over": "recovering",
+  "partition-recovered": "stopped",
+  "partition-restarted": "running",
+  "partition-destroyed": "",
+};
+
+function formatMs(ms: number): string {
+  if (ms < 1) return `${ms.toFixed(2)} ms`;
+  if (ms < 1000) return `${ms.toFixed(ms < 10 ? 1 : 0)} ms`;
+  return ms < 120_000 ? `${(ms / 1000).toFixed(1)} s` : `${Math.round(ms / 60_000)} min`;
+}
+
+interface Scale {
+  x(entry: HistoryEntry): number;
+  readonly end: number;
+}
+
+/** By the order of what happened, or by time. */
+function scaleOf(events: readonly HistoryEntry[], now: number, isToScale: boolean): Scale {
+  const end = WIDTH - 10;
+  const room = end - LABEL_WIDTH;
+  if (isToScale) {
+    const first = events[0]?.at ?? 0;
+    const length = Math.max(now - first, 1e-6);
+    return { x: ({ at }) => LABEL_WIDTH + ((at - first) / length) * room, end };
+  }
+  const places = new Map(events.map((event, index) => [event.number, index]));
+  const step = room / (events.length + 1);
+  return { x: ({ number }) => LABEL_WIDTH + (places.get(number) ?? 0) * step, end };
+}
+
+function span(state: string, from: number, to: number, y: number, ms: number): SVGElement[] {
+  if (state === "" || to <= from) return [];
+  const label = `${state} ${formatMs(ms)}`;
+  const box = { x: from, y: y + 6, width: to - from, height: LANE_HEIGHT - 14, rx: 3 };
+  const fits = (to - from) / 7.3 > label.length;
+  return [
+    svg("rect", { class: `span ${state}`, ...box }, svg("title", {}, label)),
+    ...(fits ? [svg("text", { x: from + 5, y: y + 20 }, label)] : []),
+  ];
+}
+
+function lane(
+  lpid: number,
+  name: string,
+  all: readonly HistoryEntry[],
+  {
+    y,
+    now,
+    scale,
+    start,
+  }: { readonly y: number; readonly now: number; readonly scale: Scale; readonly start: string },
+): SVGElement[] {
+  const drawn: SVGElement[] = [svg("text", { x: 0, y: y + 20 }, `${lpid} ${name}`.slice(0, 19))];
+  let [state, from, since] = [start, LABEL_WIDTH, all[0]?.at ?? now];
+  for (const event of all) {
+    if (event.lpid !== lpid) continue;
+    const next = event.type === "grace-begun" && event.detail === "defer" ? "deferred" : AFTER[event.type];
+    const x = scale.x(event);
+    if (event.type === "partition-failed") {
+      const title = svg("title", {}, `crash: ${event.detail}`);
+      drawn.push(svg("line", { class: "mark", x1: x, x2: x, y1: y, y2: y + LANE_HEIGHT - 2 }, title));
+    }
+    if (next === undefined) continue;
+    drawn.push(...span(state, from, x, y, event.at - since));
+    [state, from, since] = [next, x, event.at];
+  }
+  drawn.push(...span(state, from, scale.end, y, Math.max(0, now - since)));
+  for (const event of all)
+    if (event.lpid === lpid && event.type === "partition-failed")
+      drawn.push(svg("text", { class: "marktext", x: scale.x(event) - 4, y: y + 5 }, "\u2716"));
+  return drawn;
+}
+
+function lanes(
+  events: readonly HistoryEntry[],
+  earlier: readonly HistoryEntry[],
+  now: number,
+  isToScale: boolean,
+): SVGElement {
+  const shown: Map<number, string> = new Map();
+  for (const { lpid, name } of events) if (lpid !== 0) shown.set(lpid, plain(name));
+  const scale = scaleOf(events, now, isToScale);
+  const height = shown.size * LANE_HEIGHT + 24;
+  const drawn = Array.from(shown).flatMap(([lpid, name], index) => {
+    const before = earlier.findLast((event) => event.lpid === lpid && AFTER[event.type] !== undefined);
+    const start = before === undefined ? "" : (AFTER[before.type] ?? "");
+    return lane(lpid, name, events, { y: 14 + index * LANE_HEIGHT, now, scale, start });
+  });
+  const what = isToScale
+    ? "time from left to right, true to scale"
+    : "in the order of what happened; not to scale";
+  return svg(
+    "svg",
+    {
+      class: "lanes",
+      viewBox: `0 0 ${WIDTH} ${height}`,
+      role: "img",
+      "aria-label": "Lanes of the partitions; the list below says the same",
+    },
+    ...drawn,
+    svg("text", { class: "tick", x: LABEL_WIDTH, y: height - 4 }, what),
+  );
+}
+
+function list(snapshot: TableSnapshot): HTMLElement {
+  const names = new Names(snapshot);
+  const rows = snapshot.events
+    .slice(-LISTED)
+    .toReversed()
+    .map((event) => [
+      String(event.number),
+      event.at.toFixed(1),
+      event.name,
+      String(event.incarnation),
+      html(
+        "span",
+        { class: event.type === "partition-failed" ? "bad" : "" },
+        WORDS[event.type] ?? event.type,
+      ),
+      [event.detail, event.partners.map((lpid) => names.of(lpid)).join(", ")]
+        .filter((one) => one !== "")
+        .join("; "),
+    ]);
+  return table(["number", "ms", "partition", "incarnation", "what", "detail"], rows, new Set([0, 1, 3]));
+}
+
+/** The lanes of what happened lately, and the list. @param now in milliseconds of the table's clock, if it runs. */
+export function timeline(snapshot: TableSnapshot, now: number | undefined, isToScale: boolean): Element[] {
+  const { events } = snapshot;
+  if (events.length === 0) return [html("p", { class: "note" }, "nothing has happened")];
+  const shown = events.slice(-EVENTS_SHOWN);
+  const end = now ?? events.at(-1)?.at ?? 0;
+  return [
+    html("div", { class: "scroll" }, lanes(shown, events.slice(0, -EVENTS_SHOWN), end, isToScale)),
+    list(snapshot),
+  ];
+}
