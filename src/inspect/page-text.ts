@@ -98,8 +98,11 @@ ul.tree li { margin: .1rem 0; } ul.tree .row { padding: .1rem .4rem; border-radi
 ul.tree li:focus { outline: none; } ul.tree li:focus-visible > .row { outline: 3px solid var(--accent); }
 ul.tree li[aria-expanded="false"] > ul { display: none; }
 ul.tree li[aria-expanded="true"] > .row::before { content: "\\25be "; } ul.tree li[aria-expanded="false"] > .row::before { content: "\\25b8 "; }
-.lanes { display: block; width: 100%; } .lanes text { font: 12px ui-monospace, "DejaVu Sans Mono", monospace; fill: var(--ink); } .lanes .tick { fill: var(--faint); }
-.lanes .axis { stroke: var(--line); } .span { stroke-width: 1; }
+.lanes { display: block; } .lanes text { font: 12px ui-monospace, "DejaVu Sans Mono", monospace; fill: var(--ink); } .lanes .tick { fill: var(--faint); }
+.lanes-and-names { display: flex; margin-bottom: 1rem; } .lanes-scroll { flex: 1; min-width: 0; }
+.lane-names { flex: none; width: 9.5rem; padding-top: 14px; font: 12px/34px ui-monospace, "DejaVu Sans Mono", monospace; }
+.lane-names div { height: 34px; margin-top: 0; line-height: 30px; overflow: hidden; text-overflow: ellipsis; white-space: nowrap; padding-right: .5rem; }
+.span { stroke-width: 1; }
 .span.running { fill: var(--o3); stroke: var(--e3); } .span.grace { fill: var(--o6); stroke: var(--e6); } .span.deferred { fill: var(--o5); stroke: var(--e5); }
 .span.recovering { fill: var(--o2); stroke: var(--e2); } .span.stopped { fill: none; stroke: var(--e0); stroke-dasharray: 3 3; }
 .mark { stroke: var(--bad); stroke-width: 2; } .lanes .marktext { fill: var(--bad); font-weight: bold; }

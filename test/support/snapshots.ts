@@ -23,7 +23,9 @@ export async function eventfulSnapshot(): Promise<TableSnapshot> {
   web.accept(cache.grant({ to: web, address: pages.address, length: 2 * PAGE, write: false }));
   const copy = web.accept(server.grant({ to: web, address: 16 * PAGE, length: 4 * PAGE, copyOnWrite: true }));
   web.fill(copy.address, 10, 1);
-  decoder.accept(server.grant({ to: decoder, address: 32 * PAGE, length: 4 * PAGE, mode: "lend", zero: true }));
+  decoder.accept(
+    server.grant({ to: decoder, address: 32 * PAGE, length: 4 * PAGE, mode: "lend", zero: true }),
+  );
   server.grant({ to: decoder, address: 48 * PAGE, length: 16 * PAGE, mode: "donate" });
   const lost: Cookie = server.grant({ to: web, address: 24 * PAGE, length: 2 * PAGE, regrant: false });
   web.view(web.accept(lost).address, PAGE);
@@ -54,7 +56,9 @@ export async function crowdedSnapshot(partitions: number): Promise<TableSnapshot
     const from = all[Math.floor(index / 5)];
     if (from === undefined || from === to) continue;
     table.connect(from, to);
-    const held = to.accept(from.grant({ to, address: 0, length: (1 + (index % 3)) * PAGE, write: index % 2 === 0 }));
+    const held = to.accept(
+      from.grant({ to, address: 0, length: (1 + (index % 3)) * PAGE, write: index % 2 === 0 }),
+    );
     const next = all[(index * 7) % partitions];
     if (next === undefined || next === to || index % 3 !== 0) continue;
     table.connect(to, next);

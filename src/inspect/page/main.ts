@@ -50,11 +50,17 @@ function show({ snapshot, now }: Seen): void {
   const isToScale = (byId("to-scale") as HTMLInputElement).checked;
   const isOver = partitions.every(({ state }) => state === "running" || state === "stopped");
   // While something is under way it grows with the time; else only with what happens.
-  section(
-    "timeline",
-    [events, isToScale, isOver ? 0 : now],
-    () => timeline(snapshot, now, isToScale) as Element[],
-  );
+  showTimeline([events, isToScale, isOver ? 0 : now], () => timeline(snapshot, now, isToScale));
+}
+
+function showTimeline(madeFrom: unknown, draw: () => readonly Element[]): void {
+  const lanes = byId("timeline").querySelector(".lanes-scroll");
+  const wasAtEnd = lanes === null || lanes.scrollLeft + lanes.clientWidth >= lanes.scrollWidth - 8;
+  section("timeline", madeFrom, draw);
+  const next = byId("timeline").querySelector(".lanes-scroll");
+  // What is newest stands at the right; who has scrolled away from it stays there.
+  if (next !== null && next !== lanes)
+    next.scrollLeft = wasAtEnd ? next.scrollWidth : (lanes?.scrollLeft ?? 0);
 }
 
 async function look(): Promise<void> {

@@ -5,9 +5,13 @@ import { Names, plain } from "../words.js";
 import { html, svg, table } from "./dom.js";
 
 const LANE_HEIGHT = 34;
-const LABEL_WIDTH = 150;
-const WIDTH = 1200;
-const EVENTS_SHOWN = 60;
+const LEFT = 4;
+const WIDTH = 1050;
+/** Pixels between two moments that are drawn by their order. */
+const STEP = 148;
+/** Milliseconds between partitions that were not created in one go. */
+const SAME_MS = 20;
+const EVENTS_SHOWN = 40;
 const LISTED = 200;
 
 const WORDS: Readonly<Record<HistoryEntry["type"], string>> = {
@@ -47,18 +51,29 @@ interface Scale {
   readonly end: number;
 }
 
-/** By the order of what happened, or by time. */
+/** By time, or by the order of what happened, with room for a few words between two moments. */
 function scaleOf(events: readonly HistoryEntry[], now: number, isToScale: boolean): Scale {
-  const end = WIDTH - 10;
-  const room = end - LABEL_WIDTH;
   if (isToScale) {
     const first = events[0]?.at ?? 0;
     const length = Math.max(now - first, 1e-6);
-    return { x: ({ at }) => LABEL_WIDTH + ((at - first) / length) * room, end };
+    const end = WIDTH - 10;
+    return { x: ({ at }) => LEFT + ((at - first) / length) * (end - LEFT), end };
   }
-  const places = new Map(events.map((event, index) => [event.number, index]));
-  const step = room / (events.length + 1);
-  return { x: ({ number }) => LABEL_WIDTH + (places.get(number) ?? 0) * step, end };
+  const places: Map<number, number> = new Map();
+  let place = 0;
+  for (const [index, event] of events.entries()) {
+    const before = events[index - 1];
+    // A crash and its grace period begin at once; what was created in one go is one moment, too.
+    const isSame =
+      event.type === "grace-begun" ||
+      (event.type === "partition-created" && before?.type === event.type && event.at - before.at < SAME_MS);
+    if (index > 0 && !isSame) place++;
+    places.set(event.number, place);
+  }
+  return {
+    x: ({ number }) => LEFT + (places.get(number) ?? 0) * STEP,
+    end: Math.max(WIDTH - 10, LEFT + (place + 1) * STEP),
+  };
 }
 
 function span(state: string, from: number, to: number, y: number, ms: number): SVGElement[] {
@@ -74,7 +89,6 @@ function span(state: string, from: number, to: number, y: number, ms: number): S
 
 function lane(
   lpid: number,
-  name: string,
   all: readonly HistoryEntry[],
   {
     y,
@@ -83,8 +97,8 @@ function lane(
     start,
   }: { readonly y: number; readonly now: number; readonly scale: Scale; readonly start: string },
 ): SVGElement[] {
-  const drawn: SVGElement[] = [svg("text", { x: 0, y: y + 20 }, `${lpid} ${name}`.slice(0, 19))];
-  let [state, from, since] = [start, LABEL_WIDTH, all[0]?.at ?? now];
+  const drawn: SVGElement[] = [];
+  let [state, from, since] = [start, LEFT, all[0]?.at ?? now];
   for (const event of all) {
     if (event.lpid !== lpid) continue;
     const next = event.type === "grace-begun" && event.detail === "defer" ? "deferred" : AFTER[event.type];
@@ -100,38 +114,61 @@ function lane(
   drawn.push(...span(state, from, scale.end, y, Math.max(0, now - since)));
   for (const event of all)
     if (event.lpid === lpid && event.type === "partition-failed")
-      drawn.push(svg("text", { class: "marktext", x: scale.x(event) - 4, y: y + 5 }, "\u2716"));
+      drawn.push(svg("text", { class: "marktext", x: scale.x(event) - 4, y: y + 5 }, "\u2716 crash"));
   return drawn;
 }
 
+/** What a partition was before the events that are drawn. */
+function stateBefore(
+  lpid: number,
+  drawn: readonly HistoryEntry[],
+  earlier: readonly HistoryEntry[],
+  now?: string,
+): string {
+  const before = earlier.findLast((event) => event.lpid === lpid);
+  if (before !== undefined) return AFTER[before.type] ?? "";
+  // Of one that has no history any more only what it is now is known.
+  return drawn.some((event) => event.lpid === lpid) ? "" : (now ?? "");
+}
+
+/** The names stay where they are while the lanes are scrolled. */
 function lanes(
+  { partitions }: TableSnapshot,
   events: readonly HistoryEntry[],
   earlier: readonly HistoryEntry[],
-  now: number,
-  isToScale: boolean,
-): SVGElement {
-  const shown: Map<number, string> = new Map();
-  for (const { lpid, name } of events) if (lpid !== 0) shown.set(lpid, plain(name));
+  { now, isToScale }: { readonly now: number; readonly isToScale: boolean },
+): HTMLElement {
+  const shown = new Map(partitions.map(({ lpid, name }) => [lpid, plain(name)]));
+  for (const { lpid, name } of events) if (lpid !== 0 && !shown.has(lpid)) shown.set(lpid, plain(name));
+  const states = new Map(partitions.map(({ lpid, state }) => [lpid, state]));
   const scale = scaleOf(events, now, isToScale);
-  const height = shown.size * LANE_HEIGHT + 24;
-  const drawn = Array.from(shown).flatMap(([lpid, name], index) => {
-    const before = earlier.findLast((event) => event.lpid === lpid && AFTER[event.type] !== undefined);
-    const start = before === undefined ? "" : (AFTER[before.type] ?? "");
-    return lane(lpid, name, events, { y: 14 + index * LANE_HEIGHT, now, scale, start });
+  const [width, height] = [scale.end + 10, shown.size * LANE_HEIGHT + 24];
+  const drawn = Array.from(shown.keys()).flatMap((lpid, index) => {
+    const start = stateBefore(lpid, events, earlier, states.get(lpid));
+    return lane(lpid, events, { y: 14 + index * LANE_HEIGHT, now, scale, start });
   });
   const what = isToScale
     ? "time from left to right, true to scale"
     : "in the order of what happened; not to scale";
-  return svg(
+  const picture = svg(
     "svg",
     {
-      class: "lanes",
-      viewBox: `0 0 ${WIDTH} ${height}`,
-      role: "img",
+      ...{ class: "lanes", width, height, viewBox: `0 0 ${width} ${height}`, role: "img" },
       "aria-label": "Lanes of the partitions; the list below says the same",
     },
     ...drawn,
-    svg("text", { class: "tick", x: LABEL_WIDTH, y: height - 4 }, what),
+    svg("text", { class: "tick", x: width - 10, y: height - 4, "text-anchor": "end" }, what),
+  );
+  const names = Array.from(shown, ([lpid, name]) => html("div", {}, `${lpid} ${name}`));
+  return html(
+    "div",
+    { class: "lanes-and-names" },
+    html("div", { class: "lane-names", "aria-hidden": "true" }, ...names),
+    html(
+      "div",
+      { class: "scroll lanes-scroll", tabindex: 0, role: "region", "aria-label": "Lanes" },
+      picture,
+    ),
   );
 }
 
@@ -161,10 +198,8 @@ function list(snapshot: TableSnapshot): HTMLElement {
 export function timeline(snapshot: TableSnapshot, now: number | undefined, isToScale: boolean): Element[] {
   const { events } = snapshot;
   if (events.length === 0) return [html("p", { class: "note" }, "nothing has happened")];
-  const shown = events.slice(-EVENTS_SHOWN);
+  const lives = events.filter(({ type }) => AFTER[type] !== undefined);
+  const shown = lives.slice(-EVENTS_SHOWN);
   const end = now ?? events.at(-1)?.at ?? 0;
-  return [
-    html("div", { class: "scroll" }, lanes(shown, events.slice(0, -EVENTS_SHOWN), end, isToScale)),
-    list(snapshot),
-  ];
+  return [lanes(snapshot, shown, lives.slice(0, -EVENTS_SHOWN), { now: end, isToScale }), list(snapshot)];
 }
