@@ -1,4 +1,5 @@
 /** What a benchmark is made of: suites of scenarios, each with our own ways to do it and baselines to compare with. */
+import type { Operation } from "./latency.js";
 import type { Native } from "./native.js";
 import type { ParameterName } from "./parameters.js";
 
@@ -36,12 +37,13 @@ export interface Contender {
   /** Does the same work once and says what came out: all contenders of a scenario must say the same. */
   check(): Promise<string>;
   /** Exactly one operation, where one stands alone. Each goes on where the one before has ended. */
-  readonly operation?: (() => void) | (() => Promise<void>);
+  readonly operation?: Operation;
 }
 
 /**
  * native: C at -O3; typed: typed arrays in JavaScript; map: a Map of objects; copy: Uint8Array.set() without any check.
  * wasm: memory.copy within one WebAssembly memory, without any check.
+ * single: the same by single calls.
  * bare: the core without locks, undo log and epochs; alone: one worker instead of two.
  * ring, spin: a hand-written ring in a SharedArrayBuffer whose ends sleep, or spin first; transfer, clone: postMessage().
  * flag: a hand-written flag that readers look at; idle: the same while nobody reads.
@@ -55,6 +57,7 @@ export const BASELINES = [
   "wasm",
   "bare",
   "alone",
+  "single",
   "ring",
   "spin",
   "transfer",

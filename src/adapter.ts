@@ -15,12 +15,14 @@ export class VirtualAdapter {
 
   /** Names the partner in grants of the owner. */
   readonly unitAddress: number;
+  /** Whose side this is: it grants by this unit address. */
   readonly owner: Partition;
+  /** Whom the unit address names. */
   readonly partner: Partition;
   /** The same adapter from the partner's side. */
   readonly peer: VirtualAdapter;
 
-  /** Made by ResourceTable.connect(). */
+  /** @internal Made by ResourceTable.connect(). */
   constructor(owner: Partition, unitAddress: number, partner: Partition, peer: number | VirtualAdapter) {
     this.owner = owner;
     this.unitAddress = unitAddress;

@@ -12,6 +12,7 @@ import type { ResourceTable } from "./resource-table.js";
 export interface GrantMessage {
   /** The grantor. */
   readonly partition: Partition;
+  /** Names the grant. */
   readonly cookie: number;
   /** As grant() was called. */
   readonly options: GrantOptions;
@@ -21,19 +22,25 @@ export interface GrantMessage {
 export interface AcceptMessage {
   /** The grantee. */
   readonly partition: Partition;
+  /** Names the grant. */
   readonly cookie: number;
+  /** What accept() answers. */
   readonly mapping: Mapping;
 }
 
 /** `lpar:return`: a mapping was given back, by its holder. */
 export interface ReturnMessage {
+  /** The holder. */
   readonly partition: Partition;
+  /** Names the grant. */
   readonly cookie: number;
 }
 
 /** `lpar:rescind`: a grant was taken back, by its grantor. */
 export interface RescindMessage {
+  /** The grantor. */
   readonly partition: Partition;
+  /** Names the grant. */
   readonly cookie: number;
   /** Of a forced rescind, which is over now; null of a normal one. */
   readonly report: RescindReport | null;
@@ -41,7 +48,9 @@ export interface RescindMessage {
 
 /** `lpar:failure`, `lpar:recovery`, `lpar:restart`: of a whole partition, in the thread that owns the table. */
 export interface PartitionMessage {
+  /** Whose owner does it. */
   readonly table: ResourceTable;
+  /** Whom it concerns. */
   readonly partition: Partition;
   /** The one that failed, was recovered, or starts. */
   readonly incarnation: number;
@@ -51,12 +60,19 @@ export interface PartitionMessage {
 
 /** What is published on each channel. */
 export interface DiagnosticsMessages {
+  /** A grant stands. */
   readonly "lpar:grant": GrantMessage;
+  /** A grant is mapped. */
   readonly "lpar:accept": AcceptMessage;
+  /** A mapping was given back. */
   readonly "lpar:return": ReturnMessage;
+  /** A grant was taken back. */
   readonly "lpar:rescind": RescindMessage;
+  /** A partition failed. */
   readonly "lpar:failure": PartitionMessage;
+  /** A partition is recovered. */
   readonly "lpar:recovery": PartitionMessage;
+  /** A partition starts again. */
   readonly "lpar:restart": PartitionMessage;
 }
 

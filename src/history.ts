@@ -9,6 +9,7 @@ export interface HistoryEntry {
   readonly number: number;
   /** Milliseconds of the table's clock. */
   readonly at: number;
+  /** What happened. */
   readonly type:
     | "partition-created"
     | "partitions-connected"

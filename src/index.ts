@@ -2,7 +2,7 @@
 export { VirtualAdapter } from "./adapter.js";
 export type { AuditReport } from "./audit.js";
 export { type BatchOptions, TranslationBatch } from "./batch.js";
-export { type Clock, systemClock } from "./clock.js";
+export { type Clock, type ClockTimer, systemClock } from "./clock.js";
 export type { DeduplicationReport } from "./deduplicate.js";
 export type {
   AcceptMessage,
@@ -52,16 +52,13 @@ export { PROMETHEUS_TYPE, prometheusText } from "./prometheus.js";
 export { type ReconcileOptions, Reconciler } from "./reconciler.js";
 export type { GrantMode, PartitionState, ResourceType } from "./records.js";
 export type { RescindOptions, RescindReport } from "./rescind.js";
-export {
-  PartitionWorker,
-  ResourceTable,
-  type SpawnOptions,
-} from "./resource-table.js";
-export type { RestartPolicy } from "./restart.js";
+export { ResourceTable } from "./resource-table.js";
+export type { RestartLimits, RestartPolicy } from "./restart.js";
 export { SEAL_BYTES } from "./seal.js";
 export {
   type AdapterSnapshot,
   type GrantSnapshot,
+  type GroupMemberSnapshot,
   type GroupSnapshot,
   type LineSnapshot,
   type MapSnapshot,
@@ -74,5 +71,6 @@ export {
   type TceSnapshot,
   type WorkerSnapshot,
 } from "./snapshot.js";
+export { PartitionWorker, type SpawnOptions } from "./spawn.js";
 export type { WaitOptions } from "./stream.js";
 export type { TableEvent } from "./table-event.js";

@@ -32,7 +32,10 @@ import { readSealed, SEAL_BYTES } from "./seal.js";
 
 declare const cookieBrand: unique symbol;
 /** Names one grant (G3). A plain safe integer at run time: it may travel through JSON and postMessage. */
-export type Cookie = number & { readonly [cookieBrand]: true };
+export type Cookie = number & {
+  /** @ignore */
+  readonly [cookieBrand]: true;
+};
 
 /** Whether the incarnation that took something still runs: what an older one held is gone already (G4). */
 export function isCurrent(kernel: Kernel, lpid: number, incarnation: number): boolean {
@@ -61,14 +64,19 @@ export class Mapping implements Disposable {
     );
   }
 
+  /** Names the grant; it stays acceptable after a return (RE1). */
   readonly cookie: Cookie;
+  /** Its kind, whose space the address is in. */
   readonly type: ResourceType;
   /** First logical address: bytes, or a number for interrupt sources and ports. */
   readonly address: number;
   /** In the unit of the address. */
   readonly length: number;
+  /** Whether it may be read (AC6). */
   readonly readable: boolean;
+  /** Whether it may be written (AC6). */
   readonly writable: boolean;
+  /** Whether it may be granted on (GR5). */
   readonly regrantable: boolean;
   /** What it was granted as. A "donate" is the partition's own: there is nothing to return. */
   readonly mode: GrantMode;
@@ -77,7 +85,7 @@ export class Mapping implements Disposable {
   readonly #incarnation: number;
   #returned = false;
 
-  /** Made by Partition.accept(). */
+  /** @internal Made by Partition.accept(). */
   constructor(kernel: Kernel, lpid: number, cookie: Cookie, address: number) {
     const structure = structureOfCookie(kernel.memory, cookie);
     this.cookie = cookie;
@@ -168,7 +176,7 @@ export class View implements Disposable, Movable {
   /** Undefined once the access has ended: it has no move to follow then. */
   #following: Following | undefined;
 
-  /** Made by Partition.view(), which has checked that the range may be pinned. */
+  /** @internal Made by Partition.view(), which has checked that the range may be pinned. */
   constructor(kernel: Kernel, lpid: number, address: number, length: number) {
     this.#kernel = kernel;
     this.#lpid = lpid;
@@ -306,6 +314,7 @@ export class View implements Disposable, Movable {
     });
   }
 
+  /** As release(). */
   [Symbol.dispose](): void {
     this.release();
   }

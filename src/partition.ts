@@ -82,8 +82,9 @@ export interface GrantOptions {
   readonly address: number;
   /** Bytes, a multiple of 4096; 1 for interrupt sources and ports. */
   readonly length: number;
+  /** Default "memory". */
   readonly type?: ResourceType;
-  /** Default true; false = read inhibited. */
+  /** Default true; false = read inhibited: each access through the mapping is checked (AC6). */
   readonly read?: boolean;
   /** Default true; false = write inhibited. */
   readonly write?: boolean;
@@ -107,6 +108,7 @@ export interface GrantOptions {
 
 /** What a partition holds now. */
 export interface PartitionUsage {
+  /** Pages of its LMBs, and of what was donated to it. */
   readonly pagesOwned: number;
   /** Pages of others that it has mapped. */
   readonly pagesMapped: number;
@@ -118,6 +120,7 @@ export interface PartitionUsage {
   readonly grantsIn: number;
   /** Mappings rescinded and not returned yet. */
   readonly rescinded: number;
+  /** Views and DMA entries that pin what it has accepted or owns. */
   readonly pins: number;
   /** Frames kept from reuse by its views. */
   readonly quarantined: number;
@@ -128,12 +131,18 @@ export interface PartitionUsage {
 /** An array of so many bytes is made before its range is examined. */
 const UNEXAMINED_BYTES = 65536;
 
+/**
+ * One partition, in the thread that owns the table or in the partition's own worker: the same class, the same rules. Its calls are
+ * the hypercalls of its name, and what they refuse they refuse with an HcallError.
+ */
 export class Partition {
   static {
     showAs<Partition>(Partition, describePartition);
   }
 
+  /** Its number in the table, from 1. */
   readonly lpid: number;
+  /** For people: from PartitionOptions. */
   readonly name: string;
   /** Its interrupt sources: masks, ends of service. */
   readonly interrupts: Interrupts;
@@ -149,7 +158,7 @@ export class Partition {
   readonly #pages: number;
   readonly #quick: QuickUse;
 
-  /** Made by ResourceTable.createPartition(). */
+  /** @internal Made by ResourceTable.createPartition(). */
   constructor(kernel: Kernel, lpid: number, name: string) {
     this.#kernel = kernel;
     setKernel(this, kernel);
@@ -221,7 +230,8 @@ export class Partition {
   // -------------------------------------------------------------- the four hypercalls
 
   /**
-   * Grants a range to a partner (H_GRANT_LOGICAL).
+   * Grants a range to a partner (H_GRANT_LOGICAL). The same range may be granted again, to others and to the same one (GR8); this
+   * partition keeps its access to what it shares (GR9).
    * @returns the cookie by which the partner accepts and this partition rescinds.
    * @throws HcallError H_PARAMETER, H_RESCINDED, H_PERMISSION, H_NO_MEM as GR1 to GR10 say; H_RESOURCE for pages that are
    * lent, and for a lend or a donation of pages that are granted, under a view, or hold a queue.

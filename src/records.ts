@@ -64,7 +64,7 @@ import {
   UNIT_SLOTS,
 } from "./layout.js";
 
-/** The kinds of resource, in the order of the logical spaces. */
+/** The kinds of resource (KI1 to KI5), in the order of the logical spaces. */
 export type ResourceType = "memory" | "mmio" | "interrupt" | "dma" | "ipi";
 
 export const RESOURCE_TYPES: readonly ResourceType[] = ["memory", "mmio", "interrupt", "dma", "ipi"];

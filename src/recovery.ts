@@ -18,7 +18,7 @@ export interface RecoveryHost {
   stopped(): void;
 }
 
-/** One failure of one incarnation, from the notice to the stop. */
+/** One failure of one incarnation, from the notice to the stop; its timer has no power over a later one (FA3). */
 export class Recovery {
   readonly #kernel: Kernel;
   readonly #lpid: number;

@@ -78,8 +78,11 @@ export const SNAPSHOT_VERSION = 2;
 
 /** An elemental resource: addresses and lengths are bytes, of interrupt sources and ports numbers. */
 export interface ResourceSnapshot {
+  /** Its kind, whose space the address is in. */
   readonly type: ResourceType;
+  /** Where it begins in the space of its kind. */
   readonly address: number;
+  /** In the unit of the address. */
   readonly length: number;
   /** Logical I/O bus number of a DMA window, else 0. */
   readonly liobn: number;
@@ -89,8 +92,11 @@ export interface ResourceSnapshot {
 
 /** A grant, listed with its grantee. */
 export interface GrantSnapshot {
+  /** Names the grant. */
   readonly cookie: number;
+  /** Its kind, whose space the address is in. */
   readonly type: ResourceType;
+  /** As in DESIGN.md 5. */
   readonly state: "granted" | "shared" | "returning" | "rescinded";
   /** Grantor's lpid; 0 once rescinded. */
   readonly from: number;
@@ -100,18 +106,25 @@ export interface GrantSnapshot {
   readonly to: number;
   /** Address in the grantor's space. */
   readonly source: number;
+  /** In the unit of the address. */
   readonly length: number;
   /** Address in the grantee's space, null if it is not mapped. */
   readonly address: number | null;
+  /** Whether it may be read. */
   readonly readable: boolean;
+  /** Whether it may be written. */
   readonly writable: boolean;
+  /** Whether it may be granted on. */
   readonly regrantable: boolean;
+  /** What it was granted as. */
   readonly mode: GrantMode;
   /** Of a lend: whether it comes back zero. */
   readonly zero: boolean;
   /** The grantee's writes go to pages of its own. */
   readonly copyOnWrite: boolean;
+  /** Views, DMA entries and armed interrupts that stand on it (RE2). */
   readonly pins: number;
+  /** A forced rescind of it is under way. */
   readonly revoking: boolean;
   /** Cookie of the grant that it was granted on from, null below an elemental resource. */
   readonly parent: number | null;
@@ -129,9 +142,11 @@ export interface GrantSnapshot {
 
 /** A run of pages of a partition's logical space that are alike. */
 export interface MapSnapshot {
+  /** Its kind, whose space the address is in. */
   readonly type: ResourceType;
   /** Bytes, of interrupt sources and ports numbers, as is `length`. */
   readonly address: number;
+  /** In the unit of the address. */
   readonly length: number;
   /** Lpid of the partition whose elemental resource it is; 0 for what was rescinded. */
   readonly owner: number;
@@ -139,7 +154,9 @@ export interface MapSnapshot {
   readonly cookie: number | null;
   /** "own", "lent" (own, and somebody else's to use), "mapped", "rescinded" (not returned), "moving" (for microseconds). */
   readonly state: "own" | "lent" | "mapped" | "rescinded" | "moving";
+  /** Whether it may be read. */
   readonly readable: boolean;
+  /** Whether it may be written. */
   readonly writable: boolean;
   /** The next write gets the page a frame of its own first. */
   readonly copyOnWrite: boolean;
@@ -153,13 +170,17 @@ export interface MapSnapshot {
 
 /** An interrupt source or a port that a partition has. */
 export interface LineSnapshot {
+  /** An interrupt source, or a port. */
   readonly type: "interrupt" | "ipi";
+  /** Its number in the space of its kind. */
   readonly address: number;
   /** The grant by which it has it, null for an own one. */
   readonly cookie: number | null;
   /** Raised or rung, and its event not taken. */
   readonly pending: boolean;
+  /** Its event waits for unmask(). */
   readonly masked: boolean;
+  /** Somebody waits for its event. */
   readonly armed: boolean;
   /** Its event was taken, and its end not said. */
   readonly inService: boolean;
@@ -169,16 +190,19 @@ export interface LineSnapshot {
 
 /** A run of translation control entries behind a DMA window, listed with the owner of the window. */
 export interface TceSnapshot {
+  /** Logical I/O bus number. */
   readonly liobn: number;
   /** Bytes in the owner's DMA space. */
   readonly ioba: number;
+  /** Bytes. */
   readonly length: number;
   /** Lpid of who put it. */
   readonly holder: number;
   /** Bytes in the holder's memory. */
   readonly address: number;
-  /** What devices may do. */
+  /** What devices may do: read. */
   readonly readable: boolean;
+  /** What devices may do: write. */
   readonly writable: boolean;
   /** Its memory was rescinded or returned: devices are refused. */
   readonly dead: boolean;
@@ -186,11 +210,15 @@ export interface TceSnapshot {
 
 /** One end of a virtual adapter. */
 export interface AdapterSnapshot {
+  /** Names the partner in grants of this end. */
   readonly unitAddress: number;
+  /** "closed" once one of the two has failed or is gone. */
   readonly state: "open" | "closed";
   /** Partner's lpid; 0 once closed. */
   readonly partner: number;
+  /** Control structures that this end may use at once. */
   readonly quota: number;
+  /** Control structures that it uses. */
   readonly used: number;
   /** Grants through it that were rescinded and that the partner has not returned. */
   readonly unreturned: number;
@@ -214,10 +242,15 @@ export interface RecoverySnapshot {
   readonly graceEndsAt: number | null;
 }
 
+/** One partition, with all that it has. */
 export interface PartitionSnapshot {
+  /** Its number. */
   readonly lpid: number;
+  /** For people: from PartitionOptions. */
   readonly name: string;
+  /** As Partition.state. */
   readonly state: PartitionState;
+  /** Counts its starts. */
   readonly incarnation: number;
   /** What happens to its grants when it fails (FA7). */
   readonly onFailure: "rescind" | "defer";
@@ -231,12 +264,17 @@ export interface PartitionSnapshot {
   readonly recovery: RecoverySnapshot | null;
   /** As PartitionUsage, and eventsLost: what it could not be told, and has not heard of yet. */
   readonly counters: Readonly<Record<string, number>>;
+  /** Elemental resources that it owns. */
   readonly resources: readonly ResourceSnapshot[];
   /** Those that it was given. */
   readonly grants: readonly GrantSnapshot[];
+  /** Its ends of adapters. */
   readonly adapters: readonly AdapterSnapshot[];
+  /** Its logical spaces, in runs of pages that are alike. */
   readonly maps: readonly MapSnapshot[];
+  /** Its interrupt sources and ports. */
   readonly interrupts: readonly LineSnapshot[];
+  /** Entries behind the DMA windows that it owns. */
   readonly tces: readonly TceSnapshot[];
 }
 
@@ -244,20 +282,31 @@ export interface PartitionSnapshot {
 export interface QuarantineSnapshot {
   /** Who is charged for them, 0 if nobody who still exists. */
   readonly lpid: number;
+  /** Pages of 4096 bytes. */
   readonly pages: number;
   /** The grant that the view was taken of, null if that is gone. */
   readonly cookie: number | null;
 }
 
+/** A member of a group. */
+export interface GroupMemberSnapshot {
+  /** Which partition. */
+  readonly lpid: number;
+  /** Numbers of the units that it has. */
+  readonly units: readonly number[];
+}
+
 /** A named group. */
 export interface GroupSnapshot {
+  /** As table.group() was told it. */
   readonly name: string;
   /** Numbers of its resources. */
   readonly resources: readonly number[];
   /** Members, and the numbers of the units that each has. */
-  readonly members: readonly { readonly lpid: number; readonly units: readonly number[] }[];
+  readonly members: readonly GroupMemberSnapshot[];
 }
 
+/** A table, as plain JSON. */
 export interface TableSnapshot {
   /** Version of this format: SNAPSHOT_VERSION. */
   readonly version: number;
@@ -265,7 +314,9 @@ export interface TableSnapshot {
   readonly counters: Readonly<Record<string, number>>;
   /** By lpid. */
   readonly partitions: readonly PartitionSnapshot[];
+  /** Frames that views keep from reuse. */
   readonly quarantine: readonly QuarantineSnapshot[];
+  /** Named groups. */
   readonly groups: readonly GroupSnapshot[];
   /** What has happened lately, oldest first; `at` is in milliseconds of the table's clock. */
   readonly events: readonly HistoryEntry[];

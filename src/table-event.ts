@@ -2,6 +2,7 @@
 
 /** Something that happened to the table, seen by its owner. */
 export interface TableEvent {
+  /** What happened; `lpid` says to whom. */
   readonly type:
     | "partition-failed"
     | "partition-recovered"

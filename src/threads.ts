@@ -56,7 +56,9 @@ export function workerThreads(): WorkerThreads {
 
 /** How a worker is started. */
 export interface ThreadOptions {
+  /** What the worker finds in `workerData` of node:worker_threads. */
   readonly workerData?: unknown;
+  /** Of its heap and stack; default 16 MiB of old and 8 MiB of young generation (SECURITY.md). */
   readonly resourceLimits?: NonNullable<WorkerOptions["resourceLimits"]>;
 }
 

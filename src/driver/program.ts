@@ -5,6 +5,7 @@
 import { readFileSync } from "node:fs";
 import { Command, CommanderError } from "commander";
 import { ParameterError } from "../../bench/parameter-error.js";
+import { ReportError } from "../../bench/report.js";
 import { HcallError, LparError } from "../errors.js";
 import { SnapshotError } from "../inspect/parse.js";
 import { ScenarioError } from "../scenario/schema.js";
@@ -12,6 +13,7 @@ import { TraceError } from "../trace/format.js";
 import { auditCommand } from "./audit.js";
 import { benchCommand } from "./bench.js";
 import { chaosCommand } from "./chaos.js";
+import { compareCommand } from "./compare.js";
 import { graphCommand } from "./graph.js";
 import { inspectCommand } from "./inspect.js";
 import { lsCommand } from "./ls.js";
@@ -42,6 +44,7 @@ function createProgram(streams: CommandStreams): Command {
     .addCommand(auditCommand(streams))
     .addCommand(benchCommand(streams))
     .addCommand(chaosCommand(streams))
+    .addCommand(compareCommand(streams))
     .addCommand(graphCommand(streams))
     .addCommand(inspectCommand(streams))
     .addCommand(lsCommand(streams))
@@ -64,7 +67,7 @@ function overrideExit(command: Command, streams: CommandStreams): void {
 
 /** What the user can put right, said in one line. */
 function isMistakeOfUser(error: unknown): error is Error {
-  return [UsageError, ParameterError, TraceError, ScenarioError, SnapshotError].some(
+  return [UsageError, ParameterError, ReportError, TraceError, ScenarioError, SnapshotError].some(
     (kind) => error instanceof kind,
   );
 }

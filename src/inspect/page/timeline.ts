@@ -6,7 +6,7 @@ import { html, svg, table } from "./dom.js";
 
 const LANE_HEIGHT = 34;
 const LEFT = 4;
-const WIDTH = 1050;
+const WIDTH = 960;
 /** Pixels between two moments that are drawn by their order. */
 const STEP = 148;
 /** Milliseconds between partitions that were not created in one go. */
