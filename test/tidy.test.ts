@@ -47,7 +47,9 @@ test("layers: the library imports neither the driver, nor replay, nor commander,
 });
 
 test("layers: chaos, inspect, replay, scenario and trace do not import the driver", () => {
-  for (const file of library.filter(({ path }) => /^src\/(chaos|inspect|replay|scenario|trace)\//.test(path))) {
+  for (const file of library.filter(({ path }) =>
+    /^src\/(chaos|inspect|replay|scenario|trace)\//.test(path),
+  )) {
     for (const target of imports(file)) expect(target, file.path).not.toMatch(/^src\/driver\//);
   }
 });

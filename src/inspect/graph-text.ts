@@ -44,6 +44,14 @@ const MERMAID_ARROW: Readonly<Record<Look, string>> = {
   offered: "--o",
 };
 
+const MERMAID_CLASS: Readonly<Record<Look, string>> = {
+  plain: "",
+  failed: "  classDef failed stroke:#d11,stroke-width:2px,color:#d11\n",
+  quarantined: "  classDef quarantined stroke-dasharray:6 4\n",
+  rescinded: "  classDef rescinded stroke-dasharray:2 3\n",
+  offered: "  classDef offered stroke:#888\n",
+};
+
 /** Mermaid: what Markdown renderers draw in a block of that name. */
 export function toMermaid({ boxes, arrows }: Graph): string {
   const nodes = boxes.map(({ id, lines, look }) => {
@@ -56,11 +64,7 @@ export function toMermaid({ boxes, arrows }: Graph): string {
   });
   const red = arrows.flatMap(({ look }, index) => (look === "failed" ? [index] : []));
   const links = red.length === 0 ? "" : `  linkStyle ${red.join(",")} stroke:#d11,color:#d11\n`;
-  const classes = [
-    "  classDef failed stroke:#d11,stroke-width:2px,color:#d11\n",
-    "  classDef quarantined stroke-dasharray:6 4\n",
-    "  classDef rescinded stroke-dasharray:2 3\n",
-    "  classDef offered stroke:#888\n",
-  ];
+  const used = new Set(boxes.map(({ look }) => look));
+  const classes = [...used].map((look) => MERMAID_CLASS[look]);
   return `flowchart TB\n${nodes.join("")}${edges.join("")}${classes.join("")}${links}`;
 }
