@@ -1,5 +1,5 @@
 /**
- * Command/response queue (CRQ): a ring of 16-byte entries in the receiver's own memory (PAPR, Virtual I/O, CRQ).
+ * Command/response queue (CRQ): a ring of 16-byte entries in the receiver's own memory (CQ2; PAPR, Virtual I/O, CRQ).
  *
  *     0      1      2                8
  *     header format payload          payload ... 16

@@ -3,32 +3,33 @@
  * the median of the repetitions, so that a disturbance of the machine falls on all and decides nothing.
  */
 import { accessScenarios } from "./access.js";
+import { type Clock, examineClock, shortestNs } from "./clock.js";
 import { contentionScenarios } from "./contention.js";
 import { copiesScenarios } from "./copies.js";
 import { deathScenarios } from "./death.js";
 import { dmaScenarios } from "./dma.js";
+import { type Entrant, toRow } from "./entrant.js";
 import { grantScenarios } from "./grant.js";
 import { guestScenarios } from "./guest.js";
 import { handoffScenarios } from "./handoff.js";
 import { kindsScenarios } from "./kinds.js";
-import { describeMachine, type Machine } from "./machine.js";
+import { LatencyMeter } from "./latency.js";
+import { currentLoad, describeMachine } from "./machine.js";
 import { mmioScenarios } from "./mmio.js";
 import { modesScenarios } from "./modes.js";
 import { movesScenarios } from "./moves.js";
 import { Native } from "./native.js";
 import type { Parameters } from "./parameters.js";
 import { recoveryScenarios } from "./recovery.js";
+import { REPORT_KIND, REPORT_VERSION, type Report, type ReportOptions, type Row } from "./report.js";
+import { combinationsOf, type ParameterValues, parametersOf, runsOf, type Scan, valuesOf } from "./scan.js";
 import {
   BASELINES,
-  type BaselineName,
-  type BaselineTimes,
   type Contender,
   type Context,
-  type Sample,
   type Scenario,
   type Stage,
   type SuiteName,
-  type Way,
 } from "./suite.js";
 import { translateScenarios } from "./translate.js";
 import { treeScenarios } from "./tree.js";
@@ -39,54 +40,20 @@ export interface RunOptions {
   readonly quick: boolean;
   /** What replaces the suites' own sizes. */
   readonly parameters?: Parameters;
+  /** For each combination of their values the suites that use them run once. */
+  readonly scans?: readonly Scan[];
   /** Milliseconds of one measurement. */
   readonly timeMs: number;
+  /** Milliseconds for which each contender works first, unmeasured; as one measurement if left out. */
+  readonly warmupMs?: number | undefined;
   readonly repetitions: number;
   readonly seed: number;
+  /** Operations per second: single operations come at this rate, whatever those before them took. */
+  readonly rate?: number | undefined;
   /** Ends the run after the measurement that is under way; the report holds what was finished. */
   readonly signal?: AbortSignal;
   /** Told after each measurement. */
   readonly onProgress?: (done: number, total: number, scenario: string) => void;
-}
-
-export interface Row {
-  readonly suite: SuiteName;
-  readonly what: string;
-  /** Nanoseconds of one operation, or of one node of a tree: the median. */
-  readonly ns: number;
-  readonly baselines: BaselineTimes;
-  /** Our time by each baseline's. */
-  readonly ratios: BaselineTimes;
-  /** The baseline whose ratio says most. */
-  readonly versus: BaselineName;
-  readonly longestMs?: number;
-  readonly target?: RowTarget;
-  /** Nanoseconds of every repetition. */
-  readonly samples: Readonly<Record<string, readonly number[]>>;
-}
-
-export interface RowTarget {
-  readonly text: string;
-  /** Undefined when the baseline that it counts from is not there. */
-  readonly reached: boolean | undefined;
-  readonly aimReached: boolean | undefined;
-  readonly longestMs?: number;
-  readonly longestReached?: boolean;
-}
-
-export interface Report {
-  readonly machine: Machine;
-  /** The C compiler, or null. */
-  readonly compiler: string | null;
-  /** Why there are no native baselines. */
-  readonly nativeMissing: string | null;
-  readonly options: Pick<RunOptions, "suites" | "quick" | "timeMs" | "repetitions" | "seed">;
-  readonly rows: readonly Row[];
-  /** Scenarios that could not be prepared here, and why. */
-  readonly leftOut: readonly string[];
-  /** Results that differ, and broken invariants: the run has failed if there are any. */
-  readonly wrong: readonly string[];
-  readonly isComplete: boolean;
 }
 
 const SCENARIOS: Readonly<
@@ -109,20 +76,6 @@ const SCENARIOS: Readonly<
   kinds: kindsScenarios,
 };
 
-function median(numbers: readonly number[]): number {
-  const sorted = [...numbers].sort((a, b) => a - b);
-  const middle = sorted.length >> 1;
-  const upper = sorted[middle];
-  if (upper === undefined) throw new Error("there is no median of nothing");
-  return sorted.length % 2 === 1 ? upper : (upper + (sorted[middle - 1] ?? upper)) / 2;
-}
-
-interface Entrant {
-  readonly name: string;
-  readonly contender: Contender;
-  readonly samples: Sample[];
-}
-
 /** Compares what all contenders computed. */
 async function checkAll(scenario: string, entrants: readonly Entrant[], wrong: string[]): Promise<void> {
   let expected: string | undefined;
@@ -134,134 +87,168 @@ async function checkAll(scenario: string, entrants: readonly Entrant[], wrong: s
   }
 }
 
-function toRow(suite: SuiteName, way: Way, entrants: readonly Entrant[]): Row {
-  const timesOf = (name: string): number[] =>
-    entrants.find((entrant) => entrant.name === name)?.samples.map(({ ns }) => ns) ?? [];
-  const ns = median(timesOf(way.what));
-  const baselines: Partial<Record<BaselineName, number>> = {};
-  const ratios: Partial<Record<BaselineName, number>> = {};
-  const samples: Record<string, number[]> = { lpar: timesOf(way.what) };
-  for (const name of BASELINES) {
-    const times = timesOf(name);
-    if (times.length === 0) continue;
-    samples[name] = times;
-    baselines[name] = median(times);
-    ratios[name] = ns / median(times);
+/** A scenario in one of the runs of its suite. */
+interface Entry {
+  readonly suite: SuiteName;
+  readonly scan: ParameterValues;
+  readonly scenario: Scenario;
+  readonly repetitions: number;
+}
+
+function planRuns(options: RunOptions): readonly Entry[] {
+  const { suites, quick, parameters = {}, scans = [], repetitions } = options;
+  const combinations = combinationsOf(scans);
+  return suites.flatMap((suite) =>
+    runsOf(suite, combinations).flatMap((scan) =>
+      SCENARIOS[suite](quick, { ...parameters, ...parametersOf(scan) }).map((scenario) => ({
+        suite,
+        scan,
+        scenario,
+        repetitions: Math.min(repetitions, scenario.repetitionsMax ?? repetitions),
+      })),
+    ),
+  );
+}
+
+/** Without a rate, latencies come beside the times, and take so much of their time. */
+const LATENCY_SHARE = 0.25;
+
+/** Runs one plan; each run has one of its own. */
+class Runner {
+  readonly rows: Row[] = [];
+  readonly notes: string[] = [];
+  readonly leftOut: string[] = [];
+  readonly wrong: string[] = [];
+  readonly #options: RunOptions;
+  readonly #clock: Clock;
+  readonly #total: number;
+  readonly #warmUps: number;
+  #done = 0;
+
+  constructor(options: RunOptions, clock: Clock, entries: readonly Entry[]) {
+    this.#options = options;
+    this.#clock = clock;
+    this.#warmUps = options.warmupMs === 0 ? 0 : 1;
+    this.#total = entries.reduce((sum, { repetitions }) => sum + repetitions + this.#warmUps, 0);
   }
-  const own = entrants.find(({ name }) => name === way.what)?.samples ?? [];
-  const longest = own.flatMap(({ longestMs }) => (longestMs === undefined ? [] : [longestMs]));
-  const longestMs = longest.length > 0 ? median(longest) : undefined;
-  const target = way.target && judge(way.target, ns, baselines, longestMs);
-  return {
-    suite,
-    what: way.what,
-    ns,
-    baselines,
-    ratios,
-    versus: way.versus ?? "native",
-    ...(longestMs === undefined ? {} : { longestMs }),
-    ...(target === undefined ? {} : { target }),
-    samples,
-  };
-}
 
-function judge(
-  target: NonNullable<Way["target"]>,
-  ns: number,
-  baselines: BaselineTimes,
-  longestMs?: number,
-): RowTarget {
-  const within = (limit: number | undefined): boolean | undefined =>
-    limit === undefined ? undefined : ns <= limit;
-  const limitMs = target.longestMs;
-  return {
-    text: target.text,
-    reached: within(target.reach(baselines)),
-    aimReached: within(target.aim(baselines)),
-    ...(limitMs === undefined || longestMs === undefined
-      ? {}
-      : { longestMs: limitMs, longestReached: longestMs <= limitMs }),
-  };
-}
-
-/** Measures one scenario. @returns its rows; fewer when the signal came. */
-async function runStage(
-  suite: SuiteName,
-  name: string,
-  stage: Stage,
-  repetitions: number,
-  options: RunOptions,
-  wrong: string[],
-  step: () => void,
-): Promise<Row[]> {
-  const entrants: Entrant[] = [
-    ...stage.ways.map(({ what, contender }) => ({ name: what, contender, samples: [] })),
-    ...BASELINES.flatMap((baseline) => {
-      const contender = stage.baselines[baseline];
-      return contender === undefined ? [] : [{ name: baseline, contender, samples: [] }];
-    }),
-  ];
-  await checkAll(name, entrants, wrong);
-  // The first round is for the compilers only.
-  for (let repetition = -1; repetition < repetitions; repetition++) {
-    for (const { contender, samples } of entrants) {
-      if (options.signal?.aborted === true) return [];
-      const sample = await contender.measure(options.timeMs);
-      if (repetition >= 0) samples.push(sample);
+  async run(entry: Entry, context: Context): Promise<void> {
+    const name = nameOf(entry);
+    this.#step(name, 0);
+    const stage = await entry.scenario.open(context);
+    if (typeof stage === "string") {
+      this.leftOut.push(`${name}: ${stage}`);
+      this.#step(name, entry.repetitions + this.#warmUps);
+      return;
     }
-    step();
+    try {
+      const rows = await this.#race(entry, name, stage);
+      this.rows.push(...rows);
+      const notes = rows.length === 0 ? [] : (stage.notes?.(rows) ?? []);
+      this.notes.push(...notes.map((note) => `${name}: ${note}`));
+    } finally {
+      await stage.close();
+    }
   }
-  await checkAll(name, entrants, wrong);
-  wrong.push(...stage.audit().map((problem) => `${name}: ${problem}`));
-  return stage.ways.map((way) => toRow(suite, way, entrants));
+
+  #step(name: string, by = 1): void {
+    this.#done += by;
+    this.#options.onProgress?.(this.#done, this.#total, name);
+  }
+
+  #enter(name: string, contender: Contender): Entrant {
+    const { rate, timeMs } = this.#options;
+    const { operation } = contender;
+    if (operation === undefined) return { name, contender, samples: [], meter: undefined };
+    const options = {
+      rate,
+      timeMs: rate === undefined ? timeMs * LATENCY_SHARE : timeMs,
+      shortestNs: shortestNs(this.#clock),
+    };
+    return { name, contender, samples: [], meter: new LatencyMeter(operation, options) };
+  }
+
+  /** @returns the rows; none when the signal came. */
+  async #race({ suite, scan, repetitions }: Entry, name: string, stage: Stage): Promise<Row[]> {
+    const { timeMs, warmupMs = timeMs, signal } = this.#options;
+    const entrants: Entrant[] = [
+      ...stage.ways.map(({ what, contender }) => this.#enter(what, contender)),
+      ...BASELINES.flatMap((baseline) => {
+        const contender = stage.baselines[baseline];
+        return contender === undefined ? [] : [this.#enter(baseline, contender)];
+      }),
+    ];
+    await checkAll(name, entrants, this.wrong);
+    // The first round is for the compilers only.
+    for (let repetition = -this.#warmUps; repetition < repetitions; repetition++) {
+      for (const { contender, samples, meter } of entrants) {
+        if (signal?.aborted === true) return [];
+        const sample = await contender.measure(repetition < 0 ? warmupMs : timeMs);
+        if (repetition < 0) continue;
+        samples.push(sample);
+        await meter?.measure();
+      }
+      this.#step(name);
+    }
+    await checkAll(name, entrants, this.wrong);
+    this.wrong.push(...stage.audit().map((problem) => `${name}: ${problem}`));
+    return stage.ways.map((way) => toRow(suite, scan, way, entrants));
+  }
 }
 
+function nameOf({ suite, scan, scenario }: Entry): string {
+  const values = Object.entries(scan).map(([name, value]) => `${name}=${value} `);
+  return `${suite}: ${values.join("")}${scenario.name}`;
+}
+
+/** @throws ParameterError when the parameters or scans cannot be. */
 export async function runBenchmark(options: RunOptions): Promise<Report> {
-  const { suites, quick, timeMs, repetitions, seed, signal, parameters = {} } = options;
+  const { seed, signal } = options;
+  const start = Date.now();
+  const entries = planRuns(options);
   const machine = describeMachine();
+  const clock = examineClock();
   const native = await Native.open(signal);
   const context: Context = { seed, native: native instanceof Native ? native : undefined, signal };
-  const scenarios = suites.flatMap((suite) =>
-    SCENARIOS[suite](quick, parameters).map((scenario) => ({
-      suite,
-      scenario,
-      times: Math.min(repetitions, scenario.repetitionsMax ?? repetitions),
-    })),
-  );
-  const total = scenarios.reduce((sum, { times }) => sum + times + 1, 0);
-  const rows: Row[] = [];
-  const leftOut: string[] = [];
-  const wrong: string[] = [];
-  let done = 0;
+  const runner = new Runner(options, clock, entries);
   try {
-    for (const { suite, scenario, times } of scenarios) {
+    for (const entry of entries) {
       if (signal?.aborted === true) break;
-      const name = `${suite}: ${scenario.name}`;
-      options.onProgress?.(done, total, name);
-      const stage = await scenario.open(context);
-      if (typeof stage === "string") {
-        leftOut.push(`${name}: ${stage}`);
-        done += times + 1;
-        continue;
-      }
-      try {
-        const step = (): void => options.onProgress?.(++done, total, name);
-        rows.push(...(await runStage(suite, name, stage, times, options, wrong, step)));
-      } finally {
-        await stage.close();
-      }
+      await runner.run(entry, context);
     }
   } finally {
     await context.native?.close();
   }
   return {
+    report: REPORT_KIND,
+    version: REPORT_VERSION,
+    startedAt: new Date(start).toISOString(),
+    seconds: (Date.now() - start) / 1000,
     machine,
+    loadAtEnd: currentLoad(),
+    clock,
     compiler: context.native?.compiler ?? null,
     nativeMissing: native instanceof Native ? null : native,
-    options: { suites, quick, timeMs, repetitions, seed },
-    rows,
-    leftOut,
-    wrong,
+    options: reportOptions(options),
+    rows: runner.rows,
+    notes: runner.notes,
+    leftOut: runner.leftOut,
+    wrong: runner.wrong,
     isComplete: signal?.aborted !== true,
+  };
+}
+
+function reportOptions(options: RunOptions): ReportOptions {
+  const { suites, quick, timeMs, warmupMs = timeMs, repetitions, seed, rate, parameters, scans } = options;
+  return {
+    suites,
+    quick,
+    timeMs,
+    warmupMs,
+    repetitions,
+    seed,
+    rate: rate ?? null,
+    parameters: valuesOf(parameters ?? {}),
+    scans: scans ?? [],
   };
 }

@@ -1,5 +1,7 @@
 /** What a benchmark is made of: suites of scenarios, each with our own ways to do it and baselines to compare with. */
+import type { Operation } from "./latency.js";
 import type { Native } from "./native.js";
+import type { ParameterName } from "./parameters.js";
 
 export const SUITE_NAMES = [
   "translate",
@@ -35,7 +37,7 @@ export interface Contender {
   /** Does the same work once and says what came out: all contenders of a scenario must say the same. */
   check(): Promise<string>;
   /** Exactly one operation, where one stands alone. Each goes on where the one before has ended. */
-  readonly operation?: (() => void) | (() => Promise<void>);
+  readonly operation?: Operation;
 }
 
 /**
@@ -81,12 +83,26 @@ export interface Way {
   readonly target?: Target;
   /** The baseline that it is above all compared with; native if left out. */
   readonly versus?: BaselineName;
+  /** At which values of parameters it was measured, where rows of a suite differ by them: for charts. */
+  readonly at?: Coordinates;
 }
+
+/** What came out of a way: medians in nanoseconds. */
+export interface Measured {
+  readonly what: string;
+  readonly ns: number;
+  readonly baselines: BaselineTimes;
+  readonly at?: Coordinates;
+}
+
+export type Coordinates = Readonly<Partial<Record<ParameterName, number>>>;
 
 /** A scenario ready to run. */
 export interface Stage {
   readonly ways: readonly Way[];
   readonly baselines: Readonly<Partial<Record<BaselineName, Contender>>>;
+  /** What is worth a line and is no time, asked for at the end: what a structure takes, where curves cross. */
+  notes?(measured: readonly Measured[]): readonly string[];
   /** Broken invariants of the tables, at the end. */
   audit(): readonly string[];
   /** Releases everything. */

@@ -42,6 +42,7 @@ export class Staging {
 export interface BatchOptions {
   /** Translate for writing; default false, for reading. */
   readonly write?: boolean;
+  /** Of which of the logical spaces; default "memory". */
   readonly type?: ResourceType;
   /** End at the first fault; what follows it is left as it was. */
   readonly stopAtFault?: boolean;
@@ -53,12 +54,13 @@ export class TranslationBatch implements Disposable {
   readonly addresses: Float64Array;
   /** Physical addresses; NaN where the status is not H_SUCCESS. */
   readonly physical: Float64Array;
+  /** H_SUCCESS, or why an address is not translated: H_PARAMETER, H_RESCINDED, H_PERMISSION, H_RESOURCE. */
   readonly status: Int32Array;
   readonly #kernel: Kernel;
   readonly #lpid: number;
   readonly #staging: Staging;
 
-  /** Made by Partition.createBatch(). */
+  /** @internal Made by Partition.createBatch(). */
   constructor(kernel: Kernel, lpid: number, capacity: number) {
     this.#kernel = kernel;
     this.#lpid = lpid;
@@ -93,6 +95,7 @@ export class TranslationBatch implements Disposable {
     return this.#kernel.memory.result;
   }
 
+  /** Gives its memory back; its arrays must not be used after that. */
   [Symbol.dispose](): void {
     this.#staging.free();
   }

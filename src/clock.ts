@@ -2,11 +2,20 @@
  * Time as the table sees it (G7): monotonic milliseconds, and timers.
  */
 
+/** One call back that is to come. */
+export interface ClockTimer {
+  /** It does not come; nothing if it has come. */
+  cancel(): void;
+  /** It does not keep the process alive. */
+  unref?(): void;
+}
+
 /** Monotonic milliseconds and timers; replace it to test time. */
 export interface Clock {
+  /** Milliseconds since whenever; never less than at an earlier call. */
   now(): number;
-  /** What has `unref` can let the process end while it waits. */
-  setTimeout(callback: () => void, ms: number): { cancel(): void; unref?(): void };
+  /** Calls back once, after `ms` milliseconds. What has `unref` can let the process end while it waits. */
+  setTimeout(callback: () => void, ms: number): ClockTimer;
 }
 
 /** The process's monotonic clock. */

@@ -31,7 +31,9 @@ export interface DmaRights {
 export interface DmaEntry {
   /** Logical address in the holder's memory. */
   readonly address: number;
+  /** Whether devices may read it. */
   readonly read: boolean;
+  /** Whether devices may write it. */
   readonly write: boolean;
 }
 
@@ -87,7 +89,7 @@ export class Dma {
   readonly #kernel: Kernel;
   readonly #lpid: number;
 
-  /** Made by Partition.dma. */
+  /** @internal Made by Partition.dma. */
   constructor(kernel: Kernel, lpid: number) {
     this.#kernel = kernel;
     this.#lpid = lpid;
@@ -195,13 +197,14 @@ export class Dma {
  * holder's own mapping must give the right. It runs in whatever thread calls, without any lock, and a forced rescind waits for it.
  */
 export class DmaDevice {
+  /** Logical I/O bus number of the window. */
   readonly liobn: number;
   readonly #kernel: Kernel;
   readonly #lpid: number;
   /** What must be added to a bus address of the window last used to get the address in its owner's DMA space. */
   #shift = 0;
 
-  /** Made by Dma.device(). */
+  /** @internal Made by Dma.device(). */
   constructor(kernel: Kernel, lpid: number, liobn: number) {
     this.#kernel = kernel;
     this.#lpid = lpid;

@@ -50,6 +50,7 @@ export function statusName(status: number): string {
 
 /** A hypercall that was refused, or that found the table locked (H_LongBusyOrder10msec). It changed nothing (G1). */
 export class HcallError extends Error {
+  /** "HcallError". */
   override readonly name = "HcallError";
   /** The architecture's name of the status, for example "H_RESCINDED". */
   readonly code: string;
@@ -69,6 +70,7 @@ export class HcallError extends Error {
 
 /** A use of the package that its present state does not allow. */
 export class LparError extends Error {
+  /** "LparError". */
   override readonly name = "LparError";
   /** For example "LPAR_CLOSED", "LPAR_UNSUPPORTED", "LPAR_RELEASED". */
   readonly code: string;

@@ -49,6 +49,7 @@ import { Stream, type WaitOptions } from "./stream.js";
 
 /** One thing that a partition is told. */
 export interface PartitionEvent {
+  /** What happened: DESIGN.md 5 says when each comes. */
   readonly type:
     | "partner-failed"
     | "partner-recovered"

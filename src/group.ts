@@ -38,19 +38,25 @@ export interface GroupOptions {
 
 /** What a member may do with a resource. What is left out is allowed, but for granting on. */
 export interface GroupRights {
+  /** Default true. */
   readonly read?: boolean;
+  /** Default true. */
   readonly write?: boolean;
-  /** Default false. */
+  /** To grant it on; default false. */
   readonly regrant?: boolean;
 }
 
 /** A resource that is to join: a range that its owner may grant. */
 export interface GroupResourceOptions {
+  /** Who owns the range, or has accepted it with the right to grant it on. */
   readonly owner: Partition;
-  /** As in Partition.grant(). */
+  /** As in Partition.grant(): bytes, a multiple of 4096; a number for interrupt sources and ports. */
   readonly address: number;
+  /** In the unit of the address. */
   readonly length: number;
+  /** Default "memory". */
   readonly type?: ResourceType;
+  /** LIOBN of a DMA window pane; default 0. */
   readonly liobn?: number;
 }
 
@@ -60,11 +66,15 @@ export interface GroupUnit {
   readonly number: number;
   /** What Group.add() answered. */
   readonly resource: number;
+  /** Its kind, whose space the address is in. */
   readonly type: ResourceType;
   /** First logical address of the member. */
   readonly address: number;
+  /** In the unit of the address. */
   readonly length: number;
+  /** Whether the member may read it. */
   readonly readable: boolean;
+  /** Whether the member may write it. */
   readonly writable: boolean;
 }
 
@@ -123,10 +133,11 @@ function isSame(a: Required<GroupRights>, b: Required<GroupRights>): boolean {
 
 /** A partition as a member of a group, as it stands at each look. */
 export class GroupMember {
+  /** Who it is. */
   readonly partition: Partition;
   readonly #units: () => readonly Unit[];
 
-  /** Made by Group.join(). */
+  /** @internal Made by Group.join(). */
   constructor(partition: Partition, units: () => readonly Unit[]) {
     this.partition = partition;
     this.#units = units;
@@ -168,6 +179,7 @@ export class GroupMember {
 
 /** A group of one table. All of it is for the thread that owns the table. */
 export class Group {
+  /** As table.group() was told it. */
   readonly name: string;
   readonly #kernel: Kernel;
   readonly #host: GroupHost;
@@ -178,7 +190,7 @@ export class Group {
   #next = 0;
   #isClosed = false;
 
-  /** Made by ResourceTable.group(). */
+  /** @internal Made by ResourceTable.group(). */
   constructor(kernel: Kernel, host: GroupHost, name: string, options: GroupOptions) {
     this.#kernel = kernel;
     this.#host = host;
@@ -351,6 +363,7 @@ export class Group {
     for (const partition of this.#kept.keys()) this.#returnKept(partition, 0);
   }
 
+  /** As close(). */
   async [Symbol.asyncDispose](): Promise<void> {
     await this.close();
   }

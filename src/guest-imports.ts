@@ -54,6 +54,7 @@ export type GuestFunction = (...parameters: number[]) => number;
 /** An import object for WebAssembly. */
 export type GuestImports = Record<string, Record<string, GuestFunction | WebAssembly.Memory>>;
 
+/** How an import object is made. */
 export interface ImportsOptions {
   /** The guest's memory; a module that imports one gets it as "memory" of the interface and of "env". */
   readonly memory?: WebAssembly.Memory;

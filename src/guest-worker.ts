@@ -8,6 +8,7 @@ import { currentPartition } from "./worker.js";
 
 /** The workerData of this entry. */
 export interface GuestWork extends RunGuestOptions {
+  /** The module, as runGuest() takes it. */
   readonly code: Uint8Array | ArrayBuffer | WebAssembly.Module;
 }
 

@@ -29,11 +29,14 @@ import type { Partition } from "./partition.js";
 /** What a function of a guest takes and answers. */
 export type GuestNumber = number | bigint;
 
+/** How a guest is opened. */
 export interface GuestOptions extends GuestLimits, ImportsOptions {}
 
+/** How a guest is opened and run. */
 export interface RunGuestOptions extends GuestOptions {
   /** The exported function to call; default "run". */
   readonly entry?: string;
+  /** Arguments of the entry; none if left out. */
   readonly args?: readonly GuestNumber[];
   /** What the return of the entry means for the partition: it fails (default), or it goes on running. */
   readonly onReturn?: "fail" | "keep";
@@ -57,6 +60,7 @@ function reasonOf(error: unknown): string {
 
 /** A module that runs as a partition. */
 export class Guest {
+  /** What it is. */
   readonly partition: Partition;
   readonly #kernel: Kernel;
   readonly #calls: GuestCalls;
@@ -64,7 +68,7 @@ export class Guest {
   readonly #memory: WebAssembly.Memory | undefined;
   #instance: GuestInstance | undefined;
 
-  /** Made by openGuest(). */
+  /** @internal Made by openGuest(). */
   constructor(partition: Partition, module: WebAssembly.Module, options: ImportsOptions) {
     this.partition = partition;
     this.#kernel = kernelOf(partition);

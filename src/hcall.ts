@@ -56,7 +56,7 @@ export class Hcalls {
   readonly #core: Core;
   readonly #words: Uint32Array;
 
-  /** Made by hcalls(). */
+  /** @internal Made by hcalls(). */
   constructor(kernel: Kernel) {
     this.#kernel = kernel;
     this.#core = kernel.core;
@@ -246,6 +246,7 @@ export function hcalls(of: ResourceTable | Partition): Hcalls {
 
 /** The batch form: requests in the table's own memory, carried out in order by one crossing. */
 export class RequestBatch implements Disposable {
+  /** Requests that it has room for. */
   readonly capacity: number;
   readonly #kernel: Kernel;
   readonly #staging: Staging;
@@ -253,7 +254,7 @@ export class RequestBatch implements Disposable {
   readonly #statuses: Int32Array;
   readonly #floats: Float64Array;
 
-  /** Made by Hcalls.createRequests(). */
+  /** @internal Made by Hcalls.createRequests(). */
   constructor(kernel: Kernel, capacity: number) {
     this.capacity = capacity;
     this.#kernel = kernel;
@@ -348,6 +349,7 @@ export class RequestBatch implements Disposable {
     return this.#floats[(index * REQUEST_BYTES + REQUEST_RESULT) / 8] as number;
   }
 
+  /** Gives its memory back. */
   [Symbol.dispose](): void {
     this.#staging.free();
   }

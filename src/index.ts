@@ -2,8 +2,16 @@
 export { VirtualAdapter } from "./adapter.js";
 export type { AuditReport } from "./audit.js";
 export { type BatchOptions, TranslationBatch } from "./batch.js";
-export { type Clock, systemClock } from "./clock.js";
+export { type Clock, type ClockTimer, systemClock } from "./clock.js";
 export type { DeduplicationReport } from "./deduplicate.js";
+export type {
+  AcceptMessage,
+  DiagnosticsMessages,
+  GrantMessage,
+  PartitionMessage,
+  RescindMessage,
+  ReturnMessage,
+} from "./diagnostics.js";
 export { Dma, DmaDevice, type DmaEntry, type DmaRights } from "./dma.js";
 export { HcallError, LparError } from "./errors.js";
 export type { PartitionEvent } from "./events.js";
@@ -32,6 +40,7 @@ export {
   type ImportsOptions,
 } from "./guest-imports.js";
 export { compileGuest, type GuestLimits } from "./guest-module.js";
+export type { HistoryEntry } from "./history.js";
 export { Interrupts } from "./interrupts.js";
 export { type Cookie, Mapping, View } from "./mapping.js";
 export type { CrqEntry } from "./messages.js";
@@ -39,6 +48,7 @@ export type { CompactionReport, MigrationReport } from "./migration.js";
 export { type AccessSize, type DeviceModel, Mmio } from "./mmio.js";
 export type { PartitionOptions, ResourceOptions, TableOptions } from "./options.js";
 export { type GrantOptions, Partition, type PartitionUsage } from "./partition.js";
+export { PROMETHEUS_TYPE, prometheusText } from "./prometheus.js";
 export { type ReconcileOptions, Reconciler } from "./reconciler.js";
 export type { GrantMode, PartitionState, ResourceType } from "./records.js";
 export type { RescindOptions, RescindReport } from "./rescind.js";
@@ -46,15 +56,24 @@ export {
   PartitionWorker,
   ResourceTable,
   type SpawnOptions,
-  type TableEvent,
 } from "./resource-table.js";
-export type { RestartPolicy } from "./restart.js";
+export type { RestartLimits, RestartPolicy } from "./restart.js";
 export { SEAL_BYTES } from "./seal.js";
-export type {
-  AdapterSnapshot,
-  GrantSnapshot,
-  PartitionSnapshot,
-  ResourceSnapshot,
-  TableSnapshot,
+export {
+  type AdapterSnapshot,
+  type GrantSnapshot,
+  type GroupMemberSnapshot,
+  type GroupSnapshot,
+  type LineSnapshot,
+  type MapSnapshot,
+  type PartitionSnapshot,
+  type QuarantineSnapshot,
+  type RecoverySnapshot,
+  type ResourceSnapshot,
+  SNAPSHOT_VERSION,
+  type TableSnapshot,
+  type TceSnapshot,
+  type WorkerSnapshot,
 } from "./snapshot.js";
 export type { WaitOptions } from "./stream.js";
+export type { TableEvent } from "./table-event.js";

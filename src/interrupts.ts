@@ -50,7 +50,7 @@ export class Interrupts {
   readonly #kernel: Kernel;
   readonly #lpid: number;
 
-  /** Made by Partition. */
+  /** @internal Made by Partition. */
   constructor(kernel: Kernel, lpid: number) {
     this.#kernel = kernel;
     this.#lpid = lpid;

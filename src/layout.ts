@@ -12,22 +12,39 @@ export const PAGE_SHIFT = 12;
 
 // ---------------------------------------------------------------- statuses (PAPR, hcall return codes)
 
+/** Done. */
 export const H_SUCCESS = 0;
+/** Part of it is done; the same call goes on with it (G1). */
 export const H_BUSY = 1;
+/** The partner has no queue, or does not run (CQ3, CQ4). */
 export const H_CLOSED = 2;
+/** Done with less than was asked; no call answers it. */
 export const H_CONSTRAINED = 4;
+/** Part of a long work is done; the same call goes on with it (RS5). */
 export const H_PARTIAL = 5;
+/** A device has no model, or the model failed, or did not answer in time (KI2). */
 export const H_HARDWARE = -1;
+/** There is no such function; of the batch form. */
 export const H_FUNCTION = -2;
+/** No call answers it. */
 export const H_PRIVILEGE = -3;
+/** An argument is wrong, or names nothing that the caller has (G2, G3). */
 export const H_PARAMETER = -4;
+/** There is nothing of the kind. */
 export const H_NOT_FOUND = -7;
+/** A quota, a space or the memory is used up. */
 export const H_NO_MEM = -9;
+/** No call answers it. */
 export const H_AUTHORITY = -10;
+/** The right is not there (GR5, TR1). */
 export const H_PERMISSION = -11;
+/** The queue is full; nothing was overwritten (CQ3). */
 export const H_DROPPED = -12;
+/** It is in use: pins, grants below, a lend (RE2, RE3, RS2). */
 export const H_RESOURCE = -16;
+/** No call answers it. */
 export const H_R_STATE = -45;
+/** It was taken back, or is being taken back, or the partition does not run. */
 export const H_RESCINDED = -46;
 export const H_NEED_ALL = 0x7fff; // inside the core only: the locks that are held do not do
 export const H_NEED_COPY = 0x7ffe; // inside the core only: a page must be copied before it is written
@@ -59,11 +76,15 @@ export const INHIBIT_REGRANT = 0x20;
 export const INHIBIT_RESERVED = 0x10;
 export const RESCIND_FORCED = 1;
 
-export const MODE_SHARE = 0; // of a grant: owner and sharers have access
-export const MODE_LEND = 1; // the grantor has no access until the grant ends
-export const MODE_DONATE = 2; // who accepts owns it from then on
+/** Of a grant: owner and sharers have access. */
+export const MODE_SHARE = 0;
+/** Of a grant: the grantor has no access until it ends. */
+export const MODE_LEND = 1;
+/** Of a grant: who accepts owns it from then on. */
+export const MODE_DONATE = 2;
 export const MODE_MASK = 3;
-export const MODE_ZERO = 4; // of a lend: what the borrower gives back is zero
+/** Of a lend: what the borrower gives back is zero. */
+export const MODE_ZERO = 4;
 
 export const NEED_READ = 1;
 export const NEED_WRITE = 2;

@@ -1,6 +1,8 @@
 /**
  * What a partition holds for a while: an accepted grant, a zero-copy view. Both are `using`-ready.
  */
+import { describeMapping, rangeOf, showAs } from "./describe.js";
+import { RETURN } from "./diagnostics.js";
 import { checkInteger, HcallError, LparError } from "./errors.js";
 import type { Following, Kernel, Movable } from "./kernel.js";
 import {
@@ -30,7 +32,10 @@ import { readSealed, SEAL_BYTES } from "./seal.js";
 
 declare const cookieBrand: unique symbol;
 /** Names one grant (G3). A plain safe integer at run time: it may travel through JSON and postMessage. */
-export type Cookie = number & { readonly [cookieBrand]: true };
+export type Cookie = number & {
+  /** @ignore */
+  readonly [cookieBrand]: true;
+};
 
 /** Whether the incarnation that took something still runs: what an older one held is gone already (G4). */
 export function isCurrent(kernel: Kernel, lpid: number, incarnation: number): boolean {
@@ -47,18 +52,31 @@ export function returnToEnd(kernel: Kernel, lpid: number, cookie: number): void 
     status = kernel.core.returnLogical(lpid, cookie);
   } while (status === H_BUSY);
   kernel.settle("H_RETURN_LOGICAL", status, `cookie ${cookie}`);
+  if (RETURN.hasSubscribers) RETURN.publish({ partition: kernel.partitionOf(lpid), cookie });
 }
 
 /** An accepted grant in the client's logical address space. */
 export class Mapping implements Disposable {
+  static {
+    showAs<Mapping>(
+      Mapping,
+      (mapping) => `${mapping.cookie} { ${mapping.#standing()}${describeMapping(mapping)} }`,
+    );
+  }
+
+  /** Names the grant; it stays acceptable after a return (RE1). */
   readonly cookie: Cookie;
+  /** Its kind, whose space the address is in. */
   readonly type: ResourceType;
   /** First logical address: bytes, or a number for interrupt sources and ports. */
   readonly address: number;
   /** In the unit of the address. */
   readonly length: number;
+  /** Whether it may be read (AC6). */
   readonly readable: boolean;
+  /** Whether it may be written (AC6). */
   readonly writable: boolean;
+  /** Whether it may be granted on (GR5). */
   readonly regrantable: boolean;
   /** What it was granted as. A "donate" is the partition's own: there is nothing to return. */
   readonly mode: GrantMode;
@@ -67,7 +85,7 @@ export class Mapping implements Disposable {
   readonly #incarnation: number;
   #returned = false;
 
-  /** Made by Partition.accept(). */
+  /** @internal Made by Partition.accept(). */
   constructor(kernel: Kernel, lpid: number, cookie: Cookie, address: number) {
     const structure = structureOfCookie(kernel.memory, cookie);
     this.cookie = cookie;
@@ -119,6 +137,14 @@ export class Mapping implements Disposable {
     this.#returned = true;
   }
 
+  /** Empty while it can be used. */
+  #standing(): string {
+    if (this.#returned) return "returned, ";
+    if (!isCurrent(this.#kernel, this.#lpid, this.#incarnation)) return "its partition failed, ";
+    const { cookie, state, revoking } = structureOfCookie(this.#kernel.memory, this.cookie);
+    return cookie !== this.cookie || state === "rescinded" || revoking ? "rescinded, " : "";
+  }
+
   /** As return(); what was donated is kept. */
   [Symbol.dispose](): void {
     if (this.mode !== "donate") this.return();
@@ -133,6 +159,13 @@ interface Pinned {
 
 /** A zero-copy window on a partition's memory. It pins the pages until it is released (TR4). */
 export class View implements Disposable, Movable {
+  static {
+    showAs<View>(View, (view) => {
+      const released = view.#pin === 0 ? "released, " : "";
+      return `{ ${released}${rangeOf("memory", view.#address, view.#length)} }`;
+    });
+  }
+
   readonly #kernel: Kernel;
   readonly #lpid: number;
   readonly #incarnation: number;
@@ -143,7 +176,7 @@ export class View implements Disposable, Movable {
   /** Undefined once the access has ended: it has no move to follow then. */
   #following: Following | undefined;
 
-  /** Made by Partition.view(), which has checked that the range may be pinned. */
+  /** @internal Made by Partition.view(), which has checked that the range may be pinned. */
   constructor(kernel: Kernel, lpid: number, address: number, length: number) {
     this.#kernel = kernel;
     this.#lpid = lpid;
@@ -281,6 +314,7 @@ export class View implements Disposable, Movable {
     });
   }
 
+  /** As release(). */
   [Symbol.dispose](): void {
     this.release();
   }

@@ -1,5 +1,5 @@
 /**
- * Taking entries from a queue (CRQ), one by one or as they come.
+ * Taking entries from a queue (CRQ), one by one or as they come (CQ7).
  */
 import { HcallError } from "./errors.js";
 import type { Kernel } from "./kernel.js";

@@ -25,7 +25,12 @@ export interface MigrationReport {
 /** What a compaction did. */
 export interface CompactionReport extends MigrationReport {
   /** Bytes of the largest run of free frames, before and after: the largest LMB that can be made in one piece. */
-  readonly largestFree: { readonly before: number; readonly after: number };
+  readonly largestFree: {
+    /** Bytes, when it began. */
+    readonly before: number;
+    /** Bytes, when it was done. */
+    readonly after: number;
+  };
 }
 
 /** Pages that one slice moves: about a millisecond. */

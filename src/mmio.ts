@@ -43,7 +43,10 @@ export interface DeviceModel {
    * @returns an integer of `size` bytes, from 0; for 4 bytes a signed one will do.
    */
   read(offset: number, size: AccessSize): number;
-  /** @param value an integer of `size` bytes, from 0. */
+  /**
+   * A store by somebody who may write to the window.
+   * @param value an integer of `size` bytes, from 0.
+   */
   write(offset: number, size: AccessSize, value: number): void;
 }
 
@@ -370,7 +373,7 @@ export class Mmio {
   readonly #lpid: number;
   #timeoutMs = DEFAULT_TIMEOUT_MS;
 
-  /** Made by Partition. */
+  /** @internal Made by Partition. */
   constructor(kernel: Kernel, lpid: number) {
     this.#kernel = kernel;
     this.#lpid = lpid;
@@ -385,6 +388,7 @@ export class Mmio {
     return this.#timeoutMs;
   }
 
+  /** As it is read. */
   set timeoutMs(ms: number) {
     this.#timeoutMs = checkInteger("timeoutMs", ms, 1, 2 ** 31 - 1);
   }

@@ -27,9 +27,13 @@ export interface TableOptions {
   /** Sizes of each partition's other logical spaces: MMIO and DMA in bytes, interrupts and ports in numbers.
    *  Defaults: 16 MiB, 16 MiB, 1024, 256. */
   readonly spaces?: {
+    /** Bytes, a multiple of 4096. */
     readonly mmio?: number;
+    /** Bytes, a multiple of 4096. */
     readonly dma?: number;
+    /** Interrupt sources. */
     readonly interrupt?: number;
+    /** Interprocessor-interrupt ports. */
     readonly ipi?: number;
   };
   /** Virtual adapters that can exist at once, 1 to 32767. Default: one for each pair, but at most 32 per partition. */
@@ -60,6 +64,7 @@ export interface TableOptions {
 
 /** A partition's description: what it starts from, again and again (FA8). */
 export interface PartitionOptions {
+  /** For people: in errors, events and snapshots. Need not be unique. */
   readonly name: string;
   /** Bytes of physical memory assigned as LMBs, mapped from logical address 0. Default 0. */
   readonly memory?: number;
@@ -74,8 +79,11 @@ export interface PartitionOptions {
 
 /** A resource of another kind than memory, as the manager assigns it. */
 export interface ResourceOptions {
+  /** Its kind; memory comes with the partition (PartitionOptions.memory). */
   readonly type: Exclude<ResourceType, "memory">;
+  /** Where it stands in the partition's space of that kind: bytes, a multiple of 4096, or a number (KI3, KI5). */
   readonly address: number;
+  /** In the unit of the address. */
   readonly length: number;
   /** Physical address or number; default `address`. */
   readonly physical?: number;

@@ -3,6 +3,8 @@
  */
 import { VirtualAdapter } from "./adapter.js";
 import { TranslationBatch } from "./batch.js";
+import { describePartition, showAs } from "./describe.js";
+import { ACCEPT, GRANT, RESCIND } from "./diagnostics.js";
 import { Dma } from "./dma.js";
 import { checkInteger, HcallError } from "./errors.js";
 import { Events, type PartitionEvent } from "./events.js";
@@ -80,8 +82,9 @@ export interface GrantOptions {
   readonly address: number;
   /** Bytes, a multiple of 4096; 1 for interrupt sources and ports. */
   readonly length: number;
+  /** Default "memory". */
   readonly type?: ResourceType;
-  /** Default true; false = read inhibited. */
+  /** Default true; false = read inhibited: each access through the mapping is checked (AC6). */
   readonly read?: boolean;
   /** Default true; false = write inhibited. */
   readonly write?: boolean;
@@ -105,6 +108,7 @@ export interface GrantOptions {
 
 /** What a partition holds now. */
 export interface PartitionUsage {
+  /** Pages of its LMBs, and of what was donated to it. */
   readonly pagesOwned: number;
   /** Pages of others that it has mapped. */
   readonly pagesMapped: number;
@@ -116,6 +120,7 @@ export interface PartitionUsage {
   readonly grantsIn: number;
   /** Mappings rescinded and not returned yet. */
   readonly rescinded: number;
+  /** Views and DMA entries that pin what it has accepted or owns. */
   readonly pins: number;
   /** Frames kept from reuse by its views. */
   readonly quarantined: number;
@@ -126,8 +131,18 @@ export interface PartitionUsage {
 /** An array of so many bytes is made before its range is examined. */
 const UNEXAMINED_BYTES = 65536;
 
+/**
+ * One partition, in the thread that owns the table or in the partition's own worker: the same class, the same rules. Its calls are
+ * the hypercalls of its name, and what they refuse they refuse with an HcallError.
+ */
 export class Partition {
+  static {
+    showAs<Partition>(Partition, describePartition);
+  }
+
+  /** Its number in the table, from 1. */
   readonly lpid: number;
+  /** For people: from PartitionOptions. */
   readonly name: string;
   /** Its interrupt sources: masks, ends of service. */
   readonly interrupts: Interrupts;
@@ -143,7 +158,7 @@ export class Partition {
   readonly #pages: number;
   readonly #quick: QuickUse;
 
-  /** Made by ResourceTable.createPartition(). */
+  /** @internal Made by ResourceTable.createPartition(). */
   constructor(kernel: Kernel, lpid: number, name: string) {
     this.#kernel = kernel;
     setKernel(this, kernel);
@@ -215,7 +230,8 @@ export class Partition {
   // -------------------------------------------------------------- the four hypercalls
 
   /**
-   * Grants a range to a partner (H_GRANT_LOGICAL).
+   * Grants a range to a partner (H_GRANT_LOGICAL). The same range may be granted again, to others and to the same one (GR8); this
+   * partition keeps its access to what it shares (GR9).
    * @returns the cookie by which the partner accepts and this partition rescinds.
    * @throws HcallError H_PARAMETER, H_RESCINDED, H_PERMISSION, H_NO_MEM as GR1 to GR10 say; H_RESOURCE for pages that are
    * lent, and for a lend or a donation of pages that are granted, under a view, or hold a queue.
@@ -237,7 +253,11 @@ export class Partition {
         : options.copyOnWrite === true
           ? core.grantCopyOnWrite(this.lpid, flags, hi, address, length, unit)
           : core.grantLogical(this.lpid, flags, hi, address, length, unit);
-    if (status >= 0) return this.#call("H_GRANT_LOGICAL", status, "") as Cookie;
+    if (status >= 0) {
+      const cookie = this.#call("H_GRANT_LOGICAL", status, "") as Cookie;
+      if (GRANT.hasSubscribers) GRANT.publish({ partition: this, cookie, options });
+      return cookie;
+    }
     // Only an error pays for its text.
     const range = `${type}, address ${address}, length ${length}, unit address ${unit}`;
     throw new HcallError("H_GRANT_LOGICAL", status, grantDetail(status, mode, range));
@@ -250,7 +270,9 @@ export class Partition {
   accept(cookie: Cookie): Mapping {
     const status = this.#kernel.core.acceptLogical(this.lpid, cookie);
     const address = this.#call("H_ACCEPT_LOGICAL", status, status < 0 ? `cookie ${cookie}` : "");
-    return new Mapping(this.#kernel, this.lpid, cookie, address);
+    const mapping = new Mapping(this.#kernel, this.lpid, cookie, address);
+    if (ACCEPT.hasSubscribers) ACCEPT.publish({ partition: this, cookie, mapping });
+    return mapping;
   }
 
   /**
@@ -268,6 +290,7 @@ export class Partition {
   rescind(cookie: Cookie): void {
     const status = this.#kernel.core.rescindLogical(this.lpid, 0, cookie);
     this.#call("H_RESCIND_LOGICAL", status, status < 0 ? `cookie ${cookie}` : "");
+    if (RESCIND.hasSubscribers) RESCIND.publish({ partition: this, cookie, report: null });
   }
 
   /**
@@ -285,7 +308,12 @@ export class Partition {
       options.signal?.throwIfAborted();
       checkRescindOptions(this.#kernel, options);
       const stopListening = onAbort(options.signal, reject);
-      rescind(this.#kernel, this.lpid, cookie, options).then(resolve, reject).finally(stopListening);
+      rescind(this.#kernel, this.lpid, cookie, options)
+        .then((report) => {
+          if (RESCIND.hasSubscribers) RESCIND.publish({ partition: this, cookie, report });
+          resolve(report);
+        }, reject)
+        .finally(stopListening);
     });
   }
 

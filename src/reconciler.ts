@@ -41,7 +41,7 @@ export class Reconciler implements Disposable {
   /** What of it the one before found, too. */
   #confirmed: ReadonlyMap<string, Problem> = new Map();
 
-  /** Made by ResourceTable.reconcile(). */
+  /** @internal Made by ResourceTable.reconcile(). */
   constructor(
     kernel: Kernel,
     options: ReconcileOptions,
@@ -78,6 +78,7 @@ export class Reconciler implements Disposable {
     this.#timer = undefined;
   }
 
+  /** As stop(). */
   [Symbol.dispose](): void {
     this.stop();
   }

@@ -37,6 +37,7 @@ import {
   SPACE_IPI,
   STRUCTURE_BYTES,
   STRUCTURE_CHILD,
+  STRUCTURE_COPIES,
   STRUCTURE_END,
   STRUCTURE_ENTRIES,
   STRUCTURE_FLAGS,
@@ -63,7 +64,7 @@ import {
   UNIT_SLOTS,
 } from "./layout.js";
 
-/** The kinds of resource, in the order of the logical spaces. */
+/** The kinds of resource (KI1 to KI5), in the order of the logical spaces. */
 export type ResourceType = "memory" | "mmio" | "interrupt" | "dma" | "ipi";
 
 export const RESOURCE_TYPES: readonly ResourceType[] = ["memory", "mmio", "interrupt", "dma", "ipi"];
@@ -141,6 +142,8 @@ export interface Structure {
   readonly zero: boolean;
   /** The holder's writes go to pages of its own. */
   readonly copyOnWrite: boolean;
+  /** Of a copy-on-write grant: how many of its pages are such ones. */
+  readonly copies: number;
 }
 
 const STATES: ReadonlyMap<number, Structure["state"]> = new Map([
@@ -184,6 +187,7 @@ export function readStructure(memory: TableMemory, slot: number): Structure {
     mode: (flags & FLAG_DONATED) !== 0 ? "donate" : (flags & FLAG_LENT) !== 0 ? "lend" : "share",
     zero: (flags & FLAG_ZERO) !== 0,
     copyOnWrite,
+    copies: copyOnWrite ? word(STRUCTURE_COPIES) : 0,
   };
 }
 

@@ -7,16 +7,26 @@ import { nextTurn } from "./clock.js";
 import { LparError } from "./errors.js";
 import type { Kernel } from "./kernel.js";
 import { H_BUSY, H_LONG_BUSY_10_MSEC, H_PARTIAL, HEADER_BUDGET, THREAD_WAITS_FOR } from "./layout.js";
+import type { RecoverySnapshot } from "./snapshot.js";
 import { onAbort, type WaitOptions } from "./stream.js";
 
-/** One failure of one incarnation, from the notice to the stop. */
+/** Who hears how far a recovery is. */
+export interface RecoveryHost {
+  /** The grace period is over, or nobody borrows from the partition any more: what is left goes by force. */
+  graceOver(): void;
+  /** The partition has stopped. */
+  stopped(): void;
+}
+
+/** One failure of one incarnation, from the notice to the stop; its timer has no power over a later one (FA3). */
 export class Recovery {
   readonly #kernel: Kernel;
   readonly #lpid: number;
-  readonly #done: () => void;
+  readonly #host: RecoveryHost;
   readonly #waiters: Set<{ resolve(): void; reject(reason: unknown): void }> = new Set();
   #timer: { cancel(): void } | undefined;
   #graceOver = false;
+  #graceEndsAt: number | undefined;
   /** Whether the server's part waits until nobody has anything of the partition (FA7). */
   #isDeferred = false;
   /** Whether the partition was signalled since the last slice began. */
@@ -34,11 +44,17 @@ export class Recovery {
     if (!this.#isRunning) void this.#goOn();
   };
 
-  /** @param done is called once the partition has stopped. */
-  constructor(kernel: Kernel, lpid: number, done: () => void) {
+  constructor(kernel: Kernel, lpid: number, host: RecoveryHost) {
     this.#kernel = kernel;
     this.#lpid = lpid;
-    this.#done = done;
+    this.#host = host;
+  }
+
+  /** What it waits for, and until when. */
+  get progress(): RecoverySnapshot {
+    const isGrace = !this.#graceOver && this.#graceEndsAt !== undefined;
+    const phase = isGrace ? "grace" : this.#isDeferred && !this.#graceOver ? "deferred" : "working";
+    return { phase, graceEndsAt: isGrace ? (this.#graceEndsAt ?? null) : null };
   }
 
   /**
@@ -51,8 +67,10 @@ export class Recovery {
       this.#isDeferred = true;
       // Before the first look: what ends between that and the wait is signalled, too.
       this.#kernel.listen(this.#lpid, this.#returned, false);
-    } else if (grace > 0) this.#timer = this.#kernel.clock.setTimeout(() => this.endGrace(), grace);
-    else this.#graceOver = true;
+    } else if (grace > 0) {
+      this.#graceEndsAt = this.#kernel.clock.now() + grace;
+      this.#timer = this.#kernel.clock.setTimeout(() => this.endGrace(), grace);
+    } else this.#graceOver = true;
     if (exited === undefined) {
       this.#run();
       return;
@@ -70,6 +88,7 @@ export class Recovery {
     this.#stopWaiting();
     if (this.#graceOver || this.#ended) return;
     this.#graceOver = true;
+    this.#host.graceOver();
     this.#run();
   }
 
@@ -131,12 +150,13 @@ export class Recovery {
     if (status === H_BUSY) return this.#isSignalled;
     this.#stopWaiting();
     this.#graceOver = true;
+    this.#host.graceOver();
     return this.#slice();
   }
 
   #stop(): void {
     this.#ended = true;
-    this.#done();
+    this.#host.stopped();
     this.#kernel.wake();
     for (const waiter of this.#waiters) waiter.resolve();
     this.#waiters.clear();

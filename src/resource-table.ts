@@ -7,8 +7,11 @@ import { type AuditReport, auditTable } from "./audit.js";
 import type { TableMemory } from "./binding.js";
 import { type Clock, nextTurn, systemClock } from "./clock.js";
 import { type DeduplicationReport, deduplicate } from "./deduplicate.js";
+import { describeTable, showAs } from "./describe.js";
+import { FAILURE, type PartitionMessage, RECOVERY, RESTART } from "./diagnostics.js";
 import { checkBytes, checkInteger, HcallError, LparError } from "./errors.js";
 import { Group, type GroupOptions } from "./group.js";
+import { History, type HistoryEntry } from "./history.js";
 import { raiseInterrupt } from "./interrupts.js";
 import { Kernel, setKernel } from "./kernel.js";
 import {
@@ -33,28 +36,17 @@ import { type ReconcileOptions, Reconciler } from "./reconciler.js";
 import { endWord, type ResourceType, spaceOfType, typeCode, unitAddress, unitOf } from "./records.js";
 import { Recovery } from "./recovery.js";
 import { type RestartPolicy, Restarts } from "./restart.js";
-import { inspectTable, type TableSnapshot } from "./snapshot.js";
+import { inspectTable, partnersOf, type SnapshotHost, type TableSnapshot } from "./snapshot.js";
 import { onAbort, Stream, type WaitOptions } from "./stream.js";
-import { offerHandle, startWorker, type ThreadHandle, type ThreadOptions, watchExit } from "./threads.js";
-
-/** Something that happened to the table, seen by its owner. */
-export interface TableEvent {
-  readonly type:
-    | "partition-failed"
-    | "partition-recovered"
-    | "partition-restarted"
-    | "partition-destroyed"
-    | "partition-given-up"
-    | "drift"
-    | "drift-ended";
-  /** 0 of "drift" and "drift-ended", which are the table's. */
-  readonly lpid: number;
-  /** Milliseconds of the table's clock. */
-  readonly at: number;
-  /** Of "partition-failed": what fail() was told, or how the thread ended. Of "partition-given-up": why.
-   *  Of "drift" and "drift-ended": the problems that were confirmed, or are gone. */
-  readonly reason?: string;
-}
+import type { TableEvent } from "./table-event.js";
+import {
+  isOnline,
+  offerHandle,
+  startWorker,
+  type ThreadHandle,
+  type ThreadOptions,
+  watchExit,
+} from "./threads.js";
 
 /** What one partition is made of, for its restart. */
 interface Description {
@@ -100,12 +92,13 @@ export interface SpawnOptions extends ThreadOptions {
 
 /** A partition that is a worker thread. */
 export class PartitionWorker {
+  /** What the thread is; the same object after a restart. */
   readonly partition: Partition;
   /** The thread; after a restart another one. */
   worker!: Worker;
   readonly #terminate: () => Promise<void>;
 
-  /** Made by ResourceTable.spawn(). */
+  /** @internal Made by ResourceTable.spawn(). */
   constructor(partition: Partition, terminate: () => Promise<void>) {
     this.partition = partition;
     this.#terminate = terminate;
@@ -117,13 +110,21 @@ export class PartitionWorker {
   }
 }
 
+/** Owns the physical memory and every table; creates, fails, recovers and restarts partitions. */
 export class ResourceTable implements AsyncDisposable {
+  static {
+    showAs<ResourceTable>(ResourceTable, (table) =>
+      describeTable(table.#kernel.memory, [...table.partitions]),
+    );
+  }
+
   readonly #kernel: Kernel;
   readonly #gracePeriodMs: number;
   readonly #descriptions: Map<number, Description> = new Map();
   readonly #groups: Map<string, Group> = new Map();
   readonly #streams: Set<Stream<TableEvent>> = new Set();
   #backlog: TableEvent[] = [];
+  readonly #history: History = new History();
   #reconciler: Reconciler | undefined;
 
   private constructor(memory: TableMemory, clock: Clock, gracePeriodMs: number, debug: boolean) {
@@ -141,7 +142,10 @@ export class ResourceTable implements AsyncDisposable {
     setKernel(this, this.#kernel);
   }
 
-  /** @throws RangeError for options out of range, naming the option, the value and its bounds. */
+  /**
+   * Sizes and allocates everything.
+   * @throws RangeError for options out of range, naming the option, the value and its bounds.
+   */
   static create(options: TableOptions): ResourceTable {
     const grace = options.gracePeriodMs ?? 2000;
     if (typeof grace !== "number" || !(grace >= 0 && grace <= 2 ** 31 - 1)) {
@@ -187,6 +191,7 @@ export class ResourceTable implements AsyncDisposable {
       thread: undefined,
       restarts: undefined,
     });
+    this.#record("partition-created", partition.lpid);
     return partition;
   }
 
@@ -209,6 +214,7 @@ export class ResourceTable implements AsyncDisposable {
     );
     const unit = memory.result;
     const far = endWord(memory, unit % UNIT_SLOTS, END_PARTNER);
+    this.#record("partitions-connected", a.lpid, "", [b.lpid]);
     return new VirtualAdapter(a, unit, b, unitAddress(memory, far));
   }
 
@@ -436,19 +442,28 @@ export class ResourceTable implements AsyncDisposable {
     const { partition } = description;
     if (partition.state !== "running") return;
     const { core, memory } = this.#kernel;
+    const partners = partnersOf(memory, partition.lpid);
     this.#kernel.settle("fail", core.failPartition(partition.lpid, orderly ? 1 : 0));
     const owesGrace = memory.result === 1 && !orderly;
     const grace = description.onFailure === "defer" ? "defer" : this.#gracePeriodMs;
-    const recovery = new Recovery(this.#kernel, partition.lpid, () => {
-      description.recovery = undefined;
-      this.#emit("partition-recovered", partition.lpid);
+    const recovery = new Recovery(this.#kernel, partition.lpid, {
+      graceOver: () => this.#record("grace-over", partition.lpid),
+      stopped: () => {
+        description.recovery = undefined;
+        this.#emit("partition-recovered", partition.lpid);
+        if (RECOVERY.hasSubscribers) RECOVERY.publish(this.#message(partition));
+      },
     });
     description.recovery = recovery;
     this.#emit("partition-failed", partition.lpid, reason);
+    if (partners.length > 0) this.#record("partners-told", partition.lpid, "", partners);
+    if (owesGrace && grace !== 0)
+      this.#record("grace-begun", partition.lpid, grace === "defer" ? grace : `${grace} ms`);
     this.#kernel.wake();
     const { thread } = description;
     // Death is the exit of the thread, not the end of terminate(): until then nothing may be assumed of it.
     if (thread !== undefined) void thread.worker.terminate();
+    if (FAILURE.hasSubscribers) FAILURE.publish(this.#message(partition, reason));
     recovery.start(owesGrace ? grace : 0, ended ?? thread?.exited);
   }
 
@@ -487,6 +502,11 @@ export class ResourceTable implements AsyncDisposable {
     this.#kernel.settle("restart", status, `"${partition.name}" is ${partition.state}`);
     for (const resource of resources) this.#assign(partition, resource);
     this.#emit("partition-restarted", partition.lpid);
+    if (RESTART.hasSubscribers) RESTART.publish(this.#message(partition));
+  }
+
+  #message(partition: Partition, reason?: string): PartitionMessage {
+    return { table: this, partition, incarnation: partition.incarnation, reason };
   }
 
   /** Ends a partition for good; its partners are told, its grants are rescinded without a grace period. */
@@ -502,8 +522,9 @@ export class ResourceTable implements AsyncDisposable {
       // Somebody else may have waited for the same end.
       if (this.#descriptions.get(partition.lpid) !== description) return;
       this.#kernel.settle("destroyPartition", this.#kernel.core.removePartition(partition.lpid));
-      this.#descriptions.delete(partition.lpid);
+      // While it still has a name.
       this.#emit("partition-destroyed", partition.lpid);
+      this.#descriptions.delete(partition.lpid);
     });
   }
 
@@ -514,10 +535,18 @@ export class ResourceTable implements AsyncDisposable {
       at: this.#kernel.clock.now(),
       ...(reason === undefined ? {} : { reason }),
     };
+    this.#record(type, lpid, reason);
     for (const stream of this.#streams) stream.push(event);
     if (this.#streams.size > 0) return;
     this.#backlog.push(event);
     if (this.#backlog.length > BACKLOG) this.#backlog.shift();
+  }
+
+  /** Keeps for inspect() what has happened. */
+  #record(type: HistoryEntry["type"], lpid: number, detail = "", partners: readonly number[] = []): void {
+    const partition = this.partition(lpid);
+    const [name, incarnation] = [partition?.name ?? "", partition?.incarnation ?? 0];
+    this.#history.add({ at: this.#kernel.clock.now(), type, lpid, name, incarnation, detail, partners });
   }
 
   /** Table-wide events, oldest first. The first stream begins with up to 1024 that nobody has seen. */
@@ -601,9 +630,35 @@ export class ResourceTable implements AsyncDisposable {
     return this.#reconciler?.drift ?? 0;
   }
 
-  /** Versioned plain JSON of partitions, resources, grants, maps and counters. */
+  /**
+   * Versioned plain JSON of partitions, resources, grants, maps, adapters, interrupts, bus entries, groups, counters and what
+   * has happened lately. All views are made from it: it costs as much as the table is full, and nothing while nobody asks.
+   */
   inspect(): TableSnapshot {
-    return inspectTable(this.#kernel.memory, (lpid) => this.#descriptions.get(lpid)?.partition.name ?? "");
+    return inspectTable(this.#kernel.memory, {
+      describe: (lpid) => this.#describeLpid(lpid),
+      groups: Array.from(this.#groups.values(), ({ name, resources, members }) => ({
+        name,
+        resources,
+        members: members.map(({ partition, units }) => ({
+          lpid: partition.lpid,
+          units: units.map(({ number }) => number),
+        })),
+      })),
+      events: this.#history.list(),
+    });
+  }
+
+  #describeLpid(lpid: number): ReturnType<SnapshotHost["describe"]> {
+    const description = this.#descriptions.get(lpid);
+    const worker = description?.thread?.worker;
+    return {
+      name: description?.partition.name ?? "",
+      onFailure: description?.onFailure ?? "rescind",
+      worker: worker === undefined ? null : { threadId: worker.threadId },
+      restarts: description?.restarts?.done ?? 0,
+      recovery: description?.recovery?.progress ?? null,
+    };
   }
 
   /**
@@ -627,15 +682,8 @@ export class ResourceTable implements AsyncDisposable {
     await Promise.all(ends);
   }
 
+  /** As close(). */
   async [Symbol.asyncDispose](): Promise<void> {
     await this.close();
   }
-}
-
-/** Settles when a worker runs. @throws LparError LPAR_THREAD_ENDED with the reason, if it ends before. */
-function isOnline(worker: Worker, ended: Promise<string> | undefined): Promise<void> {
-  return new Promise((resolve, reject) => {
-    worker.once("online", resolve);
-    void ended?.then((reason) => reject(new LparError("LPAR_THREAD_ENDED", reason)));
-  });
 }

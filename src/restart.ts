@@ -4,8 +4,16 @@
 import type { Clock } from "./clock.js";
 import { checkInteger } from "./errors.js";
 
+/** At most so many restarts. */
+export interface RestartLimits {
+  /** Restarts, 0 to 2^31 - 1. */
+  readonly max: number;
+  /** Milliseconds before the first of them, doubled for each one after it, up to 30 seconds. Default 100. */
+  readonly backoffMs?: number;
+}
+
 /** "never", "always", or at most `max` times. `backoffMs` before the first restart, doubled for each one after it. */
-export type RestartPolicy = "never" | "always" | { readonly max: number; readonly backoffMs?: number };
+export type RestartPolicy = "never" | "always" | RestartLimits;
 
 const DEFAULT_BACKOFF_MS = 100;
 const BACKOFF_LIMIT_MS = 30_000;

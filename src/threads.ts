@@ -60,7 +60,9 @@ export function workerThreads(): WorkerThreads {
 
 /** How a worker is started. */
 export interface ThreadOptions {
+  /** What the worker finds in `workerData` of node:worker_threads. */
   readonly workerData?: unknown;
+  /** Of its heap and stack; default 16 MiB of old and 8 MiB of young generation (SECURITY.md). */
   readonly resourceLimits?: NonNullable<WorkerOptions["resourceLimits"]>;
 }
 
@@ -109,5 +111,13 @@ export function watchExit(kernel: Kernel, slot: number, worker: Worker): Promise
       };
       reap();
     });
+  });
+}
+
+/** Settles when a worker runs. @throws LparError LPAR_THREAD_ENDED with the reason, if it ends before. */
+export function isOnline(worker: Worker, ended: Promise<string> | undefined): Promise<void> {
+  return new Promise((resolve, reject) => {
+    worker.once("online", resolve);
+    void ended?.then((reason) => reject(new LparError("LPAR_THREAD_ENDED", reason)));
   });
 }

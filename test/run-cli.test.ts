@@ -165,7 +165,7 @@ audit       0 problems, ${/([\d,]+) facts/.exec(output)?.[1]} facts checked
       await scenario(steps);
       expect((await lpar(file, "-q", "--snapshot", snapshot)).code).toBe(code);
       const table = JSON.parse(await readFile(snapshot, "utf8"));
-      expect(table).toMatchObject({ version: 1, partitions: [{ name: "server" }, { name: "client" }] });
+      expect(table).toMatchObject({ version: 2, partitions: [{ name: "server" }, { name: "client" }] });
       expect(table.partitions[1].grants).toMatchObject([{ state: "shared", address: 16384 }]);
       await writeFile(snapshot, "older");
     }

@@ -5,11 +5,13 @@
 import { readFileSync } from "node:fs";
 import { Command, CommanderError } from "commander";
 import { ParameterError } from "../../bench/parameter-error.js";
+import { ReportError } from "../../bench/report.js";
 import { HcallError, LparError } from "../errors.js";
 import { ScenarioError } from "../scenario/schema.js";
 import { TraceError } from "../trace/format.js";
 import { benchCommand } from "./bench.js";
 import { chaosCommand } from "./chaos.js";
+import { compareCommand } from "./compare.js";
 import { replayCommand } from "./replay.js";
 import { runCommand } from "./run.js";
 import { type CommandStreams, EXIT_FAILED, EXIT_USAGE } from "./streams.js";
@@ -35,6 +37,7 @@ function createProgram(streams: CommandStreams): Command {
     .addHelpText("after", EXAMPLES)
     .addCommand(benchCommand(streams))
     .addCommand(chaosCommand(streams))
+    .addCommand(compareCommand(streams))
     .addCommand(replayCommand(streams))
     .addCommand(runCommand(streams))
     .addCommand(traceCommand(streams));
@@ -53,7 +56,9 @@ function overrideExit(command: Command, streams: CommandStreams): void {
 
 /** What the user can put right, said in one line. */
 function isMistakeOfUser(error: unknown): error is Error {
-  return [UsageError, ParameterError, TraceError, ScenarioError].some((kind) => error instanceof kind);
+  return [UsageError, ParameterError, ReportError, TraceError, ScenarioError].some(
+    (kind) => error instanceof kind,
+  );
 }
 
 /** Runs the command that the arguments name. @returns the exit code. */

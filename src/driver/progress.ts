@@ -16,8 +16,8 @@ export interface ProgressOptions {
 }
 
 export interface Progress {
-  /** Says how much is done, and of how much if that is known. */
-  update(done: number, total?: number): void;
+  /** Says how much is done, of how much if that is known, and at what it is. */
+  update(done: number, total?: number, what?: string): void;
   /** Clears the line. Nothing is written afterwards. */
   end(): void;
 }
@@ -38,12 +38,12 @@ export function createProgress(
   let shown = false;
   let ended = false;
   return {
-    update(done: number, total?: number): void {
+    update(done: number, total?: number, what = ""): void {
       const time = now();
       if (ended || time - drawnAt < REDRAW_MS) return;
       drawnAt = time;
       shown = true;
-      const line = `${label} ${amountOf(done, total, format)}`;
+      const line = `${label} ${amountOf(done, total, format)} ${what}`.trimEnd();
       // A line as wide as the terminal would wrap, and could not be cleared. Some terminals say 0 columns.
       stream.write(CLEAR_LINE + line.slice(0, (stream.columns || DEFAULT_COLUMNS) - 1));
     },

@@ -28,6 +28,7 @@ export const grantVerbs: Verbs = {
       liobn: optional(integer(0, 2 ** 32 - 1)),
       mode: optional(choice("share", "lend", "donate")),
       zero: optional(flag),
+      copyOnWrite: optional(flag),
       as: optional(newName("grant")),
     },
     { cookie: wantedNumber },

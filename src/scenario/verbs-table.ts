@@ -46,7 +46,18 @@ const COUNTERS = [
   "revocations",
   "pagesMoved",
 ];
-const USAGE = ["pagesOwned", "pagesMapped", "grantsOut", "grantsIn", "rescinded", "pins", "quarantined"];
+const USAGE = [
+  "pagesOwned",
+  "pagesMapped",
+  "pagesLent",
+  "grantsOut",
+  "grantsIn",
+  "rescinded",
+  "pins",
+  "quarantined",
+  "copies",
+];
+const DEDUPLICATION = ["examined", "merged", "skipped", "saved"];
 const MIX_OPERATIONS_MAX = 1e8;
 
 const numbers = (names: readonly string[]): Record<string, Field<Wanted>> =>
@@ -176,6 +187,7 @@ const sightVerbs: Verbs = {
         partition: optional(partition),
         grant: optional(nameOf("grant")),
         count: optional(integer(0, 2 ** 32)),
+        address: optional(integer(0, 2 ** 32)),
         reason: optional(text),
       }),
     },
@@ -187,17 +199,31 @@ const sightVerbs: Verbs = {
               partition: world.nameOfLpid(lpid),
               ...present({ reason }),
             }))
-          : world.takeEvents(world.partition(partition)).map(({ type, partner, cookie, count }) => ({
+          : world.takeEvents(world.partition(partition)).map(({ type, partner, cookie, count, address }) => ({
               type,
               ...(partner === 0 ? {} : { partner: world.nameOfLpid(partner) }),
               ...(cookie === undefined ? {} : { grant: world.nameOfCookie(cookie) }),
-              ...present({ count }),
+              ...present({ count, address }),
             }));
       return { events };
     },
   ),
 
   counters: verb({}, numbers(COUNTERS), (world) => ({ ...world.table.inspect().counters })),
+
+  migrate: verb(
+    { by: partition, address: amount, length: amount },
+    { pagesMoved: wantedNumber, slices: wantedNumber },
+    async (world, { by, address, length }) => ({
+      ...(await world.wait((signal) =>
+        world.partition(by).migrate(world.amount(address), world.amount(length), { signal }),
+      )),
+    }),
+  ),
+
+  deduplicate: verb({}, numbers(DEDUPLICATION), async (world) => ({
+    ...(await world.wait((signal) => world.table.deduplicate({ signal }))),
+  })),
 
   audit: verb({}, {}, (world) => {
     const { problems, checked } = world.table.audit();

@@ -1,5 +1,5 @@
 /**
- * Other lines of Node than the one that runs this: the application with a worker, and the rule tests. The binaries come from the
+ * Other lines of Node than the one that runs this: require(), the application with a worker, and the rule tests. The binaries come from the
  * npm registry, as optional dependencies, since they exist for Linux on x64 only.
  */
 import { existsSync, readFileSync } from "node:fs";
@@ -29,6 +29,10 @@ export function nodes(place) {
 
 async function worker(node, place) {
   const { stdout } = await run(node, ["--version"]);
+  // Of a module in CommonJS, too.
+  await run(node, ["-e", 'require("lpar").ResourceTable.create({ memory: 65536 }).close()'], {
+    cwd: place.folder,
+  });
   const main = join(place.folder, "recipes/bundled-app/main.js");
   return `${stdout.trim()}, ${expectLines(await run(node, [main]), APP_PRINTS)}`;
 }

@@ -1,5 +1,5 @@
 /** The naive model as ResourceTable.inspect() shows a table: compared with it word by word. */
-import type { TableSnapshot } from "../../src/index.js";
+import type { GrantSnapshot, PartitionSnapshot, TableSnapshot } from "../../src/index.js";
 import { INHIBIT_READ, INHIBIT_REGRANT, INHIBIT_WRITE, QUEUE_ENTRY_BYTES } from "../../src/layout.js";
 import type { Model } from "./model.js";
 import {
@@ -11,9 +11,18 @@ import {
   unitOf,
 } from "./model-records.js";
 
-type PartitionSnapshot = TableSnapshot["partitions"][number];
+/** What the model knows of a table. Maps it compares page by page, against the page tables (compare.ts). */
+type KnownGrant = Omit<GrantSnapshot, "grantor" | "depth" | "pages" | "copies" | "quarantined" | "adapter">;
+type KnownAdapter = Omit<PartitionSnapshot["adapters"][number], "queued">;
+type KnownPartition = Pick<
+  PartitionSnapshot,
+  "lpid" | "name" | "state" | "incarnation" | "counters" | "resources"
+> & { readonly grants: readonly KnownGrant[]; readonly adapters: readonly KnownAdapter[] };
+type KnownTable = Pick<TableSnapshot, "version" | "counters"> & {
+  readonly partitions: readonly KnownPartition[];
+};
 
-function snapshotGrant(grant: Grant): PartitionSnapshot["grants"][number] {
+function snapshotGrant(grant: Grant): KnownGrant {
   const unit = unitOf(grant.type);
   const isInTree = grant.state !== "rescinded";
   return {
@@ -37,7 +46,7 @@ function snapshotGrant(grant: Grant): PartitionSnapshot["grants"][number] {
   };
 }
 
-function snapshotEnd(model: Model, end: End): PartitionSnapshot["adapters"][number] {
+function snapshotEnd(model: Model, end: End): KnownAdapter {
   return {
     unitAddress: end.unit,
     state: end.isOpen ? "open" : "closed",
@@ -48,7 +57,7 @@ function snapshotEnd(model: Model, end: End): PartitionSnapshot["adapters"][numb
   };
 }
 
-function snapshotPartition(model: Model, partition: ModelPartition): PartitionSnapshot {
+function snapshotPartition(model: Model, partition: ModelPartition): KnownPartition {
   const grants = [...model.grants.values()];
   const held = grants.filter(({ holder }) => holder === partition);
   const standing = held.filter(({ state }) => state !== "rescinded");
@@ -94,11 +103,11 @@ function snapshotPartition(model: Model, partition: ModelPartition): PartitionSn
 }
 
 /** `tableBytes` is no business of the model. */
-export function snapshotModel(model: Model, tableBytes: number): TableSnapshot {
+export function snapshotModel(model: Model, tableBytes: number): KnownTable {
   const nodes: Node[] = [...model.grants.values()];
   for (const partition of model.partitions.values()) nodes.push(...partition.resources);
   return {
-    version: 1,
+    version: 2,
     counters: {
       tableBytes,
       frames: model.options.frames,
@@ -120,13 +129,16 @@ export function snapshotModel(model: Model, tableBytes: number): TableSnapshot {
   };
 }
 
-/** The first place where two plain values differ, as a path; undefined if they are equal. */
+/** The first place where a value differs from what the model knows of it, as a path; undefined if there is none. */
 export function differenceOf(real: unknown, model: unknown, path = ""): string | undefined {
   if (Object.is(real, model)) return undefined;
   const areObjects = typeof real === "object" && typeof model === "object" && real !== null && model !== null;
   if (!areObjects) return `${path}: ${String(real)} in the table, ${String(model)} in the model`;
   const [a, b] = [real as Record<string, unknown>, model as Record<string, unknown>];
-  for (const key of new Set([...Object.keys(a), ...Object.keys(b)])) {
+  const isList = Array.isArray(real) && Array.isArray(model);
+  if (isList && real.length !== model.length)
+    return `${path}: ${real.length} in the table, ${model.length} in the model`;
+  for (const key of Object.keys(b)) {
     const difference = differenceOf(a[key], b[key], `${path}.${key}`);
     if (difference !== undefined) return difference;
   }

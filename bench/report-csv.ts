@@ -1,0 +1,75 @@
+/** A report as CSV (RFC 4180, lines end with LF): one line for each row and each contender in it, as statistics programs want it. */
+import { PARAMETER_NAMES } from "./parameters.js";
+import type { Report, Row } from "./report.js";
+import { median, medianInterval } from "./statistics.js";
+import type { BaselineName } from "./suite.js";
+
+type Cell = string | number | boolean | null | undefined;
+
+const PERCENTILES = ["mean", "p50", "p90", "p99", "p999", "max"] as const;
+
+const HEADER = [
+  "suite",
+  "what",
+  ...PARAMETER_NAMES,
+  "contender",
+  "repetitions",
+  "ns",
+  "ns_low",
+  "ns_high",
+  "confidence",
+  "lpar_ratio",
+  "ratio_low",
+  "ratio_high",
+  "longest_ms",
+  "target",
+  "reached",
+  ...PERCENTILES.map((name) => `latency_${name}_ns`),
+  ...PERCENTILES.map((name) => `uncorrected_${name}_ns`),
+  "latency_block",
+];
+
+/** Nothing for what is not there; quotes only where they are needed. */
+function quote(cell: Cell): string {
+  const text = cell === undefined || cell === null ? "" : String(cell);
+  return /[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
+}
+
+function line(cells: readonly Cell[]): string {
+  return cells.map(quote).join(",");
+}
+
+function cellsOf(row: Row, parameters: Report["options"]["parameters"], contender: string): Cell[] {
+  const times = row.samples[contender] ?? [];
+  const { low, high, confidence } = medianInterval(times);
+  const isOurs = contender === "lpar";
+  const ratio = row.ratioIntervals[contender as BaselineName];
+  const latency = row.latencies[contender];
+  return [
+    row.suite,
+    row.what,
+    ...PARAMETER_NAMES.map((name) => row.scan[name] ?? parameters[name]),
+    contender,
+    times.length,
+    median(times),
+    low,
+    high,
+    confidence,
+    row.ratios[contender as BaselineName],
+    ratio?.low,
+    ratio?.high,
+    isOurs ? row.longestMs : undefined,
+    isOurs ? row.target?.text : undefined,
+    isOurs ? row.target?.reached : undefined,
+    ...PERCENTILES.map((name) => (latency?.corrected ?? latency?.uncorrected)?.[name]),
+    ...PERCENTILES.map((name) => (latency?.corrected === undefined ? undefined : latency.uncorrected[name])),
+    latency?.block,
+  ];
+}
+
+export function toCsv({ rows, options }: Report): string {
+  const lines = rows.flatMap((row) =>
+    Object.keys(row.samples).map((contender) => line(cellsOf(row, options.parameters, contender))),
+  );
+  return `${[line(HEADER), ...lines].join("\n")}\n`;
+}

@@ -1,0 +1,152 @@
+/** What a run found, as it is written to a file, and read again. */
+import type { Clock } from "./clock.js";
+import type { Latency } from "./latency.js";
+import type { Machine } from "./machine.js";
+import type { ParameterValues, Scan } from "./scan.js";
+import type { Interval } from "./statistics.js";
+import type { BaselineName, BaselineTimes, Coordinates, SuiteName } from "./suite.js";
+
+/** What a report says it is. */
+export const REPORT_KIND = "lpar bench";
+/** Counts up when a field changes its meaning or goes; new fields do not count. */
+export const REPORT_VERSION = 1;
+
+export interface Row {
+  readonly suite: SuiteName;
+  readonly what: string;
+  /** What --scan gave in the run that this row is of; empty without. */
+  readonly scan: ParameterValues;
+  /** Nanoseconds of one operation, or of one node of a tree: the median. */
+  readonly ns: number;
+  readonly interval: Interval;
+  readonly baselines: BaselineTimes;
+  /** Our time by each baseline's, of the medians. */
+  readonly ratios: BaselineTimes;
+  /** Where each ratio lies, by those of the single repetitions, in which both were measured one soon after the other. */
+  readonly ratioIntervals: Readonly<Partial<Record<BaselineName, Interval>>>;
+  /** The baseline whose ratio says most. */
+  readonly versus: BaselineName;
+  /** Values of parameters at which it was measured, where rows of a suite differ by them. */
+  readonly at?: Coordinates;
+  readonly longestMs?: number;
+  readonly target?: RowTarget;
+  /** Nanoseconds of every repetition: "lpar" and the baselines. */
+  readonly samples: Readonly<Record<string, readonly number[]>>;
+  /** Of single operations, for those of lpar and the baselines that can do one: all repetitions together. */
+  readonly latencies: Readonly<Record<string, Latency>>;
+}
+
+export interface RowTarget {
+  readonly text: string;
+  /** Undefined when the baseline that it counts from is not there. */
+  readonly reached: boolean | undefined;
+  readonly aimReached: boolean | undefined;
+  readonly longestMs?: number;
+  readonly longestReached?: boolean;
+}
+
+export interface ReportOptions {
+  readonly suites: readonly SuiteName[];
+  readonly quick: boolean;
+  readonly timeMs: number;
+  readonly warmupMs: number;
+  readonly repetitions: number;
+  readonly seed: number;
+  /** Operations per second of the open loop; null without. */
+  readonly rate: number | null;
+  /** What replaced the suites' own sizes in all rows. */
+  readonly parameters: ParameterValues;
+  /** Each of them made the suites run once for each of its values. */
+  readonly scans: readonly Scan[];
+}
+
+export interface Report {
+  readonly report: typeof REPORT_KIND;
+  readonly version: typeof REPORT_VERSION;
+  /** As Date.toISOString() has it. */
+  readonly startedAt: string;
+  readonly seconds: number;
+  readonly machine: Machine;
+  /** Processes that wanted to run in the last minute, at the end. */
+  readonly loadAtEnd: number;
+  readonly clock: Clock;
+  /** The C compiler, or null. */
+  readonly compiler: string | null;
+  /** Why there are no native baselines. */
+  readonly nativeMissing: string | null;
+  readonly options: ReportOptions;
+  readonly rows: readonly Row[];
+  /** What scenarios found beside times, each line with the name of its scenario. */
+  readonly notes: readonly string[];
+  /** Scenarios that could not be prepared here, and why. */
+  readonly leftOut: readonly string[];
+  /** Results that differ, and broken invariants: the run has failed if there are any. */
+  readonly wrong: readonly string[];
+  readonly isComplete: boolean;
+}
+
+/** A file that is no report that can be read. */
+export class ReportError extends Error {
+  override readonly name = "ReportError";
+}
+
+function isRecord(value: unknown): value is Record<string, unknown> {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}
+
+/**
+ * Reads a report.
+ *
+ * @param name of the file, for what is said of it.
+ * @throws ReportError when it is none, of another version, or broken.
+ */
+export function readReport(name: string, text: string): Report {
+  let value: unknown;
+  try {
+    value = JSON.parse(text);
+  } catch {
+    throw new ReportError(`${name}: not JSON; what is wanted is a report of "lpar bench --json"`);
+  }
+  if (!isRecord(value) || value.report !== REPORT_KIND)
+    throw new ReportError(`${name}: JSON, but not a report of "lpar bench --json"`);
+  if (value.version !== REPORT_VERSION)
+    throw new ReportError(
+      `${name}: a report of version ${JSON.stringify(value.version)}; this lpar reads version ${REPORT_VERSION}`,
+    );
+  for (const field of ["machine", "clock", "options"] as const) {
+    if (!isRecord(value[field])) throw new ReportError(`${name}: the report has no ${field}`);
+  }
+  for (const field of ["rows", "notes", "leftOut", "wrong"] as const) {
+    if (!Array.isArray(value[field])) throw new ReportError(`${name}: the report has no ${field}`);
+  }
+  for (const [index, row] of (value.rows as readonly unknown[]).entries()) {
+    const problem = problemOf(row);
+    if (problem !== undefined) throw new ReportError(`${name}: row ${index + 1} ${problem}`);
+  }
+  return value as unknown as Report;
+}
+
+const TEXTS = ["suite", "what", "versus"];
+const RECORDS = ["scan", "interval", "baselines", "ratios", "ratioIntervals", "samples", "latencies"];
+
+/** What keeps a row from being used: broken by hand, most likely. */
+function problemOf(row: unknown): string | undefined {
+  if (!isRecord(row)) return "is no object";
+  for (const field of TEXTS) if (typeof row[field] !== "string") return `has no text "${field}"`;
+  for (const field of RECORDS) if (!isRecord(row[field])) return `has no object "${field}"`;
+  const samples = row.samples as Record<string, unknown>;
+  const names = ["lpar", ...Object.keys(row.baselines as object)];
+  for (const name of names) {
+    const times = samples[name];
+    const isGood = (time: unknown): boolean => typeof time === "number" && time > 0 && Number.isFinite(time);
+    if (!Array.isArray(times) || times.length === 0 || !times.every(isGood))
+      return `has no times of "${name}", or some that are not numbers above 0`;
+  }
+  return undefined;
+}
+
+/** A row's name in its report. */
+export function rowName({ suite, what, scan }: Row): string {
+  const values = Object.entries(scan).map(([name, value]) => `${name}=${value}`);
+  return `${suite}: ${what}${values.length === 0 ? "" : ` (${values.join(", ")})`}`;
+}

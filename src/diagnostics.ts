@@ -1,0 +1,106 @@
+/**
+ * What partitions do, told to whoever subscribes through `node:diagnostics_channel`, in the thread in which it is done: the
+ * channels of a worker thread are that thread's own. Where there is no such module, and while nobody subscribes, nothing is
+ * told and nothing is made for it.
+ */
+import type { Mapping } from "./mapping.js";
+import type { GrantOptions, Partition } from "./partition.js";
+import type { RescindReport } from "./rescind.js";
+import type { ResourceTable } from "./resource-table.js";
+
+/** `lpar:grant`: a grant stands. */
+export interface GrantMessage {
+  /** The grantor. */
+  readonly partition: Partition;
+  /** Names the grant. */
+  readonly cookie: number;
+  /** As grant() was called. */
+  readonly options: GrantOptions;
+}
+
+/** `lpar:accept`: a grant is mapped. */
+export interface AcceptMessage {
+  /** The grantee. */
+  readonly partition: Partition;
+  /** Names the grant. */
+  readonly cookie: number;
+  /** What accept() answers. */
+  readonly mapping: Mapping;
+}
+
+/** `lpar:return`: a mapping was given back, by its holder. */
+export interface ReturnMessage {
+  /** The holder. */
+  readonly partition: Partition;
+  /** Names the grant. */
+  readonly cookie: number;
+}
+
+/** `lpar:rescind`: a grant was taken back, by its grantor. */
+export interface RescindMessage {
+  /** The grantor. */
+  readonly partition: Partition;
+  /** Names the grant. */
+  readonly cookie: number;
+  /** Of a forced rescind, which is over now; null of a normal one. */
+  readonly report: RescindReport | null;
+}
+
+/** `lpar:failure`, `lpar:recovery`, `lpar:restart`: of a whole partition, in the thread that owns the table. */
+export interface PartitionMessage {
+  /** Whose owner does it. */
+  readonly table: ResourceTable;
+  /** Whom it concerns. */
+  readonly partition: Partition;
+  /** The one that failed, was recovered, or starts. */
+  readonly incarnation: number;
+  /** Of a failure: what fail() was told, or how the thread ended; else undefined. */
+  readonly reason: string | undefined;
+}
+
+/** What is published on each channel. */
+export interface DiagnosticsMessages {
+  /** A grant stands. */
+  readonly "lpar:grant": GrantMessage;
+  /** A grant is mapped. */
+  readonly "lpar:accept": AcceptMessage;
+  /** A mapping was given back. */
+  readonly "lpar:return": ReturnMessage;
+  /** A grant was taken back. */
+  readonly "lpar:rescind": RescindMessage;
+  /** A partition failed. */
+  readonly "lpar:failure": PartitionMessage;
+  /** A partition is recovered. */
+  readonly "lpar:recovery": PartitionMessage;
+  /** A partition starts again. */
+  readonly "lpar:restart": PartitionMessage;
+}
+
+/** Node's channel, as far as it is used. */
+interface Channel<Message> {
+  readonly hasSubscribers: boolean;
+  publish(message: Message): void;
+}
+
+/** Without an import, so that the library also loads where there is no Node. */
+function findChannels(): ((name: string) => Channel<unknown>) | undefined {
+  const host = globalThis as { process?: { getBuiltinModule?: (id: string) => unknown } };
+  const found = host.process?.getBuiltinModule?.("node:diagnostics_channel");
+  return (found as { channel: (name: string) => Channel<unknown> } | undefined)?.channel;
+}
+
+const NOBODY: Channel<unknown> = { hasSubscribers: false, publish: () => {} };
+const channels = findChannels();
+
+function channel<Name extends keyof DiagnosticsMessages>(name: Name): Channel<DiagnosticsMessages[Name]> {
+  return channels?.(name) ?? NOBODY;
+}
+
+// Who publishes looks at hasSubscribers first, and makes the message only then.
+export const GRANT: Channel<GrantMessage> = channel("lpar:grant");
+export const ACCEPT: Channel<AcceptMessage> = channel("lpar:accept");
+export const RETURN: Channel<ReturnMessage> = channel("lpar:return");
+export const RESCIND: Channel<RescindMessage> = channel("lpar:rescind");
+export const FAILURE: Channel<PartitionMessage> = channel("lpar:failure");
+export const RECOVERY: Channel<PartitionMessage> = channel("lpar:recovery");
+export const RESTART: Channel<PartitionMessage> = channel("lpar:restart");

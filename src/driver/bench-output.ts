@@ -1,0 +1,87 @@
+/** Where a benchmark's report goes: to stdout as text or in a format for programs, and to files; and how it is read again. */
+
+import { access, constants, readFile, stat } from "node:fs/promises";
+import { dirname, extname } from "node:path";
+import { InvalidArgumentError } from "commander";
+import { type Report, readReport } from "../../bench/report.js";
+import { toCsv } from "../../bench/report-csv.js";
+import { toHtml } from "../../bench/report-html.js";
+import { toMarkdown } from "../../bench/report-md.js";
+import { describeReport } from "./bench-text.js";
+import { reasonOf, writeBeside } from "./output.js";
+import type { PlotOptions } from "./plots.js";
+import type { CommandStreams } from "./streams.js";
+import { UsageError } from "./usage-error.js";
+
+/** Formats of files, called as their names end. */
+export const FORMATS = ["json", "csv", "md", "html"] as const;
+export type Format = (typeof FORMATS)[number];
+export type PrintedFormat = Exclude<Format, "html"> | "text";
+
+export interface Target {
+  readonly path: string;
+  readonly format: Format;
+}
+
+const DEFAULT_COLUMNS = 80;
+
+export function formatOfFile(path: string): Format {
+  const ending = extname(path).slice(1);
+  const format = FORMATS.find((name) => name === ending);
+  if (format === undefined)
+    throw new InvalidArgumentError(
+      `--out takes a file whose name ends in ${FORMATS.map((name) => `.${name}`).join(", ")}, but got "${path}".`,
+    );
+  return format;
+}
+
+/** @throws UsageError when the file could not be written. */
+export async function checkTarget({ path }: Target): Promise<void> {
+  const existing = await stat(path).catch(() => undefined);
+  if (existing !== undefined && !existing.isFile()) throw new UsageError(`${path}: not a file`);
+  await access(dirname(path), constants.W_OK).catch((error: Error) => {
+    throw new UsageError(`${path}: cannot be written (${reasonOf(error)})`);
+  });
+}
+
+const WRITERS: Readonly<Record<Format, (report: Report) => string>> = {
+  json: (report) => `${JSON.stringify(report)}\n`,
+  csv: toCsv,
+  md: toMarkdown,
+  html: toHtml,
+};
+
+export async function writeReport({ path, format }: Target, report: Report): Promise<void> {
+  await writeBeside(path, (file) => file.writeFile(WRITERS[format](report)));
+}
+
+/** @throws UsageError when the file cannot be read; ReportError when it is no report. */
+export async function loadReport(path: string): Promise<Report> {
+  const text = await readFile(path, "utf8").catch((error: Error) => {
+    throw new UsageError(`${path}: cannot be read (${reasonOf(error)})`);
+  });
+  return readReport(path, text);
+}
+
+/** On a terminal with plots, unless they are not wanted. */
+export function print(
+  format: PrintedFormat,
+  report: Report,
+  { output }: CommandStreams,
+  isPlain: boolean,
+): void {
+  if (format !== "text") {
+    output.write(WRITERS[format](report));
+    return;
+  }
+  const plots: PlotOptions | undefined =
+    isPlain || output.isTTY !== true
+      ? undefined
+      : { isColoured: hasColour(), columns: output.columns || DEFAULT_COLUMNS };
+  output.write(`${describeReport(report, plots)}\n`);
+}
+
+/** As no-color.org has it: set and not empty means no colour. */
+function hasColour(): boolean {
+  return (process.env.NO_COLOR ?? "") === "";
+}
