@@ -2,6 +2,9 @@
 import { type Cookie, type Partition, ResourceTable } from "../src/index.js";
 import { PAGE_BYTES } from "../src/layout.js";
 import { inBlocks } from "./measure.js";
+import { openPages, takePages } from "./page-stream.js";
+import { ParameterError } from "./parameter-error.js";
+import type { Parameters } from "./parameters.js";
 import { Random } from "./random.js";
 import type { Contender, Context, Scenario, Stage, Target } from "./suite.js";
 
@@ -22,19 +25,47 @@ export interface Size {
   readonly bytes: number;
   /** Whether the pages lie apart in physical memory, in reverse. */
   readonly isScattered: boolean;
+  /** Pages of the memory; left out, as few as a range needs. */
+  readonly pages?: number;
 }
 
 export interface Data {
   readonly memory: Uint8Array;
   readonly buffer: Uint8Array;
-  readonly places: readonly number[];
+  readonly places: Uint32Array;
 }
 
-export function makeData(bytes: number, seed: number): Data {
+/** @param layout where the ranges lie; left out, at a few random places near each other. */
+export function makeData(bytes: number, seed: number, layout?: Layout): Data {
   const random = new Random(seed);
-  const memory = Uint8Array.from({ length: bytes + MARGIN }, () => random.next());
+  const memory = Uint8Array.from({ length: layout?.memoryBytes ?? bytes + MARGIN }, () => random.next());
   const buffer = Uint8Array.from({ length: bytes }, () => random.next());
-  return { memory, buffer, places: Array.from({ length: PLACES }, () => random.below(MARGIN)) };
+  const places = layout?.places ?? Uint32Array.from({ length: PLACES }, () => random.below(MARGIN));
+  return { memory, buffer, places };
+}
+
+/** Ranges all over a memory. */
+interface Layout {
+  readonly memoryBytes: number;
+  readonly places: Uint32Array;
+}
+
+const PLACES_MAX = 4096;
+/** Of all ranges together, so that going over them once takes milliseconds. */
+const RANGES_BYTES = 2 ** 26;
+/** Every contender has such a memory of its own. */
+const PAGES_MAX: number = 2 ** 16;
+const PAGES = 4096;
+
+/** Pages as the distribution has them, and a random offset in each, as far as there is room. */
+async function layOut(bytes: number, { pages = PAGES, dist }: Parameters, seed: number): Promise<Layout> {
+  const random = new Random(seed + 1);
+  const memoryBytes = pages * PAGE_BYTES;
+  const stream = await openPages(dist ?? { kind: "uniform" }, pages, seed);
+  const place = (page: number): number => page * PAGE_BYTES + random.below(PAGE_BYTES);
+  const count = Math.min(PLACES_MAX, Math.max(PLACES, Math.floor(RANGES_BYTES / bytes)));
+  const places = takePages(stream, count).map((page) => Math.min(place(page), memoryBytes - bytes));
+  return { memoryBytes, places };
 }
 
 export function digest(bytes: Uint8Array): number {
@@ -52,7 +83,7 @@ export function openMemory(
   size: Size,
   module?: WebAssembly.Module,
 ): { table: ResourceTable; partition: Partition } {
-  const pages = Math.ceil((size.bytes + MARGIN) / PAGE_BYTES);
+  const pages = size.pages ?? Math.ceil((size.bytes + MARGIN) / PAGE_BYTES);
   const table = ResourceTable.create({
     memory: pages * PAGE_BYTES,
     partitions: 2,
@@ -94,14 +125,23 @@ export function checked(
       }
     },
   };
-  return contender(size, loops[size.mode], () => describe(partition.read(0, memory.length), buffer));
+  const { measure, check } = contender(size, places.length, loops[size.mode], () =>
+    describe(partition.read(0, memory.length), buffer),
+  );
+  if (size.mode !== "read") return { measure, check };
+  let next = 0;
+  const operation = (): void => {
+    partition.readInto(places[next] as number, buffer);
+    next = next + 1 === places.length ? 0 : next + 1;
+  };
+  return { measure, check, operation };
 }
 
-function contender({ bytes }: Size, loop: () => void, result: () => string): Contender {
+function contender({ bytes }: Size, places: number, loop: () => void, result: () => string): Contender {
   // Short copies are repeated, so that the clock does not count.
-  const rounds = bytes < 1024 ? 64 : 1;
+  const rounds = bytes < 1024 && places <= PLACES ? 64 : 1;
   return {
-    measure: inBlocks(rounds * PLACES, () => {
+    measure: inBlocks(rounds * places, () => {
       for (let round = 0; round < rounds; round++) loop();
     }),
     check: async () => {
@@ -130,20 +170,33 @@ export function plain(data: Data, size: Size): Contender {
       }
     },
   };
-  return contender(size, loops[size.mode], () => describe(memory, buffer));
+  return contender(size, data.places.length, loops[size.mode], () => describe(memory, buffer));
 }
 
-async function openStage(name: string, size: Size, { seed, native }: Context): Promise<Stage> {
-  const data = makeData(size.bytes, seed);
+async function openStage(
+  name: string,
+  size: Size,
+  parameters: Parameters,
+  { seed, native }: Context,
+): Promise<Stage> {
+  const { mode, bytes, pages } = size;
+  const layout = pages === undefined ? undefined : await layOut(bytes, parameters, seed);
+  const data = makeData(bytes, seed, layout);
   const { table, partition } = openMemory(size);
-  const { mode, bytes } = size;
-  const nativeContender = mode === "view" ? undefined : await native?.setUp("access", mode, bytes, seed);
+  if (layout !== undefined) await native?.load(layout.places);
+  const how = layout === undefined ? "drawn" : "loaded";
+  const nativeContender =
+    mode === "view"
+      ? undefined
+      : await native?.setUp("access", mode, bytes, data.memory.length, data.places.length, seed, how);
   return {
     ways: [
       {
         what: name,
         contender: checked(partition, data, size),
-        ...(mode === "view" ? {} : { target: CHECKED }),
+        // Places all over a memory cost both the same misses, which hide the rest.
+        ...(mode === "view" || pages !== undefined ? {} : { target: CHECKED }),
+        ...(pages === undefined ? {} : { at: { pages } }),
       },
     ],
     baselines: {
@@ -158,21 +211,29 @@ async function openStage(name: string, size: Size, { seed, native }: Context): P
   };
 }
 
-export function accessScenarios(): readonly Scenario[] {
-  const sizes: readonly (readonly [name: string, bytes: number])[] = [
+/** @throws ParameterError for more pages than every contender can have a memory of. */
+export function accessScenarios(_quick: boolean, parameters: Parameters): readonly Scenario[] {
+  const { dist } = parameters;
+  const pages = parameters.pages ?? (dist === undefined ? undefined : PAGES);
+  if (pages !== undefined && pages > PAGES_MAX)
+    throw new ParameterError(`the suite access takes --pages of at most ${PAGES_MAX}, but got ${pages}`);
+  const all: readonly (readonly [name: string, bytes: number])[] = [
     ["64 B", 64],
     ["4 KiB", 4096],
     ["1 MiB", 2 ** 20],
   ];
-  const scenario = (name: string, size: Size): Scenario => ({
-    name,
-    open: (context) => openStage(name, size, context),
-  });
+  const sizes = all.filter(([, bytes]) => pages === undefined || bytes <= pages * PAGE_BYTES);
+  const scenario = (what: string, mode: Mode, bytes: number, isScattered: boolean): Scenario => {
+    const name = pages === undefined ? what : `${what}, pages: ${pages.toLocaleString("en-US")}`;
+    const size: Size = { mode, bytes, isScattered, ...(pages === undefined ? {} : { pages }) };
+    return { name, open: (context) => openStage(name, size, parameters, context) };
+  };
+  const [largest, largestBytes] = sizes.at(-1) as readonly [string, number];
   return [
     ...(["read", "write"] as const).flatMap((mode) => [
-      ...sizes.map(([name, bytes]) => scenario(`${mode} ${name}`, { mode, bytes, isScattered: false })),
-      scenario(`${mode} 1 MiB, scattered pages`, { mode, bytes: 2 ** 20, isScattered: true }),
+      ...sizes.map(([name, bytes]) => scenario(`${mode} ${name}`, mode, bytes, false)),
+      scenario(`${mode} ${largest}, scattered pages`, mode, largestBytes, true),
     ]),
-    scenario("view() and release(), 4 KiB", { mode: "view", bytes: 4096, isScattered: false }),
+    scenario("view() and release(), 4 KiB", "view", 4096, false),
   ];
 }

@@ -84,8 +84,12 @@ function openCycles(plan: Plan & { work: "cycles" }): void {
   const size = { live, seed, base, pages: 1 };
   const calls = hcalls(currentPartition());
   const cycler: Cycles = plan.isRaw
-    ? cyclesOfCalls(calls, server.lpid, client.lpid, adapter.unitAddress, size)
-    : cyclesOfObjects(server, client, adapter, size);
+    ? cyclesOfCalls(
+        calls,
+        { server: server.lpid, clients: [client.lpid], units: [adapter.unitAddress] },
+        size,
+      )
+    : cyclesOfObjects({ server, clients: [client], units: [adapter] }, size);
   const order = new Random(seed).shuffled(live);
   let position = 0;
   const check = (): string => {

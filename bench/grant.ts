@@ -1,12 +1,25 @@
 /**
- * Suite grant: the cycle of a grant. Many grants live; each cycle takes one of them in random order, returns and rescinds
- * it, grants the same pages again and accepts. Through objects, raw, and in batches of raw requests.
+ * Suite grant: the cycle of a grant. Many grants live; each cycle takes one of them, at random or as a distribution has it,
+ * returns and rescinds it, grants the same pages again and accepts. Through objects, raw, and in batches of raw requests.
  */
 import type { Hcalls, RequestBatch } from "../src/hcall.js";
 import { H_PARAMETER, PAGE_BYTES, TYPE_MEMORY } from "../src/layout.js";
-import { type Cycles, cyclesOfCalls, cyclesOfObjects, fill, type Size } from "./cycles.js";
+import {
+  type Cycles,
+  cyclesOfCalls,
+  cyclesOfObjects,
+  fill,
+  type RawRoute,
+  rangeOf,
+  type Size,
+} from "./cycles.js";
+import type { Distribution } from "./distribution.js";
+import { structureFootprint } from "./footprint.js";
 import { MapTable, type RawCalls } from "./map-table.js";
 import { inBlocks } from "./measure.js";
+import type { Native, NativeContender } from "./native.js";
+import { openPages, takePages } from "./page-stream.js";
+import type { Parameters } from "./parameters.js";
 import { Random } from "./random.js";
 import {
   type Contender,
@@ -15,143 +28,236 @@ import {
   type Stage,
   type Target,
   timesNative,
+  type Way,
 } from "./suite.js";
-import { clientOf, joinFirst, must, openWorld, type World } from "./worlds.js";
+import { joinAll, must, openWorld, type World } from "./worlds.js";
 
-/** Cycles of one block; divides the numbers of live grants. */
+/** Cycles of one block. */
 const BLOCK = 250;
+/** Of the server, so that a million grants need no gigabytes of memory. */
+const SERVER_PAGES_MAX = 2 ** 16;
+/** Beyond, objects and Maps of objects only take time to build. */
+const OBJECTS_MAX = 100_000;
 
 /** One implementation. */
 interface Cycler extends Cycles {
   readonly calls: RawCalls;
-  readonly server: number;
-  readonly client: number;
+  readonly route: RawRoute;
 }
 
-export function contender(cycler: Cycler, usage: () => readonly [number, number], size: Size): Contender {
-  const { live, pages, seed } = size;
-  const order = new Random(seed).shuffled(live);
+/** Grants in the order in which the cycles take them, again and again. */
+export interface Order {
+  /** A block may begin anywhere in the first `length`: the first ones come again at the end. */
+  readonly grants: Uint32Array;
+  readonly length: number;
+  readonly isDrawn: boolean;
+}
+
+function toOrder(once: Uint32Array, isDrawn: boolean): Order {
+  const grants = Uint32Array.from({ length: once.length + BLOCK }, (_, i) => once[i % once.length] as number);
+  return { grants, length: once.length, isDrawn };
+}
+
+/** Each grant once, at random. */
+export function drawOrder({ live, seed }: Size): Order {
+  return toOrder(new Random(seed).shuffled(live), true);
+}
+
+async function orderOf(size: Size, dist: Distribution | undefined): Promise<Order> {
+  if (dist === undefined) return drawOrder(size);
+  const stream = await openPages(dist, size.live, size.seed);
+  return toOrder(takePages(stream, Math.max(size.live, 2 ** 14)), false);
+}
+
+export function contender(
+  cycler: Cycler,
+  usage: () => readonly [number, number],
+  size: Size,
+  { grants, length, isDrawn }: Order = drawOrder(size),
+): Contender {
+  const { calls, route } = cycler;
   let position = 0;
   return {
     measure: inBlocks(BLOCK, () => {
-      cycler.cycles(order, position, BLOCK);
-      position = (position + BLOCK) % live;
+      cycler.cycles(grants, position, BLOCK);
+      position = (position + BLOCK) % length;
     }),
+    operation: () => {
+      cycler.cycles(grants, position, 1);
+      position = (position + 1) % length;
+    },
     check: async () => {
       let addresses = 0;
       let stale = 0;
-      for (let from = 0; from < live; from += BLOCK) {
-        const old = Array.from(order.subarray(from, from + BLOCK), (k) => cycler.cookie(k));
-        addresses += cycler.cycles(order, from, BLOCK);
-        for (const cookie of old) {
-          if (cycler.calls.acceptLogical(cycler.client, cookie) === H_PARAMETER) stale++;
+      for (let from = 0; from < length; from += BLOCK) {
+        const now = grants.subarray(from, Math.min(from + BLOCK, length));
+        const old = Array.from(now, (k) => [k, cycler.cookie(k)] as const);
+        addresses += cycler.cycles(grants, from, now.length);
+        for (const [k, cookie] of old) {
+          const client = route.clients[k % route.clients.length] as number;
+          if (calls.acceptLogical(client, cookie) === H_PARAMETER) stale++;
         }
       }
-      let frames = 0;
-      for (let page = 0; page < live * pages; page++) {
-        must(cycler.calls.translate(cycler.client, TYPE_MEMORY, page * PAGE_BYTES, 1, 2));
-        frames = (frames + cycler.calls.r4 / PAGE_BYTES) >>> 0;
-      }
-      const [mapped, grants] = usage();
-      return `addresses ${addresses}, stale ${stale}, frames ${frames}, mapped ${mapped}, grants ${grants}`;
+      const frames = sumFrames(cycler, size);
+      const [mapped, count] = usage();
+      // Batches deal the addresses out in another order: only where each grant has its turn once are they the same in all.
+      return `addresses ${isDrawn ? addresses : 0}, stale ${stale}, frames ${frames}, mapped ${mapped}, grants ${count}`;
     },
   };
+}
+
+/** Where all pages of all clients lead. */
+function sumFrames({ calls, route: { clients } }: Cycler, { live, pages }: Size): number {
+  let frames = 0;
+  for (const [index, client] of clients.entries()) {
+    const count = Math.ceil((live - index) / clients.length) * pages;
+    for (let page = 0; page < count; page++) {
+      must(calls.translate(client, TYPE_MEMORY, page * PAGE_BYTES, 1, 2));
+      frames = (frames + calls.r4 / PAGE_BYTES) >>> 0;
+    }
+  }
+  return frames;
 }
 
 // ---------------------------------------------------------------- ours
 
 /** @param module another core than the package's own. */
-export function openGrants(size: Size, module?: WebAssembly.Module): World {
-  const pages = size.live * size.pages;
+export function openGrants(size: Size, module?: WebAssembly.Module, clients = 1): World {
+  const { live, pages, ranges = live } = size;
+  const mapped = Math.ceil(live / clients) * pages;
   return openWorld({
-    serverPages: pages,
-    grants: size.live * 2 + 16,
-    spacePages: pages * 2,
-    partitions: 2,
+    serverPages: ranges * pages,
+    grants: live * 2 + 16,
+    spacePages: Math.max(mapped * 2, ranges * pages),
+    partitions: clients + 1,
     stagingPages: 16,
     ...(module === undefined ? {} : { module }),
   });
 }
 
-export function usageOf(world: World): () => readonly [number, number] {
+export function usageOf({ clients }: World): () => readonly [number, number] {
   return () => {
-    const { pagesMapped, grantsIn } = clientOf(world).usage();
-    return [pagesMapped, grantsIn];
+    const usages = clients.map((client) => client.usage());
+    return [
+      usages.reduce((sum, { pagesMapped }) => sum + pagesMapped, 0),
+      usages.reduce((sum, { grantsIn }) => sum + grantsIn, 0),
+    ];
   };
 }
 
-function throughObjects(world: World, size: Size): Contender {
-  const { server, h } = world;
-  const client = clientOf(world);
-  const cycles = cyclesOfObjects(server, client, joinFirst(world), size);
-  return contender({ calls: h, server: server.lpid, client: client.lpid, ...cycles }, usageOf(world), size);
+/** The way from the world's server to its clients. */
+export function routeOf(world: World): RawRoute {
+  return {
+    server: world.server.lpid,
+    clients: world.clients.map(({ lpid }) => lpid),
+    units: joinAll(world).map(({ unitAddress }) => unitAddress),
+  };
 }
 
-export function throughRaw(world: World, size: Size): Contender {
+function throughObjects(world: World, size: Size, order: Order): Contender {
+  const { server, clients, h } = world;
+  const units = joinAll(world);
+  const cycles = cyclesOfObjects({ server, clients, units }, size);
+  const route = {
+    server: server.lpid,
+    clients: clients.map(({ lpid }) => lpid),
+    units: units.map(({ unitAddress }) => unitAddress),
+  };
+  return contender({ calls: h, route, ...cycles }, usageOf(world), size, order);
+}
+
+export function throughRaw(world: World, size: Size, order?: Order): Contender {
   const { h } = world;
-  const server = world.server.lpid;
-  const client = clientOf(world).lpid;
-  const cycles = cyclesOfCalls(h, server, client, joinFirst(world).unitAddress, size);
-  return contender({ calls: h, server, client, ...cycles }, usageOf(world), size);
+  const route = routeOf(world);
+  return contender({ calls: h, route, ...cyclesOfCalls(h, route, size) }, usageOf(world), size, order);
 }
 
 /**
- * Two crossings for a block: in the first its grants are returned, rescinded and made again, in the second, which needs the
- * new cookies, they are accepted. What fills the requests and reads the answers counts.
+ * Two crossings for a batch: in the first its grants are returned, rescinded and made again, in the second, which needs the
+ * new cookies, they are accepted. What fills the requests and reads the answers counts. A grant that comes twice begins a
+ * new batch.
  */
-function throughBatches(world: World, size: Size): Contender {
+function throughBatches(world: World, size: Size, order: Order, each: number): Contender {
   const h: Hcalls = world.h;
-  const server = world.server.lpid;
-  const client = clientOf(world).lpid;
-  const unit = joinFirst(world).unitAddress;
+  const route = routeOf(world);
+  const { server, clients, units } = route;
+  const range = rangeOf(size);
   const length = size.pages * PAGE_BYTES;
-  const cookies = fill(h, server, client, unit, size);
-  const requests: RequestBatch = h.createRequests(BLOCK * 3);
-  const cycles = (order: Uint32Array, from: number, count: number): number => {
-    for (let i = 0; i < count; i++) {
-      const k = order[from + i] as number;
-      requests.return(i * 3, client, cookies[k] as number);
-      requests.rescind(i * 3 + 1, server, 0, cookies[k] as number);
-      requests.grant(i * 3 + 2, server, TYPE_MEMORY, 0, k * length, length, unit);
-    }
+  const cookies = fill(h, route, size);
+  const requests: RequestBatch = h.createRequests(each * 3);
+  const lastBatch = new Uint32Array(size.live);
+  let batch = 0;
+  let status = 0;
+
+  const run = (grants: Uint32Array, from: number, count: number): number => {
     requests.run(count * 3);
-    let status = 0;
     for (let i = 0; i < count; i++) {
       status |= requests.status(i * 3) | requests.status(i * 3 + 1) | requests.status(i * 3 + 2);
-      cookies[order[from + i] as number] = requests.result(i * 3 + 2);
+      cookies[grants[from + i] as number] = requests.result(i * 3 + 2);
     }
-    for (let i = 0; i < count; i++) requests.accept(i, client, cookies[order[from + i] as number] as number);
+    for (let i = 0; i < count; i++) {
+      const k = grants[from + i] as number;
+      requests.accept(i, clients[k % clients.length] as number, cookies[k] as number);
+    }
     requests.run(count);
     let sum = 0;
     for (let i = 0; i < count; i++) {
       status |= requests.status(i);
       sum += requests.result(i);
     }
+    return sum;
+  };
+  const cycles = (grants: Uint32Array, from: number, count: number): number => {
+    let sum = 0;
+    let start = from;
+    status = 0;
+    batch++;
+    for (let i = from; i < from + count; i++) {
+      const k = grants[i] as number;
+      if (i - start === each || lastBatch[k] === batch) {
+        sum += run(grants, start, i - start);
+        start = i;
+        batch++;
+      }
+      lastBatch[k] = batch;
+      const [at, to] = [(i - start) * 3, k % clients.length];
+      requests.return(at, clients[to] as number, cookies[k] as number);
+      requests.rescind(at + 1, server, 0, cookies[k] as number);
+      requests.grant(at + 2, server, TYPE_MEMORY, 0, range(k), length, units[to] as number);
+    }
+    sum += run(grants, start, from + count - start);
     must(status);
     return sum;
   };
   const cookie = (k: number): number => cookies[k] as number;
-  return contender({ calls: h, server, client, cycles, cookie }, usageOf(world), size);
+  const { measure, check } = contender({ calls: h, route, cycles, cookie }, usageOf(world), size, order);
+  return { measure, check };
 }
 
 // ---------------------------------------------------------------- the Map of objects
 
-function throughMap(size: Size): Contender {
-  const pages = size.live * size.pages;
-  const table = new MapTable(size.live * 2);
-  const server = table.createPartition(pages, pages * 2);
-  const client = table.createPartition(0, pages * 2);
-  const unit = table.connect(server, client, size.live * 2);
-  const length = size.pages * PAGE_BYTES;
-  const cookies = fill(table, server, client, unit, size);
-  const cycles = (order: Uint32Array, from: number, count: number): number => {
+function throughMap(size: Size, order: Order, clientCount: number): Contender {
+  const { live, pages, ranges = live } = size;
+  const table = new MapTable(live * 2);
+  const server = table.createPartition(ranges * pages, ranges * pages);
+  const mapped = Math.ceil(live / clientCount) * pages;
+  const clients = Array.from({ length: clientCount }, () => table.createPartition(0, mapped * 2));
+  const units = clients.map((client) => table.connect(server, client, live * 2));
+  const route: RawRoute = { server, clients, units };
+  // A loop of its own class: shared with ours, it would be slower for both.
+  const range = rangeOf(size);
+  const length = pages * PAGE_BYTES;
+  const cookies = fill(table, route, size);
+  const cycles = (grants: Uint32Array, from: number, count: number): number => {
     let sum = 0;
     let status = 0;
     for (let i = from; i < from + count; i++) {
-      const k = order[i] as number;
+      const k = grants[i] as number;
+      const to = k % clients.length;
+      const client = clients[to] as number;
       status |= table.returnLogical(client, cookies[k] as number);
       status |= table.rescindLogical(server, 0, cookies[k] as number);
-      status |= table.grantLogical(server, TYPE_MEMORY, 0, k * length, length, unit);
+      status |= table.grantLogical(server, TYPE_MEMORY, 0, range(k), length, units[to] as number);
       const cookie = table.r4;
       status |= table.acceptLogical(client, cookie);
       cookies[k] = cookie;
@@ -161,39 +267,79 @@ function throughMap(size: Size): Contender {
     return sum;
   };
   const usage = (): readonly [number, number] => {
-    const { mapped, grantsIn } = table.usage(client);
-    return [mapped, grantsIn];
+    const usages = clients.map((client) => table.usage(client));
+    return [
+      usages.reduce((sum, { mapped: count }) => sum + count, 0),
+      usages.reduce((sum, { grantsIn }) => sum + grantsIn, 0),
+    ];
   };
   const cookie = (k: number): number => cookies[k] as number;
-  return contender({ calls: table, server, client, cycles, cookie }, usage, size);
+  return contender({ calls: table, route, cycles, cookie }, usage, size, order);
 }
 
 // ---------------------------------------------------------------- scenarios
 
 interface Targets {
   readonly objects?: Target;
-  readonly raw: Target;
-  readonly batch: Target;
+  readonly raw?: Target;
+  readonly batch?: Target;
 }
 
-async function openStage(name: string, size: Size, targets: Targets, { native }: Context): Promise<Stage> {
-  const worlds = [openGrants(size), openGrants(size), openGrants(size)] as const;
-  const nativeContender = await native?.setUp("grant", size.live, size.pages, size.seed);
+interface Plan {
+  readonly name: string;
+  readonly live: number;
+  readonly pages: number;
+  readonly targets: Targets;
+  readonly hasObjects: boolean;
+  /** Whether what a grant takes is said. */
+  readonly hasFootprint: boolean;
+}
+
+async function setUpNative(
+  native: Native | undefined,
+  size: Size,
+  clients: number,
+  order: Order,
+): Promise<NativeContender | undefined> {
+  const { live, pages, seed, ranges = live } = size;
+  if (!order.isDrawn) await native?.load(order.grants.subarray(0, order.length));
+  const how = order.isDrawn ? "drawn" : "loaded";
+  return native?.setUp("grant", live, pages, ranges, clients, order.length, seed, how);
+}
+
+async function openStage(plan: Plan, parameters: Parameters, { native, seed }: Context): Promise<Stage> {
+  const { name, live, pages, targets } = plan;
+  const { batch = BLOCK, dist } = parameters;
+  const clients = (parameters.partitions ?? 2) - 1;
+  const size = { live, pages, seed, ranges: Math.min(live, SERVER_PAGES_MAX / pages) };
+  const order = await orderOf(size, dist);
+  const worlds: World[] = [];
+  const open = (): World => {
+    const world = openGrants(size, undefined, clients);
+    worlds.push(world);
+    return world;
+  };
+  const nativeContender = await setUpNative(native, size, clients, order);
+  const way = (what: string, one: Contender, target: Target | undefined): Way => ({
+    what: `${name}, ${what}`,
+    contender: one,
+    at: { pages: live, partitions: clients + 1 },
+    ...(target === undefined ? {} : { target }),
+  });
+  const footprint = plan.hasFootprint ? await structureFootprint() : undefined;
+  const batches = parameters.batch === undefined ? "batch" : `batch of ${batch}`;
   return {
     ways: [
-      {
-        what: `${name}, objects`,
-        contender: throughObjects(worlds[0], size),
-        ...(targets.objects === undefined ? {} : { target: targets.objects }),
-      },
-      { what: `${name}, raw`, contender: throughRaw(worlds[1], size), target: targets.raw },
-      { what: `${name}, batch`, contender: throughBatches(worlds[2], size), target: targets.batch },
+      ...(plan.hasObjects ? [way("objects", throughObjects(open(), size, order), targets.objects)] : []),
+      way("raw", throughRaw(open(), size, order), targets.raw),
+      way(batches, throughBatches(open(), size, order, batch), targets.batch),
     ],
     baselines: {
       ...(nativeContender === undefined ? {} : { native: nativeContender }),
-      map: throughMap(size),
+      ...(live > OBJECTS_MAX ? {} : { map: throughMap(size, order, clients) }),
     },
-    audit: () => worlds.flatMap(({ table }) => table.audit().problems),
+    notes: () => (footprint === undefined ? [] : [footprint.note]),
+    audit: () => [...worlds.flatMap(({ table }) => table.audit().problems), ...(footprint?.problems ?? [])],
     close: async () => {
       await nativeContender?.close();
       for (const { table } of worlds) await table.close();
@@ -201,20 +347,26 @@ async function openStage(name: string, size: Size, targets: Targets, { native }:
   };
 }
 
-function scenario(live: number, pages: number, targets: Targets): Scenario {
-  const name = `${live} live, ${pages === 1 ? "1 page" : `${pages} pages`}`;
-  return {
-    name,
-    open: (context) => openStage(name, { live, pages, seed: context.seed }, targets, context),
+export function grantScenarios(quick: boolean, parameters: Parameters): readonly Scenario[] {
+  const scenario = (
+    live: number,
+    pages: number,
+    targets: Targets,
+    more: Partial<Pick<Plan, "hasObjects" | "hasFootprint">> = {},
+  ): Scenario => {
+    const name = `${live} live, ${pages === 1 ? "1 page" : `${pages} pages`}`;
+    const plan: Plan = { name, live, pages, targets, hasObjects: false, hasFootprint: false, ...more };
+    return { name, open: (context) => openStage(plan, parameters, context) };
   };
-}
-
-export function grantScenarios(quick: boolean): readonly Scenario[] {
+  const { pages: given } = parameters;
+  if (given !== undefined) return [scenario(given, 1, {}, { hasObjects: given <= OBJECTS_MAX })];
   const few = timesNative(3, 2);
   const long = timesNative(2, 1.3);
+  const many = { raw: timesNative(1.3, 1), batch: timesNative(1.3, 1) };
   return [
-    scenario(1000, 1, { objects: timesNative(6, 4), raw: few, batch: few }),
-    scenario(quick ? 10_000 : 100_000, 1, { raw: timesNative(1.3, 1), batch: timesNative(1.3, 1) }),
+    scenario(1000, 1, { objects: timesNative(6, 4), raw: few, batch: few }, { hasObjects: true }),
+    scenario(quick ? 10_000 : 100_000, 1, many, { hasFootprint: quick }),
+    ...(quick ? [] : [scenario(1_000_000, 1, many, { hasFootprint: true })]),
     scenario(1000, 16, { raw: long, batch: long }),
   ];
 }

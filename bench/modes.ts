@@ -2,10 +2,9 @@
 import type { Hcalls } from "../src/hcall.js";
 import { MODE_LEND, MODE_ZERO } from "../src/layout.js";
 import { cyclesOfCalls } from "./cycles.js";
-import { contender, openGrants, usageOf } from "./grant.js";
+import { contender, openGrants, routeOf, usageOf } from "./grant.js";
 import type { RawCalls } from "./map-table.js";
 import type { Contender, Context, Scenario, Stage } from "./suite.js";
-import { clientOf, joinFirst } from "./worlds.js";
 
 /** Raw calls whose every grant is a lend. */
 function lending(h: Hcalls, mode: number): RawCalls {
@@ -29,9 +28,8 @@ function lendScenario(live: number, pages: number): Scenario {
     const worlds = [openGrants(size), openGrants(size), openGrants(size)] as const;
     const [plain, zeroed, share] = worlds.map((world, index): Contender => {
       const calls = index === 2 ? world.h : lending(world.h, index === 1 ? MODE_LEND | MODE_ZERO : MODE_LEND);
-      const [server, client] = [world.server.lpid, clientOf(world).lpid];
-      const cycles = cyclesOfCalls(calls, server, client, joinFirst(world).unitAddress, size);
-      return contender({ calls, server, client, ...cycles }, usageOf(world), size);
+      const route = routeOf(world);
+      return contender({ calls, route, ...cyclesOfCalls(calls, route, size) }, usageOf(world), size);
     }) as [Contender, Contender, Contender];
     return {
       ways: [

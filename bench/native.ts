@@ -71,6 +71,13 @@ export class Native {
     return value;
   }
 
+  /** Hands over numbers that the next scenario works on. */
+  async load(numbers: Uint32Array | Float64Array): Promise<void> {
+    const answer = this.#ask(`load ${numbers.byteLength}`);
+    this.#process.stdin.write(new Uint8Array(numbers.buffer, numbers.byteOffset, numbers.byteLength));
+    await answer;
+  }
+
   /** Makes a scenario ready. The one before must have been closed. */
   async setUp(suite: string, ...words: readonly (string | number)[]): Promise<NativeContender> {
     await this.#ask(`setup ${[suite, ...words].join(" ")}`);

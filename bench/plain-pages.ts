@@ -12,6 +12,7 @@ import {
   PAGE_BYTES,
 } from "../src/layout.js";
 import { inBlocks } from "./measure.js";
+import type { PageStream } from "./page-stream.js";
 import { Random } from "./random.js";
 import type { Contender } from "./suite.js";
 
@@ -21,6 +22,9 @@ export const UNMAPPED: number = 64;
 /** What every implementation gets: page i leads to frames[i], and the addresses to look up. */
 export interface Data {
   readonly pages: number;
+  readonly seed: number;
+  /** Whether `good` came out of the seed, or from a stream. */
+  readonly isDrawn: boolean;
   readonly frames: Uint32Array;
   /** Of mapped pages that may be read: what is timed. */
   readonly good: Float64Array;
@@ -32,14 +36,19 @@ export interface Data {
 export const isInhibited = (page: number): boolean => page % 64 === 63;
 export const isRescinded = (page: number): boolean => page % 64 === 62;
 
-export function makeData(pages: number, count: number, seed: number): Data {
+/** @param stream of pages to look up; left out, they are random. */
+export function makeData(pages: number, count: number, seed: number, stream?: PageStream): Data {
   const random = new Random(seed);
-  const frames = random.shuffled(pages);
+  // A page table entry has no room for more.
+  const frames = random.shuffled(pages).map((frame) => frame & ENTRY_FRAME);
+  // The C baseline draws addresses from this one, too; of those of a stream it is told.
+  const offsets = stream === undefined ? random : new Random(seed + 1);
+  const nextPage = stream ?? (() => random.below(pages));
   const goodAddress = (): number => {
     let page: number;
-    do page = random.below(pages);
-    while (page % 64 >= 62);
-    return page * PAGE_BYTES + random.below(PAGE_BYTES);
+    do page = nextPage();
+    while (isInhibited(page) || isRescinded(page));
+    return page * PAGE_BYTES + offsets.below(PAGE_BYTES);
   };
   const faultyAddress = (): number => {
     const address = random.below(pages + UNMAPPED * 2) * PAGE_BYTES + random.below(PAGE_BYTES);
@@ -47,7 +56,8 @@ export function makeData(pages: number, count: number, seed: number): Data {
     return kinds[random.below(16)] ?? address;
   };
   const good = Float64Array.from({ length: count }, goodAddress);
-  return { pages, frames, good, faulty: Float64Array.from({ length: count }, faultyAddress) };
+  const faulty = Float64Array.from({ length: count }, faultyAddress);
+  return { pages, seed, isDrawn: stream === undefined, frames, good, faulty };
 }
 
 /** One number of all statuses and physical addresses. */

@@ -18,9 +18,13 @@ export class Random {
     return (z ^ (z >>> 14)) >>> 0;
   }
 
-  /** 0 to limit - 1; the limit is below 2^21, so that the product is exact. */
+  /** 0 to limit - 1, for limits up to 2^32. */
   below(limit: number): number {
-    return Math.floor((this.next() * limit) / 2 ** 32);
+    const bits = this.next();
+    if (limit <= 2 ** 21) return Math.floor((bits * limit) / 2 ** 32);
+    // The product would not be exact: by halves.
+    const low = Math.floor(((bits & 0xffff) * limit) / 2 ** 16);
+    return Math.floor(((bits >>> 16) * limit + low) / 2 ** 16);
   }
 
   /** 0 to count - 1 in random order. */

@@ -43,6 +43,7 @@ export interface Contender {
 /**
  * native: C at -O3; typed: typed arrays in JavaScript; map: a Map of objects; copy: Uint8Array.set() without any check.
  * wasm: memory.copy within one WebAssembly memory, without any check.
+ * single: the same by single calls.
  * bare: the core without locks, undo log and epochs; alone: one worker instead of two.
  * ring, spin: a hand-written ring in a SharedArrayBuffer whose ends sleep, or spin first; transfer, clone: postMessage().
  * flag: a hand-written flag that readers look at; idle: the same while nobody reads.
@@ -56,6 +57,7 @@ export const BASELINES = [
   "wasm",
   "bare",
   "alone",
+  "single",
   "ring",
   "spin",
   "transfer",

@@ -3,13 +3,25 @@ import type { Cookie } from "../src/index.js";
 import { H_PARTIAL, RESCIND_FORCED } from "../src/layout.js";
 import { MapTable } from "./map-table.js";
 import { inAsyncRuns, inRuns, type Timed, watchTurns } from "./measure.js";
-import { type Contender, type Context, type Scenario, type Stage, timesNative, type Way } from "./suite.js";
-import { planTree, type Shape, Tree, type TreePlan } from "./trees.js";
+import { ParameterError } from "./parameter-error.js";
+import type { Parameters } from "./parameters.js";
+import {
+  type Contender,
+  type Context,
+  type Coordinates,
+  type Scenario,
+  type Stage,
+  timesNative,
+  type Way,
+} from "./suite.js";
+import { planTree, type Shape, Tree, type TreePlan, type TreeSize } from "./trees.js";
 import { clientOf, must, openWorld, type World } from "./worlds.js";
 
 /** Beyond, a Map of objects only takes time to build. */
 const MAP_NODES_MAX = 100_000;
 const LONGEST_MS = 1;
+/** So that two tables of them fit. */
+const NODES_MAX: number = 2 ** 21;
 
 function open(nodes: number): World {
   return openWorld({ serverPages: 1, grants: nodes + 16, spacePages: nodes + 16, partitions: 3 });
@@ -113,21 +125,22 @@ function withMap(plan: TreePlan): Contender {
 
 async function openStage(
   name: string,
-  shape: Shape,
-  isScattered: boolean,
-  nodes: number,
+  size: TreeSize,
   isWatched: boolean,
+  at: Coordinates,
   { seed, native }: Context,
 ): Promise<Stage> {
-  const plan = planTree(shape, isScattered, nodes, seed);
+  const { shape, isScattered, nodes, fanout = 1 } = size;
+  const plan = planTree(size, seed);
   const worlds = isWatched ? [open(nodes), open(nodes)] : [open(nodes)];
   const target = timesNative(1.5, 1.1, LONGEST_MS);
   const ways: Way[] = worlds.map((world, index) => ({
     what: index === 0 ? `${name}, raw` : `${name}, rescindForced()`,
     contender: ours(world, plan, index === 1),
     target,
+    at,
   }));
-  const nativeContender = await native?.setUp("tree", shape, isScattered ? 1 : 0, nodes, seed);
+  const nativeContender = await native?.setUp("tree", shape, isScattered ? 1 : 0, nodes, fanout, seed);
   return {
     ways,
     baselines: {
@@ -142,6 +155,16 @@ async function openStage(
   };
 }
 
+function scenario(title: string, size: TreeSize, isWatched: boolean, at: Coordinates = {}): Scenario {
+  const { isScattered, nodes } = size;
+  const name = `${title}${isScattered ? " scattered" : ""}, ${nodes.toLocaleString("en-US")} nodes`;
+  return {
+    name,
+    ...(nodes > MAP_NODES_MAX ? { repetitionsMax: 5 } : {}),
+    open: (context) => openStage(name, size, isWatched, at, context),
+  };
+}
+
 /** Of the largest, some are also rescinded through the object API, with a watch on the event loop. */
 const KINDS: readonly (readonly [shape: Shape, isScattered: boolean, isWatched: boolean])[] = [
   ["wide", false, false],
@@ -151,17 +174,42 @@ const KINDS: readonly (readonly [shape: Shape, isScattered: boolean, isWatched: 
   ["mixed", true, true],
 ];
 
-export function treeScenarios(quick: boolean): readonly Scenario[] {
+/** Nodes of a tree whose every node above the last level has as many children. @throws ParameterError */
+function countNodes(depth: number, fanout: number): number {
+  let nodes = 1;
+  let level = 1;
+  for (let i = 0; i < depth; i++) {
+    level *= fanout;
+    nodes += level;
+    if (nodes > NODES_MAX)
+      throw new ParameterError(
+        `a tree with --depth ${depth} and --fanout ${fanout} has more than ${NODES_MAX} nodes, which is the most`,
+      );
+  }
+  return nodes;
+}
+
+/** @throws ParameterError for a tree of too many nodes. */
+export function treeScenarios(quick: boolean, parameters: Parameters): readonly Scenario[] {
+  if (parameters.depth !== undefined || parameters.fanout !== undefined) {
+    const { depth = 1, fanout = 1 } = parameters;
+    const nodes = countNodes(depth, fanout);
+    return [false, true].map((isScattered) =>
+      scenario(
+        `depth ${depth}, fanout ${fanout}`,
+        { shape: "even", isScattered, nodes, fanout },
+        isScattered,
+        {
+          depth,
+          fanout,
+        },
+      ),
+    );
+  }
   const sizes = quick ? [1000, 10_000] : [1000, 100_000, 1_000_000];
   return sizes.flatMap((nodes) =>
-    KINDS.map(([shape, isScattered, isWatched]): Scenario => {
-      const name = `${shape}${isScattered ? " scattered" : ""}, ${nodes.toLocaleString("en-US")} nodes`;
-      const isLargest = nodes === sizes.at(-1);
-      return {
-        name,
-        ...(nodes > MAP_NODES_MAX ? { repetitionsMax: 5 } : {}),
-        open: (context) => openStage(name, shape, isScattered, nodes, isLargest && isWatched, context),
-      };
-    }),
+    KINDS.map(([shape, isScattered, isWatched]) =>
+      scenario(shape, { shape, isScattered, nodes }, isWatched && nodes === sizes.at(-1)),
+    ),
   );
 }

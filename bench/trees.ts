@@ -5,6 +5,7 @@
  *   wide   one node with all others below it
  *   deep   one node with chains of a thousand below it
  *   mixed  each node below a random earlier one
+ *   even   each node but the last ones has as many children, level by level
  *
  * Scattered: neighbours in the tree lie in random slots (and, in a wide one, on random pages), as in a table that has
  * been in use for a while.
@@ -14,7 +15,7 @@ import type { RawCalls } from "./map-table.js";
 import { Random } from "./random.js";
 import { must } from "./worlds.js";
 
-export type Shape = "wide" | "deep" | "mixed";
+export type Shape = "wide" | "deep" | "mixed" | "even";
 
 export interface TreePlan {
   readonly shape: Shape;
@@ -29,7 +30,15 @@ export interface TreePlan {
 
 const CHAIN = 1000;
 
-export function planTree(shape: Shape, isScattered: boolean, nodes: number, seed: number): TreePlan {
+export interface TreeSize {
+  readonly shape: Shape;
+  readonly isScattered: boolean;
+  readonly nodes: number;
+  /** Children of each node of an even tree. */
+  readonly fanout?: number;
+}
+
+export function planTree({ shape, isScattered, nodes, fanout = 1 }: TreeSize, seed: number): TreePlan {
   const random = new Random(seed);
   const parents = new Uint32Array(nodes);
   const depths = new Uint32Array(nodes);
@@ -38,6 +47,7 @@ export function planTree(shape: Shape, isScattered: boolean, nodes: number, seed
   const parentOf = (i: number): number => {
     if (shape === "wide") return 0;
     if (shape === "mixed") return random.below(i);
+    if (shape === "even") return Math.floor((i - 1) / fanout);
     if (!isScattered) return (i - 1) % CHAIN === 0 ? 0 : i - 1;
     const chain = random.below(chains);
     const tip = tips[chain] as number;

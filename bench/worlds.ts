@@ -57,6 +57,11 @@ export function clientOf({ clients }: World, index = 0): Partition {
   return client;
 }
 
+/** Adapters from the world's server to each of its clients. */
+export function joinAll({ table, server, clients }: World): readonly VirtualAdapter[] {
+  return clients.map((client) => table.connect(server, client));
+}
+
 /** An adapter from the world's server to its first client. */
 export function joinFirst(world: World): VirtualAdapter {
   return world.table.connect(world.server, clientOf(world));

@@ -52,11 +52,7 @@ export { PROMETHEUS_TYPE, prometheusText } from "./prometheus.js";
 export { type ReconcileOptions, Reconciler } from "./reconciler.js";
 export type { GrantMode, PartitionState, ResourceType } from "./records.js";
 export type { RescindOptions, RescindReport } from "./rescind.js";
-export {
-  PartitionWorker,
-  ResourceTable,
-  type SpawnOptions,
-} from "./resource-table.js";
+export { ResourceTable } from "./resource-table.js";
 export type { RestartLimits, RestartPolicy } from "./restart.js";
 export { SEAL_BYTES } from "./seal.js";
 export {
@@ -75,5 +71,6 @@ export {
   type TceSnapshot,
   type WorkerSnapshot,
 } from "./snapshot.js";
+export { PartitionWorker, type SpawnOptions } from "./spawn.js";
 export type { WaitOptions } from "./stream.js";
 export type { TableEvent } from "./table-event.js";

@@ -176,6 +176,19 @@ export class Kernel {
     if (call() === H_LONG_BUSY_10_MSEC && !this.#closed) setTimeout(() => this.finish(call), 1);
   }
 
+  /** Calls until the table is not locked. The event loop turns between two tries, or it would not hear of a holder's exit. */
+  async patiently(call: () => void): Promise<void> {
+    while (true) {
+      this.checkOpen();
+      try {
+        return call();
+      } catch (error) {
+        if (!(error instanceof HcallError) || error.status !== H_LONG_BUSY_10_MSEC) throw error;
+      }
+      await nextTurn(1);
+    }
+  }
+
   /** Looks whether a call of this thread has signalled anybody, and wakes who listens here. */
   notice(): void {
     if (this.memory.header(this.memory.thread + THREAD_SIGNALS) !== this.#signals) this.wake();

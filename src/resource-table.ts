@@ -5,18 +5,17 @@ import type { Worker } from "node:worker_threads";
 import { VirtualAdapter } from "./adapter.js";
 import { type AuditReport, auditTable } from "./audit.js";
 import type { TableMemory } from "./binding.js";
-import { type Clock, nextTurn, systemClock } from "./clock.js";
+import { type Clock, systemClock } from "./clock.js";
 import { type DeduplicationReport, deduplicate } from "./deduplicate.js";
 import { describeTable, showAs } from "./describe.js";
 import { FAILURE, type PartitionMessage, RECOVERY, RESTART } from "./diagnostics.js";
-import { checkBytes, checkInteger, HcallError, LparError } from "./errors.js";
+import { checkBytes, checkInteger, LparError } from "./errors.js";
 import { Group, type GroupOptions } from "./group.js";
 import { History, type HistoryEntry } from "./history.js";
 import { raiseInterrupt } from "./interrupts.js";
 import { Kernel, setKernel } from "./kernel.js";
 import {
   END_PARTNER,
-  H_LONG_BUSY_10_MSEC,
   HEADER_SPACE_PAGES,
   HEADER_STRUCTURES_MAX,
   PAGE_BYTES,
@@ -35,80 +34,20 @@ import { Partition } from "./partition.js";
 import { type ReconcileOptions, Reconciler } from "./reconciler.js";
 import { endWord, type ResourceType, spaceOfType, typeCode, unitAddress, unitOf } from "./records.js";
 import { Recovery } from "./recovery.js";
-import { type RestartPolicy, Restarts } from "./restart.js";
 import { inspectTable, partnersOf, type SnapshotHost, type TableSnapshot } from "./snapshot.js";
-import { onAbort, Stream, type WaitOptions } from "./stream.js";
+import { type PartitionWorker, type SpawnOptions, Spawns, type Threaded } from "./spawn.js";
+import { Stream, type WaitOptions } from "./stream.js";
 import type { TableEvent } from "./table-event.js";
-import {
-  isOnline,
-  offerHandle,
-  startWorker,
-  type ThreadHandle,
-  type ThreadOptions,
-  watchExit,
-} from "./threads.js";
 
 /** What one partition is made of, for its restart. */
-interface Description {
-  readonly partition: Partition;
+interface Description extends Threaded {
   readonly resources: ResourceOptions[];
   readonly onFailure: "rescind" | "defer";
   recovery: Recovery | undefined;
-  thread: Thread | undefined;
-  /** Of the last spawn(). */
-  restarts: Restarts | undefined;
-}
-
-/** The thread that a partition is. */
-interface Thread {
-  readonly worker: Worker;
-  /** Settles with the reason when the thread has exited and what it was in the middle of is mended. */
-  readonly exited: Promise<string>;
-  /** Settles with the reason when, after that, the failure of the partition has begun. */
-  readonly ended: Promise<string>;
-}
-
-/** One spawn(), with all the threads that its restarts make. */
-interface Spawn {
-  readonly description: Description;
-  readonly url: URL;
-  readonly options: SpawnOptions;
-  readonly restarts: Restarts;
-  readonly owner: PartitionWorker;
-  /** The signal of the options has no power any more. */
-  stopListening(): void;
 }
 
 /** Events kept for the first who asks for them. */
 const BACKLOG = 1024;
-
-/** How spawn() starts a partition's thread. */
-export interface SpawnOptions extends ThreadOptions {
-  /** What happens when the thread has ended and the partition is recovered. Default "never". */
-  readonly restart?: RestartPolicy;
-  /** Ends the thread, and its restarts. */
-  readonly signal?: AbortSignal;
-}
-
-/** A partition that is a worker thread. */
-export class PartitionWorker {
-  /** What the thread is; the same object after a restart. */
-  readonly partition: Partition;
-  /** The thread; after a restart another one. */
-  worker!: Worker;
-  readonly #terminate: () => Promise<void>;
-
-  /** @internal Made by ResourceTable.spawn(). */
-  constructor(partition: Partition, terminate: () => Promise<void>) {
-    this.partition = partition;
-    this.#terminate = terminate;
-  }
-
-  /** Ends the thread and its restarts. Resolves when the partition is recovered, whatever that waits for. */
-  terminate(): Promise<void> {
-    return this.#terminate();
-  }
-}
 
 /** Owns the physical memory and every table; creates, fails, recovers and restarts partitions. */
 export class ResourceTable implements AsyncDisposable {
@@ -126,6 +65,7 @@ export class ResourceTable implements AsyncDisposable {
   #backlog: TableEvent[] = [];
   readonly #history: History = new History();
   #reconciler: Reconciler | undefined;
+  readonly #spawns: Spawns<Description>;
 
   private constructor(memory: TableMemory, clock: Clock, gracePeriodMs: number, debug: boolean) {
     const partitionOf = (lpid: number): Partition => {
@@ -140,6 +80,13 @@ export class ResourceTable implements AsyncDisposable {
       if (partition?.state === "running") this.fail(partition, reason);
     };
     setKernel(this, this.#kernel);
+    this.#spawns = new Spawns(this.#kernel, {
+      all: () => this.#descriptions.values(),
+      begin: (one, reason, exited) => this.#begin(one, false, reason, exited),
+      recovered: (one) => this.#recovered(one),
+      restart: ({ partition }) => this.restart(partition),
+      givenUp: ({ partition }, reason) => this.#emit("partition-given-up", partition.lpid, reason),
+    });
   }
 
   /**
@@ -270,99 +217,7 @@ export class ResourceTable implements AsyncDisposable {
    */
   async spawn(partition: Partition, url: URL, options: SpawnOptions = {}): Promise<PartitionWorker> {
     this.#kernel.checkOpen();
-    options.signal?.throwIfAborted();
-    const description = this.#describe(partition);
-    const restarts = new Restarts(options.restart);
-    const owner = new PartitionWorker(partition, () => this.#terminate(spawn));
-    const spawn: Spawn = { description, url, options, restarts, owner, stopListening: () => {} };
-    try {
-      await this.#patiently(() => this.#launch(spawn));
-      description.restarts?.stop();
-      description.restarts = restarts;
-      spawn.stopListening = onAbort(options.signal, () => {
-        // Only a table that was closed meanwhile refuses, and then the thread has ended anyway.
-        this.#terminate(spawn).catch(() => {});
-      });
-      await isOnline(owner.worker, description.thread?.ended);
-    } catch (error) {
-      // Whoever got no PartitionWorker could never end its restarts.
-      restarts.stop();
-      spawn.stopListening();
-      options.signal?.throwIfAborted();
-      throw error;
-    }
-    return owner;
-  }
-
-  async #terminate({ description, restarts, owner, stopListening }: Spawn): Promise<void> {
-    stopListening();
-    restarts.stop();
-    const { thread } = description;
-    // The thread may be another spawn()'s by now.
-    if (thread?.worker === owner.worker) {
-      if (this.#kernel.isClosed) return void (await thread.exited);
-      await this.#patiently(() => this.#begin(description, false, "terminated"));
-    }
-    await this.#recovered(description);
-  }
-
-  /** Opens a thread for a spawn(); when it has ended, the restart policy decides. */
-  #launch(spawn: Spawn): void {
-    const { description, url, options, owner } = spawn;
-    const thread = this.#openThread(description, (handle) => startWorker(handle, url, options));
-    owner.worker = thread.worker;
-    void thread.ended.then(async (reason) => {
-      // A table that was closed meanwhile recovers nothing.
-      await this.recovered(description.partition).catch(() => {});
-      if (!this.#kernel.isClosed) this.#again(spawn, reason);
-    });
-  }
-
-  /** What the restart policy says after the thread has ended and the partition is recovered. */
-  #again(spawn: Spawn, reason: string): void {
-    const { description, restarts, stopListening } = spawn;
-    const { partition } = description;
-    const isOurs = this.#descriptions.get(partition.lpid) === description && partition.state === "stopped";
-    if (isOurs && restarts.schedule(this.#kernel.clock, () => void this.#startAgain(spawn))) return;
-    if (isOurs && restarts.done > 0 && !restarts.isStopped) {
-      const why = `it ended after ${restarts.done} restarts: ${reason}`;
-      this.#emit("partition-given-up", partition.lpid, why);
-    }
-    stopListening();
-  }
-
-  async #startAgain(spawn: Spawn): Promise<void> {
-    const { description, restarts } = spawn;
-    const { partition } = description;
-    const isOver = (): boolean => this.#kernel.isClosed || restarts.isStopped;
-    try {
-      await this.#patiently(() => {
-        if (!isOver() && partition.state === "stopped") this.restart(partition);
-        else restarts.stop();
-      });
-      await this.#patiently(() => {
-        if (!isOver() && description.thread === undefined) this.#launch(spawn);
-      });
-    } catch (error) {
-      if (isOver()) return;
-      spawn.stopListening();
-      const reason = error instanceof Error ? error.message : String(error);
-      await this.#patiently(() => this.#begin(description, false, reason)).catch(() => {});
-      this.#emit("partition-given-up", partition.lpid, reason);
-    }
-  }
-
-  /** Calls until the table is not locked. The event loop turns between two tries, or it would not hear of a holder's exit. */
-  async #patiently(call: () => void): Promise<void> {
-    while (true) {
-      this.#kernel.checkOpen();
-      try {
-        return call();
-      } catch (error) {
-        if (!(error instanceof HcallError) || error.status !== H_LONG_BUSY_10_MSEC) throw error;
-      }
-      await nextTurn(1);
-    }
+    return this.#spawns.spawn(this.#describe(partition), url, options);
   }
 
   /**
@@ -373,59 +228,7 @@ export class ResourceTable implements AsyncDisposable {
    */
   attach(partition: Partition, worker: Worker): void {
     this.#kernel.checkOpen();
-    const description = this.#describe(partition);
-    for (const other of this.#descriptions.values()) {
-      if (other.thread?.worker !== worker || other === description) continue;
-      throw new LparError("LPAR_HAS_PARTITION", `the worker is partition "${other.partition.name}" already`);
-    }
-    // Its exit event has come and will not come again.
-    if (worker.threadId === -1) throw new LparError("LPAR_THREAD_ENDED", "the worker has exited");
-    this.#openThread(description, (handle) => {
-      const stopOffering = offerHandle(worker, handle);
-      worker.once("exit", stopOffering);
-      return worker;
-    });
-  }
-
-  #openThread(description: Description, start: (handle: ThreadHandle) => Worker): Thread {
-    const { partition } = description;
-    if (description.thread !== undefined) {
-      throw new LparError("LPAR_HAS_THREAD", `partition "${partition.name}" is a worker thread already`);
-    }
-    const { core, memory } = this.#kernel;
-    const status = core.openThread(partition.lpid);
-    this.#kernel.settle("spawn", status, `"${partition.name}" is ${partition.state}`);
-    const slot = memory.result;
-    const names = Array.from(
-      this.#descriptions.values(),
-      (one) => [one.partition.lpid, one.partition.name] as const,
-    );
-    const { memory: shared, module } = memory;
-    const debug = this.#kernel.leaks !== undefined;
-    const handle = { memory: shared, module, slot, lpid: partition.lpid, names, debug };
-    let worker: Worker;
-    try {
-      worker = start(handle);
-    } catch (error) {
-      this.#kernel.finish(() => core.reapThread(slot));
-      throw error;
-    }
-    this.#kernel.share();
-    const exited = watchExit(this.#kernel, slot, worker);
-    const thread = { worker, exited, ended: exited.then((reason) => this.#end(description, reason, exited)) };
-    description.thread = thread;
-    return thread;
-  }
-
-  /** The thread of a partition has exited. */
-  async #end(description: Description, reason: string, exited: Promise<string>): Promise<string> {
-    if (!this.#kernel.isClosed) {
-      this.#kernel.wake();
-      // Only a table that was closed meanwhile refuses.
-      await this.#patiently(() => this.#begin(description, false, reason, exited)).catch(() => {});
-    }
-    description.thread = undefined;
-    return reason;
+    this.#spawns.attach(this.#describe(partition), worker);
   }
 
   /**
@@ -514,11 +317,11 @@ export class ResourceTable implements AsyncDisposable {
     this.#kernel.checkOpen();
     const description = this.#describe(partition);
     description.restarts?.stop();
-    await this.#patiently(() => this.#begin(description, true));
+    await this.#kernel.patiently(() => this.#begin(description, true));
     const recovered = this.recovered(partition);
     description.recovery?.endGrace();
     await recovered;
-    await this.#patiently(() => {
+    await this.#kernel.patiently(() => {
       // Somebody else may have waited for the same end.
       if (this.#descriptions.get(partition.lpid) !== description) return;
       this.#kernel.settle("destroyPartition", this.#kernel.core.removePartition(partition.lpid));

@@ -1,15 +1,27 @@
 /** What the workloads of `lpar bench` are made of: parameters, distributions, streams of pages. */
+import { execFile } from "node:child_process";
+import { join } from "node:path";
+import { pathToFileURL } from "node:url";
+import { promisify } from "node:util";
 import { describe, expect, it } from "vitest";
+import { describeBreakEven } from "../bench/break-even.js";
 import { formatDistribution, parseDistribution } from "../bench/distribution.js";
+import { openPages, takePages } from "../bench/page-stream.js";
 import { ParameterError } from "../bench/parameter-error.js";
 import {
   PARAMETER_NAMES,
   PARAMETERS,
   type ParameterName,
+  type Parameters,
   parseParameter,
   unusedParameters,
 } from "../bench/parameters.js";
-import { SUITE_NAMES } from "../bench/suite.js";
+import { Random } from "../bench/random.js";
+import type { Report } from "../bench/report.js";
+import type { RunOptions } from "../bench/run.js";
+import { type Measured, SUITE_NAMES, type SuiteName } from "../bench/suite.js";
+import { treeScenarios } from "../bench/tree.js";
+import { readTrace } from "../src/trace/format.js";
 
 describe("parameters", () => {
   it("are whole numbers within their bounds, also as powers of two", () => {
@@ -59,5 +71,191 @@ describe("distributions", () => {
       expect(() => parseDistribution(text), text).toThrow(ParameterError);
       expect(() => parseDistribution(text), text).toThrow(/^--dist takes uniform, .*, but got ".*"$/);
     }
+  });
+});
+
+const TRACE = join(import.meta.dirname, "..", "bench", "traces", "ls.lpt");
+
+async function draw(text: string, pages: number, count: number, seed = 7): Promise<Uint32Array> {
+  return takePages(await openPages(parseDistribution(text), pages, seed), count);
+}
+
+function countPages(drawn: Uint32Array, pages: number): Uint32Array {
+  const counts = new Uint32Array(pages);
+  for (const page of drawn) counts[page] = (counts[page] as number) + 1;
+  return counts;
+}
+
+/** How far counts are from what was expected, in standard deviations of the chi-squared distribution. */
+function surprise(counts: Uint32Array, expected: (index: number) => number): number {
+  let sum = 0;
+  for (const [index, count] of counts.entries()) sum += (count - expected(index)) ** 2 / expected(index);
+  const freedom = counts.length - 1;
+  return (sum - freedom) / Math.sqrt(2 * freedom);
+}
+
+describe("streams of pages", () => {
+  it("repeat with their seed, differ with another, and stay below the number of pages", async () => {
+    for (const text of ["uniform", "zipf:1.1", "hotcold:90/10", "seq", "stride:6", `trace:${TRACE}`]) {
+      for (const pages of [1, 2, 3, 100]) {
+        const drawn = await draw(text, pages, 1000);
+        expect(drawn, text).toEqual(await draw(text, pages, 1000));
+        expect(Math.max(...drawn), text).toBeLessThan(pages);
+      }
+      const isRandom = /^(uniform|zipf|hotcold)/.test(text);
+      const [one, other] = [await draw(text, 100, 1000, 1), await draw(text, 100, 1000, 2)];
+      expect(one.every((page, i) => page === other[i])).toBe(!isRandom);
+    }
+  });
+
+  it("uniform: every page is as likely", async () => {
+    expect(Math.abs(surprise(countPages(await draw("uniform", 500, 200_000), 500), () => 400))).toBeLessThan(
+      4,
+    );
+  });
+
+  it.each([0.5, 1.1, 2])("zipf:%f: a rank's frequency is that of the formula", async (exponent) => {
+    const [pages, count] = [500, 200_000];
+    const counts = countPages(await draw(`zipf:${exponent}`, pages, count), pages);
+    // The pages of the ranks are the first thing that is drawn from the seed.
+    const byRank = new Random(7).shuffled(pages).map((page) => counts[page] as number);
+    const weights = Array.from({ length: pages }, (_, rank) => 1 / (rank + 1) ** exponent);
+    const sum = weights.reduce((total, weight) => total + weight, 0);
+    const expected = (rank: number): number => (count * (weights[rank] as number)) / sum;
+    // Ranks that hardly ever come count as one.
+    const common = weights.findIndex((_, rank) => expected(rank) < 5);
+    const end = common < 0 ? pages : common;
+    const rest = byRank.subarray(end).reduce((total, one) => total + one, 0);
+    const restExpected = weights.slice(end).reduce((total, _, i) => total + expected(end + i), 0);
+    expect(Math.abs(surprise(byRank.subarray(0, end), expected))).toBeLessThan(4);
+    if (restExpected > 0) expect(Math.abs(rest - restExpected)).toBeLessThan(4 * Math.sqrt(restExpected) + 1);
+  });
+
+  it("hotcold:90/10: nine tenths of the accesses go to one tenth of the pages, evenly in each part", async () => {
+    const counts = countPages(await draw("hotcold:90/10", 500, 200_000), 500);
+    const places = new Random(7).shuffled(500);
+    const byPlace = places.map((page) => counts[page] as number);
+    const hot = byPlace.subarray(0, 50).reduce((sum, one) => sum + one, 0);
+    expect(Math.abs(hot - 180_000)).toBeLessThan(4 * Math.sqrt(200_000 * 0.9 * 0.1));
+    expect(Math.abs(surprise(byPlace.subarray(0, 50), () => hot / 50))).toBeLessThan(4);
+    expect(Math.abs(surprise(byPlace.subarray(50), () => (200_000 - hot) / 450))).toBeLessThan(4);
+  });
+
+  it("seq and stride touch every page once before any comes again, also with a common divisor", async () => {
+    expect([...(await draw("seq", 4, 6))]).toEqual([0, 1, 2, 3, 0, 1]);
+    expect([...(await draw("stride:4", 6, 8))]).toEqual([0, 4, 2, 1, 5, 3, 0, 4]);
+    for (const [stride, pages] of [
+      [7, 12],
+      [8, 12],
+      [12, 12],
+      [25, 12],
+      [64, 4096],
+      [1, 1],
+      [5, 1],
+    ] as const) {
+      const drawn = await draw(`stride:${stride}`, pages, pages * 2);
+      for (const half of [drawn.subarray(0, pages), drawn.subarray(pages)])
+        expect(new Set(half).size, `${stride} of ${pages}`).toBe(pages);
+    }
+  });
+
+  it("a trace: its pages in the order of their first use, again and again", async () => {
+    const { pageIndex, length } = await readTrace(TRACE);
+    const drawn = await draw(`trace:${TRACE}`, 1000, length + 10);
+    expect(drawn.subarray(0, length)).toEqual(pageIndex);
+    expect(drawn.subarray(length)).toEqual(pageIndex.subarray(0, 10));
+    const folded = await draw(`trace:${TRACE}`, 16, 1000);
+    expect(folded).toEqual(pageIndex.subarray(0, 1000).map((page) => page % 16));
+    await expect(draw("trace:missing.lpt", 1, 1)).rejects.toMatchObject({ code: "TRACE_UNREADABLE" });
+  });
+
+  it("random numbers below a large limit are the exact product's upper half", () => {
+    for (const limit of [3, 2 ** 21 + 1, 3_000_001, 2 ** 22, 2 ** 32 - 1, 2 ** 32]) {
+      const [random, raw] = [new Random(limit), new Random(limit)];
+      for (let i = 0; i < 1000; i++)
+        expect(random.below(limit)).toBe(Number((BigInt(raw.next()) * BigInt(limit)) >> 32n));
+    }
+  });
+});
+
+describe("break-even", () => {
+  const measured = (sizes: readonly (readonly [batch: number, ns: number])[]): Measured[] =>
+    sizes.map(([batch, ns]) => ({ what: `${batch}`, ns, baselines: { single: 10 }, at: { batch } }));
+
+  it("is the size from which on batches are cheaper, whatever smaller ones cost", () => {
+    const curve = measured([
+      [1, 50],
+      [2, 9],
+      [4, 11],
+      [8, 8],
+      [16, 3],
+    ]);
+    expect(describeBreakEven(curve, "single", "calls")).toBe(
+      "a batch is cheaper than single calls from 8 on",
+    );
+    expect(describeBreakEven(measured([[4, 30]]), "single", "calls")).toBe(
+      "single calls are cheaper than batches of up to 4",
+    );
+  });
+});
+
+const RUN = pathToFileURL(join(import.meta.dirname, "..", "dist", "bench", "run.js")).href;
+
+/** Runs the built benchmark, whose threads need built files, in a process of its own. */
+async function run(suites: readonly SuiteName[], texts: readonly string[]): Promise<Report> {
+  const parsed = texts.map((text) => {
+    const [name, value] = text.split("=") as [ParameterName, string];
+    return parseParameter(name, value);
+  });
+  const parameters: Parameters = Object.assign({}, ...parsed);
+  expect(unusedParameters(suites, parameters)).toEqual([]);
+  const options: RunOptions = { suites, quick: true, timeMs: 1, repetitions: 1, seed: 3, parameters };
+  // Not as a module: threads would inherit the option that says so.
+  const script = `import(${JSON.stringify(RUN)})
+    .then(({ runBenchmark }) => runBenchmark(${JSON.stringify(options)}))
+    .then((report) => console.log(JSON.stringify(report)));`;
+  const { stdout } = await promisify(execFile)(process.execPath, ["-e", script]);
+  const report: Report = JSON.parse(stdout);
+  expect(report.wrong).toEqual([]);
+  expect(report.leftOut).toEqual([]);
+  return report;
+}
+
+function countRows({ rows }: Report): Readonly<Record<string, number>> {
+  const counts: Record<string, number> = {};
+  for (const { suite } of rows) counts[suite] = (counts[suite] ?? 0) + 1;
+  return counts;
+}
+
+describe("suites with parameters", () => {
+  it("come to the same results in all contenders, with every parameter that they use", async () => {
+    const suites = ["translate", "grant", "tree", "recovery", "access", "contention"] as const;
+    const texts = ["pages=77", "partitions=4", "batch=16", "dist=hotcold:90/10", "depth=5", "fanout=3"];
+    const report = await run(suites, [...texts, "workers=3"]);
+    expect(countRows(report)).toEqual({
+      translate: 2,
+      grant: 3,
+      tree: 3,
+      recovery: 2,
+      access: 7,
+      contention: 2,
+    });
+    const at = (suite: SuiteName): unknown => report.rows.find((row) => row.suite === suite)?.at;
+    expect(at("tree")).toEqual({ depth: 5, fanout: 3 });
+    expect(at("grant")).toEqual({ pages: 77, partitions: 4 });
+    expect(at("contention")).toEqual({ workers: 3 });
+  }, 60_000);
+
+  it("also with fewer pages than partitions, and with the pages of a trace", async () => {
+    await run(["translate", "grant", "access"], ["pages=3", "partitions=6", `dist=trace:${TRACE}`]);
+  }, 60_000);
+
+  it("refuse what is too much for them in one line that says what is allowed", () => {
+    const tooMany = { depth: 30, fanout: 2 };
+    expect(() => treeScenarios(true, tooMany)).toThrow(
+      new ParameterError(
+        "a tree with --depth 30 and --fanout 2 has more than 2097152 nodes, which is the most",
+      ),
+    );
   });
 });

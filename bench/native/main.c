@@ -2,6 +2,7 @@
  * The native baselines as one process that is told line by line what to do, so that its measurements can be interleaved
  * with those in JavaScript:
  *
+ *   load <bytes>, and so many bytes -> ok    numbers for the next setup
  *   setup <suite> <arguments...>   -> ok
  *   measure <milliseconds>         -> nanoseconds per operation
  *   check                          -> what was computed
@@ -23,6 +24,24 @@ static const struct {
     {"translate", translate_scenario}, {"grant", grant_scenario},   {"tree", tree_scenario},
     {"recovery", recovery_scenario},   {"access", access_scenario},
 };
+
+static void *loaded;
+static size_t loaded_bytes;
+
+/** Numbers come in the byte order of this machine, which both ends run on. */
+static bool load(size_t bytes) {
+  free(loaded);
+  loaded = malloc(bytes);
+  loaded_bytes = bytes;
+  return loaded != NULL && fread(loaded, 1, bytes, stdin) == bytes;
+}
+
+void *take_loaded(size_t bytes) {
+  if (loaded == NULL || loaded_bytes != bytes) return NULL;
+  void *taken = loaded;
+  loaded = NULL;
+  return taken;
+}
 
 static bool setup(int argc, char **argv, scenario *current) {
   for (size_t i = 0; argc > 0 && i < sizeof SUITES / sizeof *SUITES; i++) {
@@ -48,7 +67,9 @@ int main(void) {
     int count = 0;
     for (char *word = strtok(line, " \n"); word != NULL && count < 16; word = strtok(NULL, " \n")) words[count++] = word;
     if (count == 0) continue;
-    if (strcmp(words[0], "setup") == 0 && current.end == NULL) {
+    if (strcmp(words[0], "load") == 0 && count == 2) {
+      puts(load(strtoul(words[1], NULL, 10)) ? "ok" : "error");
+    } else if (strcmp(words[0], "setup") == 0 && current.end == NULL) {
       puts(setup(count - 1, words + 1, &current) ? "ok" : "error");
     } else if (current.end == NULL) {
       puts("error");

@@ -22,6 +22,9 @@ bool tree_scenario(int argc, char **argv, scenario *out);
 bool recovery_scenario(int argc, char **argv, scenario *out);
 bool access_scenario(int argc, char **argv, scenario *out);
 
+/** The numbers that were loaded for this setup, which are the caller's now; NULL if there are none of so many bytes. */
+void *take_loaded(size_t bytes);
+
 static inline uint64_t now_ns(void) {
   struct timespec time;
   clock_gettime(CLOCK_MONOTONIC, &time);

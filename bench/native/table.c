@@ -19,7 +19,7 @@ table *table_new(uint32_t partitions, uint32_t structures, uint32_t pages) {
   t->structures = aligned_alloc(64, (structures + 1ull) * sizeof(structure));
   memset(t->structures, 0, (structures + 1ull) * sizeof(structure));
   t->partitions = calloc(partitions + 1, sizeof(partition));
-  t->ends = calloc(65, sizeof(end));
+  t->ends = calloc(partitions * 2 + 65, sizeof(end));
   t->structures_max = structures;
   t->structure_fresh = 1;
   t->partitions_max = partitions;

@@ -1,4 +1,4 @@
-/** Suite translate: `translate batch|single <pages> <addresses> <seed>`. */
+/** Suite translate: `translate batch|single <pages> <addresses> <seed> drawn|loaded`. */
 #include <math.h>
 #include <stdbool.h>
 #include <stdlib.h>
@@ -22,7 +22,7 @@ static void map_all(space *s, uint32_t pages, uint32_t *random) {
   uint32_t *frames = malloc(pages * sizeof(uint32_t));
   shuffle(frames, pages, random);
   for (uint32_t page = 0; page < pages; page++) {
-    s->entries[page] = frames[page] | ENTRY_VALID | ENTRY_READ | ENTRY_WRITE;
+    s->entries[page] = (frames[page] & ENTRY_FRAME) | ENTRY_VALID | ENTRY_READ | ENTRY_WRITE;
     if (page % 64 == 63) s->entries[page] &= ~(uint32_t)ENTRY_READ;
     if (page % 64 == 62) s->entries[page] = ENTRY_RESCINDED;
   }
@@ -94,17 +94,19 @@ static void end(void) {
 }
 
 bool translate_scenario(int argc, char **argv, scenario *out) {
-  if (argc != 4) return false;
+  if (argc != 5) return false;
   single = strcmp(argv[0], "single") == 0;
   uint32_t pages = (uint32_t)strtoul(argv[1], NULL, 10), random = (uint32_t)strtoul(argv[3], NULL, 10);
   count = (uint32_t)strtoul(argv[2], NULL, 10);
   the_table = table_new(1, 1, pages + UNMAPPED);
-  addresses = malloc(count * sizeof(double));
+  bool drawn = strcmp(argv[4], "drawn") == 0;
+  addresses = drawn ? malloc(count * sizeof(double)) : take_loaded(count * sizeof(double));
+  if (addresses == NULL) return false;
   faulty = malloc(count * sizeof(double));
   physical = malloc(count * sizeof(double));
   statuses = malloc(count * sizeof(int32_t));
   map_all(&table_partition(the_table, 1)->memory, pages, &random);
-  for (uint32_t i = 0; i < count; i++) addresses[i] = good_address(pages, &random);
+  for (uint32_t i = 0; drawn && i < count; i++) addresses[i] = good_address(pages, &random);
   for (uint32_t i = 0; i < count; i++) faulty[i] = faulty_address(pages, &random);
   *out = (scenario){block, check, end};
   return true;

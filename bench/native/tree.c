@@ -1,5 +1,5 @@
 /**
- * Suite tree: `tree <shape> <scattered 0|1> <nodes> <seed>`, a forced rescind of a tree of accepted grants. The shapes
+ * Suite tree: `tree <shape> <scattered 0|1> <nodes> <fanout> <seed>`, a forced rescind of a tree of accepted grants. The shapes
  * and the orders in which slots are used are those of bench/trees.ts.
  */
 #include <stdbool.h>
@@ -19,12 +19,13 @@ static uint32_t unit_root, unit_even, unit_odd;
 static uint64_t torn_down;
 static bool is_wide;
 
-static void shape(const char *name, bool scattered, uint32_t *random) {
+static void shape(const char *name, bool scattered, uint32_t fanout, uint32_t *random) {
   uint32_t chains = (nodes - 1 + CHAIN - 1) / CHAIN;
   uint32_t *tips = calloc(chains + 1, sizeof(uint32_t));
   for (uint32_t i = 1; i < nodes; i++) {
     if (is_wide) parents[i] = 0;
     else if (strcmp(name, "mixed") == 0) parents[i] = next_below(random, i);
+    else if (strcmp(name, "even") == 0) parents[i] = (i - 1) / fanout;
     else if (!scattered) parents[i] = (i - 1) % CHAIN == 0 ? 0 : i - 1;
     else {
       uint32_t chain = next_below(random, chains);
@@ -107,10 +108,10 @@ static void end(void) {
 }
 
 bool tree_scenario(int argc, char **argv, scenario *out) {
-  if (argc != 4) return false;
+  if (argc != 5) return false;
   is_wide = strcmp(argv[0], "wide") == 0;
   nodes = (uint32_t)strtoul(argv[2], NULL, 10);
-  uint32_t random = (uint32_t)strtoul(argv[3], NULL, 10);
+  uint32_t fanout = (uint32_t)strtoul(argv[3], NULL, 10), random = (uint32_t)strtoul(argv[4], NULL, 10);
   the_table = table_new(3, nodes + 16, nodes + 16);
   table_own(the_table, SERVER, 1, 0);
   unit_root = table_connect(the_table, SERVER, EVEN, nodes + 16);
@@ -122,7 +123,7 @@ bool tree_scenario(int argc, char **argv, scenario *out) {
   returns = calloc(nodes, sizeof(uint32_t));
   cookies = calloc(nodes, sizeof(uint64_t));
   places = calloc(nodes, sizeof(uint64_t));
-  shape(argv[0], atoi(argv[1]) != 0, &random);
+  shape(argv[0], atoi(argv[1]) != 0, fanout, &random);
   // The order of the free slots comes from the tree before.
   uint64_t unused = 0;
   block(&unused);

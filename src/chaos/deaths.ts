@@ -1,5 +1,6 @@
 /** The ways in which the driver ends a thread. */
-import type { PartitionWorker, ResourceTable } from "../resource-table.js";
+import type { ResourceTable } from "../resource-table.js";
+import type { PartitionWorker } from "../spawn.js";
 import {
   type Board,
   ORDER_EXIT,

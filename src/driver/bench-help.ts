@@ -30,6 +30,7 @@ times, unless --assert sets a limit. Baselines:
   share       the same as a share
   bare        the core without locks, undo log and epochs, compiled on the spot if assemblyscript is installed
   alone       one worker instead of two
+  single      the same by single calls
   ring        a hand-written ring in a SharedArrayBuffer, asleep with Atomics while it is empty
   spin        the same ring, which spins first
   transfer    postMessage() of an ArrayBuffer that is given away

@@ -1,0 +1,238 @@
+/**
+ * Partitions that are worker threads, as the table's owner keeps them: their start, their end, which is the partition's failure,
+ * and their restarts.
+ */
+import type { Worker } from "node:worker_threads";
+import { LparError } from "./errors.js";
+import type { Kernel } from "./kernel.js";
+import type { Partition } from "./partition.js";
+import { type RestartPolicy, Restarts } from "./restart.js";
+import { onAbort } from "./stream.js";
+import {
+  isOnline,
+  offerHandle,
+  startWorker,
+  type ThreadHandle,
+  type ThreadOptions,
+  watchExit,
+} from "./threads.js";
+
+/** The thread that a partition is. */
+export interface Thread {
+  readonly worker: Worker;
+  /** Settles with the reason when the thread has exited and what it was in the middle of is mended. */
+  readonly exited: Promise<string>;
+  /** Settles with the reason when, after that, the failure of the partition has begun. */
+  readonly ended: Promise<string>;
+}
+
+/** What is kept of one partition that can be a thread. */
+export interface Threaded {
+  readonly partition: Partition;
+  thread: Thread | undefined;
+  /** Of the last spawn(). */
+  restarts: Restarts | undefined;
+}
+
+/** What spawns need of their table. */
+export interface SpawnHost<One extends Threaded> {
+  /** All partitions, by creation. */
+  all(): Iterable<One>;
+  /** Its failure begins, if it runs. @param exited of a thread that has exited already: its views are on record. */
+  begin(one: One, reason: string, exited?: Promise<string>): void;
+  recovered(one: One): Promise<void>;
+  restart(one: One): void;
+  /** No restart follows. */
+  givenUp(one: One, reason: string): void;
+}
+
+/** One spawn(), with all the threads that its restarts make. */
+interface Spawn<One extends Threaded> {
+  readonly one: One;
+  readonly url: URL;
+  readonly options: SpawnOptions;
+  readonly restarts: Restarts;
+  readonly owner: PartitionWorker;
+  /** The signal of the options has no power any more. */
+  stopListening(): void;
+}
+
+/** How spawn() starts a partition's thread. */
+export interface SpawnOptions extends ThreadOptions {
+  /** What happens when the thread has ended and the partition is recovered. Default "never". */
+  readonly restart?: RestartPolicy;
+  /** Ends the thread, and its restarts. */
+  readonly signal?: AbortSignal;
+}
+
+/** A partition that is a worker thread. */
+export class PartitionWorker {
+  /** What the thread is; the same object after a restart. */
+  readonly partition: Partition;
+  /** The thread; after a restart another one. */
+  worker!: Worker;
+  readonly #terminate: () => Promise<void>;
+
+  /** @internal Made by ResourceTable.spawn(). */
+  constructor(partition: Partition, terminate: () => Promise<void>) {
+    this.partition = partition;
+    this.#terminate = terminate;
+  }
+
+  /** Ends the thread and its restarts. Resolves when the partition is recovered, whatever that waits for. */
+  terminate(): Promise<void> {
+    return this.#terminate();
+  }
+}
+
+/** The threads of one table. */
+export class Spawns<One extends Threaded> {
+  readonly #kernel: Kernel;
+  readonly #host: SpawnHost<One>;
+
+  constructor(kernel: Kernel, host: SpawnHost<One>) {
+    this.#kernel = kernel;
+    this.#host = host;
+  }
+
+  /** As ResourceTable.spawn(). */
+  async spawn(one: One, url: URL, options: SpawnOptions): Promise<PartitionWorker> {
+    options.signal?.throwIfAborted();
+    const restarts = new Restarts(options.restart);
+    const owner = new PartitionWorker(one.partition, () => this.#terminate(spawn));
+    const spawn: Spawn<One> = { one, url, options, restarts, owner, stopListening: () => {} };
+    try {
+      await this.#kernel.patiently(() => this.#launch(spawn));
+      one.restarts?.stop();
+      one.restarts = restarts;
+      spawn.stopListening = onAbort(options.signal, () => {
+        // Only a table that was closed meanwhile refuses, and then the thread has ended anyway.
+        this.#terminate(spawn).catch(() => {});
+      });
+      await isOnline(owner.worker, one.thread?.ended);
+    } catch (error) {
+      // Whoever got no PartitionWorker could never end its restarts.
+      restarts.stop();
+      spawn.stopListening();
+      options.signal?.throwIfAborted();
+      throw error;
+    }
+    return owner;
+  }
+
+  async #terminate({ one, restarts, owner, stopListening }: Spawn<One>): Promise<void> {
+    stopListening();
+    restarts.stop();
+    const { thread } = one;
+    // The thread may be another spawn()'s by now.
+    if (thread?.worker === owner.worker) {
+      if (this.#kernel.isClosed) return void (await thread.exited);
+      await this.#kernel.patiently(() => this.#host.begin(one, "terminated"));
+    }
+    await this.#host.recovered(one);
+  }
+
+  /** Opens a thread for a spawn(); when it has ended, the restart policy decides. */
+  #launch(spawn: Spawn<One>): void {
+    const { one, url, options, owner } = spawn;
+    const thread = this.#open(one, (handle) => startWorker(handle, url, options));
+    owner.worker = thread.worker;
+    void thread.ended.then(async (reason) => {
+      // A table that was closed meanwhile recovers nothing.
+      await this.#host.recovered(one).catch(() => {});
+      if (!this.#kernel.isClosed) this.#again(spawn, reason);
+    });
+  }
+
+  /** What the restart policy says after the thread has ended and the partition is recovered. */
+  #again(spawn: Spawn<One>, reason: string): void {
+    const { one, restarts, stopListening } = spawn;
+    const isOurs = this.#isKnown(one) && one.partition.state === "stopped";
+    if (isOurs && restarts.schedule(this.#kernel.clock, () => void this.#startAgain(spawn))) return;
+    if (isOurs && restarts.done > 0 && !restarts.isStopped) {
+      const why = `it ended after ${restarts.done} restarts: ${reason}`;
+      this.#host.givenUp(one, why);
+    }
+    stopListening();
+  }
+
+  async #startAgain(spawn: Spawn<One>): Promise<void> {
+    const { one, restarts } = spawn;
+    const { partition } = one;
+    const isOver = (): boolean => this.#kernel.isClosed || restarts.isStopped;
+    try {
+      await this.#kernel.patiently(() => {
+        if (!isOver() && partition.state === "stopped") this.#host.restart(one);
+        else restarts.stop();
+      });
+      await this.#kernel.patiently(() => {
+        if (!isOver() && one.thread === undefined) this.#launch(spawn);
+      });
+    } catch (error) {
+      if (isOver()) return;
+      spawn.stopListening();
+      const reason = error instanceof Error ? error.message : String(error);
+      await this.#kernel.patiently(() => this.#host.begin(one, reason)).catch(() => {});
+      this.#host.givenUp(one, reason);
+    }
+  }
+
+  /** It was not destroyed meanwhile. */
+  #isKnown(one: One): boolean {
+    for (const each of this.#host.all()) if (each === one) return true;
+    return false;
+  }
+
+  /** As ResourceTable.attach(). */
+  attach(one: One, worker: Worker): void {
+    for (const other of this.#host.all()) {
+      if (other.thread?.worker !== worker || other === one) continue;
+      throw new LparError("LPAR_HAS_PARTITION", `the worker is partition "${other.partition.name}" already`);
+    }
+    // Its exit event has come and will not come again.
+    if (worker.threadId === -1) throw new LparError("LPAR_THREAD_ENDED", "the worker has exited");
+    this.#open(one, (handle) => {
+      const stopOffering = offerHandle(worker, handle);
+      worker.once("exit", stopOffering);
+      return worker;
+    });
+  }
+
+  #open(one: One, start: (handle: ThreadHandle) => Worker): Thread {
+    const { partition } = one;
+    if (one.thread !== undefined) {
+      throw new LparError("LPAR_HAS_THREAD", `partition "${partition.name}" is a worker thread already`);
+    }
+    const { core, memory } = this.#kernel;
+    const status = core.openThread(partition.lpid);
+    this.#kernel.settle("spawn", status, `"${partition.name}" is ${partition.state}`);
+    const slot = memory.result;
+    const names = Array.from(this.#host.all(), (each) => [each.partition.lpid, each.partition.name] as const);
+    const { memory: shared, module } = memory;
+    const debug = this.#kernel.leaks !== undefined;
+    const handle = { memory: shared, module, slot, lpid: partition.lpid, names, debug };
+    let worker: Worker;
+    try {
+      worker = start(handle);
+    } catch (error) {
+      this.#kernel.finish(() => core.reapThread(slot));
+      throw error;
+    }
+    this.#kernel.share();
+    const exited = watchExit(this.#kernel, slot, worker);
+    const thread = { worker, exited, ended: exited.then((reason) => this.#end(one, reason, exited)) };
+    one.thread = thread;
+    return thread;
+  }
+
+  /** The thread of a partition has exited. */
+  async #end(one: One, reason: string, exited: Promise<string>): Promise<string> {
+    if (!this.#kernel.isClosed) {
+      this.#kernel.wake();
+      // Only a table that was closed meanwhile refuses.
+      await this.#kernel.patiently(() => this.#host.begin(one, reason, exited)).catch(() => {});
+    }
+    one.thread = undefined;
+    return reason;
+  }
+}
