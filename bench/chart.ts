@@ -122,7 +122,7 @@ export interface CurveChart {
 /** Curves over a parameter, with their intervals. */
 export function curveChart({ title, x, y, curves, marks = [] }: CurveChart): Markup {
   const points = curves.flatMap((curve) => curve.points);
-  const [left, right, top, bottom] = [76, WIDTH - 16, 30, 330];
+  const [left, right, top, bottom] = [76, WIDTH - 28, 30, 330];
   const toX = logScale(
     points.map((point) => point.x),
     left + 12,
@@ -208,11 +208,7 @@ export interface RatioDot {
 }
 
 /** Ratios of many rows, each to several baselines: left of the line of 1 we are faster. */
-export function ratioChart(
-  title: string,
-  rows: readonly RatioRow[],
-  format: (ratio: number) => string,
-): Markup {
+export function ratioChart(title: string, rows: readonly RatioRow[]): Markup {
   const longest = (names: readonly string[]): number =>
     Math.max(0, ...names.map(({ length }) => length)) * LETTER_PX;
   const left = Math.min(360, longest(rows.map(({ name }) => name)) + 16);
@@ -234,9 +230,9 @@ export function ratioChart(
     text(toX(1) + 8, 14, "slower", "start", "axis"),
     ticksBetween(toX.low, toX.high, (right - left) / 46).map((tick) => [
       line(toX(tick), top - 8, toX(tick), bottom, "grid"),
-      text(toX(tick), top - 14, `${format(tick)}`, "middle"),
+      text(toX(tick), top - 14, format(tick), "middle"),
     ]),
-    line(toX(1), top - 26, toX(1), bottom, "mark"),
+    line(toX(1), top - 8, toX(1), bottom, "mark"),
     rows.map(({ name, note, dots: own }, index) => {
       const y = top + index * step + step / 2;
       return [
@@ -247,6 +243,11 @@ export function ratioChart(
     }),
     entries.marks,
   );
+}
+
+/** Ticks have one digit, ratios are good for three. */
+function format(ratio: number): string {
+  return String(Number(ratio.toPrecision(3)));
 }
 
 function shortened(name: string, width: number): string {

@@ -51,7 +51,11 @@ function ratioRow(row: Row, colourOf: (contender: string) => number): RatioRow {
   return { name: shortName(row), note: reached === "-" ? "" : reached, dots };
 }
 
-function ratioSection(suite: SuiteName, rows: readonly Row[]): Child {
+function ratioSection(
+  suite: SuiteName,
+  rows: readonly Row[],
+  colourOf: (contender: string) => number,
+): Child {
   const compared = rows.filter(({ ratios }) => Object.keys(ratios).length > 0);
   const baselines = BASELINES.filter((name) => rows.some((row) => row.baselines[name] !== undefined));
   const hasSlices = rows.some(({ longestMs }) => longestMs !== undefined);
@@ -83,8 +87,7 @@ function ratioSection(suite: SuiteName, rows: readonly Row[]): Child {
   return figure(
     ratioChart(
       `${suite}: our time by that of each baseline`,
-      compared.map((row) => ratioRow(row, coloursOf(rows))),
-      formatRatio,
+      compared.map((row) => ratioRow(row, colourOf)),
     ),
     figures,
   );
@@ -113,14 +116,19 @@ function nameOf(curve: Curve, curves: readonly Curve[]): string {
   return sameKind.length === 1 ? curve.contender : `${curve.contender}: ${curve.what}`;
 }
 
-/** Our first curve has the colour of lpar, its others follow those of the baselines. */
-function drawCurves(curves: readonly Curve[]): DrawnCurve[] {
-  return curves.map((curve, index) => ({
-    name: nameOf(curve, curves),
-    colour: index,
-    isDashed: curve.contender !== "lpar",
-    points: curve.points.map(({ x, ns, low, high }) => ({ x, y: ns, low, high })),
-  }));
+/** Baselines have the colours of their suite, whatever they do; our own curves ours, and then what is left. */
+function drawCurves(curves: readonly Curve[], colourOf: (contender: string) => number): DrawnCurve[] {
+  const own = curves.filter(({ contender }) => contender === "lpar");
+  const taken = Math.max(0, ...curves.map(({ contender }) => colourOf(contender)));
+  return curves.map((curve) => {
+    const index = own.indexOf(curve);
+    return {
+      name: nameOf(curve, curves),
+      colour: index < 0 ? colourOf(curve.contender) : index === 0 ? 0 : taken + index,
+      isDashed: index < 0,
+      points: curve.points.map(({ x, ns, low, high }) => ({ x, y: ns, low, high })),
+    };
+  });
 }
 
 function formatPlace(value: number): string {
@@ -134,10 +142,10 @@ function describeBreakEven({ batches, singles, batch }: BreakEven): string {
   return `${batches.what}: cheaper than ${than} from batches of ${batch.toLocaleString("en-US")} on`;
 }
 
-function familySection(family: Family): Markup {
+function familySection(family: Family, colourOf: (contender: string) => number): Markup {
   const { suite, parameter } = family;
   const curves = distinct(family.curves);
-  const drawn = drawCurves(curves);
+  const drawn = drawCurves(curves, colourOf);
   const evens = breakEvens(family);
   const places = [...new Set(curves.flatMap(({ points }) => points.map(({ x }) => x)))].sort((a, b) => a - b);
   const lines = drawn.map(({ name, points }) => [
@@ -221,13 +229,14 @@ function latencyTable(all: readonly (readonly [string, Latency])[]): Markup {
 function suiteSection(suite: SuiteName, report: Report, families: readonly Family[]): Child {
   const rows = report.rows.filter((row) => row.suite === suite);
   if (rows.length === 0) return undefined;
+  const colourOf = coloursOf(rows);
   return element(
     "section",
     { id: suite },
     element("h2", {}, suite),
-    ratioSection(suite, rows),
-    families.filter((family) => family.suite === suite).map(familySection),
-    rows.map((row) => latencySection(row, coloursOf(rows))),
+    ratioSection(suite, rows, colourOf),
+    families.filter((family) => family.suite === suite).map((family) => familySection(family, colourOf)),
+    rows.map((row) => latencySection(row, colourOf)),
   );
 }
 

@@ -85,6 +85,19 @@ export interface Report {
   readonly isComplete: boolean;
 }
 
+/** Digits of figures that are written; what was measured has not more. */
+const DIGITS = 6;
+
+/** As it is written to files and printed: rows on lines of their own, figures with six digits. */
+export function toJson({ rows, ...report }: Report): string {
+  const write = (value: unknown): string =>
+    JSON.stringify(value, (_, part: unknown) =>
+      typeof part === "number" && !Number.isInteger(part) ? Number(part.toPrecision(DIGITS)) : part,
+    );
+  const lines = rows.map((row) => `\n${write(row)}`);
+  return `${write(report).slice(0, -1)},"rows":[${lines.join(",")}\n]}\n`;
+}
+
 /** A file that is no report that can be read. */
 export class ReportError extends Error {
   override readonly name = "ReportError";

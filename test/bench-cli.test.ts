@@ -1,19 +1,21 @@
 /** `lpar bench`: that it runs, compares results, and answers mistakes. Times are never asserted. */
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { chmod, mkdir, mkdtemp, readdir, rm, writeFile } from "node:fs/promises";
+import { chmod, mkdir, mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Readable } from "node:stream";
 import { text } from "node:stream/consumers";
 import { setTimeout as sleep } from "node:timers/promises";
-import { afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
+import { afterEach, beforeAll, beforeEach, describe, expect, it, vi } from "vitest";
 import { MapTable } from "../bench/map-table.js";
 import { Random } from "../bench/random.js";
-import type { Report } from "../bench/report.js";
-import { SUITE_NAMES } from "../bench/suite.js";
+import { type Report, readReport, toJson } from "../bench/report.js";
+import { SUITE_NAMES, timesNative } from "../bench/suite.js";
 import { runProgram } from "../src/driver/program.js";
 import { H_PARAMETER, H_PERMISSION, H_RESCINDED, H_RESOURCE, PAGE_BYTES } from "../src/layout.js";
+import { latencyOf, reportOf, rowOf } from "./support/bench-report.js";
+import { onTerminal } from "./support/cli.js";
 
 const MAIN = join(import.meta.dirname, "..", "dist", "src", "driver", "main.js");
 
@@ -334,6 +336,38 @@ describe("lpar bench", () => {
       [["--time", "fast"], 'but got "fast"'],
       [["--repetitions", "0"], '--repetitions takes a whole number from 1 to 1000, but got "0"'],
       [["--repetitions", "1.5"], 'but got "1.5"'],
+      [["--warmup", "-1"], '--warmup takes a number from 0 to 60000, but got "-1"'],
+      [["--rate", "0"], '--rate takes a number from 1 to 10000000, but got "0"'],
+      [["--rate", "fast"], 'but got "fast"'],
+      [["--pages", "0"], '--pages takes a whole number from 1 to 4194304, but got "0"'],
+      [["--partitions", "1"], "--partitions takes a whole number from 2 to 1024"],
+      [["--depth", "x"], "--depth takes a whole number from 1 to 1048576"],
+      [["--fanout", "-1"], "--fanout takes a whole number from 1 to 1048576"],
+      [["--batch", "65537"], "--batch takes a whole number from 1 to 65536"],
+      [["--workers", "65"], "--workers takes a whole number from 1 to 64"],
+      [["--dist", "gauss"], "--dist takes uniform, zipf:S"],
+      [["--scan", "pages"], "--scan takes name=a,b,c or name=lo..hixF"],
+      [["--scan", "batch=1,2", "--batch", "4"], "--scan batch and --batch cannot both say what batch is"],
+      [["--scan", "batch=1,2", "--scan", "batch=3"], "--scan batch is there twice"],
+      [["kinds", "--pages", "8"], "no suite that runs uses --pages; it is used by"],
+      [["kinds", "--scan", "depth=8"], "no suite that runs uses --depth; it is used by"],
+      [["--assert", "p99>2us"], "--assert takes [ROWS:]METRIC<LIMIT"],
+      [["--json", "--md"], "only one of --json, --md can be printed; --out FILE writes others"],
+      [
+        ["--out", "report.txt"],
+        '--out takes a file whose name ends in .json, .csv, .md, .html, but got "report.txt"',
+      ],
+      [
+        ["--out", join(folder, "none", "x.json")],
+        "x.json: cannot be written (ENOENT: no such file or directory)",
+      ],
+      [["--html", folder], `${folder}: not a file`],
+      [
+        ["--from", join(folder, "none.json")],
+        "none.json: cannot be read (ENOENT: no such file or directory)",
+      ],
+      [["--from", "x.json", "--time", "5"], "--from measures nothing, and takes no --time"],
+      [["grant", "--from", "x.json"], "--from measures nothing, and takes no suites"],
       [["--seed", "-1"], '--seed takes a whole number from 0 to 4294967295, but got "-1"'],
       [["--seed", "4294967296"], 'but got "4294967296"'],
       [["--no-such"], "unknown option '--no-such'"],
@@ -351,6 +385,135 @@ describe("lpar bench", () => {
     expect(code).toBe(0);
     for (const suite of SUITE_NAMES) expect(output).toMatch(new RegExp(`^ {2}${suite} {2}`, "m"));
     expect(output).toContain("$ lpar bench --quick --json > bench.json");
+  });
+});
+
+describe("lpar bench with parameters, a rate, a limit and files", () => {
+  it("measures what they say, and exits with 3 naming the row that misses the limit", async () => {
+    const [json, html] = [join(folder, "report.json"), join(folder, "report.html")];
+    const { code, output, errors } = await lpar(
+      ["bench", "translate", ...SHORT, "--scan", "pages=64,256", "--rate", "20000", "--dist", "seq"].concat([
+        "--out",
+        json,
+        "--html",
+        html,
+        "--csv",
+        "--assert",
+        "single: p99<1ns",
+        "--assert",
+        "p50<100s",
+      ]),
+      { path: join(folder, "bin") },
+    );
+    const report = readReport("report.json", await readFile(json, "utf8"));
+    expectSound(report);
+    expect(report.options).toMatchObject({
+      rate: 20_000,
+      warmupMs: 0,
+      parameters: { dist: "seq" },
+      scans: [{ name: "pages", values: [64, 256] }],
+    });
+    expect(new Set(report.rows.map(({ scan }) => scan.pages))).toEqual(new Set([64, 256]));
+    const singles = report.rows.filter(({ latencies }) => latencies.lpar !== undefined);
+    expect(singles.length).toBeGreaterThan(0);
+    for (const { latencies } of singles) {
+      expect(latencies.lpar?.rate?.asked).toBe(20_000);
+      expect(latencies.lpar?.corrected?.p99).toBeGreaterThanOrEqual(latencies.lpar?.corrected?.p50 ?? 0);
+    }
+    expect(code).toBe(3);
+    expect(errors.trimEnd().split("\n")).toHaveLength(singles.length);
+    expect(errors).toMatch(/^lpar: missed: single: p99<1ns: translate: single, .* \(pages=64\) has p99 /m);
+    expect(output).toMatch(/^suite,what,dist,pages,/);
+    expect(output).toMatch(/^translate,"single, .*",seq,64,/m);
+    expect(await readFile(html, "utf8")).toContain("translate: cost against pages");
+  }, 60_000);
+});
+
+/** A report in a file, with times of one row that are so many times as long. */
+async function saveReport(name: string, factor = 1): Promise<string> {
+  const path = join(folder, name);
+  const [lpar, native] = [[10, 11, 12, 13].map((ns) => ns * factor), [5, 6, 7, 8]];
+  const latencies = { lpar: await latencyOf((index) => 0.001 * (1 + (index % 7)), { timeMs: 2 }) };
+  const rows = [rowOf({ what: "batch, 2^12 pages", lpar, native, target: timesNative(3, 1), latencies })];
+  await writeFile(path, toJson(reportOf(rows)));
+  return path;
+}
+
+describe("a report on a terminal", () => {
+  it("has bars and histograms in colour; no colour with NO_COLOR; neither with --plain or in a pipe", async () => {
+    const path = await saveReport("report.json");
+    const show = async (...options: readonly string[]): Promise<string> =>
+      (await onTerminal(["bench", "--from", path, ...options])).output;
+    vi.stubEnv("NO_COLOR", "");
+    const coloured = await show();
+    vi.stubEnv("NO_COLOR", "1");
+    const colourless = await show();
+    vi.unstubAllEnvs();
+    expect(coloured).toContain("\x1b[36m");
+    const colours = ["\x1b[36m", "\x1b[2m", "\x1b[0m"];
+    expect(colours.reduce((text, colour) => text.replaceAll(colour, ""), coloured)).toBe(colourless);
+    expect(colourless).toMatch(/^ {4} {2}lpar {2}#{40} +11\.5$/m);
+    expect(colourless).toMatch(/^ {4}native {2}#{23} +6\.50$/m);
+    expect(colourless).toMatch(/^ {4}from [\d.]+ us {2}#+ +\d+$/m);
+    expect(colourless).toMatch(/^batch, 2\^12 pages +11\.5 +13 % +6\.50 +1\.77 +3 x native +yes$/m);
+    const plain = await show("--plain");
+    for (const never of ["\x1b", "##"]) expect(plain).not.toContain(never);
+    expect((await inProcess(["bench", "--from", path])).output).toBe(plain);
+  });
+});
+
+describe("lpar compare", () => {
+  it("gives each row a verdict, and exits with 3 only when one is worse by more than the limit", async () => {
+    const [before, same, worse] = [
+      await saveReport("before.json"),
+      await saveReport("same.json", 1.05),
+      await saveReport("worse.json", 2),
+    ];
+    const compare = (...args: readonly string[]): Promise<Outcome> => inProcess(["compare", ...args]);
+    const slower = await compare(before, worse);
+    expect([slower.code, slower.errors]).toEqual([0, ""]);
+    expect(slower.output).toMatch(
+      /^translate: batch, 2\^12 pages +11\.5 +23\.0 +2\.00 +1\.54 - 2\.60 +worse$/m,
+    );
+    expect(slower.output).toMatch(/^0 better, 0 same, 1 worse$/m);
+    expect((await compare(worse, before)).output).toMatch(/^1 better, 0 same, 0 worse$/m);
+    const failed = await compare(before, worse, "--fail-above", "5%");
+    expect(failed.code).toBe(3);
+    expect(failed.errors).toBe(
+      "lpar: worse by more than 5 %: translate: batch, 2^12 pages: 2.00 (1.54 - 2.60)\n",
+    );
+    expect((await compare(before, worse, "--fail-above", "150")).code).toBe(0);
+    const alike = await compare(before, same, "--fail-above", "0", "--json");
+    expect(alike.code).toBe(0);
+    expect(JSON.parse(alike.output)).toMatchObject({ rows: [{ verdict: "same" }], onlyBefore: [] });
+    expect((await compare(before, worse, "--by-ratio")).output).toMatch(/before x +after x +ratio/);
+  });
+
+  it("exits with 2 and one line for files that cannot be compared and limits that are none", async () => {
+    const good = await saveReport("good.json");
+    const broken = join(folder, "broken.json");
+    await writeFile(broken, "{");
+    const other = join(folder, "other.json");
+    await writeFile(other, JSON.stringify({ report: "lpar bench", version: 9 }));
+    const alone = join(folder, "alone.json");
+    await writeFile(alone, toJson(reportOf([rowOf({ what: "single", lpar: [1, 2, 3] })])));
+    for (const [args, message] of [
+      [[good, join(folder, "none.json")], "none.json: cannot be read (ENOENT: no such file or directory)"],
+      [[broken, good], "broken.json: not JSON"],
+      [[good, other], "other.json: a report of version 9; this lpar reads version 1"],
+      [[good, alone], "no row is in both"],
+      [[good], "missing required argument 'after.json'"],
+      [
+        [good, good, "--fail-above", "much"],
+        '--fail-above takes a percentage from 0 to 1000, such as 5%, but got "much"',
+      ],
+      [[good, good, "--fail-above", "-5%"], "--fail-above takes a percentage"],
+    ] as const) {
+      const { code, output, errors } = await inProcess(["compare", ...args]);
+      expect([code, output], args.join(" ")).toEqual([2, ""]);
+      expect(errors).toContain(message);
+      expect(errors.trimEnd().split("\n")).toHaveLength(1);
+    }
   });
 });
 

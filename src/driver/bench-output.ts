@@ -3,7 +3,7 @@
 import { access, constants, readFile, stat } from "node:fs/promises";
 import { dirname, extname } from "node:path";
 import { InvalidArgumentError } from "commander";
-import { type Report, readReport } from "../../bench/report.js";
+import { type Report, readReport, toJson } from "../../bench/report.js";
 import { toCsv } from "../../bench/report-csv.js";
 import { toHtml } from "../../bench/report-html.js";
 import { toMarkdown } from "../../bench/report-md.js";
@@ -45,7 +45,7 @@ export async function checkTarget({ path }: Target): Promise<void> {
 }
 
 const WRITERS: Readonly<Record<Format, (report: Report) => string>> = {
-  json: (report) => `${JSON.stringify(report)}\n`,
+  json: toJson,
   csv: toCsv,
   md: toMarkdown,
   html: toHtml,

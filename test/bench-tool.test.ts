@@ -1,0 +1,610 @@
+/** The measuring tool behind `lpar bench`: statistics, latencies, scans, limits, reports and their comparison. */
+import { describe, expect, it } from "vitest";
+import { missedBy, parseAssertion } from "../bench/assertion.js";
+import { examineClock, shortestNs } from "../bench/clock.js";
+import { compareReports } from "../bench/comparison.js";
+import { formatRatio, formatTime } from "../bench/format.js";
+import { LatencyHistogram, mergeBins } from "../bench/histogram.js";
+import { LatencyMeter } from "../bench/latency.js";
+import { Random } from "../bench/random.js";
+import { readReport } from "../bench/report.js";
+import { toCsv } from "../bench/report-csv.js";
+import { toHtml } from "../bench/report-html.js";
+import { toMarkdown } from "../bench/report-md.js";
+import { combinationsOf, parametersOf, parseScan, runsOf, valuesOf } from "../bench/scan.js";
+import { breakEvens, familiesOf } from "../bench/series.js";
+import { median, medianInterval, ratioOf } from "../bench/statistics.js";
+import { timesNative } from "../bench/suite.js";
+import { latencyOf, reportOf, rowOf } from "./support/bench-report.js";
+
+/** Numbers around 100 whose logarithms are uniform, so that true medians are known. */
+function draw(random: Random, count: number, factor = 1): number[] {
+  return Array.from({ length: count }, () => factor * 100 * 1.5 ** (random.next() / 2 ** 31 - 1));
+}
+
+describe("statistics", () => {
+  it("knows the median of few numbers, and that nothing has none", () => {
+    expect([median([3, 1, 2]), median([4, 1, 3, 2]), median([5])]).toEqual([2, 2.5, 5]);
+    expect(() => median([])).toThrow("no median of nothing");
+    expect(() => medianInterval([])).toThrow("no interval of nothing");
+    expect(() => ratioOf([], [1])).toThrow("no ratio of nothing");
+  });
+
+  it("has the intervals of the tables of the sign test", () => {
+    // n, then which of the ordered numbers bound it, and how sure that is.
+    const known = [
+      [1, 1, 1, 0],
+      [5, 1, 5, 0.9375],
+      [6, 1, 6, 0.96875],
+      [7, 1, 7, 0.984375],
+      [9, 2, 8, 0.9609375],
+      [15, 4, 12, 0.96484375],
+      [20, 6, 15, 0.9586105346679688],
+    ] as const;
+    for (const [n, low, high, confidence] of known) {
+      const numbers = Array.from({ length: n }, (_, index) => n - index);
+      const found = medianInterval(numbers);
+      expect([found.low, found.high], `${n} numbers`).toEqual([low, high]);
+      expect(found.confidence).toBeCloseTo(confidence, 12);
+    }
+    const thousand = medianInterval(Array.from({ length: 1000 }, (_, index) => index + 1));
+    expect([thousand.low, thousand.high]).toEqual([469, 532]);
+  });
+
+  it("has the intervals of the tables of Mann and Whitney", () => {
+    // Of n and m numbers, how many of the quotients lie outside at each end.
+    const known = [
+      [3, 3, 0, 0.9],
+      [4, 4, 0, 1 - 2 / 70],
+      [5, 5, 2, 1 - 8 / 252],
+      [7, 7, 8, 0.9621],
+      [8, 10, 17, 0.9566],
+      [20, 20, 127, 0.9509],
+    ] as const;
+    for (const [n, m, rank, confidence] of known) {
+      // All quotients are different.
+      const before = Array.from({ length: n }, (_, index) => 1 / (1 + index));
+      const after = Array.from({ length: m }, (_, index) => 1 + (index + 1) / 1000);
+      const quotients = before.flatMap((a) => after.map((b) => b / a)).sort((a, b) => a - b);
+      const found = ratioOf(before, after);
+      expect([found.low, found.high], `${n}, ${m}`).toEqual([quotients[rank], quotients.at(-1 - rank)]);
+      expect(found.confidence).toBeCloseTo(confidence, 3);
+    }
+  });
+
+  it("holds the truth as often as it says, also for many numbers", () => {
+    const random = new Random(7);
+    for (const [count, tries] of [
+      [7, 400],
+      [40, 100],
+    ] as const) {
+      let [medians, ratios] = [0, 0];
+      for (let i = 0; i < tries; i++) {
+        const numbers = draw(random, count);
+        const interval = medianInterval(numbers);
+        if (interval.low <= 100 && 100 <= interval.high) medians++;
+        const ratio = ratioOf(numbers, draw(random, count, 1.3));
+        if (ratio.low <= 1.3 && 1.3 <= ratio.high) ratios++;
+      }
+      // Four deviations below 95 %.
+      const least = tries * (0.95 - 4 * Math.sqrt((0.95 * 0.05) / tries));
+      expect([medians >= least, ratios >= least], `${medians} and ${ratios} of ${tries}`).toEqual([
+        true,
+        true,
+      ]);
+    }
+  });
+});
+
+describe("latencies", () => {
+  it("are told with three digits, and the greatest as it was", () => {
+    const histogram = new LatencyHistogram();
+    for (let ns = 1; ns <= 10_000; ns++) histogram.record(ns);
+    histogram.record(0.2);
+    histogram.record(123_457);
+    const { p50, p90, p99, p999, max, mean } = histogram.percentiles();
+    for (const [found, exact] of [
+      [p50, 5000],
+      [p90, 9000],
+      [p99, 9900],
+      [p999, 9990],
+      [mean, 5011.8],
+    ] as const)
+      expect(Math.abs(found / exact - 1), `${found} for ${exact}`).toBeLessThan(0.002);
+    expect(max).toBe(123_457);
+    const bins = histogram.bins();
+    expect(bins.reduce((sum, [, count]) => sum + count, 0)).toBe(histogram.count);
+    expect(bins.every(([from], index) => index === 0 || from > (bins[index - 1]?.[0] ?? 0))).toBe(true);
+    const merged = mergeBins(bins, 16);
+    expect(merged.length).toBeLessThanOrEqual(16);
+    expect(merged.reduce((sum, [, count]) => sum + count, 0)).toBe(histogram.count);
+    expect([new LatencyHistogram().bins(), mergeBins([], 4)]).toEqual([[], []]);
+  });
+
+  it("see what waited for one operation that stalled, which uncorrected ones do not", async () => {
+    // 1000 operations of 10 us, one every 100 us; one of them takes 30 ms, which delays about 330 others.
+    const stalls = (index: number): number => (index === 500 ? 30 : 0.01);
+    const { corrected, uncorrected, count, rate } = await latencyOf(stalls, { timeMs: 100, rate: 10_000 });
+    expect(count).toBe(1000);
+    expect(uncorrected.p99).toBeLessThan(12_000);
+    expect(corrected?.p99).toBeGreaterThan(25e6);
+    expect(corrected?.p50).toBeLessThan(12_000);
+    expect(corrected?.max).toBeGreaterThanOrEqual(uncorrected.max);
+    expect(uncorrected.max).toBeGreaterThan(29e6);
+    expect(rate?.asked).toBe(10_000);
+    expect(Math.abs((rate?.achieved ?? 0) / 10_000 - 1)).toBeLessThan(0.02);
+  });
+
+  it("say which rate was reached when it was too high, and end in time", async () => {
+    const { rate, corrected, count } = await latencyOf(() => 1, { timeMs: 100, rate: 10_000 });
+    expect(count).toBeLessThanOrEqual(301);
+    expect(Math.round(rate?.achieved ?? 0)).toBeCloseTo(1000, -1);
+    expect(corrected?.p50).toBeGreaterThan(100e6);
+  });
+
+  it("are those of blocks where one operation is too short for the clock, and say so", async () => {
+    // 30 ns against the 400 that can be told: at least 14 together.
+    const short = await latencyOf(() => 30e-6, { timeMs: 1 });
+    expect([short.block, short.isTooShort]).toEqual([16, false]);
+    expect(short.uncorrected.p50).toBeGreaterThanOrEqual(30);
+    expect(short.uncorrected.p50).toBeLessThan(35);
+    const long = await latencyOf(() => 0.001, { timeMs: 1 });
+    expect([long.block, long.isTooShort, long.corrected, long.rate]).toEqual([
+      1,
+      false,
+      undefined,
+      undefined,
+    ]);
+    // At a rate each counts by itself.
+    const atRate = await latencyOf(() => 30e-6, { timeMs: 1, rate: 100_000 });
+    expect([atRate.block, atRate.isTooShort]).toEqual([1, true]);
+  });
+
+  it("are measured of operations that are promises, too, and at low rates by real time", async () => {
+    let [under, most] = [0, 0];
+    const meter = new LatencyMeter(
+      async () => {
+        most = Math.max(most, ++under);
+        await new Promise(setImmediate);
+        under--;
+      },
+      { timeMs: 40, rate: 200, shortestNs: 400 },
+    );
+    await meter.measure();
+    const { count, block, corrected } = meter.result();
+    expect([count, block, most]).toEqual([8, 1, 1]);
+    expect(corrected?.p50).toBeGreaterThan(0);
+  });
+
+  it("know the clock's steps", () => {
+    let ms = 0;
+    const clock = examineClock(() => {
+      ms += 0.00005;
+      return Math.floor(ms / 0.0002) * 0.0002;
+    });
+    expect(clock.stepNs).toBeCloseTo(200, 3);
+    expect(shortestNs({ stepNs: 200, readNs: 50 })).toBe(2000);
+    expect(examineClock().stepNs).toBeGreaterThan(0);
+  });
+});
+
+describe("--scan", () => {
+  it.each([
+    ["pages=4096,65536", "pages", [4096, 65536]],
+    ["pages=4096..1048576x4", "pages", [4096, 16384, 65536, 262144, 1048576]],
+    ["pages=2^12..2^14x2", "pages", [4096, 8192, 16384]],
+    ["batch=1..100x10", "batch", [1, 10, 100]],
+    ["batch=1..6x1.5", "batch", [1, 2, 3, 5]],
+    ["workers=3..3x2", "workers", [3]],
+    ["batch=7,7,8", "batch", [7, 8]],
+    ["dist=uniform,zipf:1.1,hotcold:90/10", "dist", ["uniform", "zipf:1.1", "hotcold:90/10"]],
+    ["dist=trace:../x.lpt", "dist", ["trace:../x.lpt"]],
+  ] as const)("reads %s", (text, name, values) => {
+    expect(parseScan(text)).toEqual({ name, values });
+  });
+
+  it.each([
+    ["pages", "--scan takes name=a,b,c or name=lo..hixF"],
+    ["frames=1,2", '--scan knows dist, pages, partitions, depth, fanout, batch, workers, but got "frames"'],
+    ["pages=1,two", 'a whole number from 1 to 4194304, but got "two"'],
+    ["pages=", 'but got ""'],
+    ["pages=0..8x2", 'a whole number from 1 to 4194304, but got "0"'],
+    ["pages=1..8", "with a factor F of 1.1 or more"],
+    ["pages=1..8x1", "with a factor F of 1.1 or more"],
+    ["pages=8..1x2", "8 is more than 1"],
+    ["dist=uniform,gauss", "--dist takes uniform, zipf:S"],
+    ["batch=1..65536x1.1", "at most 64 values"],
+  ])("refuses %s", (text, message) => {
+    expect(() => parseScan(text)).toThrow(message);
+  });
+
+  it("makes all combinations, and lets a suite run once for those that it cannot tell apart", () => {
+    const scans = [parseScan("pages=1,2"), parseScan("depth=3,4")];
+    const combinations = combinationsOf(scans);
+    expect(combinations).toEqual([
+      { pages: 1, depth: 3 },
+      { pages: 1, depth: 4 },
+      { pages: 2, depth: 3 },
+      { pages: 2, depth: 4 },
+    ]);
+    expect(combinationsOf([])).toEqual([{}]);
+    expect(runsOf("translate", combinations)).toEqual([{ pages: 1 }, { pages: 2 }]);
+    expect(runsOf("tree", combinations)).toEqual([{ depth: 3 }, { depth: 4 }]);
+    expect(runsOf("mmio", combinations)).toEqual([{}]);
+    expect(() => combinationsOf([...scans, parseScan("pages=5")])).toThrow("--scan pages is there twice");
+    const many = ["pages", "batch", "depth"].map((name) => parseScan(`${name}=1,2,3,4,5,6,7`));
+    expect(() => combinationsOf(many)).toThrow("343 runs of the suites; at most 256");
+  });
+
+  it("gives reports values that are read back as the same parameters", () => {
+    const values = { dist: "stride:8", pages: 4096 };
+    expect(valuesOf(parametersOf(values))).toEqual(values);
+    expect([valuesOf({}), parametersOf({})]).toEqual([{}, {}]);
+  });
+});
+
+const PLAIN = rowOf({
+  what: "batch, 2^12 pages",
+  lpar: [2, 3, 4],
+  native: [1, 2, 3],
+  typed: [20, 30, 40],
+  target: timesNative(2, 1.1),
+});
+
+describe("rows", () => {
+  it("have the medians, the ratios of medians, and intervals of the single repetitions", () => {
+    expect(PLAIN).toMatchObject({
+      ns: 3,
+      baselines: { native: 2, typed: 30 },
+      ratios: { native: 1.5, typed: 0.1 },
+    });
+    expect(PLAIN.interval).toEqual({ low: 2, high: 4, confidence: 0.75 });
+    expect(PLAIN.ratioIntervals.native).toEqual({ low: 4 / 3, high: 2, confidence: 0.75 });
+    expect(PLAIN.target).toMatchObject({ reached: true, aimReached: false });
+  });
+});
+
+describe("--assert", () => {
+  it.each([
+    ["p99<2us", { rows: "", metric: "p99", isStrict: true, limit: 2000 }],
+    ["p99.9 <= 1.5 ms", { rows: "", metric: "p99.9", isStrict: false, limit: 1.5e6 }],
+    ["translate: batch, 2^12: median<10ns", { rows: "translate: batch, 2^12", metric: "median", limit: 10 }],
+    ["ratio<1.5", { metric: "ratio", limit: 1.5 }],
+    ["ratio<=2x", { metric: "ratio", limit: 2 }],
+    ["mean<1s", { metric: "mean", limit: 1e9 }],
+    ["max<1e3us", { metric: "max", limit: 1e6 }],
+  ])("reads %s", (text, parsed) => {
+    expect(parseAssertion(text)).toMatchObject({ text, ...parsed });
+  });
+
+  it.each([
+    ["fast", "there is no such limit"],
+    ["p98<2us", 'there is no metric "p98"'],
+    ["p99>2us", "there is no such limit"],
+    ["p99<2", "the time has no unit"],
+    ["p99<2min", '"min" is no unit of p99'],
+    ["ratio<2us", '"us" is no unit of ratio'],
+    ["median<-2us", "there is no such limit"],
+  ])("refuses %s", (text, message) => {
+    expect(() => parseAssertion(text)).toThrow(message);
+    expect(() => parseAssertion(text)).toThrow(
+      "METRIC one of mean, median, ratio, p50, p90, p99, p99.9, max",
+    );
+  });
+
+  it("names the rows that miss a limit with what they have, and limits that no row can keep", async () => {
+    const latency = await latencyOf((index) => (index === 500 ? 30 : 0.01), { timeMs: 100, rate: 10_000 });
+    const slow = rowOf({ what: "single, 2^16 pages", lpar: [30, 40, 80], latencies: { lpar: latency } });
+    const missed = (...limits: readonly string[]): readonly string[] =>
+      missedBy(reportOf([PLAIN, slow]), limits.map(parseAssertion));
+    expect(missed("median<41ns", "mean<=50ns", "ratio<1.6", "batch: median<=3ns")).toEqual([]);
+    expect(missed("median<40ns")).toEqual(["median<40ns: translate: single, 2^16 pages has median 40 ns"]);
+    expect(missed("median<3ns")).toHaveLength(2);
+    expect(missed("mean<49ns", "ratio<=1.4")).toEqual([
+      "mean<49ns: translate: single, 2^16 pages has mean 50 ns",
+      "ratio<=1.4: translate: batch, 2^12 pages has ratio 1.50",
+    ]);
+    // The corrected ones count.
+    expect(missed("p99<1ms")).toEqual([
+      expect.stringMatching(/^p99<1ms: translate: single, .* has p99 2\d\.?\d? ms$/),
+    ]);
+    expect(missed("batch: p99<1s")).toEqual(['batch: p99<1s: no row with "batch" in its name has a p99']);
+    expect(missed("nothing: median<1s")).toEqual([
+      'nothing: median<1s: no row with "nothing" in its name has a median',
+    ]);
+  });
+});
+
+describe("a report", () => {
+  const report = reportOf([PLAIN], { notes: ["a note"] });
+
+  it("is read as it was written, version and all", () => {
+    expect(report).toMatchObject({ report: "lpar bench", version: 1 });
+    expect(readReport("a.json", JSON.stringify(report))).toEqual(report);
+  });
+
+  it.each([
+    ["no JSON", "{", "a.json: not JSON"],
+    ["something else", "[1]", "a.json: JSON, but not a report of"],
+    ["another object", '{"rows":[]}', "a.json: JSON, but not a report of"],
+    [
+      "another version",
+      JSON.stringify({ ...report, version: 2 }),
+      "a.json: a report of version 2; this lpar reads version 1",
+    ],
+    ["no rows", JSON.stringify({ ...report, rows: 1 }), "a.json: the report has no rows"],
+    ["no machine", JSON.stringify({ ...report, machine: null }), "a.json: the report has no machine"],
+    ["a row that is none", JSON.stringify({ ...report, rows: [PLAIN, 1] }), "a.json: row 2 is no object"],
+    [
+      "a row without name",
+      JSON.stringify({ ...report, rows: [{ ...PLAIN, what: 1 }] }),
+      'row 1 has no text "what"',
+    ],
+    [
+      "a row without times",
+      JSON.stringify({ ...report, rows: [{ ...PLAIN, samples: {} }] }),
+      'has no times of "lpar"',
+    ],
+    [
+      "a time that is none",
+      JSON.stringify({ ...report, rows: [{ ...PLAIN, samples: { ...PLAIN.samples, native: [1, -2, 3] } }] }),
+      'has no times of "native"',
+    ],
+  ])("is refused when it is %s", (_, text, message) => {
+    expect(() => readReport("a.json", text)).toThrow(message);
+  });
+});
+
+/** Fields of one line of CSV, by the rules of RFC 4180. */
+function fieldsOf(csv: string): string[][] {
+  const rows: string[][] = [[]];
+  for (const [, quoted, plain, end] of csv.matchAll(/(?:"((?:[^"]|"")*)"|([^",\n]*))(,|\n|$)/g)) {
+    rows.at(-1)?.push(quoted === undefined ? (plain ?? "") : quoted.replaceAll('""', '"'));
+    if (end === "\n") rows.push([]);
+    if (end === "") break;
+  }
+  return rows.slice(0, -1);
+}
+
+describe("formats", () => {
+  it("CSV quotes what must be quoted, and has a line for each row and contender", () => {
+    const odd = rowOf({ what: 'a "quoted", two\nlines', lpar: [5], scan: { pages: 8, dist: "seq" } });
+    const csv = toCsv(reportOf([PLAIN, odd]));
+    expect(csv).toContain('translate,"a ""quoted"", two\nlines",seq,8,,,,,,lpar,1,5,5,5,0,');
+    const [header = [], ...lines] = fieldsOf(csv);
+    expect(lines.map((line) => line.length)).toEqual(lines.map(() => header.length));
+    const records = lines.map((line) =>
+      Object.fromEntries(line.map((field, index) => [header[index], field])),
+    );
+    expect(records).toHaveLength(4);
+    expect(records[1]).toMatchObject({
+      contender: "native",
+      ns: "2",
+      ns_low: "1",
+      lpar_ratio: "1.5",
+      target: "",
+    });
+    expect(records[3]).toMatchObject({ what: 'a "quoted", two\nlines', pages: "8", dist: "seq", batch: "" });
+  });
+
+  it("Markdown keeps a cell a cell", () => {
+    const markdown = toMarkdown(reportOf([rowOf({ what: "a | b", lpar: [5] })]));
+    expect(markdown).toContain("| a \\| b | 5 ns (5 ns - 5 ns) |");
+    expect(markdown).toContain("lpar 0.1.0, commit 0123456789ab, core ba9876543210");
+  });
+
+  it("times and ratios have three digits", () => {
+    expect([0.123, 1, 999.4, 999.7, 1500, 2.5e6, 3e9, 6e10].map(formatTime)).toEqual([
+      "0.123 ns",
+      "1 ns",
+      "999 ns",
+      "1 us",
+      "1.5 us",
+      "2.5 ms",
+      "3 s",
+      "60 s",
+    ]);
+    expect([0.0123, 0.5, 1.234, 9.999, 12.34, 123.4].map(formatRatio)).toEqual([
+      "0.012",
+      "0.50",
+      "1.23",
+      "10.0",
+      "12.3",
+      "123",
+    ]);
+  });
+});
+
+/** Throws unless every element is closed, in order, and no text has a character that it must not have. */
+function parseMarkup(text: string): {
+  readonly elements: Map<string, number>;
+  readonly attributes: Set<string>;
+} {
+  const elements = new Map<string, number>();
+  const attributes = new Set<string>();
+  const open: string[] = [];
+  const body = text.replace(/^<!DOCTYPE html>\n/, "").replace(/<style>[^<]*<\/style>/, "");
+  for (const [, between = "", end, name = "", list = "", empty] of body.matchAll(
+    /([^<]*)<(\/?)([\w-]+)((?:\s[\w:-]+="[^"<>]*")*)(\/?)>/g,
+  )) {
+    expect(between).not.toMatch(/>|&(?!(amp|lt|gt|quot);)/);
+    if (end === "/") expect(open.pop()).toBe(name);
+    else {
+      elements.set(name, (elements.get(name) ?? 0) + 1);
+      for (const [, key, value] of list.matchAll(/([\w:-]+)="([^"]*)"/g)) attributes.add(`${key}=${value}`);
+      if (empty === "") open.push(name);
+    }
+  }
+  expect(open).toEqual([]);
+  return { elements, attributes };
+}
+
+describe("the page", () => {
+  const sizes = [1, 4, 16, 1024];
+  const rows = [
+    ...sizes.map((batch) =>
+      rowOf({
+        what: `batch of ${batch}, 2^12 pages`,
+        scan: { batch },
+        lpar: [40 / batch, 50 / batch, 60 / batch],
+        native: [2, 3, 4],
+      }),
+    ),
+    ...sizes.map((batch) =>
+      rowOf({ what: "single, 2^12 pages", scan: { batch }, lpar: [10, 11, 12], native: [2, 3, 4] }),
+    ),
+    rowOf({ suite: "grant", what: "1000 live, raw", at: { pages: 1000 }, lpar: [5, 6, 7] }),
+    rowOf({ suite: "grant", what: "100,000 live, raw", at: { pages: 100_000 }, lpar: [8, 9, 10] }),
+    rowOf({ suite: "tree", what: '<script>alert(1)</script> & "more"', lpar: [5, 6, 7], typed: [1, 2, 3] }),
+  ];
+
+  it("draws rows that differ by one parameter as a curve, and finds where batches begin to pay", () => {
+    const families = familiesOf(reportOf(rows));
+    expect(
+      families.map(({ suite, parameter, curves }) => [
+        suite,
+        parameter,
+        curves.map(({ what, contender }) => `${contender}: ${what}`),
+      ]),
+    ).toEqual([
+      [
+        "translate",
+        "batch",
+        [
+          "lpar: batch of N, 2^12 pages",
+          "native: batch of N, 2^12 pages",
+          "lpar: single, 2^12 pages",
+          "native: single, 2^12 pages",
+        ],
+      ],
+      ["grant", "pages", ["lpar: N live, raw"]],
+    ]);
+    expect(families[0]?.curves[0]?.points.map(({ x, ns }) => [x, ns])).toEqual([
+      [1, 50],
+      [4, 12.5],
+      [16, 3.125],
+      [1024, 50 / 1024],
+    ]);
+    expect(breakEvens(families[0] as (typeof families)[number])).toMatchObject([{ batch: 16 }]);
+  });
+
+  it("is well-formed, refers to nothing outside, and runs no script", async () => {
+    const latency = await latencyOf((index) => 0.001 + index / 1e5, { timeMs: 2, rate: 10_000 });
+    const html = toHtml(
+      reportOf(
+        [
+          ...rows,
+          rowOf({ suite: "mmio", what: "load32", lpar: [5], latencies: { lpar: latency, typed: latency } }),
+        ],
+        {
+          notes: ["a < b"],
+          leftOut: ["handoff: there is only one core"],
+          wrong: ["grant: differs"],
+        },
+      ),
+    );
+    const { elements, attributes } = parseMarkup(html);
+    // Ratios of translate and tree, two families, one histogram.
+    expect(elements.get("svg")).toBe(5);
+    expect(elements.get("table")).toBe(7);
+    for (const name of ["script", "link", "img", "iframe", "object", "image", "use"])
+      expect(elements.has(name), name).toBe(false);
+    expect(html).not.toMatch(/@import|url\(/);
+    const links = [...attributes].filter((text) => /^(href|src|xlink:href)=/.test(text));
+    expect(links).toEqual(["href=#translate", "href=#grant", "href=#tree", "href=#mmio"]);
+    const addresses = [...attributes].filter((text) => text.includes("://"));
+    expect(addresses).toEqual(["xmlns=http://www.w3.org/2000/svg"]);
+    expect([...attributes]).toContain("content=default-src 'none'; style-src 'unsafe-inline'");
+    expect(html).toContain("&lt;script&gt;alert(1)&lt;/script&gt; &amp; &quot;more&quot;");
+    expect(html).not.toMatch(/NaN|Infinity|undefined/);
+    expect(html).toContain("prefers-color-scheme:dark");
+  });
+
+  it("can be made of a report without rows", () => {
+    expect(parseMarkup(toHtml(reportOf([]))).elements.get("svg")).toBeUndefined();
+  });
+});
+
+describe("comparing reports", () => {
+  const before = { name: "a.json", report: reportOf([PLAIN, rowOf({ what: "gone", lpar: [1, 1, 1] })]) };
+  const scaled = (factor: number): { name: string; report: ReturnType<typeof reportOf> } => ({
+    name: "b.json",
+    report: reportOf([
+      rowOf({ what: PLAIN.what, lpar: [2, 3, 4].map((ns) => ns * factor), native: [1, 2, 3] }),
+    ]),
+  });
+
+  it.each([
+    [1, "same"],
+    [1.5, "same"],
+    [3, "worse"],
+    [0.3, "better"],
+  ])("calls times that are %s times as long %s", (factor, verdict) => {
+    const { rows, onlyBefore, onlyAfter } = compareReports(before, scaled(factor));
+    expect(rows).toMatchObject([
+      { name: "translate: batch, 2^12 pages", before: 3, after: 3 * factor, verdict, isAbove: false },
+    ]);
+    expect(rows[0]?.ratio).toBeCloseTo(factor, 12);
+    expect([onlyBefore, onlyAfter]).toEqual([["translate: gone"], []]);
+  });
+
+  it("knows a limit only where a row is worse", () => {
+    const isAbove = (factor: number, failAbove: number): boolean | undefined =>
+      compareReports(before, scaled(factor), { failAbove }).rows[0]?.isAbove;
+    expect([isAbove(3, 1.9), isAbove(3, 2.1), isAbove(1.5, 0.05), isAbove(0.3, 0)]).toEqual([
+      true,
+      false,
+      false,
+      false,
+    ]);
+  });
+
+  it("compares ratios to baselines if it should, so that a slow machine is no difference", () => {
+    const slow = reportOf([rowOf({ what: PLAIN.what, lpar: [6, 9, 12], native: [3, 6, 9] })]);
+    const after = { name: "b.json", report: slow };
+    expect(compareReports(before, after).rows[0]?.verdict).toBe("worse");
+    expect(compareReports(before, after, { isByRatio: true }).rows[0]).toMatchObject({
+      before: 1.5,
+      after: 1.5,
+      verdict: "same",
+    });
+  });
+
+  it("says what makes it doubtful", () => {
+    const { machine, options } = before.report;
+    const after = {
+      name: "b.json",
+      report: {
+        ...before.report,
+        machine: { ...machine, node: "22.0.0" },
+        options: { ...options, quick: true },
+        isComplete: false,
+        wrong: ["x differs"],
+      },
+    };
+    expect(compareReports(before, after).notes).toEqual([
+      "different Node: 20.0.0, then 22.0.0",
+      "different quick: false, then true",
+      "b.json was interrupted",
+      "b.json has wrong results: x differs",
+      "b.json is of a quick run, whose figures mean nothing",
+      "with so few repetitions some intervals hold with 90 % instead of 95 %",
+    ]);
+  });
+
+  it("refuses reports without a row in common, naming some, and those with too few repetitions", () => {
+    const other = reportOf(["p", "q", "r", "s", "t"].map((what) => rowOf({ what, lpar: [1, 2, 3] })));
+    expect(() => compareReports(before, { name: "b.json", report: other })).toThrow(
+      'no row is in both: a.json has "translate: batch, 2^12 pages", "translate: gone"; b.json has "translate: p", "translate: q", "translate: r" and 2 more',
+    );
+    expect(() => compareReports(before, { name: "b.json", report: reportOf([]) })).toThrow("b.json has none");
+    const few = reportOf([rowOf({ what: PLAIN.what, lpar: [1, 2] })]);
+    expect(() => compareReports(before, { name: "b.json", report: few })).toThrow(
+      'b.json: 2 of the 3 repetitions that a comparison takes (row "translate: batch, 2^12 pages", --repetitions was 2)',
+    );
+    const alone = reportOf([rowOf({ what: PLAIN.what, lpar: [1, 2, 3] })]);
+    expect(() => compareReports(before, { name: "b.json", report: alone }, { isByRatio: true })).toThrow(
+      'has no baseline "native" to count from',
+    );
+  });
+});
