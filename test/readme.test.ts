@@ -19,41 +19,7 @@ test.each(programs())(
   },
 );
 
-<<<<<<< HEAD
-test("the README's program with interrupts and doorbells runs as it stands and prints what stands below it", async () => {
-  const program = blocks("js").find((text) => text.includes("interrupts.arm("));
-  const run = promisify(execFile);
-  const { stdout } = await run(process.execPath, ["--input-type=module", "-e", program ?? ""], { cwd: root });
-  expect(stdout).not.toBe("");
-  expect(blocks("text")).toContain(stdout);
-});
-
-test("the README's host of plugins runs as it stands and prints what stands below it", {
-  timeout: 60_000,
-}, async () => {
-  const program = blocks("js").find((text) => text.includes("openGuest("));
-  const run = promisify(execFile);
-  const { stdout } = await run(process.execPath, ["--input-type=module", "-e", program ?? ""], { cwd: root });
-  expect(blocks("text")).toContain(stdout);
-});
-
-test("the README's disk fills buffers by DMA and prints what stands below it", async () => {
-  const [, program] = /^```js dma\n([\s\S]*?)^```$/m.exec(readme) ?? [];
-  const run = promisify(execFile);
-  const { stdout } = await run(process.execPath, ["--input-type=module", "-e", program ?? ""], { cwd: root });
-  expect(stdout).not.toBe("");
-  expect(blocks("text")).toContain(stdout);
-});
-
-test("the README's program about lends runs and prints what stands below it", async () => {
-  const program = blocks("js").find((text) => text.includes('mode: "lend"'));
-  const run = promisify(execFile);
-  const { stdout } = await run(process.execPath, ["--input-type=module", "-e", program ?? ""], { cwd: root });
-  expect(blocks("text")).toContain(stdout);
-});
-
 test("what the README's commands print of a scenario is what they print", async () => {
-  const root = fileURLToPath(new URL("..", import.meta.url));
   const run = promisify(execFile);
   const lpar = async (args: string): Promise<string> =>
     (await run(process.execPath, [`${root}dist/src/driver/main.js`, ...args.split(" ")], { cwd: root }))
@@ -69,8 +35,6 @@ test("what the README's commands print of a scenario is what they print", async 
   expect(await lpar(`graph --format mermaid ${scenario}`)).toBe(blocks("mermaid")[0]);
 });
 
-=======
->>>>>>> main
 test("the README's scenario runs", async () => {
   const [scenario] = blocks("json");
   const { parseScenario } = await import("../src/scenario/scenario.js");
