@@ -645,7 +645,7 @@ export class Partition {
    * hear meanwhile that a worker has exited.
    * @param timeoutMs an integer from 0 to 2^31 - 1, or Infinity.
    * @returns undefined when the time is over, or the partition does not run.
-   * @throws RangeError for a time that is none.
+   * @throws RangeError for a time that is none; LparError LPAR_UNSUPPORTED in the main thread of a browser, which may not block.
    */
   waitEvent(timeoutMs: number): PartitionEvent | undefined {
     return this.#events.wait(timeoutMs);
