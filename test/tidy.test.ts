@@ -2,6 +2,7 @@ import { readdirSync, readFileSync } from "node:fs";
 import { dirname, join, relative } from "node:path";
 import { fileURLToPath } from "node:url";
 import { expect, test } from "vitest";
+import { coreBytes } from "../src/inlined.js";
 
 const root = fileURLToPath(new URL("..", import.meta.url));
 
@@ -36,18 +37,20 @@ function imports(file: SourceFile): string[] {
 
 test("layers: the library imports neither the driver, nor replay, nor commander, nor node modules", () => {
   for (const file of library) {
-    const isAbove = /^src\/(chaos|driver|replay|scenario|trace)\//.test(file.path);
+    const isAbove = /^src\/(chaos|driver|inspect|replay|scenario|trace)\//.test(file.path);
     if (isAbove) continue;
     for (const target of imports(file))
-      expect(target, file.path).not.toMatch(/^src\/(chaos|driver|replay|scenario|trace)\//);
+      expect(target, file.path).not.toMatch(/^src\/(chaos|driver|inspect|replay|scenario|trace)\//);
     // Types vanish: only what stays would keep the library from loading where there is no Node.
     const code = file.code.replace(/import type [\s\S]*?;/g, "");
     expect(code, file.path).not.toMatch(/from "(commander|tinybench|node:)/);
   }
 });
 
-test("layers: chaos, replay, scenario and trace do not import the driver", () => {
-  for (const file of library.filter(({ path }) => /^src\/(chaos|replay|scenario|trace)\//.test(path))) {
+test("layers: chaos, inspect, replay, scenario and trace do not import the driver", () => {
+  for (const file of library.filter(({ path }) =>
+    /^src\/(chaos|inspect|replay|scenario|trace)\//.test(path),
+  )) {
     for (const target of imports(file)) expect(target, file.path).not.toMatch(/^src\/driver\//);
   }
 });
@@ -124,6 +127,10 @@ test("the core has no state of its own: no module-level let, and the build refus
   const text = readFileSync(join(root, "dist/core.wat"), "utf8");
   expect(text).not.toMatch(/^ \((data|start|global \S+ \(mut)/m);
   expect(text).toMatch(/\(import "env" "memory" \(memory \$\d+ 1 65536 shared\)\)/);
+});
+
+test("the core that is inlined is the one in dist/core.wasm, byte by byte", () => {
+  expect(Buffer.from(coreBytes()).equals(readFileSync(join(root, "dist/core.wasm")))).toBe(true);
 });
 
 test("nothing in the core calls itself, directly or in a circle", () => {
