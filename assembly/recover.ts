@@ -241,13 +241,25 @@ function nextServed(structure: usize): u32 {
 function servedFrom(partition: usize): u32 {
   const slot = partitionWord(partition, PARTITION_DEFERRED);
   if (slot == NONE) return NONE;
-  if (slot != 0) {
-    const structure = structureAt(slot);
-    const isSame = generationOf(structure) == partitionWord(partition, PARTITION_DEFERRED_GENERATION);
-    if (isSame && stateOf(structure) != STRUCTURE_RESCINDED) return slot;
-  }
+  const structure = structureAt(slot);
+  const isSame = generationOf(structure) == partitionWord(partition, PARTITION_DEFERRED_GENERATION);
+  return isSame && stateOf(structure) != STRUCTURE_RESCINDED ? slot : firstServed(partition);
+}
+
+function firstServed(partition: usize): u32 {
   const first = partitionWord(partition, PARTITION_OWNED);
   return first == 0 ? NONE : first;
+}
+
+/** Where the walk over what the partition serves stands. From the first time on the partition waits for its borrowers. */
+function standAt(partition: usize, slot: u32): void {
+  setPartitionWord(partition, PARTITION_DEFERRED, slot);
+  setPartitionWord(
+    partition,
+    PARTITION_DEFERRED_GENERATION,
+    slot == NONE ? 0 : generationOf(structureAt(slot)),
+  );
+  settle();
 }
 
 /**
@@ -273,13 +285,7 @@ function endUnaccepted(partition: usize, budget: u32): bool {
     }
     slot = next;
   }
-  setPartitionWord(partition, PARTITION_DEFERRED, slot);
-  setPartitionWord(
-    partition,
-    PARTITION_DEFERRED_GENERATION,
-    slot == NONE ? 0 : generationOf(structureAt(slot)),
-  );
-  settle();
+  standAt(partition, slot);
   return slot == NONE;
 }
 
@@ -295,6 +301,8 @@ export function recoverDeferred(lpid: f64, budget: f64): i32 {
   if (partitionWord(partition, PARTITION_STATE) != PARTITION_FAILED) return H_RESOURCE;
   store<u32>(THREAD, 0, THREAD_WAITS_FOR);
   tellFailure(partition);
+  // First of all: pages that it keeps must move from under views that end (RS6).
+  if (partitionWord(partition, PARTITION_DEFERRED) == 0) standAt(partition, firstServed(partition));
   if (partitionWord(partition, PARTITION_HELD) != 0 && releaseHeld(partition, steps) != H_SUCCESS) {
     return H_PARTIAL;
   }

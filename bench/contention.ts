@@ -37,7 +37,7 @@ async function openCost(name: string, quick: boolean, { seed, signal }: Context)
   const joined = openGrants(size);
   await joined.table.spawn(joined.server, IDLE);
   const lone = openGrants(size);
-  const plain = openGrants(size, bare);
+  const plain = openGrants(size, { module: bare });
   const worlds = [joined, lone, plain];
   return {
     ways: [

@@ -3,7 +3,7 @@
  * returns and rescinds it, grants the same pages again and accepts. Through objects, raw, and in batches of raw requests.
  */
 import type { Hcalls, RequestBatch } from "../src/hcall.js";
-import { H_PARAMETER, PAGE_BYTES, TYPE_MEMORY } from "../src/layout.js";
+import { H_PARAMETER, PAGE_BYTES, REQUEST_BYTES, TYPE_MEMORY } from "../src/layout.js";
 import {
   type Cycles,
   cyclesOfCalls,
@@ -50,37 +50,40 @@ export interface Order {
   /** A block may begin anywhere in the first `length`: the first ones come again at the end. */
   readonly grants: Uint32Array;
   readonly length: number;
+  /** Cycles of one block, so that a batch fits. */
+  readonly block: number;
   readonly isDrawn: boolean;
 }
 
-function toOrder(once: Uint32Array, isDrawn: boolean): Order {
-  const grants = Uint32Array.from({ length: once.length + BLOCK }, (_, i) => once[i % once.length] as number);
-  return { grants, length: once.length, isDrawn };
+function toOrder(once: Uint32Array, isDrawn: boolean, batch: number): Order {
+  const block = Math.max(BLOCK, batch);
+  const grants = Uint32Array.from({ length: once.length + block }, (_, i) => once[i % once.length] as number);
+  return { grants, length: once.length, block, isDrawn };
 }
 
 /** Each grant once, at random. */
-export function drawOrder({ live, seed }: Size): Order {
-  return toOrder(new Random(seed).shuffled(live), true);
+export function drawOrder({ live, seed }: Size, batch: number = BLOCK): Order {
+  return toOrder(new Random(seed).shuffled(live), true, batch);
 }
 
-async function orderOf(size: Size, dist: Distribution | undefined): Promise<Order> {
-  if (dist === undefined) return drawOrder(size);
+async function orderOf(size: Size, dist: Distribution | undefined, batch: number): Promise<Order> {
+  if (dist === undefined) return drawOrder(size, batch);
   const stream = await openPages(dist, size.live, size.seed);
-  return toOrder(takePages(stream, Math.max(size.live, 2 ** 14)), false);
+  return toOrder(takePages(stream, Math.max(size.live, 2 ** 14)), false, batch);
 }
 
 export function contender(
   cycler: Cycler,
   usage: () => readonly [number, number],
   size: Size,
-  { grants, length, isDrawn }: Order = drawOrder(size),
+  { grants, length, block, isDrawn }: Order = drawOrder(size),
 ): Contender {
   const { calls, route } = cycler;
   let position = 0;
   return {
-    measure: inBlocks(BLOCK, () => {
-      cycler.cycles(grants, position, BLOCK);
-      position = (position + BLOCK) % length;
+    measure: inBlocks(block, () => {
+      cycler.cycles(grants, position, block);
+      position = (position + block) % length;
     }),
     operation: () => {
       cycler.cycles(grants, position, 1);
@@ -89,8 +92,8 @@ export function contender(
     check: async () => {
       let addresses = 0;
       let stale = 0;
-      for (let from = 0; from < length; from += BLOCK) {
-        const now = grants.subarray(from, Math.min(from + BLOCK, length));
+      for (let from = 0; from < length; from += block) {
+        const now = grants.subarray(from, Math.min(from + block, length));
         const old = Array.from(now, (k) => [k, cycler.cookie(k)] as const);
         addresses += cycler.cycles(grants, from, now.length);
         for (const [k, cookie] of old) {
@@ -121,8 +124,16 @@ function sumFrames({ calls, route: { clients } }: Cycler, { live, pages }: Size)
 
 // ---------------------------------------------------------------- ours
 
-/** @param module another core than the package's own. */
-export function openGrants(size: Size, module?: WebAssembly.Module, clients = 1): World {
+interface GrantsOptions {
+  /** Another core than the package's own. */
+  readonly module?: WebAssembly.Module;
+  readonly clients?: number;
+  /** Cycles of one batch. */
+  readonly batch?: number;
+}
+
+export function openGrants(size: Size, options: GrantsOptions = {}): World {
+  const { module, clients = 1, batch = BLOCK } = options;
   const { live, pages, ranges = live } = size;
   const mapped = Math.ceil(live / clients) * pages;
   return openWorld({
@@ -130,7 +141,7 @@ export function openGrants(size: Size, module?: WebAssembly.Module, clients = 1)
     grants: live * 2 + 16,
     spacePages: Math.max(mapped * 2, ranges * pages),
     partitions: clients + 1,
-    stagingPages: 16,
+    stagingPages: Math.ceil((batch * 3 * REQUEST_BYTES) / PAGE_BYTES) + 1,
     ...(module === undefined ? {} : { module }),
   });
 }
@@ -177,7 +188,7 @@ export function throughRaw(world: World, size: Size, order?: Order): Contender {
  * new cookies, they are accepted. What fills the requests and reads the answers counts. A grant that comes twice begins a
  * new batch.
  */
-function throughBatches(world: World, size: Size, order: Order, each: number): Contender {
+export function throughBatches(world: World, size: Size, order: Order, each: number): Contender {
   const h: Hcalls = world.h;
   const route = routeOf(world);
   const { server, clients, units } = route;
@@ -312,10 +323,10 @@ async function openStage(plan: Plan, parameters: Parameters, { native, seed }: C
   const { batch = BLOCK, dist } = parameters;
   const clients = (parameters.partitions ?? 2) - 1;
   const size = { live, pages, seed, ranges: Math.min(live, SERVER_PAGES_MAX / pages) };
-  const order = await orderOf(size, dist);
+  const order = await orderOf(size, dist, batch);
   const worlds: World[] = [];
   const open = (): World => {
-    const world = openGrants(size, undefined, clients);
+    const world = openGrants(size, { clients, batch });
     worlds.push(world);
     return world;
   };

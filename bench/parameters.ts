@@ -37,13 +37,13 @@ export const PARAMETERS: Readonly<Record<ParameterName, ParameterDescription>> =
     placeholder: "<distribution>",
     what: "which page comes next: uniform, zipf:S, seq, stride:N, hotcold:90/10 or trace:FILE",
     bounds: undefined,
-    usedBy: ["translate", "grant", "access"],
+    usedBy: ["translate", "grant", "access", "churn"],
   },
   pages: {
     placeholder: "<n>",
-    what: "pages of the table; of grant and recovery, live grants of a page each",
+    what: "pages of the table; of grant and recovery, live grants of a page each; of churn, four times those live",
     bounds: [1, 2 ** 22],
-    usedBy: ["translate", "grant", "recovery", "access"],
+    usedBy: ["translate", "grant", "recovery", "access", "churn"],
   },
   partitions: {
     placeholder: "<n>",
@@ -67,7 +67,7 @@ export const PARAMETERS: Readonly<Record<ParameterName, ParameterDescription>> =
     placeholder: "<n>",
     what: "elements of one batch",
     bounds: [1, 65_536],
-    usedBy: ["translate", "grant"],
+    usedBy: ["translate", "grant", "boundary"],
   },
   workers: {
     placeholder: "<n>",

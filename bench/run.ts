@@ -3,6 +3,8 @@
  * the median of the repetitions, so that a disturbance of the machine falls on all and decides nothing.
  */
 import { accessScenarios } from "./access.js";
+import { boundaryScenarios } from "./boundary.js";
+import { churnScenarios } from "./churn.js";
 import { type Clock, examineClock, shortestNs } from "./clock.js";
 import { contentionScenarios } from "./contention.js";
 import { copiesScenarios } from "./copies.js";
@@ -64,6 +66,8 @@ const SCENARIOS: Readonly<
   tree: treeScenarios,
   recovery: recoveryScenarios,
   access: accessScenarios,
+  churn: churnScenarios,
+  boundary: boundaryScenarios,
   moves: movesScenarios,
   guest: guestScenarios,
   copies: copiesScenarios,

@@ -9,6 +9,8 @@ export const SUITE_NAMES = [
   "tree",
   "recovery",
   "access",
+  "churn",
+  "boundary",
   "moves",
   "guest",
   "copies",

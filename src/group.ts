@@ -6,6 +6,13 @@
  * Everything here is made of grants in the owner's thread: the group grants in the owners' names and accepts in the members'.
  */
 import { checkInteger, HcallError, LparError } from "./errors.js";
+import {
+  GroupMember,
+  type GroupResourceOptions,
+  type GroupRights,
+  type Resource,
+  type Unit,
+} from "./group-member.js";
 import type { Kernel } from "./kernel.js";
 import {
   H_NO_MEM,
@@ -21,7 +28,6 @@ import { type Cookie, isCurrent, type Mapping } from "./mapping.js";
 import type { Partition } from "./partition.js";
 import {
   partitionWord,
-  type ResourceType,
   readStructure,
   spaceOfType,
   spaceWord,
@@ -36,48 +42,6 @@ export interface GroupOptions {
   readonly grants?: number;
 }
 
-/** What a member may do with a resource. What is left out is allowed, but for granting on. */
-export interface GroupRights {
-  /** Default true. */
-  readonly read?: boolean;
-  /** Default true. */
-  readonly write?: boolean;
-  /** To grant it on; default false. */
-  readonly regrant?: boolean;
-}
-
-/** A resource that is to join: a range that its owner may grant. */
-export interface GroupResourceOptions {
-  /** Who owns the range, or has accepted it with the right to grant it on. */
-  readonly owner: Partition;
-  /** As in Partition.grant(): bytes, a multiple of 4096; a number for interrupt sources and ports. */
-  readonly address: number;
-  /** In the unit of the address. */
-  readonly length: number;
-  /** Default "memory". */
-  readonly type?: ResourceType;
-  /** LIOBN of a DMA window pane; default 0. */
-  readonly liobn?: number;
-}
-
-/** One thing that a member has. Plain numbers, so that it can be posted to the worker that the member is. */
-export interface GroupUnit {
-  /** The member's own number for it. */
-  readonly number: number;
-  /** What Group.add() answered. */
-  readonly resource: number;
-  /** Its kind, whose space the address is in. */
-  readonly type: ResourceType;
-  /** First logical address of the member. */
-  readonly address: number;
-  /** In the unit of the address. */
-  readonly length: number;
-  /** Whether the member may read it. */
-  readonly readable: boolean;
-  /** Whether the member may write it. */
-  readonly writable: boolean;
-}
-
 /** What the group needs of its table. */
 export interface GroupHost {
   /** @throws LparError LPAR_NOT_FOUND for a partition of another table. */
@@ -85,19 +49,6 @@ export interface GroupHost {
   connect(a: Partition, b: Partition, grants: number): void;
   recovered(partition: Partition): Promise<void>;
   closed(): unknown;
-}
-
-interface Resource extends Required<GroupResourceOptions> {
-  readonly id: number;
-  readonly incarnation: number;
-}
-
-interface Unit {
-  readonly number: number;
-  readonly resource: Resource;
-  readonly rights: Required<GroupRights>;
-  /** Undefined where the member is the owner. */
-  readonly mapping: Mapping | undefined;
 }
 
 interface Membership {
@@ -129,52 +80,6 @@ function both(a: Required<GroupRights>, b: Required<GroupRights>): Required<Grou
 
 function isSame(a: Required<GroupRights>, b: Required<GroupRights>): boolean {
   return a.read === b.read && a.write === b.write && a.regrant === b.regrant;
-}
-
-/** A partition as a member of a group, as it stands at each look. */
-export class GroupMember {
-  /** Who it is. */
-  readonly partition: Partition;
-  readonly #units: () => readonly Unit[];
-
-  /** @internal Made by Group.join(). */
-  constructor(partition: Partition, units: () => readonly Unit[]) {
-    this.partition = partition;
-    this.#units = units;
-  }
-
-  #unit(number: number): Unit {
-    const unit = this.#units().find((each) => each.number === number);
-    if (unit !== undefined) return unit;
-    throw new HcallError("group", H_PARAMETER, `"${this.partition.name}" has no unit ${String(number)}`);
-  }
-
-  /** What it has now, by number. Empty when it is no member any more, or has failed. */
-  get units(): GroupUnit[] {
-    return this.#units().map(({ number, resource, rights, mapping }) => ({
-      number,
-      resource: resource.id,
-      type: resource.type,
-      address: mapping?.address ?? resource.address,
-      length: resource.length,
-      readable: rights.read,
-      writable: rights.write,
-    }));
-  }
-
-  /**
-   * The member's mapping of a unit; undefined if the unit is its own resource.
-   * @throws HcallError H_PARAMETER if it has no such unit now.
-   */
-  mapping(number: number): Mapping | undefined {
-    return this.#unit(number).mapping;
-  }
-
-  /** The member's logical address of a unit. @throws HcallError H_PARAMETER if it has no such unit now. */
-  address(number: number): number {
-    const { mapping, resource } = this.#unit(number);
-    return mapping?.address ?? resource.address;
-  }
 }
 
 /** A group of one table. All of it is for the thread that owns the table. */

@@ -15,14 +15,13 @@ export type {
 export { Dma, DmaDevice, type DmaEntry, type DmaRights } from "./dma.js";
 export { HcallError, LparError } from "./errors.js";
 export type { PartitionEvent } from "./events.js";
+export { Group, type GroupOptions } from "./group.js";
 export {
-  Group,
   GroupMember,
-  type GroupOptions,
   type GroupResourceOptions,
   type GroupRights,
   type GroupUnit,
-} from "./group.js";
+} from "./group-member.js";
 export {
   Guest,
   type GuestNumber,

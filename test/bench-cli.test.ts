@@ -329,7 +329,7 @@ describe("lpar bench", () => {
     const wrong = [
       [
         ["nonsense"],
-        'there is no suite "nonsense"; the suites are translate, grant, tree, recovery, access, moves, guest, copies, dma, modes, contention, handoff, death, mmio, kinds',
+        'there is no suite "nonsense"; the suites are translate, grant, tree, recovery, access, churn, boundary, moves, guest, copies, dma, modes, contention, handoff, death, mmio, kinds',
       ],
       [["grant", "tres"], 'there is no suite "tres"'],
       [["--time", "0"], '--time takes a number from 1 to 60000, but got "0"'],

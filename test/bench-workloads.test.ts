@@ -5,6 +5,7 @@ import { pathToFileURL } from "node:url";
 import { promisify } from "node:util";
 import { describe, expect, it } from "vitest";
 import { describeBreakEven } from "../bench/break-even.js";
+import { FAULT, NOBODY, PAGE_MASK, planEvents } from "../bench/churn-events.js";
 import { formatDistribution, parseDistribution } from "../bench/distribution.js";
 import { openPages, takePages } from "../bench/page-stream.js";
 import { ParameterError } from "../bench/parameter-error.js";
@@ -21,6 +22,8 @@ import type { Report } from "../bench/report.js";
 import type { RunOptions } from "../bench/run.js";
 import { type Measured, SUITE_NAMES, type SuiteName } from "../bench/suite.js";
 import { treeScenarios } from "../bench/tree.js";
+import { TypedTable } from "../bench/typed-table.js";
+import { H_NO_MEM, H_PARAMETER, H_PERMISSION, H_RESOURCE, PAGE_BYTES } from "../src/layout.js";
 import { readTrace } from "../src/trace/format.js";
 
 describe("parameters", () => {
@@ -229,7 +232,16 @@ function countRows({ rows }: Report): Readonly<Record<string, number>> {
 
 describe("suites with parameters", () => {
   it("come to the same results in all contenders, with every parameter that they use", async () => {
-    const suites = ["translate", "grant", "tree", "recovery", "access", "contention"] as const;
+    const suites = [
+      "translate",
+      "grant",
+      "tree",
+      "recovery",
+      "access",
+      "churn",
+      "boundary",
+      "contention",
+    ] as const;
     const texts = ["pages=77", "partitions=4", "batch=16", "dist=hotcold:90/10", "depth=5", "fanout=3"];
     const report = await run(suites, [...texts, "workers=3"]);
     expect(countRows(report)).toEqual({
@@ -238,6 +250,8 @@ describe("suites with parameters", () => {
       tree: 3,
       recovery: 2,
       access: 7,
+      churn: 2,
+      boundary: 7,
       contention: 2,
     });
     const at = (suite: SuiteName): unknown => report.rows.find((row) => row.suite === suite)?.at;
@@ -247,7 +261,7 @@ describe("suites with parameters", () => {
   }, 60_000);
 
   it("also with fewer pages than partitions, and with the pages of a trace", async () => {
-    await run(["translate", "grant", "access"], ["pages=3", "partitions=6", `dist=trace:${TRACE}`]);
+    await run(["translate", "grant", "access", "churn"], ["pages=3", "partitions=6", `dist=trace:${TRACE}`]);
   }, 60_000);
 
   it("refuse what is too much for them in one line that says what is allowed", () => {
@@ -257,5 +271,104 @@ describe("suites with parameters", () => {
         "a tree with --depth 30 and --fanout 2 has more than 2097152 nodes, which is the most",
       ),
     );
+  });
+});
+
+describe("the baseline of typed arrays", () => {
+  it("refuses what the rules refuse, so that it is a fair one", () => {
+    const table = new TypedTable(3);
+    const [a, b, c] = [
+      table.createPartition(4, 16),
+      table.createPartition(0, 4),
+      table.createPartition(0, 16),
+    ];
+    const [toB, toC] = [table.connect(a, b, 3), table.connect(b, c, 9)];
+    const grant = (lpid: number, unit: number, page: number, flags = 1, pages = 1): number =>
+      table.grantLogical(lpid, flags, 0, page * PAGE_BYTES, pages * PAGE_BYTES, unit);
+    for (const status of [
+      grant(a, toB, 0, 0x11),
+      grant(a, toB, 0.5),
+      grant(a, toB, 3, 1, 2),
+      grant(a, toC, 0),
+    ])
+      expect(status).toBe(H_PARAMETER);
+    expect(grant(a, toB, 0, 0x41)).toBe(0);
+    const cookie = table.r4;
+    for (const status of [
+      table.acceptLogical(a, cookie),
+      table.acceptLogical(b, cookie + 9),
+      table.returnLogical(b, cookie),
+      table.rescindLogical(b, 0, cookie),
+      table.acceptLogical(b, Number.NaN),
+    ])
+      expect(status).toBe(H_PARAMETER);
+    expect([table.acceptLogical(b, cookie), table.acceptLogical(b, cookie)]).toEqual([0, H_PARAMETER]);
+    expect([grant(b, toC, 0, 1), grant(b, toC, 0, 0x41)]).toEqual([H_PERMISSION, 0]);
+    const second = table.r4;
+    expect(table.acceptLogical(c, second)).toBe(0);
+    expect([table.returnLogical(b, cookie), table.rescindLogical(a, 0, cookie)]).toEqual([
+      H_RESOURCE,
+      H_RESOURCE,
+    ]);
+    expect([table.translate(c, 1, 5, 1, 1), table.r4]).toEqual([0, 5]);
+    expect(table.translate(c, 1, 5, 1, 2)).toBe(H_PERMISSION);
+    for (const status of [
+      table.returnLogical(c, second),
+      table.rescindLogical(b, 0, second),
+      table.returnLogical(b, cookie),
+      table.rescindLogical(a, 0, cookie),
+    ])
+      expect(status).toBe(0);
+    expect([table.translate(c, 1, 5, 1, 1), table.acceptLogical(b, cookie)]).toEqual([
+      H_PARAMETER,
+      H_PARAMETER,
+    ]);
+    expect(table.usage(b)).toEqual({ mapped: 0, grantsIn: 0 });
+  });
+
+  it("deals out the lowest free run of pages, and no more grants than it has room for", () => {
+    const table = new TypedTable(3);
+    const [a, b] = [table.createPartition(100, 100), table.createPartition(0, 70)];
+    const unit = table.connect(a, b, 9);
+    const accept = (pages: number): readonly [cookie: number, page: number] => {
+      expect(table.grantLogical(a, 1, 0, 0, pages * PAGE_BYTES, unit)).toBe(0);
+      const cookie = table.r4;
+      const status = table.acceptLogical(b, cookie);
+      return [cookie, status === 0 ? table.r4 / PAGE_BYTES : status];
+    };
+    const [one, many] = [accept(1), accept(40)];
+    expect([one[1], many[1]]).toEqual([0, 1]);
+    expect(accept(30)[1]).toBe(H_NO_MEM);
+    expect(table.grantLogical(a, 1, 0, 0, PAGE_BYTES, unit)).toBe(H_NO_MEM);
+    table.returnLogical(b, one[0]);
+    table.rescindLogical(a, 0, one[0]);
+    expect(accept(29)[1]).toBe(41);
+    table.returnLogical(b, many[0]);
+    table.rescindLogical(a, 0, many[0]);
+    expect(accept(41)[1]).toBe(0);
+  });
+});
+
+describe("events of churn", () => {
+  it("never have more pages live than allowed, begin and end a round alike, and end the least recently used", async () => {
+    for (const [text, live] of [
+      ["zipf:1.1", 8],
+      ["seq", 8],
+      ["uniform", 100],
+      [`trace:${TRACE}`, 24],
+    ] as const) {
+      const events = await planEvents(parseDistribution(text), 50, live, 7);
+      let recent = [...events.initial];
+      let [faults, wrong] = [0, 0];
+      for (const [i, use] of events.uses.entries()) {
+        const page = use & PAGE_MASK;
+        const isFault = !recent.includes(page);
+        const victim = isFault && recent.length === live ? recent.shift() : NOBODY;
+        if (use >= FAULT !== isFault || events.victims[i] !== victim) wrong++;
+        if (isFault) faults++;
+        recent = [...recent.filter((one) => one !== page), page];
+      }
+      expect([wrong, faults, recent], text).toEqual([0, events.faults, [...events.initial]]);
+    }
   });
 });

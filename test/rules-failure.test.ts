@@ -972,6 +972,27 @@ describe("FA7: policies", () => {
     await table.recovered(server);
   });
 
+  test("FA7, RS6: also a forced rescind that it had begun leaves no view on a page that others go on using", async () => {
+    // No frame may go to quarantine: the rescind waits for the view, before the failure and after it.
+    const { table, h, server, clients, units } = openLender({ quarantine: 0 });
+    const [b, c] = [at(clients, 0), at(clients, 1)];
+    const toB = shared(h, server, at(units, 0), b, 0);
+    const toC = shared(h, server, at(units, 1), c, 0);
+    const view = b.view(toB.address, PAGE);
+    const leaked = view.bytes;
+    expect(h.rescindLogical(server.lpid, 1, toB.cookie)).toBe(H_PARTIAL);
+    table.fail(server);
+    for (let turn = 0; turn < 20; turn++) await settle();
+    c.fill(toC.address, PAGE, 0x77);
+    expect(h.returnLogical(b.lpid, toB.cookie)).toBe(H_RESCINDED);
+    expect(leaked.includes(0x77)).toBe(true);
+    view.release();
+    for (let turn = 0; turn < 20; turn++) await settle();
+    expect(h.returnLogical(b.lpid, toB.cookie)).toBe(H_SUCCESS);
+    expect(h.returnLogical(c.lpid, toC.cookie)).toBe(H_SUCCESS);
+    await table.recovered(server);
+  });
+
   test("FA7: a large mapping that is returned in two steps", async () => {
     const { table, h, clock } = openTable({ spaces: { mmio: 65537 * 2 * PAGE } });
     const server = table.createPartition({ name: "server", onFailure: "defer" });

@@ -23,6 +23,7 @@ static const struct {
 } SUITES[] = {
     {"translate", translate_scenario}, {"grant", grant_scenario},   {"tree", tree_scenario},
     {"recovery", recovery_scenario},   {"access", access_scenario},
+    {"churn", churn_scenario},
 };
 
 static void *loaded;

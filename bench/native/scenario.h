@@ -21,6 +21,7 @@ bool grant_scenario(int argc, char **argv, scenario *out);
 bool tree_scenario(int argc, char **argv, scenario *out);
 bool recovery_scenario(int argc, char **argv, scenario *out);
 bool access_scenario(int argc, char **argv, scenario *out);
+bool churn_scenario(int argc, char **argv, scenario *out);
 
 /** The numbers that were loaded for this setup, which are the caller's now; NULL if there are none of so many bytes. */
 void *take_loaded(size_t bytes);

@@ -9,6 +9,8 @@ Suites:
   tree        forced rescind of trees up to a million grants: per node, and the longest slice
   recovery    of a partition with many grants, from fail() until recovered()
   access      checked reads, writes and views
+  churn       a recorded program, or a distribution, uses pages that are granted and taken back around it
+  boundary    what one crossing into Wasm costs; from which size on batches of hypercalls pay
   moves       pages that move under live mappings: forced rescinds under views, compaction
   guest       checked reads and writes that a Wasm guest makes
   modes       grant + accept + return + rescind as a lend, with and without zero, against the same as a share

@@ -12,6 +12,8 @@ import {
   type Grant,
   type ModelPartition,
   RESOURCE_TYPES,
+  rootOf,
+  rootPageOf,
   TYPE_NUMBERS,
   unitOf,
 } from "./model-records.js";
@@ -137,6 +139,20 @@ export class Choices {
       if (queues.has(entry.frame)) return true;
     }
     return false;
+  }
+
+  /** What will be zeroed at the end of a lend: no place for a ring. */
+  zeroedFrames(): Set<Frame> {
+    const frames = new Set<Frame>();
+    for (const grant of this.#model.grants.values()) {
+      if (!grant.zeroes || grant.state === "rescinded") continue;
+      const { entries } = rootOf(grant).holder.spaces.memory;
+      for (let index = 0; index < grant.pageCount; index++) {
+        const entry = entries.get(rootPageOf(grant) + index);
+        if (entry !== undefined) frames.add(entry.frame);
+      }
+    }
+    return frames;
   }
 
   queueFrames(): Set<Frame> {

@@ -4,12 +4,24 @@
  */
 import type { RequestBatch } from "../../src/hcall.js";
 import { Partition, type TableOptions, type TranslationBatch } from "../../src/index.js";
-import { H_SUCCESS, HEADER_FRAMES_AT, NEED_READ, NEED_WRITE, PAGE_BYTES } from "../../src/layout.js";
+import {
+  H_NO_MEM,
+  H_PERMISSION,
+  H_SUCCESS,
+  HEADER_FRAMES_AT,
+  NEED_READ,
+  NEED_WRITE,
+  PAGE_BYTES,
+} from "../../src/layout.js";
 import { type Coverage, statusOf, TABLE, Twins } from "./compare.js";
 import { BUDGETS, Choices, HOSTILE } from "./compare-choices.js";
+import { drawCopies } from "./compare-copies.js";
 import { FailureDraws } from "./compare-failure.js";
+import { drawLine } from "./compare-lines.js";
+import { drawMode } from "./compare-modes.js";
 import { drawMove } from "./compare-moves.js";
 import { SealTwins } from "./compare-seal.js";
+import { TceDraws } from "./compare-tces.js";
 import { Draw } from "./draw.js";
 import {
   accessWord,
@@ -22,6 +34,7 @@ import {
   translate,
   write,
 } from "./model-access.js";
+import { splitPages } from "./model-copies.js";
 import { freeQueue, receive, send } from "./model-queue.js";
 import {
   type Answer,
@@ -49,6 +62,7 @@ export class Walk extends Twins {
   readonly #choose: Choices;
   readonly #seals: SealTwins;
   readonly #failures: FailureDraws;
+  readonly #tces: TceDraws;
 
   constructor(coverage: Coverage, module?: WebAssembly.Module, options?: TableOptions) {
     super(coverage, module, options);
@@ -59,6 +73,7 @@ export class Walk extends Twins {
     this.#choose = new Choices(this.model, this.dead);
     this.#seals = new SealTwins(this);
     this.#failures = new FailureDraws(this);
+    this.#tces = new TceDraws(this, this.#staged);
   }
 
   /** The kinds of commands, and how often each is drawn. */
@@ -92,6 +107,10 @@ export class Walk extends Twins {
     [6, (walk, draw) => drawMove(walk, walk.#choose, draw)],
     [2, (walk, draw) => walk.#requestReturn(draw)],
     [3, (walk, draw) => walk.#seals.draw(walk.#choose, draw)],
+    [8, (walk, draw) => drawLine(walk, walk.#choose, draw)],
+    [8, (walk, draw) => drawMode(walk, walk.#choose, draw)],
+    [6, (walk, draw) => drawCopies(walk, walk.#choose, draw, walk.#staged)],
+    [10, (walk, draw) => walk.#tces.draw(walk.#choose, draw)],
   ];
 
   /** How many numbers stand for operations. */
@@ -268,6 +287,7 @@ export class Walk extends Twins {
       batch.addresses[index] = draw.once(12) ? (draw.pick(HOSTILE) ?? 0) : page * unit + draw.below(unit);
     }
     const isWrite = draw.once(2);
+    if (isWrite && type === "memory") this.#copyForBatch(lpid, batch.addresses.subarray(0, count));
     const stopAtFault = draw.once(3);
     let status = H_SUCCESS;
     let result = 0;
@@ -277,9 +297,11 @@ export class Walk extends Twins {
       status = statusOf(error);
     }
     const need = isWrite ? NEED_WRITE : NEED_READ;
-    const expected = Array.from(batch.addresses.subarray(0, count), (address) =>
-      translate(this.model, lpid, TYPE_NUMBERS[type], address, 1, need),
-    );
+    const expected = Array.from(batch.addresses.subarray(0, count), (address) => {
+      const one = translate(this.model, lpid, TYPE_NUMBERS[type], address, 1, need);
+      // For which no frame is free to be copied to.
+      return one.status === H_NO_MEM ? answer(H_PERMISSION) : one;
+    });
     const fault = expected.findIndex(({ status: each }) => each !== H_SUCCESS);
     const isRunning = this.model.partitions.get(lpid)?.state === "running";
     this.same("translate-batch", [lpid, type, count], status, answer(isRunning ? H_SUCCESS : -46));
@@ -294,6 +316,14 @@ export class Walk extends Twins {
     const good = expected.filter(({ status: each }) => each === H_SUCCESS).length;
     const answered = stopAtFault && fault >= 0 ? fault : good;
     ensure(result === answered, () => `a batch of ${count} answered ${result}, the model ${answered}`);
+  }
+
+  /** Before a batch of translations for writing looks at anything the pages are copied that must be, as far as there is room. */
+  #copyForBatch(lpid: number, addresses: Float64Array): void {
+    const caller = this.model.partitions.get(lpid);
+    if (caller?.state !== "running") return;
+    for (const address of addresses)
+      if (address >= 0) splitPages(this.model, caller, Math.floor(address / PAGE_BYTES), 1);
   }
 
   #checkAccess(draw: Draw): void {
@@ -495,10 +525,10 @@ export class Walk extends Twins {
     const caller = this.model.partitions.get(lpid);
     const page = draw.below((caller?.memoryPages ?? 1) + 1);
     const pageCount = draw.once(6) ? draw.below(4) : 1;
-    const queues = this.#choose.queueFrames();
+    const queues = new Set([...this.#choose.queueFrames(), ...this.#choose.zeroedFrames()]);
     for (let at = page; at < page + pageCount; at++) {
       const entry = caller?.spaces.memory.entries.get(at);
-      if (entry !== undefined && queues.has(entry.frame)) return; // two rings in one page only hurt their owner
+      if (entry !== undefined && queues.has(entry.frame)) return; // two rings in one page, or one in a lent one, only hurt their owner
     }
     const address = draw.once(30) ? (draw.pick(HOSTILE) ?? 0) : page * PAGE_BYTES;
     const length = draw.once(30) ? (draw.pick(HOSTILE) ?? 0) : pageCount * PAGE_BYTES;

@@ -25,6 +25,7 @@ import { type GrantRequest, Model } from "./model.js";
 import { pin, unpin } from "./model-access.js";
 import { learnRecoverDeferred, lentBy } from "./model-defer.js";
 import { learnEndViews, learnRecoverClient, learnRecoverServer, learnRescind } from "./model-learn.js";
+import { dueLines } from "./model-lines.js";
 import { registerQueue } from "./model-queue.js";
 import {
   type Answer,
@@ -35,6 +36,7 @@ import {
   RESOURCE_TYPES,
 } from "./model-records.js";
 import { differenceOf, snapshotModel } from "./model-snapshot.js";
+import { tceAt } from "./model-tces.js";
 import { Observer } from "./observe.js";
 
 /** How often each answer of each call was seen. */
@@ -215,6 +217,18 @@ export class Twins {
       ensure(isZero, () => `frame ${physical} is free and not zero (TR5)`);
     }
     this.#checkPlaces();
+    for (const partition of this.model.partitions.values()) {
+      const due = this.model.observed.due(partition.lpid);
+      const unlike = differenceOf(due, dueLines(partition), `due lines of ${partition.lpid}`);
+      ensure(unlike === undefined, () => `${unlike}`);
+      for (let page = 0; page < partition.spaces.dma.pageCount; page++) {
+        const tce = tceAt(this.model, partition, page);
+        const expected = tce === undefined ? undefined : { page: tce.memoryPage, rights: tce.rights };
+        const real = this.model.observed.tce(partition.lpid, page);
+        const other = differenceOf(real, expected, `TCE at page ${page} of ${partition.lpid}`);
+        ensure(other === undefined, () => `${other}`);
+      }
+    }
   }
 
   /** Every mapping leads to the frame to which it must, and nothing else leads anywhere. */
@@ -272,6 +286,18 @@ export class Twins {
   grant(...request: GrantRequest): number {
     const status = this.core.grantLogical(...request);
     return this.same("grant", request, status, this.model.grant(request, this.h.r4));
+  }
+
+  grantMode(request: GrantRequest, mode: number): number {
+    const status = this.core.grantMode(...request, mode);
+    const model = this.model.grant(request, this.h.r4, mode);
+    return this.same("grant-mode", [...request, mode], status, model);
+  }
+
+  grantCopyOnWrite(request: GrantRequest): number {
+    const status = this.core.grantCopyOnWrite(...request);
+    const model = this.model.grant(request, this.h.r4, 0, true);
+    return this.same("grant-copy-on-write", request, status, model);
   }
 
   accept(lpid: number, cookie: number): number {
@@ -474,10 +500,15 @@ export class Twins {
     const status = this.core.takeEvent(lpid);
     const model = this.model.takeEvent(lpid);
     this.same("take-event", [lpid], status, model.answer);
-    if (model.event === undefined) return status;
-    const difference = differenceOf(this.#eventAt(this.kernel.memory.entry), model.event, `event of ${lpid}`);
-    ensure(difference === undefined, () => `takeEvent: ${difference}`);
+    this.sameEvent("takeEvent", lpid, model.event);
     return status;
+  }
+
+  /** What the last call has left for the taker of an event. */
+  sameEvent(call: string, lpid: number, expected: ModelEvent | undefined): void {
+    if (expected === undefined) return;
+    const difference = differenceOf(this.#eventAt(this.kernel.memory.entry), expected, `event of ${lpid}`);
+    ensure(difference === undefined, () => `${call}: ${difference}`);
   }
 }
 

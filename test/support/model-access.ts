@@ -15,6 +15,8 @@ import {
   PAGE_BYTES,
 } from "../../src/layout.js";
 import type { Model } from "./model.js";
+import { makeWritable } from "./model-copies.js";
+import { isLent } from "./model-lend.js";
 import { isWord } from "./model-queue.js";
 import {
   type Answer,
@@ -33,10 +35,14 @@ import {
 
 const NEED_ALL = NEED_READ | NEED_WRITE;
 
-function faultOf(entry: Entry | undefined, need: number): number {
+/** Why a page of a space does not serve a use, H_SUCCESS if it does. */
+export function faultOf(entry: Entry | undefined, page: number, need: number): number {
   if (entry === undefined || entry.state === "unmapped") return H_PARAMETER;
   if (entry.state === "rescinded") return H_RESCINDED;
-  const { inhibits } = entry.node;
+  if (need !== 0 && isLent(entry.node, page)) return H_RESOURCE; // OM2
+  // What is copied before it is written may be written.
+  const isCopied = entry.node.kind === "grant" && entry.node.isCopyOnWrite;
+  const inhibits = isCopied ? 0 : entry.node.inhibits;
   if ((need & NEED_READ) !== 0 && (inhibits & INHIBIT_READ) !== 0) return H_PERMISSION;
   if ((need & NEED_WRITE) !== 0 && (inhibits & INHIBIT_WRITE) !== 0) return H_PERMISSION;
   return H_SUCCESS;
@@ -48,7 +54,7 @@ function examine(space: Space, type: ResourceType, address: number, length: numb
   const last = Math.floor((address + length - 1) / unit);
   for (let page = Math.floor(address / unit); page <= last; page++) {
     if (page >= space.pageCount) return H_PARAMETER;
-    const fault = faultOf(space.entries.get(page), need);
+    const fault = faultOf(space.entries.get(page), page, need);
     if (fault !== H_SUCCESS) return fault;
   }
   return H_SUCCESS;
@@ -73,11 +79,33 @@ export function translate(
   const unit = unitOf(type);
   const fault = examine(space, type, address, length, need);
   if (fault !== H_SUCCESS) return answer(fault);
+  // Where a write goes is decided by the copies that it makes first.
+  if (type === "memory" && (need & NEED_WRITE) !== 0) {
+    const made = makeWritable(model, caller, address, length);
+    if (made !== H_SUCCESS) return answer(made);
+  }
   const physical = space.entries.get(Math.floor(address / unit))?.frame.physical ?? Number.NaN;
   return answer(H_SUCCESS, physical * unit + (address % unit));
 }
 
-/** Examines a range of memory. R4: where it begins if it is in one piece, else -1. */
+/** Examines a range of memory, and changes nothing. */
+export function examineAccess(
+  model: Model,
+  lpid: number,
+  address: number,
+  length: number,
+  need: number,
+): number {
+  const caller = model.partitions.get(lpid);
+  if (caller === undefined) return H_PARAMETER;
+  if (caller.state !== "running") return H_RESCINDED;
+  if (!isInteger(need) || need > NEED_ALL || !isInteger(address) || !isInteger(length)) return H_PARAMETER;
+  const space = caller.spaces.memory;
+  if (address >= space.pageCount * PAGE_BYTES) return H_PARAMETER;
+  return length === 0 ? H_SUCCESS : examine(space, "memory", address, length, need);
+}
+
+/** Examines a range of memory, and copies what must be copied before a write. R4: where it begins if in one piece, else -1. */
 export function checkAccess(
   model: Model,
   lpid: number,
@@ -86,18 +114,21 @@ export function checkAccess(
   need: number,
 ): Answer {
   const caller = model.partitions.get(lpid);
-  if (caller === undefined) return REFUSED;
-  if (caller.state !== "running") return answer(H_RESCINDED);
-  if (!isInteger(need) || need > NEED_ALL || !isInteger(address) || !isInteger(length)) return REFUSED;
-  const space = caller.spaces.memory;
-  if (address >= space.pageCount * PAGE_BYTES) return REFUSED;
+  const fault = examineAccess(model, lpid, address, length, need);
+  if (caller === undefined || fault !== H_SUCCESS) return answer(fault);
   if (length === 0) return answer(H_SUCCESS);
-  const fault = examine(space, "memory", address, length, need);
-  if (fault !== H_SUCCESS) return answer(fault);
+  if ((need & NEED_WRITE) !== 0) {
+    const made = makeWritable(model, caller, address, length);
+    if (made !== H_SUCCESS) return answer(made);
+  }
   const frames = framesAt(caller, address, length);
   const first = frames[0]?.physical ?? Number.NaN;
-  const isContiguous = frames.every((frame, index) => frame.physical === first + index);
-  return answer(H_SUCCESS, isContiguous ? first * PAGE_BYTES + (address % PAGE_BYTES) : -1);
+  return answer(H_SUCCESS, areTogether(frames) ? first * PAGE_BYTES + (address % PAGE_BYTES) : -1);
+}
+
+/** Whether frames are one after the other. */
+function areTogether(frames: readonly Frame[]): boolean {
+  return frames.every((frame, index) => frame.physical === (frames[0]?.physical ?? 0) + index);
 }
 
 /** The frames under a range that was examined. */
@@ -217,9 +248,13 @@ export function accessWord(
   if (caller === undefined) return REFUSED;
   if (caller.state !== "running") return answer(H_RESCINDED);
   if (operands.some((word) => !isWord(word))) return REFUSED;
-  const { status } = checkAccess(model, lpid, address, 4, need);
+  // For what is not aligned nothing is copied.
+  const isAligned = address % 4 === 0;
+  const status = isAligned
+    ? checkAccess(model, lpid, address, 4, need).status
+    : examineAccess(model, lpid, address, 4, need);
   if (status !== H_SUCCESS) return answer(status);
-  if (address % 4 !== 0) return REFUSED;
+  if (!isAligned) return REFUSED;
   const [frame] = framesAt(caller, address, 4);
   if (frame === undefined) return REFUSED;
   const bytes = new DataView(frame.bytes.buffer, frame.bytes.byteOffset + (address % PAGE_BYTES), 4);
@@ -233,18 +268,23 @@ export function accessWord(
 
 /** TR4. `number` is what the real table calls the pin, if it makes one. */
 export function pin(model: Model, lpid: number, address: number, length: number, number: number): Answer {
-  const { status } = checkAccess(model, lpid, address, length, NEED_ALL);
+  const fault = examineAccess(model, lpid, address, length, NEED_ALL);
   const caller = model.partitions.get(lpid);
-  if (status !== H_SUCCESS || caller === undefined) return answer(status);
+  if (fault !== H_SUCCESS || caller === undefined) return answer(fault);
   if (length === 0) return REFUSED;
-  const frames = framesAt(caller, address, length);
   const page = Math.floor(address / PAGE_BYTES);
-  const nodes = frames.map((_, index) => caller.spaces.memory.entries.get(page + index)?.node);
-  const [node] = nodes;
-  if (node === undefined || nodes.some((other) => other !== node)) return answer(H_RESOURCE);
-  if (frames.some((frame, index) => frame.physical !== (frames[0]?.physical ?? 0) + index))
-    return answer(H_RESOURCE);
+  const before = framesAt(caller, address, length);
+  const entries = before.map((_, index) => caller.spaces.memory.entries.get(page + index));
+  const node = entries[0]?.node;
+  if (node === undefined || entries.some((entry) => entry?.node !== node)) return answer(H_RESOURCE);
+  // What is copied first may come to stand together, or not.
+  const willCopy = entries.some((entry) => entry?.copiesFirst === true);
+  if (!willCopy && !areTogether(before)) return answer(H_RESOURCE);
   if (model.pins.size >= model.options.views) return answer(H_NO_MEM);
+  const { status } = checkAccess(model, lpid, address, length, NEED_ALL);
+  if (status !== H_SUCCESS) return answer(status);
+  const frames = framesAt(caller, address, length);
+  if (!areTogether(frames)) return answer(H_RESOURCE);
   ensure(!model.pinsEver.has(number), () => `pin ${number} was handed out twice`);
   model.pinsEver.add(number);
   model.pins.set(number, { number, holder: caller, node, frames, order: model.pinsEver.size });

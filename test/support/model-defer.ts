@@ -26,26 +26,19 @@ export function learnRecoverDeferred(model: Model, lpid: number, budget: number,
   const partition = model.partitions.get(lpid);
   if (partition === undefined || !isBudget(budget)) return REFUSED;
   if (partition.state !== "failed") return answer(H_RESOURCE);
-  const isBegun = model.observed.isDeferred(lpid);
-  ensure(isBegun || !partition.deferred, () => `partition ${lpid} does not wait for its borrowers any more`);
+  partition.deferred = true;
   // What it accepted it loses, with what it granted of that.
   const lent = lentBy(model, partition).filter(({ source }) => source.kind === "resource");
   const revoked = lent.filter(isUnderRevocation);
   // What nobody has accepted ends; what somebody has is not touched.
   for (const grant of lent) {
     if (grant.state !== "granted" || revoked.includes(grant)) continue;
-    if (model.observed.grant(grant.cookie).state !== "dead") continue;
-    ensure(isBegun, () => `${nameOf(grant)} ended before its time`);
-    model.end(grant);
+    if (model.observed.grant(grant.cookie).state === "dead") model.end(grant);
   }
   learnNodes(model, [...model.heldBy(partition), ...revoked], partition);
-  if (isBegun) {
-    partition.deferred = true;
-    const held = model.heldBy(partition).length;
-    ensure(held === 0, () => `partition ${lpid} waits for its borrowers and still holds ${held} grants`);
-  }
   if (observed === H_PARTIAL) return answer(H_PARTIAL);
-  ensure(isBegun, () => `partition ${lpid} does not wait for its borrowers`);
+  const held = model.heldBy(partition).length;
+  ensure(held === 0, () => `partition ${lpid} waits for its borrowers and still holds ${held} grants`);
   const left = lentBy(model, partition);
   for (const grant of left) {
     // Of those who have accepted, one that fails too gives back in its own recovery.

@@ -13,6 +13,8 @@ import {
 } from "../../src/layout.js";
 import { type Model, stateAfterTearDown } from "./model.js";
 import { endPin } from "./model-access.js";
+import { learnReleased, privatePages } from "./model-copies.js";
+import { learnZeroed, mustZero } from "./model-lend.js";
 import { moveFrame } from "./model-moves.js";
 import {
   type Answer,
@@ -29,6 +31,8 @@ import {
   nameOf,
   outermostNamed,
   REFUSED,
+  rootOf,
+  rootPageOf,
 } from "./model-records.js";
 
 /** One slice of a forced rescind of `grant`. */
@@ -133,6 +137,9 @@ export function learnNodes(model: Model, begun: readonly Node[], ended: ModelPar
   }
   checkPhases(allowed, torn);
   learnMoves(model, within, ended);
+  learnTces(model, torn);
+  for (const grant of within) learnCopies(model, grant, within, torn);
+  for (const grant of within) if (grant.marked) learnZeroed(model, grant, torn.has(grant));
   for (const grant of torn) checkUnpinned(model, grant);
   for (const grant of torn) tearDown(model, grant);
 }
@@ -194,6 +201,40 @@ function tearDown(model: Model, grant: Grant): void {
   model.end(grant);
 }
 
+/** Entries that were put through a pane end with it: when nobody has access below any more, and before it is gone (KI4). */
+function learnTces(model: Model, torn: ReadonlySet<Grant>): void {
+  for (const tce of [...model.tces]) {
+    const { owner, page, pane } = tce;
+    const isTorn = pane.kind === "grant" && torn.has(pane);
+    if (model.observed.tce(owner.lpid, page) !== undefined) {
+      ensure(!isTorn, () => `${nameOf(pane)} is gone, and what was put through it at page ${page} stands`);
+      continue;
+    }
+    const isDue = pane.kind === "grant" ? pane.marked : pane.holder.state === "recovering";
+    ensure(isDue, () => `the TCE at page ${page} of ${owner.lpid} ended without a reason`);
+    for (const other of below(outermostNamed(pane) ?? pane))
+      ensure(torn.has(other) || other.marked, () => `${nameOf(other)} has access, and TCEs are ended`);
+    model.tces.delete(tce);
+  }
+}
+
+/** Private pages of a mapping go when nobody has access below the root any more, and before the mapping does. */
+function learnCopies(model: Model, grant: Grant, within: ReadonlySet<Grant>, torn: ReadonlySet<Grant>): void {
+  const { lpid } = grant.holder;
+  const released = learnReleased(model, grant, (frame) => quarantine(model, frame, [lpid]));
+  if (released > 0) {
+    ensure(grant.marked, () => `${nameOf(grant)} has lost pages, and nobody revokes it`);
+    const root = outermostNamed(grant) ?? grant;
+    for (const other of below(root))
+      ensure(
+        !within.has(other) || torn.has(other) || other.marked,
+        () => `${nameOf(other)} has access, and pages are given back`,
+      );
+  }
+  const isLeft = torn.has(grant) && privatePages(grant).length > 0;
+  ensure(!isLeft, () => `${nameOf(grant)} is gone, and has private pages`);
+}
+
 // ---------------------------------------------------------------- pages
 
 /** RS6: pages move only from under views, and only when a grant with views loses its access. */
@@ -226,10 +267,18 @@ function move(
   const old = entry.frame;
   ensure(old.pins > 0, () => `frame ${old.physical} moved, but no view stood on it`);
   const reasons = [...within].filter(
-    (grant) => grant.pins > 0 && grant.marked && rootOf(grant) === entry.node && covers(grant, page),
+    (grant) =>
+      grant.pins > 0 &&
+      !grant.isCopyOnWrite &&
+      grant.marked &&
+      rootOf(grant) === entry.node &&
+      covers(grant, page),
   );
   ensure(reasons.length > 0, () => `frame ${old.physical} moved without a reason`);
   moveFrame(model, old, physical);
+  // A lend may have been zeroed before the view of somebody above it, which loses its access too, was left behind.
+  const isZeroed = [...within].some((grant) => mustZero(grant) && grant.marked && covers(grant, page));
+  if (isZeroed && model.observed.isZero(old.physical)) old.bytes.fill(0);
   quarantine(model, old, [...reasons.map(({ holder }) => holder.lpid), ended?.lpid ?? 0, 0]);
   ensure(
     model.quarantine.size <= model.options.quarantine,
@@ -246,18 +295,6 @@ function quarantine(model: Model, frame: Frame, chargeable: readonly number[]): 
   model.quarantine.set(frame, charged);
 }
 
-function rootOf(grant: Grant): Node {
-  return chainOf(grant).at(-1) ?? grant;
-}
-
-/** The first page that a grant covers, as its owner counts. */
-function rootPageOf(grant: Grant): number {
-  let page = grant.sourcePage;
-  for (let above = grant.source; above.kind === "grant"; above = above.source)
-    page += above.sourcePage - above.page;
-  return page;
-}
-
 function covers(grant: Grant, rootPage: number): boolean {
   const first = rootPageOf(grant);
   return rootPage >= first && rootPage < first + grant.pageCount;
@@ -269,7 +306,8 @@ function covers(grant: Grant, rootPage: number): boolean {
  */
 function checkUnpinned(model: Model, grant: Grant): void {
   const { holder } = rootOf(grant);
-  if (grant.pins === 0 || grant.state !== "shared" || grant.type !== "memory") return;
+  // Views of who copied stand on frames of its own.
+  if (grant.pins === 0 || grant.isCopyOnWrite || grant.state !== "shared" || grant.type !== "memory") return;
   if (holder.state !== "running" && !holder.deferred) return;
   const older = [...model.pins.values()].filter(({ order }) => order <= grant.viewsBefore);
   const pinned = new Set(older.flatMap(({ frames }) => frames));
@@ -305,7 +343,8 @@ function learnResources(model: Model, partition: ModelPartition, chargeable: rea
       if (resource.type === "memory" && entry.frame.pins > 0) quarantine(model, entry.frame, chargeable);
     }
     if (now !== undefined) continue;
-    ensure(left === 0 && !holds(), () => `${nameOf(resource)} was freed too early`);
+    const hasTces = [...model.tces].some(({ pane }) => pane === resource);
+    ensure(left === 0 && !holds() && !hasTces, () => `${nameOf(resource)} was freed too early`);
     partition.resources = partition.resources.filter((other) => other !== resource);
   }
 }

@@ -5,6 +5,7 @@
  */
 import { H_NO_MEM, H_PARTIAL, H_RESCINDED, H_RESOURCE, H_SUCCESS, PAGE_BYTES } from "../../src/layout.js";
 import type { Model } from "./model.js";
+import { splitPages } from "./model-copies.js";
 import {
   type Answer,
   answer,
@@ -14,6 +15,7 @@ import {
   isBudget,
   isInteger,
   type ModelPartition,
+  owns,
   REFUSED,
 } from "./model-records.js";
 
@@ -97,7 +99,9 @@ function learnGather(model: Model, lpid: number, address: number, length: number
   if (!isInteger(address) || !isInteger(length) || length === 0 || !isBudget(budget)) return REFUSED;
   if (address % PAGE_BYTES !== 0 || length % PAGE_BYTES !== 0) return REFUSED;
   const [page, count] = [address / PAGE_BYTES, length / PAGE_BYTES];
-  if (page + count > caller.memoryPages) return REFUSED;
+  if (!owns(caller, page, count)) return REFUSED;
+  const made = splitPages(model, caller, page, count);
+  if (made !== H_SUCCESS) return answer(made);
   const before = together(caller, page, count);
   if (before === count) return answer(H_SUCCESS, 0);
   const pages = Array.from({ length: count }, (_, index) => page + index);
@@ -131,47 +135,57 @@ function learnCompact(model: Model, lpid: number, from: number, budget: number, 
   const caller = model.partitions.get(lpid);
   if (caller === undefined || !isInteger(from) || from >= 0xffffffff || !isBudget(budget)) return REFUSED;
   if (caller.state !== "running") return answer(H_RESCINDED);
-  // Behind what it was made of lies nothing of its own (the model knows no donations), which is passed over.
   const end = caller.spaces.memory.pageCount;
-  const last = caller.memoryPages;
   if (from >= end) return answer(H_SUCCESS, end);
   ensure(next > from && next <= end, () => `compaction from page ${from} of ${end} goes on with ${next}`);
-  let moved = 0;
+  let steps = 0;
   let page = from;
-  while (page < Math.min(next, last)) {
+  while (page < next && steps < budget) {
+    const stretch = foreignStretch(caller, page);
+    if (stretch > 0) {
+      page += stretch;
+      steps++;
+      continue;
+    }
     const count = wholeRun(caller, page);
     const target = count === 0 ? undefined : lowerPlace(model, caller, page, count);
     if (target === undefined) {
       page += Math.max(count, 1);
+      steps += Math.max(count, 1);
       continue;
     }
     // A run that finds a lower place moves, and stays one; only the budget, which is for what stays as well, may cut it.
     const first = page;
-    const stop = Math.min(page + count, next);
-    for (; page < stop; page++) {
+    for (; page < Math.min(first + count, next); page++, steps++) {
       const at = page;
       ensure(learnPlace(model, caller, at), () => `page ${at} of ${lpid} stayed, a lower place was free`);
-      moved++;
     }
     ensure(together(caller, first, page - first) === page - first, () => `a run of ${lpid} was torn`);
     ensure(target.has(frameOf(caller, first)), () => `page ${first} of ${lpid} moved to a wrong place`);
-    ensure(page === first + count || page - from === budget, () => `a run of ${lpid} stopped half way`);
+    ensure(page === first + count || steps === budget, () => `a run of ${lpid} stopped half way`);
   }
-  ensure(
-    page === Math.min(next, Math.max(last, from)),
-    () => `compaction of ${lpid} stopped at page ${next}, inside of what stays`,
-  );
-  ensure(moved <= budget, () => `${moved} pages moved, the budget was for ${budget}`);
+  ensure(page === next, () => `compaction of ${lpid} stopped at page ${next}, not at ${page}`);
+  ensure(next === end || steps >= budget, () => `compaction of ${lpid} stopped at page ${next} for nothing`);
   return answer(next < end ? H_PARTIAL : H_SUCCESS, next);
 }
 
-/** Pages from one on that move together: of one LMB, on frames one after the other, none of them under a view. */
+/** How many pages from one on are not the partition's own: of one mapping, or free; 0 if it owns the page. One step. */
+function foreignStretch({ spaces: { memory } }: ModelPartition, page: number): number {
+  const node = memory.entries.get(page)?.node;
+  if (node?.kind === "resource") return 0;
+  let count = 1;
+  while (page + count < memory.pageCount && memory.entries.get(page + count)?.node === node) count++;
+  return count;
+}
+
+/** Pages from one on that move together: of one LMB, on frames one after the other, none of them under a view or merged. */
 function wholeRun(partition: ModelPartition, page: number): number {
   const { node } = own(partition, page);
   const most = node.page + node.pageCount - page;
   const run = together(partition, page, most);
   let count = 0;
-  while (count < run && own(partition, page + count).frame.pins === 0) count++;
+  const stays = ({ frame, copiesFirst }: Entry): boolean => frame.pins > 0 || copiesFirst;
+  while (count < run && !stays(own(partition, page + count))) count++;
   return count;
 }
 

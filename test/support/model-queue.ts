@@ -14,6 +14,8 @@ import {
   TRANSPORT_DEREGISTERED,
 } from "../../src/layout.js";
 import type { Model } from "./model.js";
+import { splitPages } from "./model-copies.js";
+import { isLent } from "./model-lend.js";
 import {
   type Answer,
   answer,
@@ -21,6 +23,7 @@ import {
   type Frame,
   isInteger,
   type ModelPartition,
+  owns,
   type Queue,
   REFUSED,
 } from "./model-records.js";
@@ -69,10 +72,17 @@ export function registerQueue(
   if (address % PAGE_BYTES !== 0 || length % PAGE_BYTES !== 0) return REFUSED;
   const page = address / PAGE_BYTES;
   const pageCount = length / PAGE_BYTES;
-  if (page + pageCount > caller.memoryPages) return REFUSED;
+  if (!owns(caller, page, pageCount)) return REFUSED;
   if (end.queue !== undefined) return answer(H_RESOURCE);
+  for (let at = page; at < page + pageCount; at++) {
+    const entry = caller.spaces.memory.entries.get(at);
+    if (entry !== undefined && isLent(entry.node, at)) return answer(H_RESOURCE); // OM3
+  }
+  // A ring is written without a look at the page: its frames must be the queue's alone.
+  const made = splitPages(model, caller, page, pageCount);
+  if (made !== H_SUCCESS) return answer(made);
   const capacity = pageCount * QUEUE_ENTRIES_PER_PAGE;
-  end.queue = { page, capacity, entries: [], pending: new Set(), head: 0, tail: 0 };
+  end.queue = { page, pageCount, capacity, entries: [], pending: new Set(), head: 0, tail: 0 };
   for (const frame of framesOf(caller, end.queue)) frame.bytes.fill(0);
   return answer(end.partner?.queue === undefined ? H_CLOSED : H_SUCCESS); // CQ4
 }

@@ -39,6 +39,8 @@ export interface Resource {
   readonly liobn: number;
   readonly inhibits: 0;
   readonly children: Set<Grant>;
+  /** Whether another partition donated it. */
+  readonly isDonated: boolean;
   pins: number;
   named: boolean;
   marked: boolean;
@@ -56,6 +58,13 @@ export interface Grant {
   readonly pageCount: number;
   readonly liobn: number;
   readonly inhibits: number;
+  readonly mode: GrantMode;
+  /** Of a lend: what comes back is zero. */
+  readonly zeroes: boolean;
+  /** The holder's writes go to pages of its own. */
+  readonly isCopyOnWrite: boolean;
+  /** How many of its pages a return has zeroed. */
+  zeroed: number;
   readonly children: Set<Grant>;
   state: GrantState;
   /** First page in the holder's space, while its addresses are taken. */
@@ -70,6 +79,7 @@ export interface Grant {
 }
 
 export type GrantState = "granted" | "shared" | "returning" | "rescinded" | "dead";
+export type GrantMode = "share" | "lend" | "donate";
 export type Node = Resource | Grant;
 
 /** One page of a logical space whose address is taken. */
@@ -77,6 +87,10 @@ export interface Entry {
   readonly node: Node;
   frame: Frame;
   state: "mapped" | "rescinded" | "unmapped";
+  /** A write gets the page a frame of its own first. */
+  copiesFirst: boolean;
+  /** The frame is a grant's own, until it gives it back. */
+  isPrivate: boolean;
 }
 
 export interface Space {
@@ -88,6 +102,17 @@ export interface ModelEvent {
   readonly type: number;
   readonly from: number;
   readonly value: number;
+}
+
+/** What was raised at a source or rung at a port, and what its holder has made of it. */
+export interface Line {
+  /** Who raised it first since it was last taken, 0 for the manager. */
+  raisedBy: number | undefined;
+  /** Taking is not its end. */
+  isArmed: boolean;
+  /** Taken while it was armed, and not ended. */
+  isInService: boolean;
+  isMasked: boolean;
 }
 
 export interface ModelPartition {
@@ -104,10 +129,15 @@ export interface ModelPartition {
   incarnation: number;
   events: ModelEvent[];
   eventsLost: number;
+  /** Of the mappings of its sources and ports; nobody looks at those of mappings that have ended. */
+  readonly lines: WeakMap<Entry, Line>;
+  /** Those of them that can be taken, in the order in which they became so. */
+  due: Entry[];
 }
 
 export interface Queue {
   readonly page: number;
+  readonly pageCount: number;
   readonly capacity: number;
   /** Entries in order. */
   readonly entries: (readonly number[])[];
@@ -140,6 +170,19 @@ export interface Pin {
   readonly frames: readonly Frame[];
   /** Which one it is of all that were ever taken, from 1. */
   readonly order: number;
+}
+
+/** What a holder has put behind a page of the I/O bus. */
+export interface Tce {
+  /** Whose window it is, and the page in its space. */
+  readonly owner: ModelPartition;
+  readonly page: number;
+  /** Through which it was put. */
+  readonly pane: Node;
+  /** The memory of the pane's holder as it was then, and the page in the holder's space. */
+  readonly memory: Node;
+  readonly memoryPage: number;
+  readonly rights: number;
 }
 
 export const RESOURCE_TYPES: readonly ResourceType[] = ["memory", "mmio", "interrupt", "dma", "ipi"];
@@ -194,6 +237,27 @@ export function chainOf(node: Node): Node[] {
     chain.push(above);
   }
   return chain;
+}
+
+/** Whether a range is a partition's own memory, in however many resources. */
+export function owns(partition: ModelPartition, page: number, pageCount: number): boolean {
+  if (page + pageCount > partition.spaces.memory.pageCount) return false;
+  for (let at = page; at < page + pageCount; at++)
+    if (partition.spaces.memory.entries.get(at)?.node.kind !== "resource") return false;
+  return true;
+}
+
+export function rootOf(node: Node): Node {
+  return chainOf(node).at(-1) ?? node;
+}
+
+/** The first page of a node, as the owner of its elemental resource counts. */
+export function rootPageOf(node: Node): number {
+  if (node.kind === "resource") return node.page;
+  let page = node.sourcePage;
+  for (let above = node.source; above.kind === "grant"; above = above.source)
+    page += above.sourcePage - above.page;
+  return page;
 }
 
 /** Whether a revocation stands on this node or on one above it (RS5). */

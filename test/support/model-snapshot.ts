@@ -2,6 +2,7 @@
 import type { GrantSnapshot, PartitionSnapshot, TableSnapshot } from "../../src/index.js";
 import { INHIBIT_READ, INHIBIT_REGRANT, INHIBIT_WRITE, QUEUE_ENTRY_BYTES } from "../../src/layout.js";
 import type { Model } from "./model.js";
+import { armedLines } from "./model-lines.js";
 import {
   type End,
   type Grant,
@@ -22,7 +23,7 @@ type KnownTable = Pick<TableSnapshot, "version" | "counters"> & {
   readonly partitions: readonly KnownPartition[];
 };
 
-function snapshotGrant(grant: Grant): KnownGrant {
+function snapshotGrant(model: Model, grant: Grant): KnownGrant {
   const unit = unitOf(grant.type);
   const isInTree = grant.state !== "rescinded";
   return {
@@ -35,12 +36,12 @@ function snapshotGrant(grant: Grant): KnownGrant {
     length: grant.pageCount * unit,
     address: grant.state === "shared" || grant.state === "rescinded" ? grant.page * unit : null,
     readable: (grant.inhibits & INHIBIT_READ) === 0,
-    writable: (grant.inhibits & INHIBIT_WRITE) === 0,
+    writable: grant.isCopyOnWrite || (grant.inhibits & INHIBIT_WRITE) === 0,
     regrantable: (grant.inhibits & INHIBIT_REGRANT) === 0,
-    mode: "share",
-    zero: false,
-    copyOnWrite: false,
-    pins: grant.pins,
+    mode: grant.mode,
+    zero: grant.zeroes,
+    copyOnWrite: grant.isCopyOnWrite,
+    pins: model.pinsOf(grant),
     revoking: grant.marked,
     parent: isInTree && grant.source.kind === "grant" ? grant.source.cookie : null,
   };
@@ -55,6 +56,10 @@ function snapshotEnd(model: Model, end: End): KnownAdapter {
     ...model.countsOf(end),
     queueBytes: (end.queue?.capacity ?? 0) * QUEUE_ENTRY_BYTES,
   };
+}
+
+function copiesOf({ spaces }: ModelPartition): number {
+  return [...spaces.memory.entries.values()].filter(({ isPrivate }) => isPrivate).length;
 }
 
 function snapshotPartition(model: Model, partition: ModelPartition): KnownPartition {
@@ -74,27 +79,33 @@ function snapshotPartition(model: Model, partition: ModelPartition): KnownPartit
     counters: {
       pagesOwned,
       pagesMapped,
-      pagesLent: 0,
+      pagesLent: grants
+        .filter(
+          ({ grantor, mode, state }) => grantor === partition && mode !== "share" && state !== "rescinded",
+        )
+        .reduce((sum, { pageCount }) => sum + pageCount, 0),
       grantsOut: grants.filter(({ grantor, state }) => grantor === partition && state !== "rescinded").length,
       grantsIn: standing.length,
       rescinded: held.length - standing.length,
-      pins: [...model.pins.values()].filter(({ holder }) => holder === partition).length,
+      pins:
+        [...model.pins.values()].filter(({ holder }) => holder === partition).length +
+        armedLines(partition).length +
+        [...model.tces].filter(({ pane }) => pane.holder === partition).length,
       quarantined: [...model.quarantine.values()].filter((charged) => charged === partition.lpid).length,
-      // Copies have a comparison of their own (test/rules-copy.test.ts).
-      copies: 0,
+      copies: copiesOf(partition),
     },
     resources: partition.resources
-      .map(({ type, page, pageCount, liobn }) => ({
+      .map(({ type, page, pageCount, liobn, isDonated }) => ({
         type,
         address: page * unitOf(type),
         length: pageCount * unitOf(type),
         liobn,
-        donated: false,
+        donated: isDonated,
       }))
       .sort(
         (a, b) => RESOURCE_TYPES.indexOf(a.type) - RESOURCE_TYPES.indexOf(b.type) || a.address - b.address,
       ),
-    grants: held.map(snapshotGrant).sort((a, b) => a.cookie - b.cookie),
+    grants: held.map((grant) => snapshotGrant(model, grant)).sort((a, b) => a.cookie - b.cookie),
     adapters: [...model.ends]
       .filter(({ owner }) => owner === partition)
       .map((end) => snapshotEnd(model, end))
@@ -113,8 +124,8 @@ export function snapshotModel(model: Model, tableBytes: number): KnownTable {
       frames: model.options.frames,
       framesFree: model.framesFree(),
       framesQuarantined: model.quarantine.size,
-      framesCopied: 0,
-      framesSaved: 0,
+      framesCopied: [...model.partitions.values()].reduce((sum, one) => sum + copiesOf(one), 0),
+      framesSaved: model.ownFrames().length - model.framesOwned().size,
       structures: model.options.capacity,
       structuresUsed: model.structuresUsed(),
       adapterEnds: model.options.ends,

@@ -33,6 +33,18 @@ import {
   TRANSPORT_FAILED,
   TYPE_MASK,
 } from "../../src/layout.js";
+import { isOwn, learnReleased, privatePages, splitPages } from "./model-copies.js";
+import {
+  acceptDonation,
+  anyLent,
+  isExclusive,
+  isInArena,
+  isWhole,
+  mustZero,
+  termsOf,
+  zeroSome,
+} from "./model-lend.js";
+import { armedLines, type DueLine } from "./model-lines.js";
 import { pushTransport } from "./model-queue.js";
 import {
   type Answer,
@@ -48,10 +60,12 @@ import {
   type ModelEvent,
   type ModelPartition,
   type Node,
+  nameOf,
   type Pin,
   REFUSED,
   type Resource,
   type Space,
+  type Tce,
   typeOf,
   unitOf,
 } from "./model-records.js";
@@ -83,13 +97,23 @@ export interface Observed {
     type: ResourceType,
     page: number,
   ): { readonly named: boolean; readonly marked: boolean } | undefined;
+  /** The interrupts and doorbells that a partition can take, in order. */
+  due(lpid: number): DueLine[];
+  /** The page and the rights of the TCE at a page of a window's owner. */
+  tce(lpid: number, page: number): { readonly page: number; readonly rights: number } | undefined;
   /** Who is charged for a frame in quarantine, 0 for nobody. */
   charged(physical: number): number;
   /** Whose pin it is: an lpid, "orphan", or "gone". */
   pinHolder(number: number): number | "orphan" | "gone";
+  /** Whether the frame of a page of memory is the mapping's own, which may have lost its access. */
+  isPrivate(lpid: number, page: number): boolean;
+  /** Whether all bytes of a frame are zero. */
+  isZero(physical: number): boolean;
+  /** How many pages of a lend that ends are zero already (OM5). */
+  zeroed(cookie: number): number;
+  /** Steps of one slice. */
+  budget(): number;
   isStopped(lpid: number): boolean;
-  /** Whether it waits for its borrowers (FA7). */
-  isDeferred(lpid: number): boolean;
   /** Pages moved so far. */
   moves(): number;
 }
@@ -104,6 +128,9 @@ export type GrantRequest = readonly [
   unit: number,
 ];
 
+/** An entry as it is mapped where nothing is copied. */
+const PLAIN = { state: "mapped", copiesFirst: false, isPrivate: false } as const;
+
 export class Model {
   readonly options: ModelOptions;
   readonly observed: Observed;
@@ -115,6 +142,8 @@ export class Model {
   readonly grants = new Map<number, Grant>();
   readonly pins = new Map<number, Pin>();
   readonly pinsEver = new Set<number>();
+  /** What is put behind the pages of DMA windows. */
+  readonly tces = new Set<Tce>();
   /** Frames that are kept for views only, and who is charged. */
   readonly quarantine = new Map<Frame, number>();
   /** Events that a command has caused, not yet seen in the rings. */
@@ -141,19 +170,29 @@ export class Model {
     return used;
   }
 
-  /** Frames that belong to somebody, without those in quarantine. */
-  framesOwned(): Frame[] {
+  /** The frames of all pages that have one of their own, as often as pages stand on it. */
+  ownFrames(): Frame[] {
     const frames: Frame[] = [];
     for (const partition of this.partitions.values()) {
       for (const entry of partition.spaces.memory.entries.values()) {
-        if (entry.node.kind === "resource") frames.push(entry.frame);
+        if (isOwn(entry)) frames.push(entry.frame);
       }
     }
     return frames;
   }
 
+  /** Frames that belong to somebody, without those in quarantine. */
+  framesOwned(): Set<Frame> {
+    return new Set(this.ownFrames());
+  }
+
+  /** How many pages of their own stand on a frame: more than one if they were merged. */
+  standingOn(frame: Frame): number {
+    return this.ownFrames().filter((other) => other === frame).length;
+  }
+
   framesFree(): number {
-    return this.options.frames - this.framesOwned().length - this.quarantine.size;
+    return this.options.frames - this.framesOwned().size - this.quarantine.size;
   }
 
   freeFrames(): Set<number> {
@@ -174,6 +213,14 @@ export class Model {
     return { used, unreturned };
   }
 
+  /** Whose pins stand: those of views, of armed sources, and of TCEs, at their pane and at the memory that they name (RE2). */
+  pinsOf(node: Node): number {
+    let pins = node.pins;
+    if (node.type === "interrupt") pins += armedLines(node.holder).filter((other) => other === node).length;
+    for (const { pane, memory } of this.tces) if (pane === node || memory === node) pins++;
+    return pins;
+  }
+
   heldBy(partition: ModelPartition): Grant[] {
     return [...this.grants.values()].filter((grant) => grant.holder === partition);
   }
@@ -183,10 +230,11 @@ export class Model {
     ensure(physical >= 0 && physical < this.options.frames, () => `frame ${physical} does not exist`);
     let taken = [...this.quarantine.keys()].some((other) => other.physical === physical);
     for (const { lpid, spaces } of this.partitions.values()) {
-      for (const [page, { node, frame }] of spaces.memory.entries) {
-        if (node.kind !== "resource" || frame.physical !== physical) continue;
-        // A recovery may have freed it earlier in the slice that is being learnt.
-        taken ||= this.observed.physical(lpid, "memory", page) === physical;
+      for (const [page, { node, frame, isPrivate }] of spaces.memory.entries) {
+        if (frame.physical !== physical) continue;
+        // It may have been freed earlier in the slice that is being learnt.
+        if (node.kind === "resource") taken ||= this.observed.physical(lpid, "memory", page) === physical;
+        else taken ||= isPrivate && this.observed.isPrivate(lpid, page);
       }
     }
     ensure(!taken, () => `frame ${physical} was handed out while it was in use`);
@@ -240,6 +288,8 @@ export class Model {
       incarnation: this.incarnations.get(lpid) ?? 0,
       events: [],
       eventsLost: 0,
+      lines: new WeakMap(),
+      due: [],
     };
     const started = this.#start(partition);
     if (started.status === H_SUCCESS) this.partitions.set(lpid, partition);
@@ -274,11 +324,11 @@ export class Model {
   ): void {
     const resource: Resource = {
       ...{ kind: "resource", holder, type, page, pageCount, liobn, inhibits: 0 },
-      ...{ children: new Set(), pins: 0, named: false, marked: false },
+      ...{ children: new Set(), pins: 0, named: false, marked: false, isDonated: false },
     };
     holder.resources.push(resource);
     for (let at = page; at < page + pageCount; at++) {
-      holder.spaces[type].entries.set(at, { node: resource, frame: frameAt(at), state: "mapped" });
+      holder.spaces[type].entries.set(at, { ...PLAIN, node: resource, frame: frameAt(at) });
     }
   }
 
@@ -352,7 +402,7 @@ export class Model {
     for (let page = 0; page + pageCount <= caller.memoryPages; page++) {
       const inOneLmb =
         Math.floor(page / caller.lmbPages) === Math.floor((page + pageCount - 1) / caller.lmbPages);
-      if (!inOneLmb || overlaps(caller.allocated, page, pageCount)) continue;
+      if (!inOneLmb || !isInArena(caller, page) || overlaps(caller.allocated, page, pageCount)) continue;
       caller.allocated.set(page, pageCount);
       return answer(H_SUCCESS, page * PAGE_BYTES);
     }
@@ -364,13 +414,14 @@ export class Model {
     if (caller === undefined) return REFUSED;
     if (caller.state !== "running") return answer(H_RESCINDED);
     if (!isInteger(address) || address % PAGE_BYTES !== 0) return REFUSED;
+    // What lies where it was given is gone with it, also when another LMB has come to its place (OM9).
     return caller.allocated.delete(address / PAGE_BYTES) ? answer(H_SUCCESS) : REFUSED;
   }
 
   // -------------------------------------------------------------- H_GRANT_LOGICAL
 
-  /** `cookie` is what the real table calls the grant, if it makes one. */
-  grant(request: GrantRequest, cookie: number): Answer {
+  /** `cookie` is what the real table calls the grant, if it makes one; `mode` is a caller's number. */
+  grant(request: GrantRequest, cookie: number, mode = 0, isCopyOnWrite = false): Answer {
     const [lpid, flags, hi, lo, length, unit] = request;
     const caller = this.partitions.get(lpid);
     if (caller === undefined) return REFUSED;
@@ -378,10 +429,18 @@ export class Model {
 
     if (!isInteger(flags) || flags > 0xff) return REFUSED; // GR1
     const type = typeOf(flags & TYPE_MASK);
-    const inhibits = flags & (INHIBIT_READ | INHIBIT_WRITE | INHIBIT_REGRANT);
+    let inhibits = flags & (INHIBIT_READ | INHIBIT_WRITE | INHIBIT_REGRANT);
     if (type === undefined || (flags & INHIBIT_RESERVED) !== 0) return REFUSED;
     const hasRights = type === "memory" || type === "mmio";
     if (!hasRights && (flags & (INHIBIT_READ | INHIBIT_WRITE)) !== 0) return REFUSED;
+
+    if (isCopyOnWrite) {
+      if (type !== "memory" || (inhibits & (INHIBIT_READ | INHIBIT_WRITE)) !== 0) return REFUSED;
+      // Nobody writes to the owner's page, and who was granted it on would not follow the copies.
+      inhibits = INHIBIT_WRITE | INHIBIT_REGRANT;
+    }
+    const terms = termsOf(mode, type, inhibits); // OM1
+    if (terms === undefined) return REFUSED;
 
     const bytes = unitOf(type); // GR2
     if (!isInteger(lo) || !isInteger(length) || lo % bytes !== 0 || length % bytes !== 0) return REFUSED;
@@ -397,25 +456,55 @@ export class Model {
     if (source === undefined || range.some((entry) => entry?.node !== source || entry.state !== "mapped"))
       return REFUSED;
     if (source.liobn !== hi) return REFUSED;
+    if (terms.mode === "donate" && !isWhole(source, first, pageCount)) return REFUSED; // OM8
     if (isUnderRevocation(source)) return answer(H_RESCINDED); // GR10
 
     if ((source.inhibits & INHIBIT_REGRANT) !== 0) return answer(H_PERMISSION); // GR5
     if ((source.inhibits & ~inhibits) !== 0) return answer(H_PERMISSION);
+    if (terms.zeroes && (source.inhibits & INHIBIT_WRITE) !== 0) return answer(H_PERMISSION); // zeroing is writing
 
     const end = this.endOf(caller, unit); // GR6
     const grantee = end?.isOpen === true ? end.partner?.owner : undefined;
     if (end === undefined || grantee === undefined || grantee.state !== "running") return REFUSED;
 
+    if (anyLent(source, first, pageCount)) return answer(H_RESOURCE); // OM2
+    if (terms.mode !== "share" && !isExclusive(this, source, first, pageCount)) return answer(H_RESOURCE); // OM3
+    const isNamed = [...this.tces].some(({ memory }) => memory === source);
+    if (terms.mode === "donate" && isNamed) return answer(H_RESOURCE); // OM3
+
     const { used, unreturned } = this.countsOf(end); // GR7
     if (used >= end.quota || used + unreturned >= 2 * end.quota) return answer(H_NO_MEM);
     if (this.structuresUsed() >= this.options.capacity) return answer(H_NO_MEM);
 
+    // Sharers reach the owner's frame, so that must be its alone.
+    const isSplit = type !== "memory" || splitPages(this, caller, first, pageCount) === H_SUCCESS;
+    if (!isSplit) return answer(H_NO_MEM);
     ensure(isInteger(cookie) && !this.#cookiesEver.has(cookie), () => `cookie ${cookie} came twice (G3)`);
     this.#cookiesEver.add(cookie);
+    // Without spreads: they make slow objects.
     const grant: Grant = {
-      ...{ kind: "grant", cookie, grantor: caller, holder: grantee, end, type, source, sourcePage: first },
-      ...{ pageCount, liobn: source.liobn, inhibits, children: new Set(), state: "granted", page: 0 },
-      ...{ pins: 0, named: false, marked: false, viewsBefore: 0 },
+      kind: "grant",
+      cookie,
+      grantor: caller,
+      holder: grantee,
+      end,
+      type,
+      source,
+      sourcePage: first,
+      pageCount,
+      liobn: source.liobn,
+      inhibits,
+      mode: terms.mode,
+      zeroes: terms.zeroes,
+      isCopyOnWrite,
+      zeroed: 0,
+      children: new Set(),
+      state: "granted",
+      page: 0,
+      pins: 0,
+      named: false,
+      marked: false,
+      viewsBefore: 0,
     };
     this.grants.set(cookie, grant);
     source.children.add(grant);
@@ -433,13 +522,15 @@ export class Model {
     if (grant.state === "rescinded" || isUnderRevocation(grant)) return answer(H_RESCINDED); // AC3
     if (grant.state !== "granted") return REFUSED; // AC2
     if (grant.grantor.state !== "running") return answer(H_RESCINDED); // AC5
+    if (grant.mode === "donate") return acceptDonation(this, grant);
     const space = caller.spaces[grant.type];
     const page = lowestFree(space, grant.pageCount); // AC1
     if (page === undefined) return answer(H_NO_MEM); // AC4
     const source = entriesOf(grant.grantor.spaces[grant.type], grant.sourcePage, grant.pageCount);
     for (const [index, entry] of source.entries()) {
       ensure(entry?.state === "mapped", () => `the model lost a page under grant ${cookie}`);
-      space.entries.set(page + index, { node: grant, frame: entry.frame, state: "mapped" });
+      const copies = { copiesFirst: grant.isCopyOnWrite };
+      space.entries.set(page + index, { ...PLAIN, ...copies, node: grant, frame: entry.frame });
     }
     grant.page = page;
     grant.state = "shared";
@@ -461,10 +552,20 @@ export class Model {
     }
     if (isUnderRevocation(grant)) return answer(H_RESCINDED);
     if (grant.children.size > 0) return answer(H_RESOURCE); // RE3
-    if (grant.pins > 0) return answer(H_RESOURCE); // RE2
+    if (this.pinsOf(grant) > 0) return answer(H_RESOURCE); // RE2
+    if (mustZero(grant)) {
+      this.#unmapOnly(grant);
+      zeroSome(grant, this.observed.budget());
+      if (mustZero(grant)) return answer(H_BUSY); // OM5
+    }
+    if (privatePages(grant).length > 0) {
+      this.#unmapOnly(grant);
+      const released = learnReleased(this, grant, () => ensure(false, () => `${nameOf(grant)} has a view`));
+      ensure(released > 0, () => `a return of ${nameOf(grant)} gave nothing back`);
+      if (privatePages(grant).length > 0) return answer(H_BUSY);
+    }
     if (grant.state === "shared" && grant.pageCount > RETURN_PAGES) {
-      for (const entry of this.entriesUnder(grant)) entry.state = "unmapped";
-      grant.state = "returning";
+      this.#unmapOnly(grant);
       return answer(H_BUSY); // RE6
     }
     this.unmap(grant); // RE1
@@ -473,8 +574,15 @@ export class Model {
       return answer(H_SUCCESS);
     }
     grant.state = "granted";
+    grant.zeroed = 0;
     this.tell(grant.grantor, EVENT_RETURNED, caller.lpid, cookie);
     return answer(H_SUCCESS);
+  }
+
+  /** The addresses are unmapped, and still taken. */
+  #unmapOnly(grant: Grant): void {
+    for (const entry of this.entriesUnder(grant)) entry.state = "unmapped";
+    grant.state = "returning";
   }
 
   /** The entries of what a grant takes in its holder's space. */
@@ -606,7 +714,7 @@ export function entriesOf(space: Space, first: number, pageCount: number): (Entr
 }
 
 /** AC1: looks at every address from the lowest. */
-function lowestFree(space: Space, pageCount: number): number | undefined {
+export function lowestFree(space: Space, pageCount: number): number | undefined {
   for (let page = 0; page + pageCount <= space.pageCount; page++) {
     let free = 0;
     while (free < pageCount && !space.entries.has(page + free)) free++;

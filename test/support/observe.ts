@@ -4,16 +4,30 @@ import type { Kernel } from "../../src/kernel.js";
 import {
   COOKIE_SLOTS,
   ENTRY_FRAME,
+  ENTRY_PRIVATE,
   ENTRY_VALID,
+  EVENT_DOORBELL,
+  EVENT_INTERRUPT,
   FLAG_REVOKING,
   FLAG_ROOT,
   FRAME_LPID_SHIFT,
+  HEADER_BUDGET,
   HEADER_FRAME_PINS_AT,
+  HEADER_FRAMES_AT,
+  HEADER_LINES_AT,
+  HEADER_LINES_BYTES,
   HEADER_MOVES,
   HEADER_PINS_AT,
+  HEADER_SPACE_PAGES,
   HEADER_STRUCTURES_AT,
   HEADER_STRUCTURES_MAX,
-  PARTITION_DEFERRED,
+  HEADER_TABLE_BYTES,
+  HEADER_TABLES_AT,
+  LINE_FROM_SHIFT,
+  LINE_NEXT,
+  LINE_RECORD_BYTES,
+  LINE_STATE,
+  PAGE_BYTES,
   PARTITION_OWNED,
   PARTITION_STATE,
   PARTITION_STOPPED,
@@ -22,14 +36,25 @@ import {
   PIN_LPID,
   PIN_ORPHAN,
   PIN_SLOTS,
+  SPACE_DMA,
   SPACE_ENTRIES,
+  SPACE_INTERRUPT,
   STRUCTURE_BYTES,
   STRUCTURE_FLAGS,
+  STRUCTURE_ZEROED,
+  TCE_BYTES,
+  TCE_PANE,
+  TCE_RIGHTS_SHIFT,
+  TCE_SLOT_MASK,
+  TCE_WORD,
+  ZEROING,
 } from "../../src/layout.js";
 import { partitionWord, RESOURCE_TYPES, readStructure, spaceWord } from "../../src/records.js";
 import type { Observed } from "./model.js";
+import type { DueLine } from "./model-lines.js";
 import type { GrantState } from "./model-records.js";
 
+const ZEROS = new Uint8Array(PAGE_BYTES);
 const DEAD = { state: "dead", named: false, marked: false } as const;
 
 export class Observer implements Observed {
@@ -78,6 +103,33 @@ export class Observer implements Observed {
     return undefined;
   }
 
+  due(lpid: number): DueLine[] {
+    const { memory } = this.#kernel;
+    const lines = memory.header(HEADER_LINES_AT) + (lpid - 1) * memory.header(HEADER_LINES_BYTES);
+    const word = (index: number, offset: number): number =>
+      memory.words[(lines + index * LINE_RECORD_BYTES + offset) / 4] as number;
+    const sources = memory.header(HEADER_SPACE_PAGES + SPACE_INTERRUPT * 4);
+    const due: DueLine[] = [];
+    for (let index = word(0, LINE_NEXT); index !== 0; index = word(index, LINE_NEXT)) {
+      const isPort = index > sources;
+      const value = index - 1 - (isPort ? sources : 0);
+      const type = isPort ? EVENT_DOORBELL : EVENT_INTERRUPT;
+      due.push({ type, from: word(index, LINE_STATE) >>> LINE_FROM_SHIFT, value });
+    }
+    return due;
+  }
+
+  tce(lpid: number, page: number): { readonly page: number; readonly rights: number } | undefined {
+    const { memory } = this.#kernel;
+    const pages = memory.header(HEADER_SPACE_PAGES + SPACE_DMA * 4);
+    const end = memory.header(HEADER_TABLES_AT) + lpid * memory.header(HEADER_TABLE_BYTES);
+    const at = end - (pages - page) * TCE_BYTES;
+    const word = (offset: number): number => memory.words[(at + offset) / 4] as number;
+    if (word(TCE_PANE) === 0) return undefined;
+    const rights = (word(TCE_WORD) >>> TCE_RIGHTS_SHIFT) & 3;
+    return { page: word(TCE_WORD) & TCE_SLOT_MASK, rights };
+  }
+
   charged(physical: number): number {
     const { memory } = this.#kernel;
     const word = memory.words[memory.header(HEADER_FRAME_PINS_AT) / 4 + physical] as number;
@@ -92,12 +144,32 @@ export class Observer implements Observed {
     return word(PIN_LPID) === PIN_ORPHAN ? "orphan" : word(PIN_LPID);
   }
 
-  isStopped(lpid: number): boolean {
-    return partitionWord(this.#kernel.memory, lpid, PARTITION_STATE) === PARTITION_STOPPED;
+  isPrivate(lpid: number, page: number): boolean {
+    const { memory } = this.#kernel;
+    const at = spaceWord(memory, lpid, RESOURCE_TYPES.indexOf("memory"), SPACE_ENTRIES);
+    return ((memory.words[at / 4 + page] as number) & ENTRY_PRIVATE) !== 0;
   }
 
-  isDeferred(lpid: number): boolean {
-    return partitionWord(this.#kernel.memory, lpid, PARTITION_DEFERRED) !== 0;
+  isZero(physical: number): boolean {
+    const { memory } = this.#kernel;
+    const at = memory.header(HEADER_FRAMES_AT) + physical * PAGE_BYTES;
+    return Buffer.compare(memory.bytes.subarray(at, at + PAGE_BYTES), ZEROS) === 0;
+  }
+
+  zeroed(cookie: number): number {
+    const { memory } = this.#kernel;
+    const at = memory.header(HEADER_STRUCTURES_AT) + (cookie % COOKIE_SLOTS) * STRUCTURE_BYTES;
+    const word = memory.words[(at + STRUCTURE_ZEROED) / 4] as number;
+    // Before it begins the word says how far pages have moved.
+    return (word & ZEROING) === 0 ? 0 : word & ~ZEROING;
+  }
+
+  budget(): number {
+    return this.#kernel.memory.header(HEADER_BUDGET);
+  }
+
+  isStopped(lpid: number): boolean {
+    return partitionWord(this.#kernel.memory, lpid, PARTITION_STATE) === PARTITION_STOPPED;
   }
 
   moves(): number {

@@ -1,0 +1,91 @@
+/** Interrupts and doorbells on both tables: raising, ringing, taking, masks and ends (KI3, KI5). */
+import { H_PARTIAL, H_SUCCESS } from "../../src/layout.js";
+import type { Twins } from "./compare.js";
+import { BUDGETS, type Choices, HOSTILE } from "./compare-choices.js";
+import type { Draw } from "./draw.js";
+import {
+  armInterrupt,
+  endInterrupt,
+  maskInterrupt,
+  raiseInterrupt,
+  sendIpi,
+  takeLine,
+} from "./model-lines.js";
+import { ensure } from "./model-records.js";
+
+type LineType = "interrupt" | "ipi";
+
+export function drawLine(twins: Twins, choose: Choices, draw: Draw): void {
+  const choice = draw.below(12);
+  if (choice < 3) raise(twins, choose, draw);
+  else if (choice < 5) {
+    const [lpid, number] = place(twins, choose, draw, "ipi");
+    twins.same("ring", [lpid, number], twins.core.sendIpi(lpid, number), sendIpi(twins.model, lpid, number));
+  } else if (choice < 8) take(twins, choose, draw);
+  else change(twins, choose, draw, choice);
+}
+
+/** Mostly somebody who has a source or a port, and its number. */
+function place(
+  twins: Twins,
+  choose: Choices,
+  draw: Draw,
+  type: LineType,
+): readonly [lpid: number, number: number] {
+  const places = [...twins.model.partitions.values()].flatMap(({ lpid, spaces }) =>
+    [...spaces[type].entries].map(([number, { node }]) => ({ lpid, number, node })),
+  );
+  // Half of the time one that others have, too.
+  const shared = places.filter(({ node }) => node.kind === "grant" || node.children.size > 0);
+  const one = draw.pick(draw.once(2) && shared.length > 0 ? shared : places);
+  const number = draw.once(30) ? (draw.pick(HOSTILE) ?? 0) : draw.once(20) ? draw.below(8) : one?.number;
+  return [choose.lpid(draw, one?.lpid), number ?? 0];
+}
+
+function raise(twins: Twins, choose: Choices, draw: Draw): void {
+  const [lpid, number] = place(twins, choose, draw, "interrupt");
+  const device = draw.once(30) ? (draw.pick([2, ...HOSTILE]) ?? 2) : draw.below(2);
+  twins.budget = draw.pick(BUDGETS) ?? 1;
+  // A place to go on from that nobody named may be any number.
+  let position = draw.once(8) ? choose.cookie(draw, draw.pick([...twins.model.grants.values()])) : 0;
+  const isDriven = !draw.once(3);
+  for (let left = 100; ; left--) {
+    ensure(left > 0, () => `a raise of ${number} of ${lpid} does not end`);
+    const args = [lpid, number, device, position] as const;
+    const status = twins.core.raiseInterrupt(...args);
+    const expected = raiseInterrupt(twins.model, ...args, twins.h.budget);
+    twins.same("raise", args, status, expected);
+    if (status !== H_PARTIAL || !isDriven) return;
+    position = twins.r4;
+  }
+}
+
+function take(twins: Twins, choose: Choices, draw: Draw): void {
+  const waiting = draw.pick([...twins.model.partitions.values()].filter(({ due }) => due.length > 0));
+  const lpid = choose.lpid(draw, waiting?.lpid);
+  for (let left = draw.once(3) ? 20 : 1; left > 0; left--) {
+    const status = twins.core.takeLine(lpid);
+    const expected = takeLine(twins.model, lpid);
+    twins.same("take-line", [lpid], status, expected.answer);
+    if (status !== H_SUCCESS) return;
+    twins.sameEvent("takeLine", lpid, expected.event);
+  }
+}
+
+function change(twins: Twins, choose: Choices, draw: Draw, choice: number): void {
+  const [lpid, number] = place(twins, choose, draw, "interrupt");
+  const { core, model } = twins;
+  if (choice === 8) {
+    const one = twins.model.partitions.get(lpid);
+    const inService = [...(one?.spaces.interrupt.entries ?? [])].find(
+      ([, entry]) => one?.lines.get(entry)?.isInService === true,
+    );
+    const at = draw.once(4) ? number : (inService?.[0] ?? number);
+    twins.same("end-interrupt", [lpid, at], core.endInterrupt(lpid, at), endInterrupt(model, lpid, at));
+    return;
+  }
+  const mode = draw.once(30) ? (draw.pick([2, ...HOSTILE]) ?? 2) : draw.below(2);
+  const args = [lpid, number, mode] as const;
+  if (choice < 10) twins.same("arm", args, core.armInterrupt(...args), armInterrupt(model, ...args));
+  else twins.same("mask", args, core.maskInterrupt(...args), maskInterrupt(model, ...args));
+}
