@@ -38,11 +38,31 @@ if (state) {
 const bytes = readFileSync(`${root}dist/core.wasm`);
 writeBeside(
   `${root}src/generated/core.ts`,
-  `/** The core, compiled from assembly/ by assembly/build.mjs. */\nexport const CORE_BASE64: string =\n  "${bytes.toString("base64")}";\n`,
+  `/** The core, compiled from assembly/ and written as src/inlined.ts reads it. */\n${asText(bytes)}`,
 );
 // As a module of its own rather than a .d.ts, so that tsc carries it over to dist.
 writeBeside(`${root}src/generated/abi.ts`, readFileSync(`${root}dist/core.d.ts`, "utf8"));
 for (const file of ["core.js", "core.d.ts"]) rmSync(`${root}dist/${file}`);
+
+/** The text of which src/inlined.ts makes the bytes again. */
+function asText(bytes) {
+  const digits = Array.from({ length: 95 }, (_, index) => String.fromCharCode(32 + index)).filter(
+    (character) => !'"$\\`'.includes(character),
+  );
+  const counts = new Array(256).fill(0);
+  for (const byte of bytes) counts[byte]++;
+  const order = [...counts.keys()].sort((a, b) => counts[b] - counts[a]);
+  const common = order.slice(0, digits.length - 2);
+  const rest = order.slice(common.length).sort((a, b) => a - b);
+  const words = new Map(common.map((byte, place) => [byte, digits[place]]));
+  rest.forEach((byte, place) => {
+    const first = digits[common.length + Math.floor(place / digits.length)];
+    words.set(byte, first + digits[place % digits.length]);
+  });
+  const text = Array.from(bytes, (byte) => words.get(byte)).join("");
+  const hex = Buffer.from(common).toString("hex");
+  return `export const CORE_COMMON: string = "${hex}";\nexport const CORE_TEXT: string =\n  "${text}";\n`;
+}
 
 /** Two builds may run at once (a test run beside a start): nobody must read a half-written file. */
 function writeBeside(path, contents) {

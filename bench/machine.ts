@@ -6,7 +6,7 @@ import { arch, availableParallelism, cpus, loadavg, platform, totalmem } from "n
 import { dirname } from "node:path";
 import { versions } from "node:process";
 import { fileURLToPath } from "node:url";
-import { CORE_BASE64 } from "../src/generated/core.js";
+import { coreBytes } from "../src/inlined.js";
 
 export interface Machine {
   readonly cpu: string;
@@ -36,7 +36,7 @@ export function describeMachine(): Machine {
     v8: versions.v8,
     lpar: JSON.parse(readFileSync(packageFile, "utf8")).version,
     commit: commitOf(dirname(packageFile)),
-    core: createHash("sha256").update(Buffer.from(CORE_BASE64, "base64")).digest("hex").slice(0, 12),
+    core: createHash("sha256").update(coreBytes()).digest("hex").slice(0, 12),
     load: currentLoad(),
   };
 }

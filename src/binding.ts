@@ -4,7 +4,7 @@
  */
 import { instantiateSync } from "@assemblyscript/loader";
 import type { instantiate } from "./generated/abi.js";
-import { CORE_BASE64 } from "./generated/core.js";
+import { coreBytes } from "./inlined.js";
 import {
   H_SUCCESS,
   HEADER_THREADS_AT,
@@ -32,10 +32,7 @@ let compiled: WebAssembly.Module | undefined;
 
 /** The core, compiled on first use. */
 export function coreModule(): WebAssembly.Module {
-  if (compiled === undefined) {
-    const text = atob(CORE_BASE64);
-    compiled = new WebAssembly.Module(Uint8Array.from(text, (character) => character.charCodeAt(0)));
-  }
+  compiled ??= new WebAssembly.Module(coreBytes());
   return compiled;
 }
 

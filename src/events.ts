@@ -6,7 +6,7 @@
  * other streams of the partition get when they ask, if the right still stands then.
  */
 import { systemClock } from "./clock.js";
-import { checkInteger, HcallError } from "./errors.js";
+import { checkInteger, HcallError, LparError } from "./errors.js";
 import type { Kernel } from "./kernel.js";
 import {
   ENTRY_VALID,
@@ -152,6 +152,7 @@ export class Events {
   /**
    * As take(), but blocks the thread until there is an event. The order is what keeps a signal from being lost: first the
    * count is read, then it is looked for events, and it is slept only while the count is still that one.
+   * @throws LparError LPAR_UNSUPPORTED in the main thread of a browser, if it would have to wait.
    */
   wait(timeoutMs: number): PartitionEvent | undefined {
     if (timeoutMs !== Number.POSITIVE_INFINITY) checkInteger("timeoutMs", timeoutMs, 0, WAIT_MS_MAX);
@@ -168,7 +169,7 @@ export class Events {
       if (!(left > 0) || !this.#runs()) return undefined;
       Atomics.store(words, signal + (PARTITION_WAITING - PARTITION_SIGNAL) / 4, 1);
       // Who has the partition locked may have nothing to tell it.
-      Atomics.wait(integers, signal, seen, status === H_LONG_BUSY_10_MSEC ? Math.min(left, 1) : left);
+      block(integers, signal, seen, status === H_LONG_BUSY_10_MSEC ? Math.min(left, 1) : left);
     }
   }
 
@@ -260,6 +261,17 @@ export class Events {
     const slot = memory.header(spaceWord(memory, this.#lpid, space, SPACE_BACKS) + address * 4);
     const structure = memory.header(HEADER_STRUCTURES_AT) + slot * STRUCTURE_BYTES;
     return `${entry} ${slot} ${memory.header(structure + STRUCTURE_GENERATION)}`;
+  }
+}
+
+/** Sleeps until the word is another one. Only where a thread may be blocked: the main thread of a browser may not. */
+function block(integers: Int32Array, index: number, seen: number, ms: number): void {
+  try {
+    Atomics.wait(integers, index, seen, ms);
+  } catch {
+    const why =
+      "waitEvent() blocks, which the main thread of a browser may not; events() waits without blocking";
+    throw new LparError("LPAR_UNSUPPORTED", why);
   }
 }
 

@@ -21,6 +21,7 @@ import {
 } from "./layout.js";
 import {
   type GrantMode,
+  grantOfCookie,
   partitionWord,
   RESOURCE_TYPES,
   type ResourceType,
@@ -51,7 +52,8 @@ export function returnToEnd(kernel: Kernel, lpid: number, cookie: number): void 
   do {
     status = kernel.core.returnLogical(lpid, cookie);
   } while (status === H_BUSY);
-  kernel.settle("H_RETURN_LOGICAL", status, `cookie ${cookie}`);
+  // Only an error pays for its text.
+  kernel.settle("H_RETURN_LOGICAL", status, status < 0 ? `cookie ${cookie}` : "");
   if (RETURN.hasSubscribers) RETURN.publish({ partition: kernel.partitionOf(lpid), cookie });
 }
 
@@ -87,15 +89,15 @@ export class Mapping implements Disposable {
 
   /** @internal Made by Partition.accept(). */
   constructor(kernel: Kernel, lpid: number, cookie: Cookie, address: number) {
-    const structure = structureOfCookie(kernel.memory, cookie);
+    const { space, pageCount, readable, writable, regrantable, mode } = grantOfCookie(kernel.memory, cookie);
     this.cookie = cookie;
-    this.type = RESOURCE_TYPES[structure.space] as ResourceType;
+    this.type = RESOURCE_TYPES[space] as ResourceType;
     this.address = address;
-    this.length = structure.pageCount * unitOf(structure.space);
-    this.readable = structure.readable;
-    this.writable = structure.writable;
-    this.regrantable = structure.regrantable;
-    this.mode = structure.mode;
+    this.length = pageCount * unitOf(space);
+    this.readable = readable;
+    this.writable = writable;
+    this.regrantable = regrantable;
+    this.mode = mode;
     this.#kernel = kernel;
     this.#lpid = lpid;
     this.#incarnation = partitionWord(kernel.memory, lpid, PARTITION_INCARNATION);

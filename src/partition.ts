@@ -219,12 +219,14 @@ export class Partition {
    * @throws HcallError H_NO_MEM when no LMB has such a run; H_PARAMETER for a length that is none.
    */
   allocate(length: number): number {
-    return this.#call("H_ALLOCATE", this.#kernel.core.allocate(this.lpid, length), `length ${length}`);
+    const status = this.#kernel.core.allocate(this.lpid, length);
+    return this.#call("H_ALLOCATE", status, status < 0 ? `length ${length}` : "");
   }
 
   /** Gives back what allocate() gave. @throws HcallError H_PARAMETER if no allocation starts there. */
   free(address: number): void {
-    this.#call("H_FREE", this.#kernel.core.deallocate(this.lpid, address), `address ${address}`);
+    const status = this.#kernel.core.deallocate(this.lpid, address);
+    this.#call("H_FREE", status, status < 0 ? `address ${address}` : "");
   }
 
   // -------------------------------------------------------------- the four hypercalls
@@ -357,7 +359,7 @@ export class Partition {
       options?.length ?? 1,
       need,
     );
-    return this.#access("H_TRANSLATE", status, `address ${address}`);
+    return this.#access("H_TRANSLATE", status, status < 0 ? `address ${address}` : "");
   }
 
   /**
@@ -441,7 +443,7 @@ export class Partition {
   /** Sets a range to one byte value, 0 to 255. @throws HcallError as write(). */
   fill(address: number, length: number, byte: number): void {
     const status = this.#kernel.core.fillMemory(this.lpid, address, length, byte);
-    this.#access("H_FILL", status, `address ${address}, length ${length}, byte ${byte}`);
+    this.#access("H_FILL", status, status < 0 ? `address ${address}, length ${length}, byte ${byte}` : "");
   }
 
   /**
@@ -643,7 +645,7 @@ export class Partition {
    * hear meanwhile that a worker has exited.
    * @param timeoutMs an integer from 0 to 2^31 - 1, or Infinity.
    * @returns undefined when the time is over, or the partition does not run.
-   * @throws RangeError for a time that is none.
+   * @throws RangeError for a time that is none; LparError LPAR_UNSUPPORTED in the main thread of a browser, which may not block.
    */
   waitEvent(timeoutMs: number): PartitionEvent | undefined {
     return this.#events.wait(timeoutMs);

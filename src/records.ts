@@ -154,19 +154,44 @@ const STATES: ReadonlyMap<number, Structure["state"]> = new Map([
   [STRUCTURE_RETURNING, "returning"],
 ]);
 
-/** Copies the structure in a slot. */
-export function readStructure(memory: TableMemory, slot: number): Structure {
-  const at = memory.header(HEADER_STRUCTURES_AT) + slot * STRUCTURE_BYTES;
-  const word = (offset: number): number => memory.words[(at + offset) / 4] as number;
-  const first = word(STRUCTURE_STATE);
-  const space = (first >>> 8) & 0xff;
+/** What its holder may do with it, and with how much of it. */
+type Grant = Pick<
+  Structure,
+  "space" | "pageCount" | "readable" | "writable" | "regrantable" | "copyOnWrite" | "mode"
+>;
+
+/** @param at byte offset of the record. */
+function readGrant({ words }: TableMemory, at: number): Grant {
+  const first = words[(at + STRUCTURE_STATE) / 4] as number;
   const inhibits = (first >>> 16) & 0xff;
   const flags = first >>> ((STRUCTURE_FLAGS - STRUCTURE_STATE) * 8);
   const copyOnWrite = (flags & FLAG_COPY_ON_WRITE) !== 0;
   return {
+    space: (first >>> 8) & 0xff,
+    pageCount: words[(at + STRUCTURE_PAGE_COUNT) / 4] as number,
+    readable: (inhibits & INHIBIT_READ) === 0,
+    writable: copyOnWrite || (inhibits & INHIBIT_WRITE) === 0,
+    regrantable: (inhibits & INHIBIT_REGRANT) === 0,
+    copyOnWrite,
+    mode: (flags & FLAG_DONATED) !== 0 ? "donate" : (flags & FLAG_LENT) !== 0 ? "lend" : "share",
+  };
+}
+
+function structureOffset(memory: TableMemory, slot: number): number {
+  return memory.header(HEADER_STRUCTURES_AT) + slot * STRUCTURE_BYTES;
+}
+
+/** Copies the structure in a slot. */
+export function readStructure(memory: TableMemory, slot: number): Structure {
+  const at = structureOffset(memory, slot);
+  const word = (offset: number): number => memory.words[(at + offset) / 4] as number;
+  const first = word(STRUCTURE_STATE);
+  const flags = first >>> ((STRUCTURE_FLAGS - STRUCTURE_STATE) * 8);
+  const grant = readGrant(memory, at);
+  return {
+    ...grant,
     slot,
     state: STATES.get(first & 0xff) ?? "free",
-    space,
     cookie: word(STRUCTURE_GENERATION) * COOKIE_SLOTS + slot,
     holder: word(STRUCTURE_HOLDER) & 0xffff,
     end: word(STRUCTURE_END) & 0xffff,
@@ -175,20 +200,19 @@ export function readStructure(memory: TableMemory, slot: number): Structure {
     nextHeld: word(STRUCTURE_NEXT_HELD),
     sourcePage: word(STRUCTURE_SOURCE_PAGE),
     page: word(STRUCTURE_PAGE),
-    pageCount: word(STRUCTURE_PAGE_COUNT),
     pins:
       (word(STRUCTURE_HOLDER) >>> ((STRUCTURE_PINS - STRUCTURE_HOLDER) * 8)) +
       (word(STRUCTURE_END) >>> ((STRUCTURE_ENTRIES - STRUCTURE_END) * 8)),
-    liobn: space === SPACE_DMA ? word(STRUCTURE_LIOBN) : 0,
-    readable: (inhibits & INHIBIT_READ) === 0,
-    writable: copyOnWrite || (inhibits & INHIBIT_WRITE) === 0,
-    regrantable: (inhibits & INHIBIT_REGRANT) === 0,
+    liobn: grant.space === SPACE_DMA ? word(STRUCTURE_LIOBN) : 0,
     revoking: (flags & REVOCATION_FLAGS) !== 0,
-    mode: (flags & FLAG_DONATED) !== 0 ? "donate" : (flags & FLAG_LENT) !== 0 ? "lend" : "share",
     zero: (flags & FLAG_ZERO) !== 0,
-    copyOnWrite,
-    copies: copyOnWrite ? word(STRUCTURE_COPIES) : 0,
+    copies: grant.copyOnWrite ? word(STRUCTURE_COPIES) : 0,
   };
+}
+
+/** What the holder of a valid cookie may do; without the rest of the structure, since every accept() asks. */
+export function grantOfCookie(memory: TableMemory, cookie: number): Grant {
+  return readGrant(memory, structureOffset(memory, cookie % COOKIE_SLOTS));
 }
 
 /** The structure that a valid cookie names. */

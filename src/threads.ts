@@ -46,12 +46,16 @@ import(url);
 
 type WorkerThreads = typeof import("node:worker_threads");
 
+const WITHOUT_THREADS =
+  "partitions in worker threads (spawn(), attach(), lpar/worker, lpar/guest-worker) need node:worker_threads, which is not here: " +
+  "in a browser, all partitions of a table live in the thread that made it";
+
 /** Node's worker_threads without an import, so that the library also loads where there is none. @throws LparError */
 export function workerThreads(): WorkerThreads {
   const host = globalThis as { process?: { getBuiltinModule?: (id: string) => unknown } };
   const found = host.process?.getBuiltinModule?.("node:worker_threads");
   if (found !== undefined) return found as WorkerThreads;
-  throw new LparError("LPAR_UNSUPPORTED", "partitions in worker threads need node:worker_threads");
+  throw new LparError("LPAR_UNSUPPORTED", WITHOUT_THREADS);
 }
 
 /** How a worker is started. */

@@ -5,59 +5,21 @@ import { promisify } from "node:util";
 import { expect, test } from "vitest";
 import { readmeTable, replaceTable, TABLE_END } from "../bench/readme-table.js";
 import { readReport } from "../bench/report.js";
+import { blocks, programs } from "./support/readme.mjs";
 
 const root = fileURLToPath(new URL("..", import.meta.url));
 const readme = readFileSync(`${root}README.md`, "utf8");
 
-/** The fenced blocks of a language, in order. */
-function blocks(language: string): string[] {
-  return [...readme.matchAll(/^```(\w+)\n([\s\S]*?)^```$/gm)].flatMap(([, name, text]) =>
-    name === language && text !== undefined ? [text] : [],
-  );
-}
-
-const programs = blocks("js").filter((program) => program.includes("ResourceTable.create("));
-
-test.each(programs)(
+test.each(programs())(
   "the README's programs run as they stand and print what stands below them: %#",
+  { timeout: 60_000 },
   async (program) => {
     const run = promisify(execFile);
     const { stdout } = await run(process.execPath, ["--input-type=module", "-e", program], { cwd: root });
+    expect(stdout).not.toBe("");
     expect(blocks("text")).toContain(stdout);
   },
 );
-
-test("the README's program with interrupts and doorbells runs as it stands and prints what stands below it", async () => {
-  const program = blocks("js").find((text) => text.includes("interrupts.arm("));
-  const run = promisify(execFile);
-  const { stdout } = await run(process.execPath, ["--input-type=module", "-e", program ?? ""], { cwd: root });
-  expect(stdout).not.toBe("");
-  expect(blocks("text")).toContain(stdout);
-});
-
-test("the README's host of plugins runs as it stands and prints what stands below it", {
-  timeout: 60_000,
-}, async () => {
-  const program = blocks("js").find((text) => text.includes("openGuest("));
-  const run = promisify(execFile);
-  const { stdout } = await run(process.execPath, ["--input-type=module", "-e", program ?? ""], { cwd: root });
-  expect(blocks("text")).toContain(stdout);
-});
-
-test("the README's disk fills buffers by DMA and prints what stands below it", async () => {
-  const [, program] = /^```js dma\n([\s\S]*?)^```$/m.exec(readme) ?? [];
-  const run = promisify(execFile);
-  const { stdout } = await run(process.execPath, ["--input-type=module", "-e", program ?? ""], { cwd: root });
-  expect(stdout).not.toBe("");
-  expect(blocks("text")).toContain(stdout);
-});
-
-test("the README's program about lends runs and prints what stands below it", async () => {
-  const program = blocks("js").find((text) => text.includes('mode: "lend"'));
-  const run = promisify(execFile);
-  const { stdout } = await run(process.execPath, ["--input-type=module", "-e", program ?? ""], { cwd: root });
-  expect(blocks("text")).toContain(stdout);
-});
 
 test("the README's scenario runs", async () => {
   const [scenario] = blocks("json");

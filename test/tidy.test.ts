@@ -2,6 +2,7 @@ import { readdirSync, readFileSync } from "node:fs";
 import { dirname, join, relative } from "node:path";
 import { fileURLToPath } from "node:url";
 import { expect, test } from "vitest";
+import { coreBytes } from "../src/inlined.js";
 
 const root = fileURLToPath(new URL("..", import.meta.url));
 
@@ -124,6 +125,10 @@ test("the core has no state of its own: no module-level let, and the build refus
   const text = readFileSync(join(root, "dist/core.wat"), "utf8");
   expect(text).not.toMatch(/^ \((data|start|global \S+ \(mut)/m);
   expect(text).toMatch(/\(import "env" "memory" \(memory \$\d+ 1 65536 shared\)\)/);
+});
+
+test("the core that is inlined is the one in dist/core.wasm, byte by byte", () => {
+  expect(Buffer.from(coreBytes()).equals(readFileSync(join(root, "dist/core.wasm")))).toBe(true);
 });
 
 test("nothing in the core calls itself, directly or in a circle", () => {

@@ -4,7 +4,7 @@ import { SCAN_VALUES_MAX } from "../../bench/scan.js";
 
 export const BENCH_HELP: string = `
 Suites:
-  translate   batches and single look-ups, 2^12 to 2^20 pages
+  translate   batches and single look-ups, 2^12 to 2^22 pages; from which size on batches pay
   grant       grant + accept + return + rescind, through objects, raw hypercalls and batches of requests
   tree        forced rescind of trees up to a million grants: per node, and the longest slice
   recovery    of a partition with many grants, from fail() until recovered()

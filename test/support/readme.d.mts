@@ -1,0 +1,3 @@
+/** Types of readme.mjs, which plain Node runs, too. */
+export function blocks(language: string): string[];
+export function programs(): string[];
