@@ -21,6 +21,22 @@ test.each(programs())(
   },
 );
 
+test("what the README's commands print of a scenario is what they print", async () => {
+  const run = promisify(execFile);
+  const lpar = async (args: string): Promise<string> =>
+    (await run(process.execPath, [`${root}dist/src/driver/main.js`, ...args.split(" ")], { cwd: root }))
+      .stdout;
+  const shown = blocks("text").filter((text) => /^\$ lpar (ls|top|audit) /.test(text));
+  expect(shown.length).toBeGreaterThan(0);
+  let scenario = "";
+  for (const text of shown) {
+    const [, args = "", output] = /^\$ lpar (.*)\n([\s\S]*)$/.exec(text) ?? [];
+    scenario = args.slice(args.indexOf("--scenario"));
+    expect(await lpar(args)).toBe(output);
+  }
+  expect(await lpar(`graph --format mermaid ${scenario}`)).toBe(blocks("mermaid")[0]);
+});
+
 test("the README's scenario runs", async () => {
   const [scenario] = blocks("json");
   const { parseScenario } = await import("../src/scenario/scenario.js");

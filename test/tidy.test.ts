@@ -37,18 +37,20 @@ function imports(file: SourceFile): string[] {
 
 test("layers: the library imports neither the driver, nor replay, nor commander, nor node modules", () => {
   for (const file of library) {
-    const isAbove = /^src\/(chaos|driver|replay|scenario|trace)\//.test(file.path);
+    const isAbove = /^src\/(chaos|driver|inspect|replay|scenario|trace)\//.test(file.path);
     if (isAbove) continue;
     for (const target of imports(file))
-      expect(target, file.path).not.toMatch(/^src\/(chaos|driver|replay|scenario|trace)\//);
+      expect(target, file.path).not.toMatch(/^src\/(chaos|driver|inspect|replay|scenario|trace)\//);
     // Types vanish: only what stays would keep the library from loading where there is no Node.
     const code = file.code.replace(/import type [\s\S]*?;/g, "");
     expect(code, file.path).not.toMatch(/from "(commander|tinybench|node:)/);
   }
 });
 
-test("layers: chaos, replay, scenario and trace do not import the driver", () => {
-  for (const file of library.filter(({ path }) => /^src\/(chaos|replay|scenario|trace)\//.test(path))) {
+test("layers: chaos, inspect, replay, scenario and trace do not import the driver", () => {
+  for (const file of library.filter(({ path }) =>
+    /^src\/(chaos|inspect|replay|scenario|trace)\//.test(path),
+  )) {
     for (const target of imports(file)) expect(target, file.path).not.toMatch(/^src\/driver\//);
   }
 });

@@ -7,14 +7,20 @@ import { Command, CommanderError } from "commander";
 import { ParameterError } from "../../bench/parameter-error.js";
 import { ReportError } from "../../bench/report.js";
 import { HcallError, LparError } from "../errors.js";
+import { SnapshotError } from "../inspect/parse.js";
 import { ScenarioError } from "../scenario/schema.js";
 import { TraceError } from "../trace/format.js";
+import { auditCommand } from "./audit.js";
 import { benchCommand } from "./bench.js";
 import { chaosCommand } from "./chaos.js";
 import { compareCommand } from "./compare.js";
+import { graphCommand } from "./graph.js";
+import { inspectCommand } from "./inspect.js";
+import { lsCommand } from "./ls.js";
 import { replayCommand } from "./replay.js";
 import { runCommand } from "./run.js";
-import { type CommandStreams, EXIT_FAILED, EXIT_USAGE } from "./streams.js";
+import { type CommandStreams, EXIT_FAILED, EXIT_INTERRUPTED, EXIT_USAGE } from "./streams.js";
+import { topCommand } from "./top.js";
 import { traceCommand } from "./trace.js";
 import { UsageError } from "./usage-error.js";
 
@@ -35,11 +41,16 @@ function createProgram(streams: CommandStreams): Command {
     .version(version, "-V, --version", "print the version")
     .helpCommand("help [command]", "say more about a command")
     .addHelpText("after", EXAMPLES)
+    .addCommand(auditCommand(streams))
     .addCommand(benchCommand(streams))
     .addCommand(chaosCommand(streams))
     .addCommand(compareCommand(streams))
+    .addCommand(graphCommand(streams))
+    .addCommand(inspectCommand(streams))
+    .addCommand(lsCommand(streams))
     .addCommand(replayCommand(streams))
     .addCommand(runCommand(streams))
+    .addCommand(topCommand(streams))
     .addCommand(traceCommand(streams));
   overrideExit(program, streams);
   return program;
@@ -56,7 +67,7 @@ function overrideExit(command: Command, streams: CommandStreams): void {
 
 /** What the user can put right, said in one line. */
 function isMistakeOfUser(error: unknown): error is Error {
-  return [UsageError, ParameterError, ReportError, TraceError, ScenarioError].some(
+  return [UsageError, ParameterError, ReportError, TraceError, ScenarioError, SnapshotError].some(
     (kind) => error instanceof kind,
   );
 }
@@ -69,6 +80,8 @@ export async function runProgram(args: readonly string[], streams: CommandStream
   } catch (error) {
     // Commander has printed what was wrong, or the help that was asked for.
     if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : EXIT_USAGE;
+    // By Ctrl-C, while it waited for an answer.
+    if (error instanceof DOMException && error.name === "AbortError") return EXIT_INTERRUPTED;
     if (isMistakeOfUser(error)) {
       streams.errors.write(`lpar: ${error.message}\n`);
       return EXIT_USAGE;

@@ -14,7 +14,7 @@ export const EXIT_INTERRUPTED = 130;
 export interface CommandStreams {
   readonly input: Readable;
   /** Results. */
-  readonly output: ProgressStream;
+  readonly output: ProgressStream & { readonly rows?: number | undefined };
   /** Progress and errors. */
   readonly errors: ProgressStream;
   /** What the process ends with; a command sets it when it has printed why. */

@@ -14,6 +14,8 @@ export interface ScenarioOptions {
   readonly seed: number;
   /** Ends the run after the step that is under way, or in the middle of one that waits or repeats. */
   readonly signal?: AbortSignal;
+  /** How many steps are done, if not all: what is looked at is the table after them. */
+  readonly steps?: number;
   /** Told of each step when it is done. */
   readonly onStep?: (step: StepReport) => void;
   /** Real milliseconds after which a step that waits has failed. Default 30000. */
@@ -64,7 +66,7 @@ export async function runScenario(scenario: Scenario, options: ScenarioOptions):
   const reports: StepReport[] = [];
   let failure: ScenarioFailure | undefined;
   try {
-    for (const step of scenario.steps) {
+    for (const step of scenario.steps.slice(0, options.steps)) {
       if (signal.aborted) break;
       const outcome = await runStep(step, world);
       if (outcome.report !== undefined) {
@@ -76,7 +78,7 @@ export async function runScenario(scenario: Scenario, options: ScenarioOptions):
     }
     const audit = world.table.audit();
     failure ??= auditFailure(audit);
-    const isCutShort = signal.aborted && reports.length < scenario.steps.length;
+    const isCutShort = signal.aborted && reports.length < (options.steps ?? scenario.steps.length);
     return {
       outcome: failure !== undefined ? "failed" : isCutShort ? "interrupted" : "passed",
       steps: reports,
