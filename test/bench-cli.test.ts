@@ -196,7 +196,7 @@ describe("lpar bench --quick", () => {
     report = JSON.parse(outcome.output);
     expect(await readdir(temporary)).toEqual([]);
     await rm(temporary, { recursive: true });
-  }, 120_000);
+  }, 300_000);
 
   it("runs all suites, finds all results equal, and prints one JSON object and nothing else", () => {
     expect([outcome.code, outcome.errors]).toEqual([0, ""]);
