@@ -4,8 +4,8 @@ import type { Percentiles } from "./histogram.js";
 import { ParameterError } from "./parameter-error.js";
 import { type Report, type Row, rowName } from "./report.js";
 
-export const METRICS = ["mean", "median", "ratio", "p50", "p90", "p99", "p99.9", "max"] as const;
-export type Metric = (typeof METRICS)[number];
+const METRICS = ["mean", "median", "ratio", "p50", "p90", "p99", "p99.9", "max"] as const;
+type Metric = (typeof METRICS)[number];
 
 export interface Assertion {
   /** As the user wrote it. */

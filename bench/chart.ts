@@ -1,12 +1,11 @@
 /** Charts as SVG, with logarithmic axes: what is drawn here spans decades. Colours are classes, so that they follow the page. */
 import { type Child, element, type Markup } from "./markup.js";
+import { SERIES_COLOURS } from "./page-style.js";
 
 const WIDTH = 860;
 const FONT_PX = 12;
 /** Of a letter, about, to leave room for labels. */
 const LETTER_PX = 6.6;
-/** Colours that the page has: series-0 and so on. */
-export const SERIES_COLOURS = 10;
 
 export interface Axis {
   readonly label: string;

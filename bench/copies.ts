@@ -38,7 +38,7 @@ function contender(pages: number, run: () => Promise<Timed>, isRight: () => bool
 
 function stage(table: ResourceTable, what: string, ours: Contender, pages: number): Stage {
   return {
-    ways: [{ what, versus: "copy", contender: ours }],
+    ways: [{ what, versus: "copy", contender: ours, at: { pages } }],
     baselines: { copy: copies(pages) },
     audit: () => table.audit().problems,
     close: () => table.close(),

@@ -45,7 +45,7 @@ export function toRow(suite: SuiteName, scan: ParameterValues, way: Way, entrant
     baselines[name] = median(theirs);
     ratios[name] = ns / median(theirs);
     ratioIntervals[name] = intervalOf(ns / median(theirs), times, theirs);
-    if (entrant.meter !== undefined) latencies[name] = entrant.meter.result();
+    if (own?.meter !== undefined && entrant.meter !== undefined) latencies[name] = entrant.meter.result();
   }
   const longest = (own?.samples ?? []).flatMap(({ longestMs }) =>
     longestMs === undefined ? [] : [longestMs],

@@ -95,6 +95,7 @@ export function describeRun(report: Report): readonly string[] {
     `Node ${machine.node}, V8 ${machine.v8}; lpar ${machine.lpar}${commit}, core ${machine.core}; native: ${compiler ?? `left out (${nativeMissing})`}`,
     `${report.startedAt}, ${Math.round(report.seconds)} s; seed ${options.seed}; medians of ${options.repetitions} interleaved repetitions of ${options.timeMs} ms (5 at most from a million grants on)`,
     `clock: steps of ${formatNs(clock.stepNs)} ns, ${formatNs(clock.readNs)} ns a reading`,
+    ...(options.rate === null ? [] : [`open loop: ${options.rate} operations a second are due`]),
     ...(parameters.length > 0 ? [`parameters: ${parameters.join(", ")}`] : []),
     ...(scans.length > 0 ? [`scans: ${scans.join("; ")}`] : []),
     ...(options.quick ? ["quick: too short for figures, the results are checked"] : []),

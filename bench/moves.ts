@@ -89,7 +89,7 @@ function stageOf(
     return describePages((page) => owner().read(page * PAGE_BYTES, PAGE_BYTES), pages);
   };
   return {
-    ways: [{ what, versus: "copy", contender: { measure: inAsyncRuns(pages, run), check } }],
+    ways: [{ what, versus: "copy", contender: { measure: inAsyncRuns(pages, run), check }, at: { pages } }],
     baselines: { copy: copies(pages) },
     audit: () => table.audit().problems,
     close: () => table.close(),

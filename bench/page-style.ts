@@ -34,6 +34,9 @@ const SERIES: readonly (readonly [light: string, dark: string])[] = [
   ["#b8000f", "#ff8389"],
 ];
 
+/** How many series have colours of their own: series-0 and so on. */
+export const SERIES_COLOURS: number = SERIES.length;
+
 function variables(colours: typeof LIGHT, which: 0 | 1): string {
   const series = SERIES.map((pair, index) => `--series-${index}:${pair[which]}`);
   const others = Object.entries(colours).map(([name, colour]) => `--${name}:${colour}`);
@@ -54,7 +57,7 @@ ul.run{margin:0 0 1rem;padding:0;list-style:none;color:var(--faint);font-size:.8
 nav{margin:1rem 0}
 a{color:var(--series-0)}
 figure{margin:0 0 1.5rem}
-svg{display:block;width:100%;height:auto;margin:0 0 .75rem;fill:var(--text);font-family:system-ui,sans-serif}
+svg{display:block;width:100%;min-width:42rem;height:auto;margin:0 0 .75rem;fill:var(--text);font-family:system-ui,sans-serif}
 .axis{fill:var(--faint)}
 .grid{stroke:var(--rule);stroke-width:1}
 .mark{stroke:var(--mark);stroke-width:1.5}

@@ -27,6 +27,14 @@ const HEADER = [
   ...PERCENTILES.map((name) => `latency_${name}_ns`),
   ...PERCENTILES.map((name) => `uncorrected_${name}_ns`),
   "latency_block",
+  "started_at",
+  "cpu",
+  "cores",
+  "load",
+  "node",
+  "v8",
+  "lpar",
+  "commit",
 ];
 
 /** Nothing for what is not there; quotes only where they are needed. */
@@ -37,6 +45,12 @@ function quote(cell: Cell): string {
 
 function line(cells: readonly Cell[]): string {
   return cells.map(quote).join(",");
+}
+
+/** The same on all lines, so that lines of several reports can be put together. */
+function runCells({ startedAt, machine }: Report): Cell[] {
+  const { cpu, cores, load, node, v8, lpar, commit } = machine;
+  return [startedAt, cpu, cores, load, node, v8, lpar, commit];
 }
 
 function cellsOf(row: Row, parameters: Report["options"]["parameters"], contender: string): Cell[] {
@@ -67,9 +81,13 @@ function cellsOf(row: Row, parameters: Report["options"]["parameters"], contende
   ];
 }
 
-export function toCsv({ rows, options }: Report): string {
+export function toCsv(report: Report): string {
+  const { rows, options } = report;
+  const run = runCells(report);
   const lines = rows.flatMap((row) =>
-    Object.keys(row.samples).map((contender) => line(cellsOf(row, options.parameters, contender))),
+    Object.keys(row.samples).map((contender) =>
+      line([...cellsOf(row, options.parameters, contender), ...run]),
+    ),
   );
   return `${[line(HEADER), ...lines].join("\n")}\n`;
 }

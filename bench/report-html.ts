@@ -33,7 +33,8 @@ function coloursOf(rows: readonly Row[]): (contender: string) => number {
 }
 
 function figure(chart: Markup, ...below: readonly Child[]): Markup {
-  return element("figure", {}, chart, ...below);
+  // Where the page is too narrow for the chart's letters, the chart scrolls.
+  return element("figure", {}, element("div", { class: "scroll", tabindex: 0 }, chart), ...below);
 }
 
 // ---------------------------------------------------------------- ratios

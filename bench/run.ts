@@ -223,6 +223,10 @@ export async function runBenchmark(options: RunOptions): Promise<Report> {
   } finally {
     await context.native?.close();
   }
+  if (options.rate !== undefined && runner.rows.every(({ latencies }) => Object.keys(latencies).length === 0))
+    runner.notes.push(
+      "no contender of these suites can do a single operation, so that --rate measured nothing",
+    );
   return {
     report: REPORT_KIND,
     version: REPORT_VERSION,

@@ -20,7 +20,7 @@ export interface Scan {
 }
 
 export const SCAN_VALUES_MAX = 64;
-export const RUNS_MAX = 256;
+const RUNS_MAX = 256;
 const FACTOR_MIN = 1.1;
 const FORM = "name=a,b,c or name=lo..hixF";
 

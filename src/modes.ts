@@ -19,7 +19,8 @@ export function modeCode(
   mode: GrantMode,
   { zero, copyOnWrite }: { readonly zero?: boolean; readonly copyOnWrite?: boolean },
 ): number {
-  const code = CODES.get(mode);
+  // Most grants are shares: they do without the look-up.
+  const code = mode === "share" ? MODE_SHARE : CODES.get(mode);
   if (code === undefined)
     throw new TypeError(`mode is "${String(mode)}"; it must be one of ${[...CODES.keys()].join(", ")}`);
   if (copyOnWrite === true && (code !== MODE_SHARE || zero === true))

@@ -35,6 +35,7 @@ import {
   SPACE_DMA,
   SPACE_INTERRUPT,
   SPACE_IPI,
+  SPACE_MEMORY,
   STRUCTURE_BYTES,
   STRUCTURE_CHILD,
   STRUCTURE_COPIES,
@@ -72,6 +73,7 @@ const TYPE_CODES: readonly number[] = [TYPE_MEMORY, TYPE_MMIO, TYPE_INTERRUPT, T
 
 /** The logical space of a resource type. @throws TypeError for a name that is none. */
 export function spaceOfType(type: ResourceType): number {
+  if (type === "memory") return SPACE_MEMORY;
   const space = RESOURCE_TYPES.indexOf(type);
   if (space < 0)
     throw new TypeError(`type is "${String(type)}"; it must be one of ${RESOURCE_TYPES.join(", ")}`);

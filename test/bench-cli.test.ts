@@ -178,7 +178,8 @@ function withoutCompiler(): string {
   }`;
   const asUrl = (text: string): string => `data:text/javascript,${encodeURIComponent(text)}`;
   const register = `import { register } from "node:module"; register(${JSON.stringify(asUrl(hook))});`;
-  return `--import=${asUrl(register)}`;
+  // Newer lines of Node warn of register(); what they want instead is not in Node 20.
+  return `--disable-warning=DEP0205 --import=${asUrl(register)}`;
 }
 
 /** What makes a run as short as it can be while everything is still compared. */
@@ -195,7 +196,7 @@ describe("lpar bench --quick", () => {
     report = JSON.parse(outcome.output);
     expect(await readdir(temporary)).toEqual([]);
     await rm(temporary, { recursive: true });
-  }, 120_000);
+  }, 300_000);
 
   it("runs all suites, finds all results equal, and prints one JSON object and nothing else", () => {
     expect([outcome.code, outcome.errors]).toEqual([0, ""]);

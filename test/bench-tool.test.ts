@@ -384,7 +384,14 @@ describe("formats", () => {
       lpar_ratio: "1.5",
       target: "",
     });
-    expect(records[3]).toMatchObject({ what: 'a "quoted", two\nlines', pages: "8", dist: "seq", batch: "" });
+    expect(records[3]).toMatchObject({
+      what: 'a "quoted", two\nlines',
+      pages: "8",
+      dist: "seq",
+      batch: "",
+      cpu: "a <CPU> & more",
+      commit: "0123456789ab",
+    });
   });
 
   it("Markdown keeps a cell a cell", () => {

@@ -3,6 +3,8 @@ import { readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 import { expect, test } from "vitest";
+import { readmeTable, replaceTable, TABLE_END } from "../bench/readme-table.js";
+import { readReport } from "../bench/report.js";
 import { blocks, programs } from "./support/readme.mjs";
 
 const root = fileURLToPath(new URL("..", import.meta.url));
@@ -50,6 +52,22 @@ test("the README names every command of the command line, and no other", async (
     .filter((name) => name !== "help");
   const named = new Set([...readme.matchAll(/^\| `lpar (\w+)/gm)].map(([, name]) => name));
   expect([...named].sort()).toEqual(commands.sort());
+});
+
+test("the README's table of figures is what `npm run bench:table` makes of the committed report", () => {
+  const path = "bench/results/full.json";
+  const report = readReport(path, readFileSync(`${root}${path}`, "utf8"));
+  expect(report).toMatchObject({ isComplete: true, wrong: [], options: { quick: false } });
+  const table = readmeTable(report);
+  expect(table.split("\n").length).toBeGreaterThan(40);
+  expect(replaceTable(readme, table)).toBe(readme);
+  // Other figures make another table.
+  const rows = report.rows.map((row) => ({ ...row, ns: row.ns * 2 }));
+  expect(replaceTable(readme, readmeTable({ ...report, rows }))).not.toBe(readme);
+  expect(() => readmeTable({ ...report, rows: [] })).toThrow(
+    /^the report lacks rows of the README: "translate: /,
+  );
+  expect(() => replaceTable(readme.replace(TABLE_END, ""), table)).toThrow("are not there in this order");
 });
 
 test("the README leaves no place unfilled", () => {

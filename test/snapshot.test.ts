@@ -2,6 +2,7 @@
 import { describe, expect, test } from "vitest";
 import { HISTORY_MAX, History } from "../src/history.js";
 import { type ResourceTable, SNAPSHOT_VERSION } from "../src/index.js";
+import { parseSnapshot } from "../src/inspect/parse.js";
 import { auditedAfterEach, openPair, openRow, openTable, PAGE } from "./support/world.js";
 
 auditedAfterEach();
@@ -216,6 +217,26 @@ describe("inspect()", () => {
     expect(table.inspect().groups).toEqual([
       { name: "frames", resources: [number], members: [{ lpid: client.lpid, units: [0] }] },
     ]);
+  });
+
+  test("while threads change the lists that it walks, every look ends and is a whole snapshot", async () => {
+    const { table, server, client } = openPair({ serverPages: 16, clientPages: 16, gracePeriodMs: 0 });
+    const url = new URL("support/worker-grants.mjs", import.meta.url);
+    const workers = await Promise.all([server, client].map((partition) => table.spawn(partition, url)));
+    const seen = new Set<number>();
+    for (let look = 0; look < 5000 && (look < 60 || seen.size < 20); look++) {
+      const snapshot = table.inspect();
+      parseSnapshot("it", JSON.stringify(snapshot));
+      for (const { lpid, worker, grants } of snapshot.partitions) {
+        expect(worker?.threadId, `partition ${lpid}`).toBeGreaterThan(0);
+        for (const { to, depth } of grants) expect([to, depth]).toEqual([lpid, 1]);
+        seen.add(grants.length);
+      }
+      if (look % 20 === 0) await new Promise((resolve) => setTimeout(resolve, 1));
+    }
+    // It was another table each time.
+    expect(seen.size).toBeGreaterThanOrEqual(20);
+    for (const worker of workers) await worker.terminate();
   });
 
   test("the list of what has happened is bounded, and its numbers tell what is missing", () => {

@@ -177,6 +177,8 @@ export async function serve(shown: Shown, options: ServeOptions = {}): Promise<S
   const server = createServer({ maxHeaderSize: 16384, requestTimeout: 10_000 }, (request, response) => {
     void handle(request, response, { shown, token, hosts });
   });
+  // Nor does a page that is open somewhere keep the process alive.
+  server.on("connection", (socket) => socket.unref());
   await listen(server, options);
   server.unref();
   let url: string;

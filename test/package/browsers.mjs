@@ -19,9 +19,18 @@ const HEADERS = {
 const IMPORT_MAP = JSON.stringify({
   imports: {
     lpar: "/node_modules/lpar/dist/src/index.js",
+    "lpar/worker": "/node_modules/lpar/dist/src/worker.js",
     "@assemblyscript/loader": "/node_modules/@assemblyscript/loader/index.js",
   },
 });
+
+/** What spawn(), attach(), currentPartition() and waitEvent() must say. */
+const REFUSALS = [
+  /^LPAR_UNSUPPORTED: .*spawn\(\)/,
+  /^LPAR_UNSUPPORTED: .*attach\(\)/,
+  /^LPAR_UNSUPPORTED: .*lpar\/worker/,
+  /^LPAR_UNSUPPORTED: waitEvent\(\)/,
+];
 
 export function browsers(place) {
   return [
@@ -54,14 +63,9 @@ async function check(place, path) {
     // The last line is that after the calls which a browser refuses.
     if (lines.slice(0, -1).join("\n") !== expected.join("\n") || lines.at(-1) !== "running, 0 problems")
       throw new Error(`the browser says\n${lines.join("\n")}\nand Node\n${expected.join("\n")}`);
-    const [spawn, wait] = unsupported;
-    if (
-      unsupported.length !== 2 ||
-      !/^LPAR_UNSUPPORTED: .*spawn\(\)/.test(spawn) ||
-      !/^LPAR_UNSUPPORTED: waitEvent/.test(wait)
-    )
-      throw new Error(`spawn() and waitEvent() say: ${unsupported.join("; ")}`);
-    return `Chromium ${browser.version()}, ${lines.length} lines as in Node, spawn() and waitEvent() say why they cannot`;
+    if (!REFUSALS.every((pattern, index) => pattern.test(unsupported[index])))
+      throw new Error(`what a browser cannot do says:\n${unsupported.join("\n")}`);
+    return `Chromium ${browser.version()}, ${lines.length} lines as in Node, ${REFUSALS.length} calls say why they cannot`;
   } finally {
     await browser.close();
     server.close();

@@ -7,17 +7,24 @@ import {
   openGuest,
   type Partition,
   type PartitionEvent,
+  prometheusText,
   ResourceTable,
   systemClock,
 } from "lpar";
 import type { GuestWork } from "lpar/guest-worker";
 import * as hcall from "lpar/hcall";
+import { type Inspector, openInspector } from "lpar/inspector";
 import { currentPartition } from "lpar/worker";
 
 const table: ResourceTable = ResourceTable.create({ memory: 1 << 20, clock: systemClock });
 const server: Partition = table.createPartition({ name: "server", memory: 65536 });
 const client: Partition = table.createPartition({ name: "client", onFailure: "defer" });
 table.connect(server, client, { grants: 16 });
+
+const metrics: string = prometheusText(table.inspect());
+void metrics;
+const inspector: Inspector = await openInspector(table, { port: 0 });
+await inspector.close();
 
 const cookie: Cookie = server.grant({ to: client, address: 0, length: 4096, write: false });
 const mapping: Mapping = client.accept(cookie);
