@@ -178,14 +178,43 @@ export function postCaller(port: MessagePort, bytes: number, isTransfer: boolean
   };
 }
 
-export function postServer(port: MessagePort, isTransfer: boolean): Server {
-  return () =>
-    new Promise((resolve) => {
-      port.removeAllListeners("message");
-      port.on("message", (buffer: ArrayBuffer | null) => {
-        if (buffer === null) return resolve();
-        answerStamp(new BufferWords(buffer), buffer.byteLength);
-        port.postMessage(buffer, isTransfer ? [buffer] : []);
-      });
+/**
+ * Answers on a port. The order to serve comes by another port, so that a short run may be over before it is heard: the one
+ * listener answers all the same, and keeps for that order that the run has ended.
+ */
+export class PostService {
+  readonly #port: MessagePort;
+  #isTransfer = false;
+  /** Runs that have ended before anybody was told to serve them. */
+  #endedBefore = 0;
+  #ended: (() => void) | undefined;
+
+  constructor(port: MessagePort) {
+    this.#port = port;
+    port.on("message", (buffer: ArrayBuffer | null) => {
+      if (buffer === null) this.#end();
+      else this.#answer(buffer);
     });
+  }
+
+  #answer(buffer: ArrayBuffer): void {
+    answerStamp(new BufferWords(buffer), buffer.byteLength);
+    this.#port.postMessage(buffer, this.#isTransfer ? [buffer] : []);
+  }
+
+  #end(): void {
+    if (this.#ended === undefined) this.#endedBefore++;
+    this.#ended?.();
+    this.#ended = undefined;
+  }
+
+  server(isTransfer: boolean): Server {
+    return () => {
+      this.#isTransfer = isTransfer;
+      if (this.#endedBefore > 0) return void this.#endedBefore--;
+      return new Promise((resolve) => {
+        this.#ended = resolve;
+      });
+    };
+  }
 }

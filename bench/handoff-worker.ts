@@ -9,8 +9,8 @@ import {
   grantServer,
   messageCaller,
   messageServer,
+  PostService,
   postCaller,
-  postServer,
   type Rings,
   type Server,
   sharedCaller,
@@ -56,6 +56,7 @@ if (adapter === undefined) throw new Error("the partition has no adapter");
 const { bytes: page } = partition.view(ringAddress, PAGE_BYTES);
 let messages: AsyncIterator<CrqEntry>;
 let port: MessagePort;
+let service: PostService | undefined;
 
 /** The rings in the granted page, or those of the baseline. */
 function ringsOf({ way, spins }: How): Rings {
@@ -91,7 +92,8 @@ function serverOf(how: How): Server {
     case "shared":
       return sharedServer(new BufferWords(shared), bytes, ringsOf(how));
     default:
-      return postServer(port, how.way === "transfer");
+      service ??= new PostService(port);
+      return service.server(how.way === "transfer");
   }
 }
 

@@ -3,10 +3,12 @@ import { execFile } from "node:child_process";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
 import { promisify } from "node:util";
+import { MessageChannel } from "node:worker_threads";
 import { describe, expect, it } from "vitest";
 import { describeBreakEven } from "../bench/break-even.js";
 import { FAULT, NOBODY, PAGE_MASK, planEvents } from "../bench/churn-events.js";
 import { formatDistribution, parseDistribution } from "../bench/distribution.js";
+import { PostService } from "../bench/handoff-ways.js";
 import { openPages, takePages } from "../bench/page-stream.js";
 import { ParameterError } from "../bench/parameter-error.js";
 import {
@@ -371,4 +373,19 @@ describe("events of churn", () => {
       expect([wrong, faults, recent], text).toEqual([0, events.faults, [...events.initial]]);
     }
   });
+});
+
+it("handoff: a run on a port that is over before the order to serve it is heard is served all the same", async () => {
+  const { port1, port2 } = new MessageChannel();
+  const service = new PostService(port2);
+  const answered = new Promise((resolve) => port1.once("message", resolve));
+  port1.postMessage(new ArrayBuffer(4096));
+  port1.postMessage(null);
+  await answered;
+  // The end has come by now, or comes while it is served.
+  await service.server(false)();
+  const second = service.server(true)();
+  port1.postMessage(null);
+  await second;
+  port1.close();
 });
