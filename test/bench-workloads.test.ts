@@ -8,7 +8,7 @@ import { describe, expect, it } from "vitest";
 import { describeBreakEven } from "../bench/break-even.js";
 import { FAULT, NOBODY, PAGE_MASK, planEvents } from "../bench/churn-events.js";
 import { formatDistribution, parseDistribution } from "../bench/distribution.js";
-import { PostService } from "../bench/handoff-ways.js";
+import { PostService, postCaller } from "../bench/handoff-ways.js";
 import { openPages, takePages } from "../bench/page-stream.js";
 import { ParameterError } from "../bench/parameter-error.js";
 import {
@@ -22,6 +22,7 @@ import {
 import { Random } from "../bench/random.js";
 import type { Report } from "../bench/report.js";
 import type { RunOptions } from "../bench/run.js";
+import { replyTo } from "../bench/stamps.js";
 import { type Measured, SUITE_NAMES, type SuiteName } from "../bench/suite.js";
 import { treeScenarios } from "../bench/tree.js";
 import { TypedTable } from "../bench/typed-table.js";
@@ -378,14 +379,15 @@ describe("events of churn", () => {
 it("handoff: a run on a port that is over before the order to serve it is heard is served all the same", async () => {
   const { port1, port2 } = new MessageChannel();
   const service = new PostService(port2);
-  const answered = new Promise((resolve) => port1.once("message", resolve));
-  port1.postMessage(new ArrayBuffer(4096));
-  port1.postMessage(null);
-  await answered;
-  // The end has come by now, or comes while it is served.
+  const caller = postCaller(port1, 4096, true);
+  expect(await caller.hand(7)).toBe(replyTo(7));
+  caller.stop();
+  // Its end has come by now.
+  await new Promise((resolve) => setTimeout(resolve, 20));
   await service.server(false)();
   const second = service.server(true)();
-  port1.postMessage(null);
+  expect(await caller.hand(8)).toBe(replyTo(8));
+  caller.stop();
   await second;
   port1.close();
 });
