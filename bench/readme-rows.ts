@@ -56,6 +56,8 @@ export const SELECTION: readonly SelectedRow[] = [
     "TCE indirect, 512 at once, an entry, putIndirect()",
     "device read of 4 KiB through the window",
   ),
+  ...of("churn", "sqlite3, objects", "sqlite3, raw"),
+  ...of("boundary", "an empty export", "four f64 arguments, a result", "a second result (R4) in memory"),
   ...of("modes", "lend, 1000 live, 1 page"),
   ...of("mmio", "load32, model in the same thread", "load32, from a worker to the owner and back"),
   ...of("kinds", "doorbell, there and back"),

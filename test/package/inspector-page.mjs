@@ -10,8 +10,11 @@ import { launchChromium } from "./chromium.mjs";
 const PAGE_BYTES = 4096;
 const screenshots = process.env.LPAR_SCREENSHOTS;
 
+/** The page looks once a second: a grace period that it must see lasts longer. */
+const GRACE_MS = 2500;
+
 function fill() {
-  const table = ResourceTable.create({ memory: 512 * PAGE_BYTES, gracePeriodMs: 300 });
+  const table = ResourceTable.create({ memory: 512 * PAGE_BYTES, gracePeriodMs: GRACE_MS });
   const make = (name, pages) => table.createPartition({ name, memory: pages * PAGE_BYTES });
   const [server, client, other] = [
     make("server", 32),
