@@ -2,6 +2,7 @@
  * What has happened to a table lately: a bounded list, filled where its owner's thread acts on whole partitions, and read by
  * nobody until somebody looks. Grants come and go too often for it: diagnostics.ts tells those, to whoever subscribes.
  */
+import type { TableEvent } from "./table-event.js";
 
 /** One thing that happened to a partition, or to the table. */
 export interface HistoryEntry {
@@ -11,18 +12,12 @@ export interface HistoryEntry {
   readonly at: number;
   /** What happened. */
   readonly type:
+    | TableEvent["type"]
     | "partition-created"
     | "partitions-connected"
-    | "partition-failed"
     | "partners-told"
     | "grace-begun"
-    | "grace-over"
-    | "partition-recovered"
-    | "partition-restarted"
-    | "partition-destroyed"
-    | "partition-given-up"
-    | "drift"
-    | "drift-ended";
+    | "grace-over";
   /** 0 of "drift" and "drift-ended", which are the table's. */
   readonly lpid: number;
   /** Its name at that time. */

@@ -46,7 +46,7 @@ export type { CrqEntry } from "./messages.js";
 export type { CompactionReport, MigrationReport } from "./migration.js";
 export { type AccessSize, type DeviceModel, Mmio } from "./mmio.js";
 export type { PartitionOptions, ResourceOptions, TableOptions } from "./options.js";
-export { type GrantOptions, Partition, type PartitionUsage } from "./partition.js";
+export { type GrantOptions, Partition } from "./partition.js";
 export { PROMETHEUS_TYPE, prometheusText } from "./prometheus.js";
 export { type ReconcileOptions, Reconciler } from "./reconciler.js";
 export type { GrantMode, PartitionState, ResourceType } from "./records.js";
@@ -73,3 +73,4 @@ export {
 export { PartitionWorker, type SpawnOptions } from "./spawn.js";
 export type { WaitOptions } from "./stream.js";
 export type { TableEvent } from "./table-event.js";
+export type { PartitionUsage } from "./usage.js";

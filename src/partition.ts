@@ -33,17 +33,8 @@ import {
   NEED_READ,
   NEED_WRITE,
   PAGE_BYTES,
-  PARTITION_COPIES,
   PARTITION_ENDS,
-  PARTITION_GRANTS_IN,
-  PARTITION_GRANTS_OUT,
   PARTITION_INCARNATION,
-  PARTITION_PAGES_LENT,
-  PARTITION_PAGES_MAPPED,
-  PARTITION_PAGES_OWNED,
-  PARTITION_PINS,
-  PARTITION_QUARANTINED,
-  PARTITION_RESCINDED,
   PARTITION_RUNNING,
   PARTITION_STATE,
   SPACE_ENTRIES,
@@ -73,6 +64,7 @@ import { checkRescindOptions, type RescindOptions, type RescindReport, rescind }
 import { readSealed, sealRecord } from "./seal.js";
 import { onAbort, type WaitOptions } from "./stream.js";
 import { moveFew } from "./transfer.js";
+import { type PartitionUsage, usageOf } from "./usage.js";
 
 /** What to grant, to whom, with which rights. */
 export interface GrantOptions {
@@ -104,28 +96,6 @@ export interface GrantOptions {
    * partition's page stays as it is. Of memory only; it cannot be inhibited to read or write, and cannot be granted on.
    */
   readonly copyOnWrite?: boolean;
-}
-
-/** What a partition holds now. */
-export interface PartitionUsage {
-  /** Pages of its LMBs, and of what was donated to it. */
-  readonly pagesOwned: number;
-  /** Pages of others that it has mapped. */
-  readonly pagesMapped: number;
-  /** Pages that it has lent, or offers as a donation. */
-  readonly pagesLent: number;
-  /** Grants of its own that stand, accepted or not. */
-  readonly grantsOut: number;
-  /** Grants to it that stand, accepted or not. */
-  readonly grantsIn: number;
-  /** Mappings rescinded and not returned yet. */
-  readonly rescinded: number;
-  /** Views and DMA entries that pin what it has accepted or owns. */
-  readonly pins: number;
-  /** Frames kept from reuse by its views. */
-  readonly quarantined: number;
-  /** Pages of copy-on-write mappings that it has written to, and has frames of its own for. */
-  readonly copies: number;
 }
 
 /** An array of so many bytes is made before its range is examined. */
@@ -662,18 +632,6 @@ export class Partition {
 
   /** What it holds now. */
   usage(): PartitionUsage {
-    const { memory } = this.#kernel;
-    const word = (offset: number): number => partitionWord(memory, this.lpid, offset);
-    return {
-      pagesOwned: word(PARTITION_PAGES_OWNED),
-      pagesMapped: word(PARTITION_PAGES_MAPPED),
-      pagesLent: word(PARTITION_PAGES_LENT),
-      grantsOut: word(PARTITION_GRANTS_OUT),
-      grantsIn: word(PARTITION_GRANTS_IN),
-      rescinded: word(PARTITION_RESCINDED),
-      pins: word(PARTITION_PINS),
-      quarantined: word(PARTITION_QUARANTINED),
-      copies: word(PARTITION_COPIES),
-    };
+    return usageOf(this.#kernel.memory, this.lpid);
   }
 }

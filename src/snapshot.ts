@@ -34,21 +34,12 @@ import {
   HEADER_STRUCTURES_MAX,
   HEADER_STRUCTURES_USED,
   PAGE_BYTES,
-  PARTITION_COPIES,
   PARTITION_ENDS,
   PARTITION_EVENTS_LOST,
   PARTITION_FREE,
-  PARTITION_GRANTS_IN,
-  PARTITION_GRANTS_OUT,
   PARTITION_INCARNATION,
   PARTITION_LMB_PAGES,
-  PARTITION_PAGES_LENT,
-  PARTITION_PAGES_MAPPED,
-  PARTITION_PAGES_OWNED,
-  PARTITION_PINS,
   PARTITION_POOL_COUNT,
-  PARTITION_QUARANTINED,
-  PARTITION_RESCINDED,
   PARTITION_STATE,
   QUEUE_ENTRIES_PER_PAGE,
   QUEUE_ENTRY_BYTES,
@@ -72,6 +63,7 @@ import {
 import { snapshotLines, snapshotTces } from "./snapshot-lines.js";
 import { Look } from "./snapshot-look.js";
 import { snapshotMaps, snapshotQuarantine } from "./snapshot-maps.js";
+import { usageOf } from "./usage.js";
 
 /** Version of the format. 2 added everything but what version 1 had, which is as it was. */
 export const SNAPSHOT_VERSION = 2;
@@ -418,19 +410,7 @@ function snapshotResource(structure: Structure): ResourceSnapshot {
 }
 
 function snapshotCounters(memory: TableMemory, lpid: number): Record<string, number> {
-  const word = (offset: number): number => partitionWord(memory, lpid, offset);
-  return {
-    pagesOwned: word(PARTITION_PAGES_OWNED),
-    pagesMapped: word(PARTITION_PAGES_MAPPED),
-    pagesLent: word(PARTITION_PAGES_LENT),
-    grantsOut: word(PARTITION_GRANTS_OUT),
-    grantsIn: word(PARTITION_GRANTS_IN),
-    rescinded: word(PARTITION_RESCINDED),
-    pins: word(PARTITION_PINS),
-    quarantined: word(PARTITION_QUARANTINED),
-    copies: word(PARTITION_COPIES),
-    eventsLost: word(PARTITION_EVENTS_LOST),
-  };
+  return { ...usageOf(memory, lpid), eventsLost: partitionWord(memory, lpid, PARTITION_EVENTS_LOST) };
 }
 
 function snapshotPartition(
