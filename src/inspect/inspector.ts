@@ -26,7 +26,7 @@ export class Inspector implements AsyncDisposable {
   readonly token: string;
   readonly #serving: Serving;
 
-  /** Made by openInspector(). */
+  /** @internal Made by openInspector(). */
   constructor(serving: Serving) {
     this.url = serving.url;
     this.token = serving.token;
@@ -38,6 +38,7 @@ export class Inspector implements AsyncDisposable {
     return this.#serving.close();
   }
 
+  /** As close(). */
   async [Symbol.asyncDispose](): Promise<void> {
     await this.close();
   }
