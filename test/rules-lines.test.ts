@@ -761,10 +761,11 @@ describe("KI3, KI5: threads", () => {
     // The ringer counts in shared memory before each ring: whoever is told finds everything that was counted by then.
     const listening = new Remote(worker).run(({ partition }, last: number) => {
       let events = 0;
-      while (partition.load32(0) !== last) {
+      // Also when all have been rung before it begins to listen: the event of the last of them waits.
+      do {
         if (partition.waitEvent(5000) === undefined) return -1;
         events++;
-      }
+      } while (partition.load32(0) !== last);
       return events;
     }, 20_000);
     await new Remote(second).run(
