@@ -1,4 +1,5 @@
 /** Elements of HTML and SVG as text: every element is closed, every text escaped, so that the page is well-formed XML too. */
+import { escapeMarkup } from "../src/inspect/escape.js";
 
 /** Text that is markup already. */
 export interface Markup {
@@ -8,20 +9,9 @@ export interface Markup {
 export type Child = Markup | string | number | undefined | readonly Child[];
 export type Attributes = Readonly<Record<string, string | number | undefined>>;
 
-const ESCAPES: Readonly<Record<string, string>> = {
-  "&": "&amp;",
-  "<": "&lt;",
-  ">": "&gt;",
-  '"': "&quot;",
-};
-
-function escapeText(text: string): string {
-  return text.replace(/[&<>"]/g, (character) => ESCAPES[character] as string);
-}
-
 function render(child: Child): string {
   if (child === undefined) return "";
-  if (typeof child === "string" || typeof child === "number") return escapeText(String(child));
+  if (typeof child === "string" || typeof child === "number") return escapeMarkup(String(child));
   return "markup" in child ? child.markup : child.map(render).join("");
 }
 
@@ -29,7 +19,7 @@ function render(child: Child): string {
 export function element(name: string, attributes: Attributes, ...children: readonly Child[]): Markup {
   const written = Object.entries(attributes)
     .filter(([, value]) => value !== undefined)
-    .map(([key, value]) => ` ${key}="${escapeText(String(value))}"`)
+    .map(([key, value]) => ` ${key}="${escapeMarkup(String(value))}"`)
     .join("");
   return { markup: `<${name}${written}>${children.map(render).join("")}</${name}>` };
 }

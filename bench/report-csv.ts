@@ -1,4 +1,5 @@
 /** A report as CSV (RFC 4180, lines end with LF): one line for each row and each contender in it, as statistics programs want it. */
+import { PERCENTILE_NAMES } from "./format.js";
 import { PARAMETER_NAMES } from "./parameters.js";
 import type { Report, Row } from "./report.js";
 import { median, medianInterval } from "./statistics.js";
@@ -6,7 +7,7 @@ import type { BaselineName } from "./suite.js";
 
 type Cell = string | number | boolean | null | undefined;
 
-const PERCENTILES = ["mean", "p50", "p90", "p99", "p999", "max"] as const;
+const PERCENTILES = PERCENTILE_NAMES.map(([field]) => field);
 
 const HEADER = [
   "suite",

@@ -17,18 +17,13 @@ import type { Latency } from "./latency.js";
 import { type Child, element, emptyElement, type Markup, table } from "./markup.js";
 import { PAGE_STYLE } from "./page-style.js";
 import { PARAMETERS } from "./parameters.js";
-import { type Report, type Row, rowName } from "./report.js";
+import { baselinesOf, type Report, type Row, rowName, shortName } from "./report.js";
 import { type BreakEven, breakEvens, type Curve, type Family, familiesOf } from "./series.js";
 import { BASELINES, type BaselineName, type SuiteName } from "./suite.js";
 
-/** A row's name without its suite. */
-function shortName(row: Row): string {
-  return rowName(row).slice(row.suite.length + 2);
-}
-
 /** The colours of a suite: ours is the first, each baseline has its own. */
 function coloursOf(rows: readonly Row[]): (contender: string) => number {
-  const baselines = BASELINES.filter((name) => rows.some((row) => row.baselines[name] !== undefined));
+  const baselines = baselinesOf(rows);
   return (contender) => 1 + baselines.indexOf(contender as BaselineName);
 }
 
@@ -58,7 +53,7 @@ function ratioSection(
   colourOf: (contender: string) => number,
 ): Child {
   const compared = rows.filter(({ ratios }) => Object.keys(ratios).length > 0);
-  const baselines = BASELINES.filter((name) => rows.some((row) => row.baselines[name] !== undefined));
+  const baselines = baselinesOf(rows);
   const hasSlices = rows.some(({ longestMs }) => longestMs !== undefined);
   const header = [
     "what",

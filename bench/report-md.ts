@@ -10,7 +10,7 @@ import {
   OPERATIONS,
   PERCENTILE_NAMES,
 } from "./format.js";
-import { type Report, type Row, rowName } from "./report.js";
+import { type Report, type Row, shortName } from "./report.js";
 import { BASELINES } from "./suite.js";
 
 /** Lines of a Markdown table. */
@@ -42,7 +42,7 @@ function suiteTable(rows: readonly Row[]): string {
   return mdTable([
     ["what", "lpar", "baselines", "ratio", ...(hasSlices ? ["longest slice"] : []), "target", "reached"],
     ...rows.map((row) => [
-      rowName(row).slice(row.suite.length + 2),
+      shortName(row),
       `${formatTime(row.ns)} (${formatTime(row.interval.low)} - ${formatTime(row.interval.high)})`,
       describeBaselines(row),
       describeRatioTo(row),
@@ -57,7 +57,7 @@ function latencyTable(rows: readonly Row[]): string | undefined {
   const lines = rows.flatMap((row) =>
     Object.entries(row.latencies).flatMap(([contender, latency]) =>
       kindsOf(latency).map(([kind, percentiles]) => [
-        rowName(row).slice(row.suite.length + 2),
+        shortName(row),
         `${contender} ${kind}`.trim(),
         ...PERCENTILE_NAMES.map(([field]) => formatTime(percentiles[field])),
         String(latency.count),

@@ -4,7 +4,13 @@ import type { Latency } from "./latency.js";
 import type { Machine } from "./machine.js";
 import type { ParameterValues, Scan } from "./scan.js";
 import type { Interval } from "./statistics.js";
-import type { BaselineName, BaselineTimes, Coordinates, SuiteName } from "./suite.js";
+import {
+  BASELINES,
+  type BaselineName,
+  type BaselineTimes,
+  type Coordinates,
+  type SuiteName,
+} from "./suite.js";
 
 /** What a report says it is. */
 export const REPORT_KIND = "lpar bench";
@@ -158,8 +164,18 @@ function problemOf(row: unknown): string | undefined {
   return undefined;
 }
 
-/** A row's name in its report. */
-export function rowName({ suite, what, scan }: Row): string {
+/** A row's name in its suite. */
+export function shortName({ what, scan }: Row): string {
   const values = Object.entries(scan).map(([name, value]) => `${name}=${value}`);
-  return `${suite}: ${what}${values.length === 0 ? "" : ` (${values.join(", ")})`}`;
+  return `${what}${values.length === 0 ? "" : ` (${values.join(", ")})`}`;
+}
+
+/** A row's name in its report. */
+export function rowName(row: Row): string {
+  return `${row.suite}: ${shortName(row)}`;
+}
+
+/** The baselines that some of these rows have, in their own order. */
+export function baselinesOf(rows: readonly Row[]): BaselineName[] {
+  return BASELINES.filter((name) => rows.some(({ baselines }) => baselines[name] !== undefined));
 }

@@ -3,6 +3,7 @@
  * channels of a worker thread are that thread's own. Where there is no such module, and while nobody subscribes, nothing is
  * told and nothing is made for it.
  */
+import { builtinModule } from "./builtin.js";
 import type { Mapping } from "./mapping.js";
 import type { GrantOptions, Partition } from "./partition.js";
 import type { RescindReport } from "./rescind.js";
@@ -82,18 +83,13 @@ interface Channel<Message> {
   publish(message: Message): void;
 }
 
-/** Without an import, so that the library also loads where there is no Node. */
-function findChannels(): ((name: string) => Channel<unknown>) | undefined {
-  const host = globalThis as { process?: { getBuiltinModule?: (id: string) => unknown } };
-  const found = host.process?.getBuiltinModule?.("node:diagnostics_channel");
-  return (found as { channel: (name: string) => Channel<unknown> } | undefined)?.channel;
-}
-
 const NOBODY: Channel<unknown> = { hasSubscribers: false, publish: () => {} };
-const channels = findChannels();
+const channels = builtinModule("node:diagnostics_channel") as
+  | { channel(name: string): Channel<unknown> }
+  | undefined;
 
 function channel<Name extends keyof DiagnosticsMessages>(name: Name): Channel<DiagnosticsMessages[Name]> {
-  return channels?.(name) ?? NOBODY;
+  return channels?.channel(name) ?? NOBODY;
 }
 
 // Who publishes looks at hasSubscribers first, and makes the message only then.

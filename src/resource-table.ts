@@ -82,6 +82,7 @@ export class ResourceTable implements AsyncDisposable {
     setKernel(this, this.#kernel);
     this.#spawns = new Spawns(this.#kernel, {
       all: () => this.#descriptions.values(),
+      has: (one) => this.#descriptions.get(one.partition.lpid) === one,
       begin: (one, reason, exited) => this.#begin(one, false, reason, exited),
       recovered: (one) => this.#recovered(one),
       restart: ({ partition }) => this.restart(partition),

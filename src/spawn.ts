@@ -38,6 +38,8 @@ export interface Threaded {
 export interface SpawnHost<One extends Threaded> {
   /** All partitions, by creation. */
   all(): Iterable<One>;
+  /** Whether it is one of them: it was not destroyed. */
+  has(one: One): boolean;
   /** Its failure begins, if it runs. @param exited of a thread that has exited already: its views are on record. */
   begin(one: One, reason: string, exited?: Promise<string>): void;
   recovered(one: One): Promise<void>;
@@ -147,7 +149,7 @@ export class Spawns<One extends Threaded> {
   /** What the restart policy says after the thread has ended and the partition is recovered. */
   #again(spawn: Spawn<One>, reason: string): void {
     const { one, restarts, stopListening } = spawn;
-    const isOurs = this.#isKnown(one) && one.partition.state === "stopped";
+    const isOurs = this.#host.has(one) && one.partition.state === "stopped";
     if (isOurs && restarts.schedule(this.#kernel.clock, () => void this.#startAgain(spawn))) return;
     if (isOurs && restarts.done > 0 && !restarts.isStopped) {
       const why = `it ended after ${restarts.done} restarts: ${reason}`;
@@ -175,12 +177,6 @@ export class Spawns<One extends Threaded> {
       await this.#kernel.patiently(() => this.#host.begin(one, reason)).catch(() => {});
       this.#host.givenUp(one, reason);
     }
-  }
-
-  /** It was not destroyed meanwhile. */
-  #isKnown(one: One): boolean {
-    for (const each of this.#host.all()) if (each === one) return true;
-    return false;
   }
 
   /** As ResourceTable.attach(). */

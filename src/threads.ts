@@ -3,6 +3,7 @@
  * table, and hearing of its end.
  */
 import type { Worker, WorkerOptions } from "node:worker_threads";
+import { builtinModule } from "./builtin.js";
 import { LparError } from "./errors.js";
 import type { Kernel } from "./kernel.js";
 import { H_LONG_BUSY_10_MSEC } from "./layout.js";
@@ -52,8 +53,7 @@ const WITHOUT_THREADS =
 
 /** Node's worker_threads without an import, so that the library also loads where there is none. @throws LparError */
 export function workerThreads(): WorkerThreads {
-  const host = globalThis as { process?: { getBuiltinModule?: (id: string) => unknown } };
-  const found = host.process?.getBuiltinModule?.("node:worker_threads");
+  const found = builtinModule("node:worker_threads");
   if (found !== undefined) return found as WorkerThreads;
   throw new LparError("LPAR_UNSUPPORTED", WITHOUT_THREADS);
 }

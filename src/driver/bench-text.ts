@@ -11,8 +11,8 @@ import {
   OPERATIONS,
   PERCENTILE_NAMES,
 } from "../../bench/format.js";
-import { type Report, type Row, rowName } from "../../bench/report.js";
-import { BASELINES, type SuiteName } from "../../bench/suite.js";
+import { baselinesOf, type Report, type Row, shortName } from "../../bench/report.js";
+import type { SuiteName } from "../../bench/suite.js";
 import { formatTable } from "./output.js";
 import { type PlotOptions, plotLatencies, plotRow } from "./plots.js";
 
@@ -44,13 +44,8 @@ function describeRows(rows: readonly Row[], plots: PlotOptions | undefined): str
   ];
 }
 
-/** A row's name without its suite. */
-function shortName(row: Row): string {
-  return rowName(row).slice(row.suite.length + 2);
-}
-
 function describeSuite(suite: SuiteName, rows: readonly Row[]): string {
-  const baselines = BASELINES.filter((name) => rows.some((row) => row.baselines[name] !== undefined));
+  const baselines = baselinesOf(rows);
   const isVersusNative = rows.every(({ versus }) => versus === "native");
   const hasSlices = rows.some((row) => row.longestMs !== undefined);
   const header = [

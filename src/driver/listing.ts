@@ -1,6 +1,6 @@
 /** The parts of a snapshot as tables of text. */
 
-import { extentOf, Names, plain, shortRights, standingOf } from "../inspect/words.js";
+import { extentOf, Names, printable, shortRights, standingOf } from "../inspect/words.js";
 import type { TableSnapshot } from "../snapshot.js";
 import { formatCount, formatTable } from "./output.js";
 
@@ -39,7 +39,7 @@ const partitions: Listing = {
       const count = (counter: string): string => formatCount(counters[counter] ?? 0);
       return [
         String(lpid),
-        plain(name),
+        printable(name),
         standingOf(partition),
         String(incarnation),
         worker === null ? "-" : String(worker.threadId),
@@ -63,7 +63,7 @@ const resources: Listing = {
           grant.source >= address &&
           grant.source < address + length;
         return [
-          plain(name),
+          printable(name),
           type,
           String(address),
           extentOf({ type, length }),
@@ -99,7 +99,7 @@ const grants: Listing = {
       partition.grants.map((grant) => [
         String(grant.cookie),
         names.of(grant.grantor),
-        plain(partition.name),
+        printable(partition.name),
         grant.type,
         String(grant.source),
         extentOf(grant),
@@ -132,7 +132,7 @@ const maps: Listing = {
   rows: ({ partitions }, names) =>
     partitions.flatMap((partition) =>
       partition.maps.map((map) => [
-        plain(partition.name),
+        printable(partition.name),
         map.type,
         String(map.address),
         extentOf(map),
@@ -153,7 +153,7 @@ const adapters: Listing = {
     partitions.flatMap((partition) =>
       partition.adapters.map((adapter) => [
         String(adapter.unitAddress),
-        plain(partition.name),
+        printable(partition.name),
         adapter.partner === 0 ? "-" : names.of(adapter.partner),
         adapter.state,
         formatCount(adapter.used),
@@ -172,10 +172,10 @@ const events: Listing = {
     events.map(({ number, at, name, incarnation, type, detail, partners }) => [
       String(number),
       at.toFixed(1),
-      name === "" ? "-" : plain(name),
+      name === "" ? "-" : printable(name),
       String(incarnation),
       type,
-      [plain(detail), partners.map((lpid) => names.of(lpid)).join(", ")]
+      [printable(detail), partners.map((lpid) => names.of(lpid)).join(", ")]
         .filter((one) => one !== "")
         .join("; "),
     ]),
@@ -187,7 +187,7 @@ const interrupts: Listing = {
   rows: ({ partitions }, names) =>
     partitions.flatMap((partition) =>
       partition.interrupts.map((line) => [
-        plain(partition.name),
+        printable(partition.name),
         line.type,
         String(line.address),
         line.from === null ? "-" : names.of(line.from),
@@ -206,7 +206,7 @@ const dma: Listing = {
   rows: ({ partitions }, names) =>
     partitions.flatMap((partition) =>
       partition.tces.map((tce) => [
-        plain(partition.name),
+        printable(partition.name),
         String(tce.liobn),
         String(tce.ioba),
         extentOf({ type: "dma", length: tce.length }),
@@ -267,7 +267,7 @@ export function formatOverview(snapshot: TableSnapshot): string {
     ["revocations", `${formatCount(counters.revocations ?? 0)} under way`],
     ...groups.map(({ name, resources, members }) => [
       "group",
-      `${plain(name)}: ${resources.length} resources, ${members.length} members`,
+      `${printable(name)}: ${resources.length} resources, ${members.length} members`,
     ]),
   ];
   return `${formatTable(rows, "ll")}\n\n${formatListing("partitions", snapshot)}`;

@@ -6,6 +6,8 @@ import { type FileHandle, open, rename, rm, stat } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import { UsageError } from "./usage-error.js";
 
+export { printable } from "../inspect/words.js";
+
 export interface WriteOptions {
   /** Whether a file of that name may be replaced; true if left out. */
   readonly overwrite?: boolean;
@@ -64,11 +66,6 @@ function removeOnSignal(path: string): () => void {
 /** What a file system error says, without the path that it ends with. */
 export function reasonOf(error: Error): string {
   return error.message.replace(/, \w+( '.*)?$/s, "");
-}
-
-/** Text from outside without what a terminal would obey. */
-export function printable(text: string): string {
-  return text.replace(/\p{C}/gu, "?");
 }
 
 /** 1234567 becomes 1,234,567. */

@@ -2,8 +2,7 @@
 
 import { formatNs, formatTime } from "../../bench/format.js";
 import { mergeBins } from "../../bench/histogram.js";
-import type { Row } from "../../bench/report.js";
-import { BASELINES } from "../../bench/suite.js";
+import { baselinesOf, type Row } from "../../bench/report.js";
 import { type Bar, formatBars } from "./output.js";
 
 /** What a plot may use of the terminal. */
@@ -33,7 +32,7 @@ function barColumns({ columns }: PlotOptions): number {
 
 /** A row's time and those of its baselines, each as a bar; undefined where there is nothing to compare. */
 export function plotRow(row: Row, options: PlotOptions): string | undefined {
-  const names = BASELINES.filter((name) => row.baselines[name] !== undefined);
+  const names = baselinesOf([row]);
   if (names.length === 0) return undefined;
   const bars: Bar[] = [
     { label: "lpar", value: row.ns, notes: [formatNs(row.ns)] },

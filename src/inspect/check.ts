@@ -4,7 +4,7 @@
  */
 import type { AuditReport } from "../audit.js";
 import type { GrantSnapshot, PartitionSnapshot, TableSnapshot } from "../snapshot.js";
-import { plain } from "./words.js";
+import { printable } from "./words.js";
 
 class Findings {
   readonly problems: string[] = [];
@@ -27,7 +27,7 @@ function isStanding({ state }: GrantSnapshot): boolean {
 
 function checkPartition(partition: PartitionSnapshot, all: readonly GrantSnapshot[], found: Findings): void {
   const { lpid, name, counters, grants, maps, adapters } = partition;
-  const who = `partition ${lpid} "${plain(name)}"`;
+  const who = `partition ${lpid} "${printable(name)}"`;
   const standing = grants.filter(isStanding);
   const memory = maps.filter(({ type }) => type === "memory");
   const pages = (states: readonly string[]): number =>

@@ -1,6 +1,8 @@
 /** A graph as an SVG of its own: nothing is fetched, no script, readable in light and dark, and by a screen reader. */
+import { escapeMarkup } from "./escape.js";
 import type { Arrow, Graph } from "./graph.js";
 import { cut, LINE_HEIGHT, layOutGraph, type Place, type PlacedBox, widthOf } from "./graph-layout.js";
+import { printable } from "./words.js";
 
 const LABEL_MAX = 34;
 const LABEL_HEIGHT = 15;
@@ -29,16 +31,9 @@ text { font: 12px ui-monospace, "DejaVu Sans Mono", Menlo, Consolas, monospace; 
 .offered .arrow, .offered .box { stroke-width: 0.8; }
 `;
 
-const ENTITIES: Readonly<Record<string, string>> = {
-  "&": "&amp;",
-  "<": "&lt;",
-  ">": "&gt;",
-  '"': "&quot;",
-};
-
 /** Text as XML takes it, in elements and in attributes. */
 export function xml(text: string): string {
-  return text.replace(/[\p{C}]/gu, "?").replace(/[&<>"]/g, (character) => ENTITIES[character] as string);
+  return escapeMarkup(printable(text));
 }
 
 interface Point {

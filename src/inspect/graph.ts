@@ -1,6 +1,6 @@
 /** A snapshot as a graph: partitions joined by grants, or the trees of grants. Pure; drawn by graph-text.ts and graph-svg.ts. */
 import type { GrantSnapshot, PartitionSnapshot, TableSnapshot } from "../snapshot.js";
-import { extentOf, Names, plain, shortRights, standingOf } from "./words.js";
+import { extentOf, Names, printable, shortRights, standingOf } from "./words.js";
 
 /** How a box or an arrow looks. Its text says the same. */
 export type Look = "plain" | "failed" | "quarantined" | "rescinded" | "offered";
@@ -52,7 +52,7 @@ function partitionBox(partition: PartitionSnapshot): Box {
   return {
     id: `p${lpid}`,
     lines: [
-      `${lpid} ${plain(name)}`,
+      `${lpid} ${printable(name)}`,
       `${standingOf(partition)}, incarnation ${incarnation}${thread}`,
       `${pagesOwned} own, ${pagesMapped} mapped pages`,
     ],

@@ -20,6 +20,7 @@ import {
   type TceSnapshot,
   type WorkerSnapshot,
 } from "../snapshot.js";
+import { printable } from "./words.js";
 
 /** What is wrong with a snapshot, in a line that begins with where it comes from. */
 export class SnapshotError extends Error {
@@ -27,7 +28,7 @@ export class SnapshotError extends Error {
 
   constructor(from: string, problem: string) {
     // Both come from outside: what a terminal would obey, or would break the line, is not passed on.
-    super(`${from}: ${problem}`.replace(/\p{C}/gu, "?"));
+    super(printable(`${from}: ${problem}`));
   }
 }
 

@@ -2,7 +2,7 @@
 import type { PartitionSnapshot, TableSnapshot } from "../snapshot.js";
 
 /** Text from outside without what a terminal, or XML, would not take as text. */
-export function plain(text: string): string {
+export function printable(text: string): string {
   return text.replace(/\p{C}/gu, "?");
 }
 
@@ -42,7 +42,7 @@ export class Names {
   of(lpid: number): string {
     if (lpid === 0) return "manager";
     const partition = this.#partitions.get(lpid);
-    return partition === undefined ? `#${lpid}` : plain(partition.name);
+    return partition === undefined ? `#${lpid}` : printable(partition.name);
   }
 }
 

@@ -1,7 +1,7 @@
 /** Crash, notice, grace, recovery, restart: a lane for each partition, in the inspector's page, and the same as a list. */
 import type { HistoryEntry } from "../../history.js";
 import type { TableSnapshot } from "../../snapshot.js";
-import { Names, plain } from "../words.js";
+import { Names, printable } from "../words.js";
 import { html, svg, table } from "./dom.js";
 
 const LANE_HEIGHT = 34;
@@ -138,8 +138,8 @@ function lanes(
   earlier: readonly HistoryEntry[],
   { now, isToScale }: { readonly now: number; readonly isToScale: boolean },
 ): HTMLElement {
-  const shown = new Map(partitions.map(({ lpid, name }) => [lpid, plain(name)]));
-  for (const { lpid, name } of events) if (lpid !== 0 && !shown.has(lpid)) shown.set(lpid, plain(name));
+  const shown = new Map(partitions.map(({ lpid, name }) => [lpid, printable(name)]));
+  for (const { lpid, name } of events) if (lpid !== 0 && !shown.has(lpid)) shown.set(lpid, printable(name));
   const states = new Map(partitions.map(({ lpid, state }) => [lpid, state]));
   const scale = scaleOf(events, now, isToScale);
   const [width, height] = [scale.end + 10, shown.size * LANE_HEIGHT + 24];
