@@ -16,8 +16,9 @@ import { ensure, TYPE_NUMBERS } from "./model-records.js";
 type LineType = "interrupt" | "ipi";
 
 export function drawLine(twins: Twins, choose: Choices, draw: Draw): void {
-  const choice = draw.below(15);
-  if (choice >= 12) provide(twins, choose, draw);
+  const choice = draw.below(17);
+  if (choice >= 15) end(twins, choose, draw);
+  else if (choice >= 12) provide(twins, choose, draw);
   else if (choice < 3) raise(twins, choose, draw);
   else if (choice < 5) {
     const [lpid, number] = place(twins, choose, draw, "ipi");
@@ -83,19 +84,21 @@ function take(twins: Twins, choose: Choices, draw: Draw): void {
   }
 }
 
+/** Mostly of an interrupt that is in service. */
+function end(twins: Twins, choose: Choices, draw: Draw): void {
+  const { core, model } = twins;
+  const taken = [...model.partitions.values()].flatMap((one) =>
+    [...one.spaces.interrupt.entries]
+      .filter(([, entry]) => one.lines.get(entry)?.isInService === true)
+      .map(([at]) => [one.lpid, at] as const),
+  );
+  const args = (draw.once(4) ? undefined : draw.pick(taken)) ?? place(twins, choose, draw, "interrupt");
+  twins.same("end-interrupt", args, core.endInterrupt(...args), endInterrupt(model, ...args));
+}
+
 function change(twins: Twins, choose: Choices, draw: Draw, choice: number): void {
   const [lpid, number] = place(twins, choose, draw, "interrupt");
   const { core, model } = twins;
-  if (choice === 8) {
-    const taken = [...model.partitions.values()].flatMap((one) =>
-      [...one.spaces.interrupt.entries]
-        .filter(([, entry]) => one.lines.get(entry)?.isInService === true)
-        .map(([at]) => [one.lpid, at] as const),
-    );
-    const args = (draw.once(4) ? undefined : draw.pick(taken)) ?? ([lpid, number] as const);
-    twins.same("end-interrupt", args, core.endInterrupt(...args), endInterrupt(model, ...args));
-    return;
-  }
   // Armed more often than not.
   const mode = draw.once(30)
     ? (draw.pick([2, ...HOSTILE]) ?? 2)
