@@ -15,16 +15,19 @@ import {
   SPACE_DMA,
   SPACE_MEMORY,
   STRUCTURE_GRANTED,
-  STRUCTURE_RESCINDED,
   STRUCTURE_RETURNING,
   STRUCTURE_SHARED,
 } from "../src/layout";
 import { addEndWord, endAt, releaseEndIfIdle } from "./adapter";
 import {
+  becomeStale,
+  clearLinks,
   clearZeroed,
   cookieOf,
   endOf,
   holderOf,
+  isLastUse,
+  isPoolFull,
   pageCountOf,
   pageOf,
   parentOf,
@@ -44,23 +47,21 @@ import {
 import { pushEvent } from "./event";
 import { endLend } from "./lend";
 import { endLine } from "./line";
-import { beginJob, note } from "./log";
+import { add3, beginJob, note } from "./log";
+import { isAlone } from "./memory";
+import { freePage, rescindPage, spaceAt } from "./page";
 import { addPartitionWord, isDeferred, partitionAt, partitionWord, signal } from "./partition";
-import { holdsAll } from "./thread";
 
 /** A grant stands: one more of the end's quota, one more out and in. */
 export function countGrant(end: usize, grantor: usize, grantee: usize): void {
-  addEndWord(end, END_USED, 1);
-  addPartitionWord(grantor, PARTITION_GRANTS_OUT, 1);
-  addPartitionWord(grantee, PARTITION_GRANTS_IN, 1);
+  add3(end + END_USED, grantor + PARTITION_GRANTS_OUT, grantee + PARTITION_GRANTS_IN, 1);
 }
 
 /** A grant does not stand any more. */
 export function uncountGrant(structure: usize, end: usize): void {
   const grantor = partitionAt(holderOf(structureAt(parentOf(structure))));
-  addEndWord(end, END_USED, -1);
-  addPartitionWord(grantor, PARTITION_GRANTS_OUT, -1);
-  addPartitionWord(partitionAt(holderOf(structure)), PARTITION_GRANTS_IN, -1);
+  const grantee = partitionAt(holderOf(structure));
+  add3(end + END_USED, grantor + PARTITION_GRANTS_OUT, grantee + PARTITION_GRANTS_IN, -1);
   if (isDeferred(grantor) && partitionWord(grantor, PARTITION_GRANTS_OUT) == 0) signal(grantor);
 }
 
@@ -74,8 +75,11 @@ export function countMapped(structure: usize, sign: i32): void {
   );
 }
 
-/** The pages of the structure are brought in line with its new state right after the commit. */
-function settleLater(structure: usize): void {
+// What becomes of the pages of a structure: right after the commit, by a job. Nobody may see that access has ended before the
+// call has happened, which may be undone; where there is nobody to see it, one page is done in the commit itself.
+
+/** The pages are unmapped, the addresses still taken. */
+function unmapLater(structure: usize): void {
   beginJob(
     JOB_PAGES,
     slotOf(structure),
@@ -86,11 +90,26 @@ function settleLater(structure: usize): void {
   );
 }
 
+function mayEndNow(structure: usize): bool {
+  return pageCountOf(structure) == 1 && isAlone();
+}
+
+function holderSpace(structure: usize): usize {
+  return spaceAt(partitionAt(holderOf(structure)), spaceOf(structure));
+}
+
+/** The pages are unmapped and their addresses free. */
+function freeHeld(structure: usize): void {
+  if (mayEndNow(structure)) freePage(holderSpace(structure), pageOf(structure));
+  else unmapLater(structure);
+}
+
 /** Shared becomes under revocation: no use may start any more. */
 export function becomeRevoking(structure: usize): void {
   setFlag(structure, FLAG_REVOKING);
   if (stateOf(structure) != STRUCTURE_SHARED) return;
-  settleLater(structure);
+  if (mayEndNow(structure)) rescindPage(holderSpace(structure), pageOf(structure));
+  else unmapLater(structure);
   countMapped(structure, -1);
   endLine(structure);
   if (spaceOf(structure) == SPACE_DMA) setLiobn(structure, 0);
@@ -98,14 +117,14 @@ export function becomeRevoking(structure: usize): void {
 
 /** Shared becomes Returning: unmapped, the addresses still taken (RE6). */
 export function becomeReturning(structure: usize): void {
-  settleLater(structure);
+  unmapLater(structure);
   countMapped(structure, -1);
   setState(structure, STRUCTURE_RETURNING);
 }
 
 /** Shared or Returning becomes Granted: the addresses are free again. */
 export function becomeGranted(structure: usize): void {
-  settleLater(structure);
+  freeHeld(structure);
   endLine(structure);
   setPage(structure, 0);
   clearZeroed(structure);
@@ -118,16 +137,18 @@ export function tellReturned(structure: usize): void {
   pushEvent(grantor, EVENT_RETURNED, holderOf(structure), cookieOf(structure));
 }
 
-/** A Granted structure without children ends: Unknown. Its slot is for all, or for the grantor's next grant. */
+/**
+ * A Granted structure without children ends: Unknown. Its slot is for the grantor's next grant, or for all, which needs all
+ * locks.
+ */
 export function becomeUnknown(structure: usize): void {
   const end = endAt(endOf(structure));
   const grantor = partitionAt(holderOf(structureAt(parentOf(structure))));
-  note(structure);
   endLend(structure);
   uncountGrant(structure, end);
   unlinkChild(structure);
   unlinkHeld(partitionAt(holderOf(structure)), structure);
-  if (holdsAll()) releaseStructure(structure);
+  if (isPoolFull(grantor) || isLastUse(structure)) releaseStructure(structure);
   else releaseGrant(grantor, structure);
   releaseEndIfIdle(end);
 }
@@ -139,17 +160,17 @@ export function becomeRescinded(structure: usize): void {
   uncountGrant(structure, end);
   addEndWord(end, END_UNRETURNED, 1);
   addPartitionWord(partitionAt(holderOf(structure)), PARTITION_RESCINDED, 1);
-  note(structure);
   unlinkChild(structure);
-  setState(structure, STRUCTURE_RESCINDED);
+  note(structure);
+  clearLinks(structure);
+  becomeStale(structure);
 }
 
 /** A Rescinded structure is returned (RE5), or its holder failed. */
 export function endRescinded(structure: usize): void {
   const end = endAt(endOf(structure));
   const holder = partitionAt(holderOf(structure));
-  settleLater(structure);
-  note(structure);
+  freeHeld(structure);
   addEndWord(end, END_UNRETURNED, -1);
   addPartitionWord(holder, PARTITION_RESCINDED, -1);
   unlinkHeld(holder, structure);

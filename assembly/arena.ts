@@ -123,8 +123,8 @@ export function deallocate(lpid: f64, address: f64): i32 {
   const map = <usize>partitionWord(partition, PARTITION_ARENA_MAP);
   const ends = <usize>partitionWord(partition, PARTITION_ARENA_ENDS);
   const isFirst = page % partitionWord(partition, PARTITION_LMB_PAGES) == 0;
-  const isStart = isFirst || mapIsFree(map, bits, page - 1) || isLast(ends, page - 1);
-  if (!isStart || mapIsFree(map, bits, page)) return H_PARAMETER;
+  const isStart = isFirst || mapIsFree(map, page - 1) || isLast(ends, page - 1);
+  if (!isStart || mapIsFree(map, page)) return H_PARAMETER;
   let last = page;
   while (!isLast(ends, last)) last++;
   beginJob(JOB_ARENA, 0, lpidOf(partition), 0, page, last - page + 1);

@@ -2,7 +2,7 @@
  * Hierarchical bitmap: a set bit is a free place. Four levels of 64-bit words; a bit of a level says whether the
  * word below it has any bit set, so that the lowest free place is found with four look-ups, whatever the size.
  *
- *     level 3: 1 word | level 2: bits / 2^18 | level 1: bits / 2^12 | level 0: bits / 64 words
+ *     level 0: bits / 64 words | level 1: bits / 2^12 | level 2: bits / 2^18 | level 3: 1 word
  *
  * Longer runs are found gap by gap: the cost grows with the gaps that are too small, not with the places.
  *
@@ -14,18 +14,13 @@ import { NONE } from "./memory";
 
 const LEVELS: u32 = 4;
 
-/** Words of a level. */
-function wordsAt(bits: u32, level: u32): u32 {
-  return <u32>((<u64>bits + ((<u64>1) << (6 * (level + 1))) - 1) >> (6 * (level + 1)));
+/** Words that are needed for so many bits: of level 0, and from the words of a level those of the one above it. */
+function wordsFor(bits: u32): u32 {
+  return (bits + 63) >> 6;
 }
 
-/** Byte offset of a level. */
-function levelAt(map: usize, bits: u32, level: u32): usize {
-  let offset = map;
-  if (level < 3) offset += 8;
-  if (level < 2) offset += (<usize>wordsAt(bits, 2)) << 3;
-  if (level < 1) offset += (<usize>wordsAt(bits, 1)) << 3;
-  return offset;
+function wordAt(level: usize, word: u32): usize {
+  return level + ((<usize>word) << 3);
 }
 
 /** Bits `from` to `to` (exclusive, at most 64 above the word's start) of one word. */
@@ -36,14 +31,18 @@ function maskOf(from: u32, to: u32): u64 {
 
 /** All places used. */
 export function mapClear(map: usize, bits: u32): void {
-  memory.fill(map, 0, levelAt(map, bits, 0) - map + ((<usize>wordsAt(bits, 0)) << 3));
+  memory.fill(map, 0, mapBytes(bits));
 }
 
 /** Tells the levels above that a word of level 0 has become non-empty. */
 function raise(map: usize, bits: u32, word: u32): void {
   let index = word;
+  let above = map;
+  let words = wordsFor(bits);
   for (let level: u32 = 1; level < LEVELS; level++) {
-    const at = levelAt(map, bits, level) + ((<usize>(index >> 6)) << 3);
+    above = wordAt(above, words);
+    words = wordsFor(words);
+    const at = wordAt(above, index >> 6);
     const old = load<u64>(at);
     putLong(at, old | ((<u64>1) << (index & 63)));
     if (old != 0) return;
@@ -54,8 +53,12 @@ function raise(map: usize, bits: u32, word: u32): void {
 /** Tells the levels above that a word of level 0 has become empty. */
 function lower(map: usize, bits: u32, word: u32): void {
   let index = word;
+  let above = map;
+  let words = wordsFor(bits);
   for (let level: u32 = 1; level < LEVELS; level++) {
-    const at = levelAt(map, bits, level) + ((<usize>(index >> 6)) << 3);
+    above = wordAt(above, words);
+    words = wordsFor(words);
+    const at = wordAt(above, index >> 6);
     const left = load<u64>(at) & ~((<u64>1) << (index & 63));
     putLong(at, left);
     if (left != 0) return;
@@ -65,13 +68,12 @@ function lower(map: usize, bits: u32, word: u32): void {
 
 /** Frees the places [from, from + count). */
 export function mapFree(map: usize, bits: u32, from: u32, count: u32): void {
-  const words = levelAt(map, bits, 0);
   let at = from;
   const end = from + count;
   while (at < end) {
     const word = at >> 6;
     const stop = min(end - (word << 6), 64);
-    const place = words + ((<usize>word) << 3);
+    const place = wordAt(map, word);
     const old = load<u64>(place);
     putLong(place, old | maskOf(at & 63, stop));
     if (old == 0) raise(map, bits, word);
@@ -81,13 +83,12 @@ export function mapFree(map: usize, bits: u32, from: u32, count: u32): void {
 
 /** Takes the places [from, from + count). */
 export function mapTake(map: usize, bits: u32, from: u32, count: u32): void {
-  const words = levelAt(map, bits, 0);
   let at = from;
   const end = from + count;
   while (at < end) {
     const word = at >> 6;
     const stop = min(end - (word << 6), 64);
-    const place = words + ((<usize>word) << 3);
+    const place = wordAt(map, word);
     const old = load<u64>(place);
     const left = old & ~maskOf(at & 63, stop);
     putLong(place, left);
@@ -99,9 +100,13 @@ export function mapTake(map: usize, bits: u32, from: u32, count: u32): void {
 /** Brings one bit of each level above a word of level 0 in line with the word below it. */
 function propagate(map: usize, bits: u32, word: u32): void {
   let index = word;
-  for (let level: u32 = 1; level < LEVELS; level++) {
-    const below = load<u64>(levelAt(map, bits, level - 1) + ((<usize>index) << 3));
-    const at = levelAt(map, bits, level) + ((<usize>(index >> 6)) << 3);
+  let level = map;
+  let words = wordsFor(bits);
+  for (let i: u32 = 1; i < LEVELS; i++) {
+    const below = load<u64>(wordAt(level, index));
+    level = wordAt(level, words);
+    words = wordsFor(words);
+    const at = wordAt(level, index >> 6);
     const bit: u64 = (<u64>1) << (index & 63);
     const old = load<u64>(at);
     const now = below != 0 ? old | bit : old & ~bit;
@@ -112,32 +117,36 @@ function propagate(map: usize, bits: u32, word: u32): void {
 
 /** Frees or takes the places [from, from + count), without the log; doing it again mends what a crash left half done. */
 export function mapFill(map: usize, bits: u32, from: u32, count: u32, isFree: bool): void {
-  const words = levelAt(map, bits, 0);
   let at = from;
   const end = from + count;
   while (at < end) {
     const word = at >> 6;
     const stop = min(end - (word << 6), 64);
-    const place = words + ((<usize>word) << 3);
+    const place = wordAt(map, word);
     const mask = maskOf(at & 63, stop);
-    store<u64>(place, isFree ? load<u64>(place) | mask : load<u64>(place) & ~mask);
-    propagate(map, bits, word);
+    const old = load<u64>(place);
+    const now = isFree ? old | mask : old & ~mask;
+    store<u64>(place, now);
+    // The levels above know already of a word that had, and has, a free place; unless this is done again, after a crash.
+    if (old == 0 || now == 0 || old == now) propagate(map, bits, word);
     at = (word << 6) + stop;
   }
 }
 
-export function mapIsFree(map: usize, bits: u32, place: u32): bool {
-  return (load<u64>(levelAt(map, bits, 0) + ((<usize>(place >> 6)) << 3)) >> (place & 63)) & 1 ? true : false;
+export function mapIsFree(map: usize, place: u32): bool {
+  return ((load<u64>(wordAt(map, place >> 6)) >> (place & 63)) & 1) != 0;
 }
 
 /** The lowest free place at or above `from`, or NONE. */
 export function mapNext(map: usize, bits: u32, from: u32): u32 {
   let level: u32 = 0;
   let index = from;
+  let at = map;
+  let words = wordsFor(bits);
   while (true) {
     const word = index >> 6;
-    if (word < wordsAt(bits, level)) {
-      const rest = load<u64>(levelAt(map, bits, level) + ((<usize>word) << 3)) >> (index & 63);
+    if (word < words) {
+      const rest = load<u64>(wordAt(at, word)) >> (index & 63);
       if (rest != 0) {
         index += <u32>ctz(rest);
         break;
@@ -146,21 +155,33 @@ export function mapNext(map: usize, bits: u32, from: u32): u32 {
     level++;
     if (level == LEVELS) return NONE;
     index = word + 1;
+    at = wordAt(at, words);
+    words = wordsFor(words);
   }
   while (level != 0) {
     level--;
-    index = (index << 6) + <u32>ctz(load<u64>(levelAt(map, bits, level) + ((<usize>index) << 3)));
+    index = (index << 6) + <u32>ctz(load<u64>(wordAt(levelAt(map, bits, level), index)));
   }
   return index;
 }
 
+/** Byte offset of a level. */
+function levelAt(map: usize, bits: u32, level: u32): usize {
+  let at = map;
+  let words = wordsFor(bits);
+  for (let below: u32 = 0; below < level; below++) {
+    at = wordAt(at, words);
+    words = wordsFor(words);
+  }
+  return at;
+}
+
 /** The end (exclusive) of the free run that starts at `from`, but not beyond `from + most`. */
 export function mapRunEnd(map: usize, bits: u32, from: u32, most: u32): u32 {
-  const words = levelAt(map, bits, 0);
   const limit = most > bits - from ? bits : from + most;
   let at = from;
   while (at < limit) {
-    const used = ~load<u64>(words + ((<usize>(at >> 6)) << 3)) >> (at & 63);
+    const used = ~load<u64>(wordAt(map, at >> 6)) >> (at & 63);
     if (used != 0) return min(at + <u32>ctz(used), limit);
     at = (at & ~63) + 64;
   }
@@ -182,5 +203,5 @@ export function mapLowestRun(map: usize, bits: u32, count: u32): u32 {
 
 /** Bytes that a map of so many places takes. */
 export function mapBytes(bits: u32): usize {
-  return levelAt(0, bits, 0) + ((<usize>wordsAt(bits, 0)) << 3);
+  return wordAt(levelAt(0, bits, LEVELS - 1), 1);
 }

@@ -4,7 +4,7 @@
  *
  * A call between two partitions guesses the second one without a lock, takes both locks, and does its work if the guess
  * was right and if nothing that all share is needed; otherwise it says H_NEED_ALL, having changed nothing, and is made again
- * with all locks.
+ * with all locks. A table that no other thread has joined takes all of them at once, since they cost nothing.
  */
 import { H_LONG_BUSY_10_MSEC, H_NEED_ALL, H_PARAMETER, H_SUCCESS } from "../src/layout";
 import {
@@ -65,6 +65,7 @@ import {
   takeEvent as takeEventLocked,
 } from "./hcall-queue";
 import { acquire, acquireAll, release } from "./lock";
+import { isAlone } from "./memory";
 import { mergePages as mergePagesLocked } from "./merge";
 import { compactMemory as compactMemoryLocked, gatherMemory as gatherMemoryLocked } from "./migrate";
 import { decodePartition } from "./partition";
@@ -88,6 +89,12 @@ function enter(lpid: f64, other: u32): i32 {
   const own = lpidNamed(lpid);
   if (own == 0) return H_PARAMETER;
   return acquire(own, other) ? H_SUCCESS : H_LONG_BUSY_10_MSEC;
+}
+
+/** Nobody to keep out, so that it need not be known who is concerned. */
+function enterAlone(): i32 {
+  acquireAll();
+  return H_SUCCESS;
 }
 
 function leave(status: i32): i32 {
@@ -136,14 +143,14 @@ export function adapterPeer(lpid: f64, unit: f64): i32 {
 }
 
 export function allocate(lpid: f64, length: f64): i32 {
-  const entry = enter(lpid, 0);
+  const entry = isAlone() ? enterAlone() : enter(lpid, 0);
   const status = entry == H_SUCCESS ? leave(allocateLocked(lpid, length)) : entry;
   if (status != H_NEED_ALL) return status;
   return acquireAll() ? leave(allocateLocked(lpid, length)) : H_LONG_BUSY_10_MSEC;
 }
 
 export function deallocate(lpid: f64, address: f64): i32 {
-  const entry = enter(lpid, 0);
+  const entry = isAlone() ? enterAlone() : enter(lpid, 0);
   const status = entry == H_SUCCESS ? leave(deallocateLocked(lpid, address)) : entry;
   if (status != H_NEED_ALL) return status;
   return acquireAll() ? leave(deallocateLocked(lpid, address)) : H_LONG_BUSY_10_MSEC;
@@ -187,35 +194,35 @@ export function audit(): i32 {
 }
 
 export function copyMemory(lpid: f64, from: f64, partnerLpid: f64, to: f64, length: f64): i32 {
-  const entry = enter(lpid, lpidNamed(partnerLpid));
+  const entry = isAlone() ? enterAlone() : enter(lpid, lpidNamed(partnerLpid));
   const status = entry == H_SUCCESS ? leave(copyMemoryLocked(lpid, from, partnerLpid, to, length)) : entry;
   if (status != H_NEED_ALL) return status;
   return acquireAll() ? leave(copyMemoryLocked(lpid, from, partnerLpid, to, length)) : H_LONG_BUSY_10_MSEC;
 }
 
 export function acceptLogical(lpid: f64, cookie: f64): i32 {
-  const entry = enter(lpid, grantorNamed(cookie));
+  const entry = isAlone() ? enterAlone() : enter(lpid, grantorNamed(cookie));
   const status = entry == H_SUCCESS ? leave(acceptLogicalLocked(lpid, cookie)) : entry;
   if (status != H_NEED_ALL) return status;
   return acquireAll() ? leave(acceptLogicalLocked(lpid, cookie)) : H_LONG_BUSY_10_MSEC;
 }
 
 export function grantLogical(lpid: f64, flags: f64, hi: f64, lo: f64, length: f64, unit: f64): i32 {
-  const entry = enter(lpid, partnerNamed(lpid, unit));
+  const entry = isAlone() ? enterAlone() : enter(lpid, partnerNamed(lpid, unit));
   const status = entry == H_SUCCESS ? leave(grantLogicalLocked(lpid, flags, hi, lo, length, unit)) : entry;
   if (status != H_NEED_ALL) return status;
   return acquireAll() ? leave(grantLogicalLocked(lpid, flags, hi, lo, length, unit)) : H_LONG_BUSY_10_MSEC;
 }
 
 export function grantMode(lpid: f64, flags: f64, hi: f64, lo: f64, length: f64, unit: f64, mode: f64): i32 {
-  const entry = enter(lpid, partnerNamed(lpid, unit));
+  const entry = isAlone() ? enterAlone() : enter(lpid, partnerNamed(lpid, unit));
   const status = entry == H_SUCCESS ? leave(grantModeLocked(lpid, flags, hi, lo, length, unit, mode)) : entry;
   if (status != H_NEED_ALL) return status;
   return acquireAll() ? leave(grantModeLocked(lpid, flags, hi, lo, length, unit, mode)) : H_LONG_BUSY_10_MSEC;
 }
 
 export function grantCopyOnWrite(lpid: f64, flags: f64, hi: f64, lo: f64, length: f64, unit: f64): i32 {
-  const entry = enter(lpid, partnerNamed(lpid, unit));
+  const entry = isAlone() ? enterAlone() : enter(lpid, partnerNamed(lpid, unit));
   const status =
     entry == H_SUCCESS ? leave(grantCopyOnWriteLocked(lpid, flags, hi, lo, length, unit)) : entry;
   if (status != H_NEED_ALL) return status;
@@ -230,56 +237,56 @@ export function mergePages(lpid: f64, address: f64, otherLpid: f64, otherAddress
 }
 
 export function rescindLogical(lpid: f64, flags: f64, cookie: f64): i32 {
-  const entry = enter(lpid, granteeNamed(cookie));
+  const entry = isAlone() ? enterAlone() : enter(lpid, granteeNamed(cookie));
   const status = entry == H_SUCCESS ? leave(rescindLogicalLocked(lpid, flags, cookie)) : entry;
   if (status != H_NEED_ALL) return status;
   return acquireAll() ? leave(rescindLogicalLocked(lpid, flags, cookie)) : H_LONG_BUSY_10_MSEC;
 }
 
 export function requestReturn(lpid: f64, cookie: f64, ms: f64): i32 {
-  const entry = enter(lpid, granteeNamed(cookie));
+  const entry = isAlone() ? enterAlone() : enter(lpid, granteeNamed(cookie));
   const status = entry == H_SUCCESS ? leave(requestReturnLocked(lpid, cookie, ms)) : entry;
   if (status != H_NEED_ALL) return status;
   return acquireAll() ? leave(requestReturnLocked(lpid, cookie, ms)) : H_LONG_BUSY_10_MSEC;
 }
 
 export function returnLogical(lpid: f64, cookie: f64): i32 {
-  const entry = enter(lpid, grantorNamed(cookie));
+  const entry = isAlone() ? enterAlone() : enter(lpid, grantorNamed(cookie));
   const status = entry == H_SUCCESS ? leave(returnLogicalLocked(lpid, cookie)) : entry;
   if (status != H_NEED_ALL) return status;
   return acquireAll() ? leave(returnLogicalLocked(lpid, cookie)) : H_LONG_BUSY_10_MSEC;
 }
 
 export function freeQueue(lpid: f64, unit: f64): i32 {
-  const entry = enter(lpid, partnerNamed(lpid, unit));
+  const entry = isAlone() ? enterAlone() : enter(lpid, partnerNamed(lpid, unit));
   const status = entry == H_SUCCESS ? leave(freeQueueLocked(lpid, unit)) : entry;
   if (status != H_NEED_ALL) return status;
   return acquireAll() ? leave(freeQueueLocked(lpid, unit)) : H_LONG_BUSY_10_MSEC;
 }
 
 export function receiveEntry(lpid: f64, unit: f64): i32 {
-  const entry = enter(lpid, 0);
+  const entry = isAlone() ? enterAlone() : enter(lpid, 0);
   const status = entry == H_SUCCESS ? leave(receiveEntryLocked(lpid, unit)) : entry;
   if (status != H_NEED_ALL) return status;
   return acquireAll() ? leave(receiveEntryLocked(lpid, unit)) : H_LONG_BUSY_10_MSEC;
 }
 
 export function registerQueue(lpid: f64, unit: f64, address: f64, length: f64): i32 {
-  const entry = enter(lpid, partnerNamed(lpid, unit));
+  const entry = isAlone() ? enterAlone() : enter(lpid, partnerNamed(lpid, unit));
   const status = entry == H_SUCCESS ? leave(registerQueueLocked(lpid, unit, address, length)) : entry;
   if (status != H_NEED_ALL) return status;
   return acquireAll() ? leave(registerQueueLocked(lpid, unit, address, length)) : H_LONG_BUSY_10_MSEC;
 }
 
 export function sendEntry(lpid: f64, unit: f64, word0: f64, word1: f64, word2: f64, word3: f64): i32 {
-  const entry = enter(lpid, partnerNamed(lpid, unit));
+  const entry = isAlone() ? enterAlone() : enter(lpid, partnerNamed(lpid, unit));
   const status = entry == H_SUCCESS ? leave(sendEntryLocked(lpid, unit, word0, word1, word2, word3)) : entry;
   if (status != H_NEED_ALL) return status;
   return acquireAll() ? leave(sendEntryLocked(lpid, unit, word0, word1, word2, word3)) : H_LONG_BUSY_10_MSEC;
 }
 
 export function takeEvent(lpid: f64): i32 {
-  const entry = enter(lpid, 0);
+  const entry = isAlone() ? enterAlone() : enter(lpid, 0);
   const status = entry == H_SUCCESS ? leave(takeEventLocked(lpid)) : entry;
   if (status != H_NEED_ALL) return status;
   return acquireAll() ? leave(takeEventLocked(lpid)) : H_LONG_BUSY_10_MSEC;
@@ -291,7 +298,7 @@ export function serveWindow(lpid: f64, address: f64, serves: f64): i32 {
 }
 
 export function beginDevice(lpid: f64, address: f64, size: f64, need: f64): i32 {
-  const entry = enter(lpid, 0);
+  const entry = isAlone() ? enterAlone() : enter(lpid, 0);
   return entry == H_SUCCESS ? leave(beginDeviceLocked(lpid, address, size, need)) : entry;
 }
 
@@ -336,41 +343,41 @@ export function openThread(lpid: f64): i32 {
 }
 
 export function raiseInterrupt(lpid: f64, address: f64, device: f64, position: f64): i32 {
-  const entry = enter(lpid, 0);
+  const entry = isAlone() ? enterAlone() : enter(lpid, 0);
   const status = entry == H_SUCCESS ? leave(raiseInterruptLocked(lpid, address, device, position)) : entry;
   if (status != H_NEED_ALL) return status;
   return acquireAll() ? leave(raiseInterruptLocked(lpid, address, device, position)) : H_LONG_BUSY_10_MSEC;
 }
 
 export function sendIpi(lpid: f64, address: f64): i32 {
-  const entry = enter(lpid, bellOwnerNamed(lpid, address));
+  const entry = isAlone() ? enterAlone() : enter(lpid, bellOwnerNamed(lpid, address));
   const status = entry == H_SUCCESS ? leave(sendIpiLocked(lpid, address)) : entry;
   if (status != H_NEED_ALL) return status;
   return acquireAll() ? leave(sendIpiLocked(lpid, address)) : H_LONG_BUSY_10_MSEC;
 }
 
 export function takeLine(lpid: f64): i32 {
-  const entry = enter(lpid, 0);
+  const entry = isAlone() ? enterAlone() : enter(lpid, 0);
   return entry == H_SUCCESS ? leave(takeLineLocked(lpid)) : entry;
 }
 
 export function armInterrupt(lpid: f64, address: f64, arms: f64): i32 {
-  const entry = enter(lpid, 0);
+  const entry = isAlone() ? enterAlone() : enter(lpid, 0);
   return entry == H_SUCCESS ? leave(armInterruptLocked(lpid, address, arms)) : entry;
 }
 
 export function maskInterrupt(lpid: f64, address: f64, masks: f64): i32 {
-  const entry = enter(lpid, 0);
+  const entry = isAlone() ? enterAlone() : enter(lpid, 0);
   return entry == H_SUCCESS ? leave(maskInterruptLocked(lpid, address, masks)) : entry;
 }
 
 export function endInterrupt(lpid: f64, address: f64): i32 {
-  const entry = enter(lpid, 0);
+  const entry = isAlone() ? enterAlone() : enter(lpid, 0);
   return entry == H_SUCCESS ? leave(endInterruptLocked(lpid, address)) : entry;
 }
 
 export function putTce(lpid: f64, liobn: f64, ioba: f64, tce: f64): i32 {
-  const entry = enter(lpid, windowOwnerNamed(lpid, ioba));
+  const entry = isAlone() ? enterAlone() : enter(lpid, windowOwnerNamed(lpid, ioba));
   let status = entry == H_SUCCESS ? leave(putTceLocked(lpid, liobn, ioba, tce)) : entry;
   if (status == H_NEED_ALL)
     status = acquireAll() ? leave(putTceLocked(lpid, liobn, ioba, tce)) : H_LONG_BUSY_10_MSEC;
@@ -378,7 +385,7 @@ export function putTce(lpid: f64, liobn: f64, ioba: f64, tce: f64): i32 {
 }
 
 export function putTceIndirect(lpid: f64, liobn: f64, ioba: f64, list: f64, count: f64): i32 {
-  const entry = enter(lpid, windowOwnerNamed(lpid, ioba));
+  const entry = isAlone() ? enterAlone() : enter(lpid, windowOwnerNamed(lpid, ioba));
   let status = entry == H_SUCCESS ? leave(putTceIndirectLocked(lpid, liobn, ioba, list, count)) : entry;
   if (status == H_NEED_ALL)
     status = acquireAll() ? leave(putTceIndirectLocked(lpid, liobn, ioba, list, count)) : H_LONG_BUSY_10_MSEC;
@@ -386,7 +393,7 @@ export function putTceIndirect(lpid: f64, liobn: f64, ioba: f64, list: f64, coun
 }
 
 export function putTceList(lpid: f64, liobn: f64, ioba: f64, list: f64, count: f64): i32 {
-  const entry = enter(lpid, windowOwnerNamed(lpid, ioba));
+  const entry = isAlone() ? enterAlone() : enter(lpid, windowOwnerNamed(lpid, ioba));
   let status = entry == H_SUCCESS ? leave(putTceListLocked(lpid, liobn, ioba, list, count)) : entry;
   if (status == H_NEED_ALL)
     status = acquireAll() ? leave(putTceListLocked(lpid, liobn, ioba, list, count)) : H_LONG_BUSY_10_MSEC;
@@ -394,7 +401,7 @@ export function putTceList(lpid: f64, liobn: f64, ioba: f64, list: f64, count: f
 }
 
 export function stuffTce(lpid: f64, liobn: f64, ioba: f64, tce: f64, count: f64): i32 {
-  const entry = enter(lpid, windowOwnerNamed(lpid, ioba));
+  const entry = isAlone() ? enterAlone() : enter(lpid, windowOwnerNamed(lpid, ioba));
   let status = entry == H_SUCCESS ? leave(stuffTceLocked(lpid, liobn, ioba, tce, count)) : entry;
   if (status == H_NEED_ALL)
     status = acquireAll() ? leave(stuffTceLocked(lpid, liobn, ioba, tce, count)) : H_LONG_BUSY_10_MSEC;
@@ -402,13 +409,13 @@ export function stuffTce(lpid: f64, liobn: f64, ioba: f64, tce: f64, count: f64)
 }
 
 export function getTce(lpid: f64, liobn: f64, ioba: f64): i32 {
-  const entry = enter(lpid, windowOwnerNamed(lpid, ioba));
+  const entry = isAlone() ? enterAlone() : enter(lpid, windowOwnerNamed(lpid, ioba));
   const status = entry == H_SUCCESS ? leave(getTceLocked(lpid, liobn, ioba)) : entry;
   if (status != H_NEED_ALL) return status;
   return acquireAll() ? leave(getTceLocked(lpid, liobn, ioba)) : H_LONG_BUSY_10_MSEC;
 }
 
 export function findWindow(lpid: f64, liobn: f64, ioba: f64): i32 {
-  const entry = enter(lpid, 0);
+  const entry = isAlone() ? enterAlone() : enter(lpid, 0);
   return entry == H_SUCCESS ? leave(findWindowLocked(lpid, liobn, ioba)) : entry;
 }

@@ -6,8 +6,9 @@
  *     32        36            40         44        48   52     56        60
  *     next held previous held source page page count page cursor remaining liobn or window
  *
- * A slot is named by its index, 0 is none. Released slots are zeroed but for the generation, which makes the cookie of
- * the next use a new one; a slot whose generations are used up is retired (G3).
+ * A slot is named by its index, 0 is none. Of a released slot count the state, the generation, which makes the cookie of
+ * the next use a new one, and the link to the next free one; the rest is left as it was. A slot whose generations are used
+ * up is retired (G3).
  *
  *     state       in the tree  in a list of the holder  addresses taken  entries
  *     owned       root         owned                    yes              valid
@@ -63,7 +64,10 @@ import {
   STRUCTURE_PREVIOUS,
   STRUCTURE_PREVIOUS_HELD,
   STRUCTURE_REMAINING,
+  STRUCTURE_RESCINDED,
   STRUCTURE_RETIRED,
+  STRUCTURE_RETURNING,
+  STRUCTURE_SHARED,
   STRUCTURE_SOURCE_PAGE,
   STRUCTURE_SPACE,
   STRUCTURE_STATE,
@@ -72,8 +76,8 @@ import {
   ZEROING,
 } from "../src/layout";
 import { decodeCookie, encodeCookie } from "./decode";
-import { note, put } from "./log";
-import { addHeader, header, isAlone, setHeader } from "./memory";
+import { note, put, put2 } from "./log";
+import { addHeader, header, setHeader } from "./memory";
 import { addPartitionWord, partitionAt, partitionWord, setPartitionWord } from "./partition";
 
 export function structureAt(slot: u32): usize {
@@ -122,6 +126,18 @@ export function hasFlag(structure: usize, flag: u32): bool {
 
 export function setFlag(structure: usize, flag: u32): void {
   setFirst(structure, STRUCTURE_FLAGS, load<u8>(structure, STRUCTURE_FLAGS) | flag);
+}
+
+/** Granted becomes Shared, from a page on. */
+export function becomeShared(structure: usize, page: u32): void {
+  const first = (load<u32>(structure) & ~0xff) | STRUCTURE_SHARED;
+  put2(structure + STRUCTURE_PAGE, page, structure + STRUCTURE_STATE, first);
+}
+
+/** Shared and under revocation becomes Rescinded; it is noted. */
+export function becomeStale(structure: usize): void {
+  const other = load<u32>(structure) & ~(0xff | (FLAG_REVOKING << 24));
+  store<u32>(structure, other | STRUCTURE_RESCINDED);
 }
 
 export function clearFlag(structure: usize, flag: u32): void {
@@ -296,18 +312,25 @@ export function cookieOf(structure: usize): f64 {
   return encodeCookie(generationOf(structure), slotOf(structure));
 }
 
+/** States of what has a cookie. */
+const COOKIE_STATES: u32 =
+  (1 << STRUCTURE_GRANTED) |
+  (1 << STRUCTURE_SHARED) |
+  (1 << STRUCTURE_RESCINDED) |
+  (1 << STRUCTURE_RETURNING);
+
 /** The structure that a caller's cookie names, whatever its state but free; 0 if it never existed or is dead. */
 export function decodeStructure(cookie: f64): usize {
   const bits = decodeCookie(cookie);
   const slot = <u32>(bits & 0xffffff);
-  // Slots that were never used hold generation 0, which no cookie has.
-  if (slot == 0 || slot > header(HEADER_STRUCTURES_MAX) || bits >> 24 == 0) return 0;
+  const generation = <u32>(bits >> 24); // of 29 bits
+  if (slot > header(HEADER_STRUCTURES_MAX)) return 0;
   const structure = structureAt(slot);
-  const state = stateOf(structure);
-  if (<u64>generationOf(structure) != bits >> 24 || state == STRUCTURE_FREE || state == STRUCTURE_RETIRED)
-    return 0;
+  // Slots that were never used hold generation 0, which no cookie has; so does slot 0, which nobody has.
+  if (generation == 0 || generationOf(structure) != generation) return 0;
   // An elemental resource has a slot and a generation too, but no cookie was ever handed out for it.
-  return state == STRUCTURE_OWNED ? 0 : structure;
+  const state = stateOf(structure);
+  return ((1 << state) & COOKIE_STATES) != 0 ? structure : 0;
 }
 
 /** The slot in a caller's cookie, or 0 if there is no such slot. */
@@ -377,17 +400,19 @@ export function hasPooled(partition: usize): bool {
   return partitionWord(partition, PARTITION_POOL) != 0;
 }
 
-/** Takes a slot out of a pool; noted. */
+/** Takes a slot out of a pool. */
 function takePooled(partition: usize): usize {
   const structure = structureAt(partitionWord(partition, PARTITION_POOL));
-  note(structure);
-  setPartitionWord(partition, PARTITION_POOL, nextHeldOf(structure));
-  addPartitionWord(partition, PARTITION_POOL_COUNT, -1);
-  store<u32>(structure, 0, STRUCTURE_NEXT_HELD);
+  put2(
+    partition + PARTITION_POOL,
+    nextHeldOf(structure),
+    partition + PARTITION_POOL_COUNT,
+    partitionWord(partition, PARTITION_POOL_COUNT) - 1,
+  );
   return structure;
 }
 
-/** Takes a slot that nobody has, or 0; noted. */
+/** Takes a slot that nobody has, or 0. */
 function takeUnused(): usize {
   let slot = header(HEADER_STRUCTURE_FREE);
   if (slot != 0) setHeader(HEADER_STRUCTURE_FREE, nextHeldOf(structureAt(slot)));
@@ -398,9 +423,7 @@ function takeUnused(): usize {
   }
   addHeader(HEADER_STRUCTURES_USED, 1);
   const structure = structureAt(slot);
-  note(structure);
-  if (generationOf(structure) == 0) store<u32>(structure, 1, STRUCTURE_GENERATION);
-  store<u32>(structure, 0, STRUCTURE_NEXT_HELD);
+  if (generationOf(structure) == 0) put(structure + STRUCTURE_GENERATION, 1);
   return structure;
 }
 
@@ -422,15 +445,24 @@ export function takeGrant(partition: usize, space: u32, inhibits: u32, holder: u
   return structure;
 }
 
+/** From here to the commit all words of the structure but the generation may be stored plainly: its slot was free. */
 function beginStructure(structure: usize, state: u32, space: u32, inhibits: u32, holder: u32): void {
-  store<u32>(structure, state | (space << 8) | (inhibits << 16), STRUCTURE_STATE);
-  store<u32>(structure, holder, STRUCTURE_HOLDER);
+  const first = state | (space << 8) | (inhibits << 16);
+  put2(structure + STRUCTURE_STATE, first, structure + STRUCTURE_NEXT_HELD, 0);
+  store<u64>(structure, holder, STRUCTURE_HOLDER);
+  v128.store(structure, i64x2.splat(0), STRUCTURE_PARENT);
+  v128.store(structure, i64x2.splat(0), STRUCTURE_NEXT_HELD);
+  v128.store(structure, i64x2.splat(0), STRUCTURE_PAGE);
 }
 
 function pool(partition: usize, structure: usize): void {
   put(structure + STRUCTURE_NEXT_HELD, partitionWord(partition, PARTITION_POOL));
-  setPartitionWord(partition, PARTITION_POOL, slotOf(structure));
-  addPartitionWord(partition, PARTITION_POOL_COUNT, 1);
+  put2(
+    partition + PARTITION_POOL,
+    slotOf(structure),
+    partition + PARTITION_POOL_COUNT,
+    partitionWord(partition, PARTITION_POOL_COUNT) + 1,
+  );
 }
 
 /** The structure that many links behind another one in a list of free ones, or the last one. */
@@ -516,30 +548,31 @@ export function setEnd(structure: usize, end: u32): void {
   store<u32>(structure, end, STRUCTURE_END);
 }
 
-/** A grant that is in no list and no tree any more becomes an elemental resource of its holder; it is noted. */
+/** A grant that was taken out of list and tree becomes an elemental resource of its holder; it is noted. */
 export function becomeElemental(structure: usize, page: u32, flags: u32): void {
   store<u32>(structure, STRUCTURE_OWNED | (spaceOf(structure) << 8) | (flags << 24), STRUCTURE_STATE);
   store<u32>(structure, 0, STRUCTURE_END);
   store<u32>(structure, 0, STRUCTURE_SOURCE_PAGE);
   store<u32>(structure, page, STRUCTURE_PAGE);
+  clearLinks(structure);
 }
 
-/** Zeroes what is in no list and no tree any more; it is noted. Answers whether the slot can be used again. */
+/**
+ * What is in no list and no tree any more is free, or used up. Answers whether the slot can be used again. Of a pane, and of
+ * memory that an entry names, nothing is left: devices look at them without a lock, and the entry is counted there.
+ */
 function endStructure(structure: usize): bool {
   const generation = generationOf(structure);
-  const zero = i64x2.splat(0);
-  // Devices may look at a pane, or at memory that an entry names, without a lock.
-  if (!isAlone() && (spaceOf(structure) == SPACE_DMA || entriesOf(structure) != 0)) {
-    for (let offset: usize = 0; offset < usize(STRUCTURE_BYTES); offset += 4)
-      atomic.store<u32>(structure + offset, offset == STRUCTURE_GENERATION ? generation + 1 : 0);
-    return generation != GENERATION_LIMIT;
-  }
-  v128.store(structure, zero);
-  v128.store(structure, zero, 16);
-  v128.store(structure, zero, 32);
-  v128.store(structure, zero, 48);
-  store<u32>(structure, generation + 1, STRUCTURE_GENERATION);
-  return generation != GENERATION_LIMIT;
+  const isUsedUp = generation == GENERATION_LIMIT;
+  const end: u32 = isUsedUp ? STRUCTURE_RETIRED : STRUCTURE_FREE;
+  if (spaceOf(structure) == SPACE_DMA || entriesOf(structure) != 0) {
+    note(structure);
+    atomic.store<u32>(structure, end, STRUCTURE_STATE);
+    atomic.store<u32>(structure, generation + 1, STRUCTURE_GENERATION);
+    for (let offset: usize = STRUCTURE_HOLDER; offset < usize(STRUCTURE_BYTES); offset += 4)
+      atomic.store<u32>(structure + offset, 0);
+  } else put2(structure + STRUCTURE_STATE, end, structure + STRUCTURE_GENERATION, generation + 1);
+  return !isUsedUp;
 }
 
 /** Whether the slot is used up with its present use; giving it back then needs all locks. */
@@ -553,11 +586,10 @@ export function releaseGrant(partition: usize, structure: usize): void {
   pool(partition, structure);
 }
 
-/** Gives a slot back to all, or retires it; it is noted, and the caller holds all locks. */
+/** Gives a slot back to all, or retires it; the caller holds all locks. */
 export function releaseStructure(structure: usize): void {
   addHeader(HEADER_STRUCTURES_USED, -1);
   if (!endStructure(structure)) {
-    setState(structure, STRUCTURE_RETIRED);
     addHeader(HEADER_STRUCTURES_RETIRED, 1);
     return;
   }
@@ -567,26 +599,31 @@ export function releaseStructure(structure: usize): void {
 
 // ---------------------------------------------------------------- the tree
 
-/** Hangs a new grant, which is noted, below what it was granted from. */
+/** Hangs a new grant below what it was granted from. */
 export function linkChild(parent: usize, child: usize): void {
   const slot = slotOf(child);
   const first = childOf(parent);
   store<u32>(child, slotOf(parent), STRUCTURE_PARENT);
   store<u32>(child, first, STRUCTURE_NEXT);
-  if (first != 0) put(structureAt(first) + STRUCTURE_PREVIOUS, slot);
-  put(parent + STRUCTURE_CHILD, slot);
+  if (first == 0) put(parent + STRUCTURE_CHILD, slot);
+  else put2(parent + STRUCTURE_CHILD, slot, structureAt(first) + STRUCTURE_PREVIOUS, slot);
 }
 
-/** Takes a grant, which is noted, out of the tree. */
+/** Takes a grant out of the tree; what it holds of it stays as it was. */
 export function unlinkChild(child: usize): void {
   const next = nextOf(child);
   const previous = previousOf(child);
-  if (next != 0) put(structureAt(next) + STRUCTURE_PREVIOUS, previous);
-  if (previous != 0) put(structureAt(previous) + STRUCTURE_NEXT, next);
-  else put(structureAt(parentOf(child)) + STRUCTURE_CHILD, next);
-  store<u32>(child, 0, STRUCTURE_PARENT);
-  store<u32>(child, 0, STRUCTURE_NEXT);
-  store<u32>(child, 0, STRUCTURE_PREVIOUS);
+  const before =
+    previous != 0 ? structureAt(previous) + STRUCTURE_NEXT : structureAt(parentOf(child)) + STRUCTURE_CHILD;
+  if (next == 0) put(before, next);
+  else put2(before, next, structureAt(next) + STRUCTURE_PREVIOUS, previous);
+}
+
+/** The links of what was taken out of the tree, and lives on; it is noted. */
+export function clearLinks(structure: usize): void {
+  store<u32>(structure, 0, STRUCTURE_PARENT);
+  store<u32>(structure, 0, STRUCTURE_NEXT);
+  store<u32>(structure, 0, STRUCTURE_PREVIOUS);
 }
 
 /**
@@ -612,22 +649,22 @@ function listOf(structure: usize): usize {
   return stateOf(structure) == STRUCTURE_OWNED ? PARTITION_OWNED : PARTITION_HELD;
 }
 
-/** Puts a new structure, which is noted, into its holder's list. */
+/** Puts a structure that is new, or noted, into its holder's list. */
 export function linkHeld(partition: usize, structure: usize): void {
   const list = listOf(structure);
   const first = partitionWord(partition, list);
+  const slot = slotOf(structure);
   store<u32>(structure, first, STRUCTURE_NEXT_HELD);
-  if (first != 0) put(structureAt(first) + STRUCTURE_PREVIOUS_HELD, slotOf(structure));
-  setPartitionWord(partition, list, slotOf(structure));
+  store<u32>(structure, 0, STRUCTURE_PREVIOUS_HELD);
+  if (first == 0) put(partition + list, slot);
+  else put2(partition + list, slot, structureAt(first) + STRUCTURE_PREVIOUS_HELD, slot);
 }
 
-/** Takes a structure, which is noted, out of its holder's list. */
+/** Takes a structure out of its holder's list; what it holds of it stays as it was. */
 export function unlinkHeld(partition: usize, structure: usize): void {
   const next = nextHeldOf(structure);
   const previous = previousHeldOf(structure);
-  if (next != 0) put(structureAt(next) + STRUCTURE_PREVIOUS_HELD, previous);
-  if (previous != 0) put(structureAt(previous) + STRUCTURE_NEXT_HELD, next);
-  else setPartitionWord(partition, listOf(structure), next);
-  store<u32>(structure, 0, STRUCTURE_NEXT_HELD);
-  store<u32>(structure, 0, STRUCTURE_PREVIOUS_HELD);
+  const before = previous != 0 ? structureAt(previous) + STRUCTURE_NEXT_HELD : partition + listOf(structure);
+  if (next == 0) put(before, next);
+  else put2(before, next, structureAt(next) + STRUCTURE_PREVIOUS_HELD, previous);
 }

@@ -18,9 +18,17 @@ import {
 } from "../src/layout";
 import { NONE } from "./memory";
 
-/** An integer below 2^32 - 1, else NONE. The conversion saturates, so that comparing back finds every other value. */
+/** Added to an integer of 32 bits, it leaves that in the low bits of the sum: much shorter than a conversion that saturates. */
+const LOW_BITS: f64 = 4503599627370496; // 2^52
+
+/** The integer of 32 bits that a value is, or one that is not equal to it. */
+function lowBits(value: f64): u32 {
+  return <u32>reinterpret<u64>(value + LOW_BITS);
+}
+
+/** An integer below 2^32 - 1, else NONE. Comparing back finds every other value. */
 export function decodeInteger(value: f64): u32 {
-  const integer = u32(value);
+  const integer = lowBits(value);
   return f64(integer) == value ? integer : NONE;
 }
 
@@ -41,14 +49,14 @@ export function decodeWord(value: f64): u32 {
 
 /** Bytes, aligned to a page, as a number of pages; else NONE. */
 export function decodePages(bytes: f64): u32 {
-  const pages = u32(bytes * (1.0 / PAGE_BYTES));
+  const pages = lowBits(bytes * (1.0 / PAGE_BYTES));
   return f64(pages) * PAGE_BYTES == bytes ? pages : NONE;
 }
 
 /** A cookie as (generation << 24 | slot), 0 if it cannot be one. */
 export function decodeCookie(cookie: f64): u64 {
-  const bits = u64(cookie);
-  return f64(bits) == cookie && bits < 1 << 53 ? bits : 0;
+  const bits = i64(cookie);
+  return f64(bits) == cookie && <u64>bits < 1 << 53 ? <u64>bits : 0;
 }
 
 export function encodeCookie(generation: u32, slot: u32): f64 {

@@ -77,7 +77,6 @@ export function acceptDonation(structure: usize, receiver: usize, donor: usize):
   linkHeld(receiver, structure);
   addPartitionWord(donor, PARTITION_PAGES_OWNED, -(<i32>count));
   addPartitionWord(receiver, PARTITION_PAGES_OWNED, count);
-  note(source);
   unlinkHeld(donor, source);
   releaseStructure(source);
   setResult(f64(page) * PAGE_BYTES);

@@ -51,7 +51,7 @@ export function quarantineLeft(): u32 {
 }
 
 export function frameIsFree(frame: u32): bool {
-  return mapIsFree(header(HEADER_FRAME_MAP_AT), header(HEADER_FRAMES_MAX), frame);
+  return mapIsFree(header(HEADER_FRAME_MAP_AT), frame);
 }
 
 export function framePins(frame: u32): u32 {

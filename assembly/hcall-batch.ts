@@ -53,7 +53,7 @@ import {
 import { settle } from "./job";
 import { acquire, acquireAll, release } from "./lock";
 import { THREAD } from "./log";
-import { inStaging, resultOf, setResult } from "./memory";
+import { inStaging, isAlone, resultOf, setResult } from "./memory";
 import { backOf, entryOf, spaceAt, spacePages } from "./page";
 import { decodePartition, lpidOf, partitionAt } from "./partition";
 
@@ -170,15 +170,16 @@ function otherNamed(request: usize): u32 {
 function carryOutBlock(first: usize, count: u32): void {
   let heldLpid: u32 = 0;
   let heldOther: u32 = 0;
+  const isAllHeld = isAlone() && acquireAll();
   for (let k: u32 = 0; k < count; k++) {
     const request = first + <usize>k * REQUEST_BYTES;
     const token = load<u32>(request, REQUEST_TOKEN);
     const partition = decodePartition(load<f64>(request, REQUEST_LPID));
     const lpid = partition == 0 ? 0 : lpidOf(partition);
-    const other = otherNamed(request);
+    const other = isAllHeld ? 0 : otherNamed(request);
     setResult(0);
     let status = lpid == 0 ? H_PARAMETER : H_SUCCESS;
-    if (lpid != 0 && (lpid != heldLpid || other != heldOther)) {
+    if (lpid != 0 && !isAllHeld && (lpid != heldLpid || other != heldOther)) {
       if (heldLpid != 0) release();
       heldOther = other;
       heldLpid = acquire(lpid, other) ? lpid : 0;
@@ -201,7 +202,7 @@ function carryOutBlock(first: usize, count: u32): void {
     store<i32>(request, status, REQUEST_STATUS);
     store<f64>(request, resultOf(), REQUEST_RESULT);
   }
-  if (heldLpid != 0) release();
+  if (heldLpid != 0 || isAllHeld) release();
 }
 
 /** Carries out `count` requests at `offset`. */

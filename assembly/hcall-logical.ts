@@ -55,6 +55,7 @@ import {
 } from "./account";
 import { decodeEnd, endSlotOf, isOpen, partnerPartition, quotaFits } from "./adapter";
 import {
+  becomeShared,
   childOf,
   cookieOf,
   copiesOf,
@@ -82,8 +83,6 @@ import {
   setCursor,
   setEnd,
   setFlag,
-  setPage,
-  setState,
   slotOf,
   sourcePageOf,
   spaceOf,
@@ -119,6 +118,7 @@ import {
   entryRights,
   lowestFreePages,
   mapFrom,
+  mapPage,
   spaceAt,
   spacePages,
   takePages,
@@ -271,21 +271,20 @@ export function acceptLogical(lpid: f64, cookie: f64): i32 {
   const page = lowestFreePages(at, count);
   if (page == NONE) return H_NO_MEM; // AC4
   const isCopied = hasFlag(structure, FLAG_COPY_ON_WRITE);
+  const rights = isCopied ? COPY_RIGHTS : entryRights(inhibitsOf(structure));
+  const slot = slotOf(structure);
+  const source = spaceAt(grantor, space);
+  const sourcePage = sourcePageOf(structure);
 
-  beginJob(JOB_PAGES, slotOf(structure), lpidOf(holder), space, page, count);
-  takePages(at, page, count, slotOf(structure));
-  mapFrom(
-    at,
-    page,
-    count,
-    spaceAt(grantor, space),
-    sourcePageOf(structure),
-    isCopied ? COPY_RIGHTS : entryRights(inhibitsOf(structure)),
-  );
-  setPage(structure, page);
-  setState(structure, STRUCTURE_SHARED);
+  if (count == 1) mapPage(at, page, slot, source, sourcePage, rights);
+  else {
+    beginJob(JOB_PAGES, slot, lpidOf(holder), space, page, count);
+    takePages(at, page, count, slot);
+    mapFrom(at, page, count, source, sourcePage, rights);
+    endJob();
+  }
+  becomeShared(structure, page);
   countMapped(structure, 1);
-  endJob();
   setResult(encodeUnits(space, page));
   return H_SUCCESS;
 }

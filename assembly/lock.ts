@@ -167,11 +167,11 @@ export function acquire(lpid: u32, other: u32): bool {
 export function release(): void {
   settle();
   const first = load<u32>(THREAD, THREAD_LOCK_A);
-  if (first == LOCK_ALL) {
-    giveLocks(THREAD, 1);
-    return;
-  }
   if (!isAlone()) {
+    if (first == LOCK_ALL) {
+      giveLocks(THREAD, 1);
+      return;
+    }
     const second = load<u32>(THREAD, THREAD_LOCK_B);
     giveLock(partitionAt(first) + PARTITION_LOCK);
     if (second != 0) giveLock(partitionAt(second) + PARTITION_LOCK);

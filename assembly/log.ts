@@ -59,6 +59,40 @@ export function put(address: usize, value: u32): void {
   store<u32>(address, value);
 }
 
+/** The same of two words, with one look at the top. */
+export function put2(address: usize, value: u32, address2: usize, value2: u32): void {
+  const top = load<u32>(THREAD, THREAD_LOG_TOP);
+  assert(top <= u32(LOG_BYTES - 2 * LOG_WORD_BYTES));
+  const at = THREAD + <usize>top;
+  store<u32>(at, load<u32>(address), THREAD_LOG);
+  store<u32>(at, <u32>address, THREAD_LOG + 4);
+  store<u32>(at, load<u32>(address2), THREAD_LOG + LOG_WORD_BYTES);
+  store<u32>(at, <u32>address2, THREAD_LOG + LOG_WORD_BYTES + 4);
+  store<u32>(THREAD, top + 2 * LOG_WORD_BYTES, THREAD_LOG_TOP);
+  store<u32>(address, value);
+  store<u32>(address2, value2);
+}
+
+/** Adds to three words that are not the same. */
+export function add3(address: usize, address2: usize, address3: usize, delta: i32): void {
+  const top = load<u32>(THREAD, THREAD_LOG_TOP);
+  assert(top <= u32(LOG_BYTES - 3 * LOG_WORD_BYTES));
+  const at = THREAD + <usize>top;
+  const old = load<u32>(address);
+  const old2 = load<u32>(address2);
+  const old3 = load<u32>(address3);
+  store<u32>(at, old, THREAD_LOG);
+  store<u32>(at, <u32>address, THREAD_LOG + 4);
+  store<u32>(at, old2, THREAD_LOG + LOG_WORD_BYTES);
+  store<u32>(at, <u32>address2, THREAD_LOG + LOG_WORD_BYTES + 4);
+  store<u32>(at, old3, THREAD_LOG + 2 * LOG_WORD_BYTES);
+  store<u32>(at, <u32>address3, THREAD_LOG + 2 * LOG_WORD_BYTES + 4);
+  store<u32>(THREAD, top + 3 * LOG_WORD_BYTES, THREAD_LOG_TOP);
+  store<u32>(address, old + delta);
+  store<u32>(address2, old2 + delta);
+  store<u32>(address3, old3 + delta);
+}
+
 /** Changes a word that others read without a lock. */
 export function putShared(address: usize, value: u32): void {
   noteWord(address, load<u32>(address));
@@ -78,10 +112,18 @@ export function note(record: usize): void {
   store<u32>(THREAD, top + LOG_LINE_BYTES, THREAD_LOG_TOP);
 }
 
-/** Changes one aligned double word. */
+/** Changes one aligned double word. It is stored whole, since it is loaded whole: a load waits long for what was stored in parts. */
 export function putLong(address: usize, value: u64): void {
-  put(address, <u32>value);
-  put(address + 4, <u32>(value >> 32));
+  const top = load<u32>(THREAD, THREAD_LOG_TOP);
+  assert(top <= u32(LOG_BYTES - 2 * LOG_WORD_BYTES));
+  const at = THREAD + <usize>top;
+  const old = load<u64>(address);
+  store<u32>(at, <u32>old, THREAD_LOG);
+  store<u32>(at, <u32>address, THREAD_LOG + 4);
+  store<u32>(at, <u32>(old >> 32), THREAD_LOG + LOG_WORD_BYTES);
+  store<u32>(at, <u32>address + 4, THREAD_LOG + LOG_WORD_BYTES + 4);
+  store<u32>(THREAD, top + 2 * LOG_WORD_BYTES, THREAD_LOG_TOP);
+  store<u64>(address, value);
 }
 
 /** What was stored since the last commit has happened. */

@@ -39,7 +39,7 @@ import {
   SPACE_MAP,
   SPACE_PAGES,
 } from "../src/layout";
-import { mapBytes, mapFill, mapIsFree, mapLowestRun, mapRunEnd } from "./bitmap";
+import { mapBytes, mapFill, mapFree, mapIsFree, mapLowestRun, mapRunEnd, mapTake } from "./bitmap";
 import { put, putShared } from "./log";
 import { header, isAlone } from "./memory";
 
@@ -129,7 +129,7 @@ export function entryFault(entry: u32): i32 {
 }
 
 export function isFreePage(at: usize, page: u32): bool {
-  return mapIsFree(spaceMap(at), spacePages(at), page);
+  return mapIsFree(spaceMap(at), page);
 }
 
 export function isFreeRun(at: usize, page: u32, count: u32): bool {
@@ -152,9 +152,41 @@ export function consecutivePages(at: usize, page: u32, count: u32): u32 {
   return done;
 }
 
+// ---------------------------------------------------------------- one page, through the log
+
+/** Takes a free address for a structure and maps it to the frame of a page of another space. */
+export function mapPage(at: usize, page: u32, back: u32, source: usize, sourcePage: u32, rights: u32): void {
+  mapTake(spaceMap(at), spacePages(at), page, 1);
+  put(spaceBacks(at) + ((<usize>page) << 2), back);
+  const entry = spaceEntries(at) + ((<usize>page) << 2);
+  const mapped = renewed(load<u32>(entry), (entryOf(source, sourcePage) & ENTRY_FRAME) | rights);
+  if (isAlone()) put(entry, mapped);
+  else putShared(entry, mapped);
+}
+
+/** Unmaps a page and frees its address, where no other thread reads entries. */
+export function freePage(at: usize, page: u32): void {
+  const entry = spaceEntries(at) + ((<usize>page) << 2);
+  put(entry, left(load<u32>(entry), 0));
+  put(spaceBacks(at) + ((<usize>page) << 2), 0);
+  mapFree(spaceMap(at), spacePages(at), page, 1);
+}
+
+/** The page answers H_RESCINDED until it is unmapped (RS4), where no other thread reads entries. */
+export function rescindPage(at: usize, page: u32): void {
+  const entry = spaceEntries(at) + ((<usize>page) << 2);
+  put(entry, left(load<u32>(entry), ENTRY_RESCINDED));
+}
+
+// ---------------------------------------------------------------- ranges
+
 /** Takes addresses for a structure; part of a job. */
 export function takePages(at: usize, page: u32, count: u32, back: u32): void {
   mapFill(spaceMap(at), spacePages(at), page, count, false);
+  fillBacks(at, page, count, back);
+}
+
+function fillBacks(at: usize, page: u32, count: u32, back: u32): void {
   const backs = spaceBacks(at) + ((<usize>page) << 2);
   const done: u32 = count < 4 ? 0 : fillFours(backs, count, back);
   for (let i = done; i < count; i++) store<u32>(backs + ((<usize>i) << 2), back);
@@ -199,7 +231,7 @@ function leaveFours(entries: usize, count: u32, bits: u32): u32 {
 /** Unmaps pages and gives their addresses back; part of a job. */
 export function freePages(at: usize, page: u32, count: u32): void {
   unmapPages(at, page, count);
-  memory.fill(spaceBacks(at) + ((<usize>page) << 2), 0, (<usize>count) << 2);
+  fillBacks(at, page, count, 0);
   mapFill(spaceMap(at), spacePages(at), page, count, true);
 }
 
@@ -332,15 +364,18 @@ export function unmapPage(at: usize, page: u32): void {
   put(spaceEntries(at) + ((<usize>page) << 2), entryOf(at, page) & GENERATION_MASK);
 }
 
+/** What is left of an entry that loses its access. A private frame is released after the uses that began before are over. */
+function left(old: u32, bits: u32): u32 {
+  const own = (old & ENTRY_PRIVATE) != 0 ? old & (ENTRY_PRIVATE | ENTRY_FRAME) : 0;
+  return (old & GENERATION_MASK) | bits | own;
+}
+
 function leaveOnly(at: usize, page: u32, count: u32, bits: u32): void {
   const entries = spaceEntries(at) + ((<usize>page) << 2);
   const done: u32 = count < 4 || !isAlone() ? 0 : leaveFours(entries, count, bits);
   for (let i = done; i < count; i++) {
     const entry = entries + ((<usize>i) << 2);
-    const old = load<u32>(entry);
-    // A private frame is released after the uses that may have begun before are over.
-    const own = (old & ENTRY_PRIVATE) != 0 ? old & (ENTRY_PRIVATE | ENTRY_FRAME) : 0;
-    storeEntry(entry, (old & GENERATION_MASK) | bits | own);
+    storeEntry(entry, left(load<u32>(entry), bits));
   }
 }
 

@@ -93,7 +93,7 @@ import { dropEvents, pushEvent } from "./event";
 import { releaseFrame } from "./frame";
 import { settle } from "./job";
 import { endLine } from "./line";
-import { beginJob, note, THREAD } from "./log";
+import { beginJob, THREAD } from "./log";
 import { addHeader, header, NONE, setResult } from "./memory";
 import { entryOf, spaceAt, unmapPage } from "./page";
 import {
@@ -342,7 +342,6 @@ function releaseElemental(partition: usize, structure: usize, budget: i32): i32 
   }
   beginJob(JOB_PAGES, slotOf(structure), lpidOf(partition), space, page, count);
   endLine(structure);
-  note(structure);
   unlinkHeld(partition, structure);
   releaseStructure(structure);
   settle();

@@ -213,7 +213,6 @@ function tearDown(structure: usize): void {
   if (isAccepted && isRunning(holder)) {
     pushEvent(holder, EVENT_RESCINDED, holderOf(structureAt(parentOf(structure))), cookieOf(structure));
     becomeRescinded(structure);
-    clearFlag(structure, FLAG_REVOKING);
     return;
   }
   if (isAccepted) {

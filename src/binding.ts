@@ -69,6 +69,8 @@ export class TableMemory {
   readonly thread: number;
   /** Byte offset of the queue entry or event that the last call took. */
   readonly entry: number;
+  /** Index in \`floats\` of the second result. */
+  readonly #result: number;
 
   /** @param slot of the thread that runs this: 0 for the owner of the table. */
   constructor(memory: WebAssembly.Memory, module: WebAssembly.Module, slot: number) {
@@ -80,6 +82,7 @@ export class TableMemory {
     this.floats = new Float64Array(memory.buffer);
     this.thread = this.header(HEADER_THREADS_AT) + slot * THREAD_BYTES;
     this.entry = this.thread + THREAD_ENTRY;
+    this.#result = (this.thread + THREAD_RESULT) >>> 3;
     const patience = slot === 0 ? OWNER_PATIENCE_MS : WORKER_PATIENCE_MS;
     let began = 0;
     const pause = (address: number, word: number, attempt: number): number => {
@@ -136,12 +139,12 @@ export class TableMemory {
 
   /** The second result of this thread's last call (register R4). */
   get result(): number {
-    return this.floats[(this.thread + THREAD_RESULT) / 8] as number;
+    return this.floats[this.#result] as number;
   }
 
   /** A header word. */
   header(offset: number): number {
-    return this.words[offset / 4] as number;
+    return this.words[offset >>> 2] as number;
   }
 }
 

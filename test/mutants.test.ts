@@ -25,8 +25,8 @@ const MUTATIONS: readonly (Mutation & { readonly bug: string })[] = [
   {
     bug: "a slot is used again with the same generation (G3)",
     file: "assembly/control.ts",
-    from: "store<u32>(structure, generation + 1, STRUCTURE_GENERATION);",
-    to: "store<u32>(structure, generation, STRUCTURE_GENERATION);",
+    from: "put2(structure + STRUCTURE_STATE, end, structure + STRUCTURE_GENERATION, generation + 1);",
+    to: "put2(structure + STRUCTURE_STATE, end, structure + STRUCTURE_GENERATION, generation);",
   },
   {
     bug: "a released slot does not go back to the free list",
@@ -49,8 +49,8 @@ const MUTATIONS: readonly (Mutation & { readonly bug: string })[] = [
   {
     bug: "the quota is not given back (GR7)",
     file: "assembly/account.ts",
-    from: "addEndWord(end, END_USED, -1);",
-    to: "",
+    from: "add3(end + END_USED, grantor + PARTITION_GRANTS_OUT, grantee + PARTITION_GRANTS_IN, -1);",
+    to: "addPartitionWord(grantor, PARTITION_GRANTS_OUT, -1); addPartitionWord(grantee, PARTITION_GRANTS_IN, -1);",
   },
   {
     bug: "a structure leaves its holder's list twice",
@@ -121,8 +121,8 @@ const MUTATIONS: readonly (Mutation & { readonly bug: string })[] = [
   {
     bug: "a fraction passes for an integer (G2)",
     file: "assembly/decode.ts",
-    from: "  const integer = u32(value);\n  return f64(integer) == value ? integer : NONE;",
-    to: "  const integer = u32(value);\n  return integer;",
+    from: "  const integer = lowBits(value);\n  return f64(integer) == value ? integer : NONE;",
+    to: "  const integer = lowBits(value);\n  return integer;",
   },
   {
     bug: "a revocation takes the access of the first page only (RS4)",

@@ -27,6 +27,7 @@ import {
   HEADER_EPOCH,
   HEADER_PINS_AT,
   HEADER_STRUCTURES_AT,
+  HEADER_STRUCTURES_USED,
   LOCK_GENERATION_LIMIT,
   PAGE_BYTES,
   PARTITION_LOCK,
@@ -1398,6 +1399,20 @@ for (const isAlone of [false, true]) {
       while (!full()) made.get(made.core.rescindLogical(1, 0, cookies.pop() ?? 0));
       const last = cookies.pop() ?? 0;
       return { status: H_SUCCESS, call: (core) => core.rescindLogical(1, 0, last) };
+    },
+  });
+}
+
+for (const isAlone of [false, true]) {
+  scenarios.push({
+    name: `${isAlone ? "alone: " : ""}assign, all free structures are in a pool`,
+    isAlone,
+    capacities: { ...SMALL, structures: 30 },
+    setUp: (rig) => {
+      const made = table(rig, isAlone);
+      made.grant(1, 2, 0);
+      if (rig.word(HEADER_STRUCTURES_USED) !== 30) throw new Error("some structures are in no pool");
+      return { status: H_SUCCESS, call: (core) => core.assignResource(2, TYPE_DMA, 0, 2 * KIB4, 0, 7) };
     },
   });
 }

@@ -104,6 +104,8 @@ import {
   STRUCTURE_CURSOR,
   STRUCTURE_FLAGS,
   STRUCTURE_FREE,
+  STRUCTURE_GENERATION,
+  STRUCTURE_NEXT_HELD,
   STRUCTURE_OWNED,
   STRUCTURE_RETURNING,
   STRUCTURE_STATE,
@@ -157,9 +159,9 @@ function placeName(rig: Rig, offset: number): string {
 function isWholeMap(rig: Rig, map: number, places: number): boolean {
   const levels: { at: number; words: number }[] = [];
   let at = map;
-  for (const bits of [24, 18, 12, 6]) {
+  for (const bits of [6, 12, 18, 24]) {
     const words = bits === 24 ? 1 : Math.ceil(places / 2 ** bits);
-    levels.unshift({ at, words });
+    levels.push({ at, words });
     at += words * 8;
   }
   for (const [index, { at: below, words }] of levels.entries()) {
@@ -297,9 +299,9 @@ export class State {
 
   #leaveStaging(leave: Leave): void {
     const pages = this.#get(HEADER_STAGING_PAGES);
-    const above = mapBytes(pages) - 8 * Math.ceil(pages / 64);
-    const map = this.#get(HEADER_STAGING_MAP_AT) + above;
-    this.#clear(this.#get(HEADER_STAGING_MAP_AT), above);
+    const map = this.#get(HEADER_STAGING_MAP_AT);
+    const above = map + 8 * Math.ceil(pages / 64);
+    this.#clear(above, map + mapBytes(pages) - above);
     for (let page = 0; page < pages; page++) {
       const owner = this.#get(HEADER_STAGING_OWNERS_AT) + page * 4;
       if (this.#get(owner) - 1 === leave.thread) {
@@ -313,7 +315,7 @@ export class State {
 
   #leaveFrames(leave: Leave): void {
     const frames = this.#get(HEADER_FRAMES_MAX);
-    const map = this.#get(HEADER_FRAME_MAP_AT) + mapBytes(frames) - 8 * Math.ceil(frames / 64);
+    const map = this.#get(HEADER_FRAME_MAP_AT);
     for (let frame = 0; frame < frames; frame++) {
       const isFree = (this.#get(map + (frame >>> 5) * 4) & (1 << (frame & 31))) !== 0;
       if (isFree || leave.frames?.includes(frame) === true)
@@ -406,12 +408,20 @@ export class State {
       if ((first >>> (STRUCTURE_FLAGS * 8)) & FLAG_DRAINING) this.#set(at + STRUCTURE_CURSOR, 0);
       // A return waits for an epoch, too; whether it has begun to is told by nothing else.
       if ((first & 0xff) === STRUCTURE_RETURNING) this.#set(at + STRUCTURE_CURSOR, 0);
-      if (leave.started !== undefined && (first & 0xff) === STRUCTURE_FREE) this.#clear(at, STRUCTURE_BYTES);
+      if ((first & 0xff) === STRUCTURE_FREE) this.#leaveFree(at, leave.started !== undefined);
       if (leave.started !== undefined && (first & 0xff) === STRUCTURE_OWNED) this.#set(at + 4, 0);
     }
     if (leave.started === undefined) return;
     this.#set(HEADER_STRUCTURE_FREE, 0);
     this.#set(HEADER_STRUCTURE_FRESH, 0);
+  }
+
+  /** Of a free structure count the generation and the link, unless the slot was taken meanwhile. */
+  #leaveFree(at: number, wasTaken: boolean): void {
+    const kept = wasTaken ? [] : [STRUCTURE_GENERATION, STRUCTURE_NEXT_HELD];
+    const words = kept.map((offset) => [offset, this.#get(at + offset)] as const);
+    this.#clear(at, STRUCTURE_BYTES);
+    for (const [offset, word] of words) this.#set(at + offset, word);
   }
 
   #leavePins(): void {

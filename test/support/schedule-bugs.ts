@@ -173,8 +173,8 @@ export const BUGS: readonly SeededBug[] = [
     scenario: "accept of a dead cookie / rescind and grant anew",
     says: /a dead cookie/,
     file: "assembly/control.ts",
-    from: "if (<u64>generationOf(structure) != bits >> 24 || state == STRUCTURE_FREE || state == STRUCTURE_RETIRED)\n    return 0;",
-    to: "if (state == STRUCTURE_FREE || state == STRUCTURE_RETIRED) return 0;",
+    from: "if (generation == 0 || generationOf(structure) != generation) return 0;",
+    to: "if (generation == 0) return 0;",
   },
   {
     bug: "the generation of an adapter is not checked (G4)",

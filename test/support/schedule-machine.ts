@@ -431,7 +431,7 @@ export class Machine {
   /** From here on the table as it stands is where every schedule begins. */
   arm(): void {
     const { monitor } = this;
-    const frameMap = this.word(HEADER_FRAME_MAP_AT) + 24;
+    const frameMap = this.word(HEADER_FRAME_MAP_AT);
     monitor.setUp(
       this.word(HEADER_THREADS_AT),
       THREAD_BYTES,
