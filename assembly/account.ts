@@ -7,6 +7,7 @@ import {
   END_USED,
   EVENT_RETURNED,
   FLAG_REVOKING,
+  HEADER_TORN_DOWN,
   JOB_PAGES,
   PARTITION_GRANTS_IN,
   PARTITION_GRANTS_OUT,
@@ -21,7 +22,6 @@ import {
 import { addEndWord, endAt, releaseEndIfIdle } from "./adapter";
 import {
   becomeStale,
-  clearLinks,
   clearZeroed,
   cookieOf,
   endOf,
@@ -47,7 +47,7 @@ import {
 import { pushEvent } from "./event";
 import { endLend } from "./lend";
 import { endLine } from "./line";
-import { add3, beginJob, note } from "./log";
+import { add3, beginJob } from "./log";
 import { isAlone } from "./memory";
 import { freePage, rescindPage, spaceAt } from "./page";
 import { addPartitionWord, isDeferred, partitionAt, partitionWord, signal } from "./partition";
@@ -153,16 +153,15 @@ export function becomeUnknown(structure: usize): void {
   releaseEndIfIdle(end);
 }
 
-/** A Shared structure without children, its entries rescinded already, leaves the tree; its addresses stay taken. */
+/**
+ * A Shared structure without children, its entries rescinded already, leaves the tree, torn down; its addresses stay taken.
+ */
 export function becomeRescinded(structure: usize): void {
   const end = endAt(endOf(structure));
   endLend(structure);
   uncountGrant(structure, end);
-  addEndWord(end, END_UNRETURNED, 1);
-  addPartitionWord(partitionAt(holderOf(structure)), PARTITION_RESCINDED, 1);
+  add3(HEADER_TORN_DOWN, end + END_UNRETURNED, partitionAt(holderOf(structure)) + PARTITION_RESCINDED, 1);
   unlinkChild(structure);
-  note(structure);
-  clearLinks(structure);
   becomeStale(structure);
 }
 

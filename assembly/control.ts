@@ -134,10 +134,11 @@ export function becomeShared(structure: usize, page: u32): void {
   put2(structure + STRUCTURE_PAGE, page, structure + STRUCTURE_STATE, first);
 }
 
-/** Shared and under revocation becomes Rescinded; it is noted. */
+/** Shared and under revocation becomes Rescinded, out of the tree. */
 export function becomeStale(structure: usize): void {
-  const other = load<u32>(structure) & ~(0xff | (FLAG_REVOKING << 24));
-  store<u32>(structure, other | STRUCTURE_RESCINDED);
+  const first = (load<u32>(structure) & ~(0xff | (FLAG_REVOKING << 24))) | STRUCTURE_RESCINDED;
+  put2(structure + STRUCTURE_STATE, first, structure + STRUCTURE_PARENT, 0);
+  put2(structure + STRUCTURE_NEXT, 0, structure + STRUCTURE_PREVIOUS, 0);
 }
 
 export function clearFlag(structure: usize, flag: u32): void {
@@ -554,7 +555,9 @@ export function becomeElemental(structure: usize, page: u32, flags: u32): void {
   store<u32>(structure, 0, STRUCTURE_END);
   store<u32>(structure, 0, STRUCTURE_SOURCE_PAGE);
   store<u32>(structure, page, STRUCTURE_PAGE);
-  clearLinks(structure);
+  store<u32>(structure, 0, STRUCTURE_PARENT);
+  store<u32>(structure, 0, STRUCTURE_NEXT);
+  store<u32>(structure, 0, STRUCTURE_PREVIOUS);
 }
 
 /**
@@ -573,6 +576,12 @@ function endStructure(structure: usize): bool {
       atomic.store<u32>(structure + offset, 0);
   } else put2(structure + STRUCTURE_STATE, end, structure + STRUCTURE_GENERATION, generation + 1);
   return !isUsedUp;
+}
+
+/** Whether a grant has nothing that must be taken from it before it ends: no view, no TCE, no copies, nothing to zero. */
+export function isBare(structure: usize): bool {
+  const counts = load<u16>(structure, STRUCTURE_PINS) | load<u16>(structure, STRUCTURE_ENTRIES);
+  return counts == 0 && !hasFlag(structure, FLAG_COPY_ON_WRITE | FLAG_ZERO);
 }
 
 /** Whether the slot is used up with its present use; giving it back then needs all locks. */
@@ -617,13 +626,6 @@ export function unlinkChild(child: usize): void {
     previous != 0 ? structureAt(previous) + STRUCTURE_NEXT : structureAt(parentOf(child)) + STRUCTURE_CHILD;
   if (next == 0) put(before, next);
   else put2(before, next, structureAt(next) + STRUCTURE_PREVIOUS, previous);
-}
-
-/** The links of what was taken out of the tree, and lives on; it is noted. */
-export function clearLinks(structure: usize): void {
-  store<u32>(structure, 0, STRUCTURE_PARENT);
-  store<u32>(structure, 0, STRUCTURE_NEXT);
-  store<u32>(structure, 0, STRUCTURE_PREVIOUS);
 }
 
 /**

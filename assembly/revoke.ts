@@ -7,7 +7,10 @@
  *   marking  the cursor walks the subtree in pre-order. Where it stands is known from the marks: a node whose first
  *            child is marked was descended into already. A marked node has lost its access.
  *   draining the whole subtree has lost its access; what may have begun before is older than the epoch in the cursor.
- *   freeing  the cursor goes down first children to a leaf, tears it down, and goes up.
+ *   freeing  the cursor goes down first children to a leaf, tears it down, and goes up. Only the end of a slice writes it down:
+ *            until then it is the root, from where going down finds the way again.
+ *
+ * A grant without any grants on it needs no cursor: it is marked and torn down at once, unless some use runs.
  *
  * Two revocations may overlap (RS7). Only the outermost one works: a call for an inner one works on the outer. When
  * the marking cursor of an outer one meets the root of an inner one it absorbs it and goes on from the inner cursor, so
@@ -34,6 +37,7 @@ import {
   HEADER_TORN_DOWN,
   SPACE_DMA,
   SPACE_MMIO,
+  STRUCTURE_GRANTED,
   STRUCTURE_OWNED,
   STRUCTURE_RESCINDED,
   STRUCTURE_RETURNING,
@@ -54,6 +58,7 @@ import {
   generationOf,
   hasFlag,
   holderOf,
+  isBare,
   isRevoking,
   isZeroing,
   nextOf,
@@ -76,7 +81,7 @@ import { pushEvent } from "./event";
 import { settle } from "./job";
 import { mustZero, zeroLent } from "./lend";
 import { THREAD } from "./log";
-import { addHeader, header, NONE, setResult } from "./memory";
+import { addHeader, header, isAlone, NONE, setResult } from "./memory";
 import { MOVE_NONE, MOVE_STUCK, movePinned } from "./move";
 import { isRunning, partitionAt } from "./partition";
 import { endTces } from "./tce";
@@ -207,7 +212,6 @@ function isDrained(root: usize): bool {
  * run any more (state table of the contract).
  */
 function tearDown(structure: usize): void {
-  addHeader(HEADER_TORN_DOWN, 1);
   const holder = partitionAt(holderOf(structure));
   const isAccepted = stateOf(structure) == STRUCTURE_SHARED;
   if (isAccepted && isRunning(holder)) {
@@ -215,6 +219,7 @@ function tearDown(structure: usize): void {
     becomeRescinded(structure);
     return;
   }
+  addHeader(HEADER_TORN_DOWN, 1);
   if (isAccepted) {
     becomeGranted(structure);
     tellReturned(structure);
@@ -265,6 +270,8 @@ function freeOn(root: usize, budget: i32): bool {
   const copiesBefore = header(HEADER_COPIES);
   let cursor = cursorOf(root);
   let steps: u32 = 0;
+  // Where the cursor stands may be torn down; after a crash it goes down from the root again.
+  if (cursor != top) setCursor(root, top);
   while (budget > 0) {
     const structure = structureAt(cursor);
     const child = childOf(structure);
@@ -275,22 +282,24 @@ function freeOn(root: usize, budget: i32): bool {
       cursor = child;
       continue;
     }
-    if (hasTces(structure)) {
-      const taken = endTces(structure, budget);
-      budget -= taken;
-      steps += taken;
-      continue;
+    if (!isBare(structure)) {
+      if (hasTces(structure)) {
+        const taken = endTces(structure, budget);
+        budget -= taken;
+        steps += taken;
+        continue;
+      }
+      if (!isZeroing(structure) && !isUnpinned(structure)) break;
+      if (mustZero(structure)) {
+        const zeroed = zeroLent(structure, max(<u32>budget / ZERO_PAGE_STEPS, 1));
+        budget -= zeroed * ZERO_PAGE_STEPS;
+        steps += zeroed;
+        settle();
+        continue;
+      }
+      budget = releaseCopies(structure, budget);
+      if (isCopied(structure) && copiesOf(structure) != 0) break;
     }
-    if (!isZeroing(structure) && !isUnpinned(structure)) break;
-    if (mustZero(structure)) {
-      const zeroed = zeroLent(structure, max(<u32>budget / ZERO_PAGE_STEPS, 1));
-      budget -= zeroed * ZERO_PAGE_STEPS;
-      steps += zeroed;
-      settle();
-      continue;
-    }
-    budget = releaseCopies(structure, budget);
-    if (isCopied(structure) && copiesOf(structure) != 0) break;
     budget--;
     steps++;
     const parent = parentOf(structure);
@@ -304,7 +313,6 @@ function freeOn(root: usize, budget: i32): bool {
       return true;
     }
     tearDown(structure);
-    setCursor(root, parent);
     settle();
     cursor = parent;
   }
@@ -326,16 +334,41 @@ export function budgetLeft(): i32 {
 }
 
 /**
+ * A grant that nobody has anything of but its holder, and that nobody uses, is marked and torn down in one step. False: it is
+ * not such a one, or some use runs that may be its; then it is marked.
+ */
+function endLeaf(structure: usize): bool {
+  const isPlain = childOf(structure) == 0 && isBare(structure) && spaceOf(structure) != SPACE_MMIO;
+  const state = stateOf(structure);
+  if (!isPlain || (state != STRUCTURE_GRANTED && state != STRUCTURE_SHARED)) return false;
+  if (isAlone()) becomeRevoking(structure);
+  else {
+    begin(structure);
+    if (olderUse(nextEpoch()) != NONE) return false;
+    endRevocation(structure);
+  }
+  tearDown(structure);
+  settle();
+  return true;
+}
+
+/**
  * Works for `budget` steps on the revocation of `structure`, or on the outermost one above it. H_SUCCESS: it is torn
  * down (or, if elemental, bare of grants); H_PARTIAL: call again, R4 bounds the steps that remain.
  */
 export function revoke(structure: usize, budget: u32): i32 {
   store<u32>(THREAD, 0, THREAD_WAITS_FOR);
   store<u32>(THREAD, 0, THREAD_STUCK_ON);
-  if (!isRevoking(structure)) begin(structure);
   const generation = generationOf(structure);
-  const outer = outermost(structure);
   let left = <i32>min<u32>(budget, 0x3fffffff);
+  if (!isRevoking(structure)) {
+    if (endLeaf(structure)) {
+      setBudgetLeft(left - 1);
+      return H_SUCCESS;
+    }
+    if (!hasFlag(structure, FLAG_REVOKING)) begin(structure);
+  }
+  const outer = outermost(structure);
   if (!isMarked(outer)) left = markOn(outer, left);
   setBudgetLeft(0);
   if (hasFlag(outer, FLAG_DRAINING) && !isDrained(outer)) setBudgetLeft(left);
