@@ -119,7 +119,6 @@ export function deallocate(lpid: f64, address: f64): i32 {
   // What was donated away, or received, is no part of the arena.
   const lmb = lmbOf(partition, page);
   if (stateOf(lmb) != STRUCTURE_OWNED || hasFlag(lmb, FLAG_DONATED)) return H_PARAMETER;
-  const bits = header(HEADER_FRAMES_MAX);
   const map = <usize>partitionWord(partition, PARTITION_ARENA_MAP);
   const ends = <usize>partitionWord(partition, PARTITION_ARENA_ENDS);
   const isFirst = page % partitionWord(partition, PARTITION_LMB_PAGES) == 0;

@@ -20,6 +20,8 @@ import {
   REQUEST_RESULT,
   REQUEST_STATUS,
   REQUEST_TOKEN,
+  SPACE_MEMORY,
+  THREAD_TCES,
   THREAD_TOUCHED,
   TOKEN_ACCEPT,
   TOKEN_GET_TCE,
@@ -39,7 +41,7 @@ import {
   touchNeighbours,
   touchStructure,
 } from "./control";
-import { decodeInteger } from "./decode";
+import { decodeInteger, decodePages } from "./decode";
 import { awaitDma, getTce, putTce, putTceIndirect, stuffTce, windowOwnerNamed } from "./dma";
 import {
   acceptLogical,
@@ -57,8 +59,8 @@ import { inStaging, isAlone, resultOf, setResult } from "./memory";
 import { backOf, entryOf, spaceAt, spacePages } from "./page";
 import { decodePartition, lpidOf, partitionAt } from "./partition";
 
-/** Requests that are touched together: about as many misses as a core has in flight. */
-const BLOCK: u32 = 16;
+/** Requests that are touched together: their structures and neighbours are more than the misses that a core has under way. */
+const BLOCK: u32 = 32;
 
 function argument(request: usize, index: usize): f64 {
   return load<f64>(request + REQUEST_ARGUMENTS + (index << 3));
@@ -134,15 +136,44 @@ function touchLinked(slot: u32): u32 {
   return touchNeighbours(structure) ^ entry;
 }
 
-/** Answers something that depends on every load, so that none is left out. */
+/** Reads from the first page that a grant is of, if it is one of memory. */
+function touchSource(request: usize): u32 {
+  const partition = decodePartition(load<f64>(request, REQUEST_LPID));
+  if (load<u32>(request, REQUEST_TOKEN) != TOKEN_GRANT || partition == 0) return 0;
+  const space = spaceAt(partition, SPACE_MEMORY);
+  const page = decodePages(argument(request, 2));
+  return page < spacePages(space) ? entryOf(space, page) ^ backOf(space, page) : 0;
+}
+
+/** Where the slots that a block names are listed: the upper half of the log, of which nothing is used between two calls. */
+function namedAt(index: u32): usize {
+  return THREAD + THREAD_TCES + ((<usize>index) << 2);
+}
+
+/** Lists the slots that the requests name, each once where requests follow each other. Answers how many. */
+function listNamed(first: usize, count: u32): u32 {
+  let listed: u32 = 0;
+  let last: u32 = 0;
+  for (let i: u32 = 0; i < count; i++) {
+    const slot = namedSlot(first + <usize>i * REQUEST_BYTES);
+    if (slot == 0 || slot == last) continue;
+    store<u32>(namedAt(listed), slot);
+    last = slot;
+    listed++;
+  }
+  return listed;
+}
+
+/**
+ * Answers something that depends on every load, so that none is left out. The loops over what is listed are short, so that
+ * many of their loads are under way at once.
+ */
 function touchBlock(first: usize, count: u32): u32 {
+  const listed = listNamed(first, count);
   let touched: u32 = 0;
-  for (let i: u32 = 0; i < count; i++) {
-    touched ^= touchStructure(namedSlot(first + <usize>i * REQUEST_BYTES));
-  }
-  for (let i: u32 = 0; i < count; i++) {
-    touched ^= touchLinked(namedSlot(first + <usize>i * REQUEST_BYTES));
-  }
+  for (let i: u32 = 0; i < listed; i++) touched ^= touchStructure(load<u32>(namedAt(i)));
+  for (let i: u32 = 0; i < count; i++) touched ^= touchSource(first + <usize>i * REQUEST_BYTES);
+  for (let i: u32 = 0; i < listed; i++) touched ^= touchLinked(load<u32>(namedAt(i)));
   return touched;
 }
 

@@ -38,7 +38,7 @@ export function lpidOf(partition: usize): u32 {
 /** The record that a caller's number names, or 0: no such partition. */
 export function decodePartition(lpid: f64): usize {
   const index = decodeInteger(lpid);
-  if (index == 0 || index > header(HEADER_PARTITIONS_MAX)) return 0;
+  if (index - 1 >= header(HEADER_PARTITIONS_MAX)) return 0; // 0 wraps
   const partition = partitionAt(index);
   return partitionWord(partition, PARTITION_STATE) == PARTITION_FREE ? 0 : partition;
 }

@@ -266,8 +266,8 @@ export class RequestBatch implements Disposable {
   }
 
   #put(index: number, token: number, lpid: number, a: number, b = 0, c = 0, d = 0, e = 0): void {
-    const float = (index * REQUEST_BYTES) / 8;
-    this.#words[(index * REQUEST_BYTES + REQUEST_TOKEN) / 4] = token;
+    const float = index * (REQUEST_BYTES / 8);
+    this.#words[index * (REQUEST_BYTES / 4) + REQUEST_TOKEN / 4] = token;
     this.#floats[float + REQUEST_LPID / 8] = lpid;
     const first = float + REQUEST_ARGUMENTS / 8;
     this.#floats[first] = a;
@@ -341,12 +341,12 @@ export class RequestBatch implements Disposable {
 
   /** The status of request `index`. */
   status(index: number): number {
-    return this.#statuses[(index * REQUEST_BYTES + REQUEST_STATUS) / 4] as number;
+    return this.#statuses[index * (REQUEST_BYTES / 4) + REQUEST_STATUS / 4] as number;
   }
 
   /** The second result (R4) of request `index`; 0 if it has none. */
   result(index: number): number {
-    return this.#floats[(index * REQUEST_BYTES + REQUEST_RESULT) / 8] as number;
+    return this.#floats[index * (REQUEST_BYTES / 8) + REQUEST_RESULT / 8] as number;
   }
 
   /** Gives its memory back. */

@@ -246,7 +246,7 @@ export const MAIL_STATE_MASK = 3;
 export const MAIL_STATUS_SHIFT = 2;
 export const MAIL_STATUS_MASK = 63; // the status without its sign; all ones: H_LongBusyOrder10msec
 export const MAIL_SEQUENCE_SHIFT = 8;
-export const THREAD_TCES = 2304; // in the upper half of the log: what a call puts, a word for each of 512 pages
+export const THREAD_TCES = 2304; // in the upper half of the log: what a call puts, a word for each of 512 pages; what a batch touches
 
 export const START_CREATED = 0x10000;
 export const LOG_BYTES = 4096;

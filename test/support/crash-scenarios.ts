@@ -501,6 +501,11 @@ forcing("forced rescind, the epoch wraps", MANY, H_SUCCESS, (made) => {
   made.rig.setWord(HEADER_EPOCH, 0xffffffff);
   return cookie;
 });
+forcing("forced rescind of what is granted on, the epoch wraps", MANY, H_SUCCESS, (made) => {
+  const cookie = made.tree(0, 1);
+  made.rig.setWord(HEADER_EPOCH, 0xffffffff);
+  return cookie;
+});
 addShared("forced rescind, draining while another thread reads", (made) => {
   const cookie = made.tree(0, 1);
   made.get(made.core.rescindLogical(1, FORCED, made.share(1, 2, 3)[0]));
