@@ -84,9 +84,9 @@ export function decodeEnd(lpid: u32, unit: f64): usize {
   const slot = address & (UNIT_SLOTS - 1);
   if (address == NONE || slot - 1 >= header(HEADER_ENDS_MAX)) return 0; // 0 wraps
   const end = endAt(slot);
-  if (endWord(end, END_OWNER) != lpid || endWord(end, END_GENERATION) != address >> 16) return 0;
   const state = endWord(end, END_STATE);
-  return state == END_OPEN || state == END_CLOSED ? end : 0;
+  if (state != END_OPEN && state != END_CLOSED) return 0;
+  return endWord(end, END_GENERATION) == address >> 16 && endWord(end, END_OWNER) == lpid ? end : 0;
 }
 
 /** Ends an adapter: both ends close. */
