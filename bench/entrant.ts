@@ -1,5 +1,5 @@
 /** A contender in a race, what was measured of it, and the row of the report that comes of it. */
-import type { Latency, LatencyMeter } from "./latency.js";
+import type { Latency, Meter } from "./latency.js";
 import type { Row, RowTarget } from "./report.js";
 import type { ParameterValues } from "./scan.js";
 import { type Interval, median, medianInterval } from "./statistics.js";
@@ -19,7 +19,7 @@ export interface Entrant {
   readonly contender: Contender;
   readonly samples: Sample[];
   /** Where the contender can do a single operation. */
-  readonly meter: LatencyMeter | undefined;
+  readonly meter: Meter | undefined;
 }
 
 function timesOf(entrant: Entrant | undefined): number[] {

@@ -16,7 +16,9 @@ import {
   sharedCaller,
   sharedServer,
 } from "./handoff-ways.js";
+import type { Latency, LatencyOptions, Operation } from "./latency.js";
 import { takeOrders } from "./orders.js";
+import { WorkerMeters } from "./remote-meter.js";
 import { RING_WORDS, Ring } from "./ring.js";
 import { BufferWords, PartitionWords, replyTo } from "./stamps.js";
 import type { Sample } from "./suite.js";
@@ -44,6 +46,11 @@ export interface RunOrder extends How {
   readonly timeMs: number;
 }
 
+/** One by one, each for itself. */
+export interface TimeOrder extends How {
+  readonly options: LatencyOptions;
+}
+
 export interface CheckOrder extends How {
   readonly stamps: readonly number[];
 }
@@ -54,6 +61,7 @@ const [adapter] = partition.adapters;
 if (adapter === undefined) throw new Error("the partition has no adapter");
 /** Stays: a waiting thread costs nothing, and the page is only given back at the end. */
 const { bytes: page } = partition.view(ringAddress, PAGE_BYTES);
+const meters = new WorkerMeters();
 let messages: AsyncIterator<CrqEntry>;
 let port: MessagePort;
 let service: PostService | undefined;
@@ -105,7 +113,6 @@ async function handOne(caller: Caller, value: number): Promise<number> {
   return reply;
 }
 
-/** Those that need no event loop do without, or it would be what is measured. */
 function handAtOnce(caller: Caller, until: number, value: number): number {
   let rounds = 0;
   let next = value;
@@ -128,6 +135,11 @@ async function handInTurns(caller: Caller, until: number, value: number): Promis
   return rounds;
 }
 
+/** Those that need no event loop do without, or it would be what is measured. */
+function isAtOnce({ way }: How): boolean {
+  return way === "grant" || way === "standing" || way === "shared";
+}
+
 takeOrders({
   open: async (given: MessagePort): Promise<void> => {
     port = given;
@@ -140,11 +152,30 @@ takeOrders({
     try {
       // The first one waits for the server to begin.
       const value = await handOne(caller, 1);
-      const isAtOnce = how.way === "grant" || how.way === "standing" || how.way === "shared";
       const start = performance.now();
       const until = start + timeMs;
-      const rounds = isAtOnce ? handAtOnce(caller, until, value) : await handInTurns(caller, until, value);
+      const rounds = isAtOnce(how)
+        ? handAtOnce(caller, until, value)
+        : await handInTurns(caller, until, value);
       return { ns: ((performance.now() - start) * 1e6) / rounds };
+    } finally {
+      caller.stop();
+    }
+  },
+  time: async ({ options, ...how }: TimeOrder): Promise<Latency> => {
+    const caller = callerOf(how);
+    try {
+      let value = await handOne(caller, 1);
+      const operation: Operation = isAtOnce(how)
+        ? () => {
+            const reply = caller.hand(value) as number;
+            if (reply !== replyTo(value)) throw new Error(`${value} was answered ${reply}`);
+            value = reply;
+          }
+        : async () => {
+            value = await handOne(caller, value);
+          };
+      return await meters.measure(`${how.way} ${how.spins}`, options, operation);
     } finally {
       caller.stop();
     }

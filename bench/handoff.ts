@@ -7,9 +7,10 @@ import { availableParallelism } from "node:os";
 import { MessageChannel } from "node:worker_threads";
 import { ResourceTable } from "../src/index.js";
 import { PAGE_BYTES } from "../src/layout.js";
-import type { CheckOrder, How, Post, RunOrder } from "./handoff-worker.js";
+import type { CheckOrder, How, Post, RunOrder, TimeOrder } from "./handoff-worker.js";
 import { BenchWorker } from "./orders.js";
 import { Random } from "./random.js";
+import { RemoteMeter } from "./remote-meter.js";
 import { RING_WORDS } from "./ring.js";
 import { type Contender, type Context, plusNs, type Scenario, type Stage } from "./suite.js";
 
@@ -54,7 +55,11 @@ async function openStage(name: string, bytes: number, { seed }: Context): Promis
   const random = new Random(seed);
   const stamps = Array.from({ length: CHECKS }, () => random.next());
   /** The server serves while the caller carries out its order. Both come to an end, even if one of them fails. */
-  const both = async <T>(how: How, order: string, argument: RunOrder | CheckOrder): Promise<T> => {
+  const both = async <T>(
+    how: How,
+    order: string,
+    argument: RunOrder | TimeOrder | CheckOrder,
+  ): Promise<T> => {
     const [served, answer] = await Promise.allSettled([b.ask("serve", how), a.ask<T>(order, argument)]);
     if (served.status === "rejected") throw served.reason;
     if (answer.status === "rejected") throw answer.reason;
@@ -64,6 +69,7 @@ async function openStage(name: string, bytes: number, { seed }: Context): Promis
     const how: How = { way, spins };
     return {
       measure: (timeMs) => both(how, "run", { ...how, timeMs }),
+      meter: (options) => new RemoteMeter(() => both(how, "time", { ...how, options })),
       // What went wrong in a worker is a wrong result, too.
       check: () => both<string>(how, "check", { ...how, stamps }).catch(String),
     };

@@ -1,7 +1,9 @@
 /** A thread of the suite kinds: the caller, or the one that answers. */
 import { workerData } from "node:worker_threads";
 import { currentPartition } from "../src/worker.js";
+import type { Latency, LatencyOptions } from "./latency.js";
 import { takeOrders } from "./orders.js";
+import { WorkerMeters } from "./remote-meter.js";
 import { RING_WORDS, Ring } from "./ring.js";
 import type { Sample } from "./suite.js";
 
@@ -22,6 +24,7 @@ const PATIENCE_MS = 5000;
 
 const { port, rings, isCaller } = workerData as Post;
 const partition = currentPartition();
+const meters = new WorkerMeters();
 const stop = new Int32Array(rings, 2 * RING_WORDS * 4, 1);
 const [there, back] = [0, 1].map(
   (index) => new Ring(new Int32Array(rings, index * RING_WORDS * 4, RING_WORDS), 0),
@@ -66,6 +69,14 @@ takeOrders({
     const ms = performance.now() - start;
     hangUp(bell);
     return { ns: (ms * 1e6) / rounds };
+  },
+  time: async ({ bell, options }: { bell: Bell; options: LatencyOptions }): Promise<Latency> => {
+    call(bell);
+    try {
+      return await meters.measure(bell, options, () => call(bell));
+    } finally {
+      hangUp(bell);
+    }
   },
   check: ({ bell, rounds }: { bell: Bell; rounds: number }): string => {
     for (let round = 0; round < rounds; round++) call(bell);

@@ -6,7 +6,9 @@ import { availableParallelism } from "node:os";
 import { ResourceTable } from "../src/index.js";
 import { PAGE_BYTES } from "../src/layout.js";
 import type { Bell, Post } from "./kinds-worker.js";
+import type { Latency } from "./latency.js";
 import { BenchWorker } from "./orders.js";
+import { RemoteMeter } from "./remote-meter.js";
 import { RING_WORDS } from "./ring.js";
 import type { Contender, Sample, Scenario, Stage } from "./suite.js";
 
@@ -35,6 +37,7 @@ async function openDoorbells(): Promise<Stage | string> {
   };
   const contender = (bell: Bell): Contender => ({
     measure: (timeMs) => both<Sample>(bell, "run", { bell, timeMs }),
+    meter: (options) => new RemoteMeter(() => both<Latency>(bell, "time", { bell, options })),
     check: () => both<string>(bell, "check", { bell, rounds: CHECKS }).catch(String),
   });
   return {

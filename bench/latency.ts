@@ -56,8 +56,16 @@ const TIMER_MS = 3;
 const TURN_MS = 0.2;
 const WARM_UP_OPERATIONS = 50;
 
+/** Finds out how long single operations of one contender take, again and again. */
+export interface Meter {
+  /** One measurement of about timeMs milliseconds. */
+  measure(): Promise<void>;
+  /** What all measurements have found. */
+  result(): Latency;
+}
+
 /** Measures one contender, again and again, and keeps what it finds. */
-export class LatencyMeter {
+export class LatencyMeter implements Meter {
   readonly #operation: Operation;
   readonly #uncorrected = new LatencyHistogram();
   readonly #corrected = new LatencyHistogram();
@@ -73,7 +81,6 @@ export class LatencyMeter {
     this.#now = options.now ?? (() => performance.now());
   }
 
-  /** One measurement of about timeMs milliseconds. */
   async measure(): Promise<void> {
     if (this.#block === 0) this.#block = await this.#findBlock();
     const { rate, timeMs } = this.#options;

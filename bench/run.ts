@@ -162,14 +162,14 @@ class Runner {
 
   #enter(name: string, contender: Contender): Entrant {
     const { rate, timeMs } = this.#options;
-    const { operation } = contender;
-    if (operation === undefined) return { name, contender, samples: [], meter: undefined };
+    const { operation, meter } = contender;
     const options = {
       rate,
       timeMs: rate === undefined ? timeMs * LATENCY_SHARE : timeMs,
       shortestNs: shortestNs(this.#clock),
     };
-    return { name, contender, samples: [], meter: new LatencyMeter(operation, options) };
+    const own = operation === undefined ? undefined : new LatencyMeter(operation, options);
+    return { name, contender, samples: [], meter: meter?.(options) ?? own };
   }
 
   /** @returns the rows; none when the signal came. */

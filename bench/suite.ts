@@ -1,5 +1,5 @@
 /** What a benchmark is made of: suites of scenarios, each with our own ways to do it and baselines to compare with. */
-import type { Operation } from "./latency.js";
+import type { LatencyOptions, Meter, Operation } from "./latency.js";
 import type { Native } from "./native.js";
 import type { ParameterName } from "./parameters.js";
 
@@ -40,6 +40,8 @@ export interface Contender {
   check(): Promise<string>;
   /** Exactly one operation, where one stands alone. Each goes on where the one before has ended. */
   readonly operation?: Operation;
+  /** The same where single operations are measured elsewhere. */
+  readonly meter?: (options: LatencyOptions) => Meter;
 }
 
 /**

@@ -142,7 +142,7 @@ export class TableMemory {
     return this.floats[this.#result] as number;
   }
 
-  /** A header word. */
+  /** The word at a byte offset. By shifts: the compiler cannot know that a division has no remainder. */
   header(offset: number): number {
     return this.words[offset >>> 2] as number;
   }

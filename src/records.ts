@@ -97,7 +97,7 @@ export function partitionOffset(memory: TableMemory, lpid: number): number {
 
 /** A word of a partition's record. */
 export function partitionWord(memory: TableMemory, lpid: number, offset: number): number {
-  return memory.words[(partitionOffset(memory, lpid) + offset) / 4] as number;
+  return memory.header(partitionOffset(memory, lpid) + offset);
 }
 
 /** A word of one space of a partition. */
@@ -164,13 +164,13 @@ type Grant = Pick<
 
 /** @param at byte offset of the record. */
 function readGrant({ words }: TableMemory, at: number): Grant {
-  const first = words[(at + STRUCTURE_STATE) / 4] as number;
+  const first = words[(at + STRUCTURE_STATE) >>> 2] as number;
   const inhibits = (first >>> 16) & 0xff;
   const flags = first >>> ((STRUCTURE_FLAGS - STRUCTURE_STATE) * 8);
   const copyOnWrite = (flags & FLAG_COPY_ON_WRITE) !== 0;
   return {
     space: (first >>> 8) & 0xff,
-    pageCount: words[(at + STRUCTURE_PAGE_COUNT) / 4] as number,
+    pageCount: words[(at + STRUCTURE_PAGE_COUNT) >>> 2] as number,
     readable: (inhibits & INHIBIT_READ) === 0,
     writable: copyOnWrite || (inhibits & INHIBIT_WRITE) === 0,
     regrantable: (inhibits & INHIBIT_REGRANT) === 0,
@@ -186,7 +186,7 @@ function structureOffset(memory: TableMemory, slot: number): number {
 /** Copies the structure in a slot. */
 export function readStructure(memory: TableMemory, slot: number): Structure {
   const at = structureOffset(memory, slot);
-  const word = (offset: number): number => memory.words[(at + offset) / 4] as number;
+  const word = (offset: number): number => memory.header(at + offset);
   const first = word(STRUCTURE_STATE);
   const flags = first >>> ((STRUCTURE_FLAGS - STRUCTURE_STATE) * 8);
   const grant = readGrant(memory, at);
@@ -212,14 +212,19 @@ export function readStructure(memory: TableMemory, slot: number): Structure {
   };
 }
 
+/** The low bits, without a division of doubles. */
+function slotOfCookie(cookie: number): number {
+  return cookie & (COOKIE_SLOTS - 1);
+}
+
 /** What the holder of a valid cookie may do; without the rest of the structure, since every accept() asks. */
 export function grantOfCookie(memory: TableMemory, cookie: number): Grant {
-  return readGrant(memory, structureOffset(memory, cookie % COOKIE_SLOTS));
+  return readGrant(memory, structureOffset(memory, slotOfCookie(cookie)));
 }
 
 /** The structure that a valid cookie names. */
 export function structureOfCookie(memory: TableMemory, cookie: number): Structure {
-  return readStructure(memory, cookie % COOKIE_SLOTS);
+  return readStructure(memory, slotOfCookie(cookie));
 }
 
 /** The structure from whose pages a view was taken, as a cookie: another one has the addresses if that names nothing now. */
@@ -231,7 +236,7 @@ export function structureOfPin(memory: TableMemory, pin: number): number {
 
 /** A word of an adapter end. */
 export function endWord(memory: TableMemory, slot: number, offset: number): number {
-  return memory.words[(memory.header(HEADER_ENDS_AT) + slot * 64 + offset) / 4] as number;
+  return memory.header(memory.header(HEADER_ENDS_AT) + slot * 64 + offset);
 }
 
 /** The unit address of an adapter end. */

@@ -428,6 +428,23 @@ describe("lpar bench with parameters, a rate, a limit and files", () => {
     expect(output).toMatch(/^translate,"single, .*",seq,64,/m);
     expect(await readFile(html, "utf8")).toContain("translate: cost against pages");
   }, 60_000);
+
+  it("times single operations between workers in the worker that begins them, at a rate, too", async () => {
+    const json = join(folder, "between.json");
+    const { code } = await lpar(["bench", "kinds", ...SHORT, "--rate", "1000", "--out", json], {
+      path: join(folder, "bin"),
+    });
+    expect(code).toBe(0);
+    const { rows } = readReport("between.json", await readFile(json, "utf8"));
+    expect(rows.map(({ what }) => what)).toEqual(["doorbell, there and back"]);
+    for (const { latencies } of rows) {
+      expect(Object.keys(latencies)).toEqual(["lpar", "ring"]);
+      for (const { rate, count } of Object.values(latencies)) {
+        expect(rate?.asked).toBe(1000);
+        expect(count).toBeGreaterThan(0);
+      }
+    }
+  }, 60_000);
 });
 
 /** A report in a file, with times of one row that are so many times as long. */

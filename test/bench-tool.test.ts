@@ -7,6 +7,7 @@ import { formatRatio, formatTime } from "../bench/format.js";
 import { LatencyHistogram, mergeBins } from "../bench/histogram.js";
 import { LatencyMeter } from "../bench/latency.js";
 import { Random } from "../bench/random.js";
+import { RemoteMeter, WorkerMeters } from "../bench/remote-meter.js";
 import { readReport } from "../bench/report.js";
 import { toCsv } from "../bench/report-csv.js";
 import { toHtml } from "../bench/report-html.js";
@@ -158,6 +159,35 @@ describe("latencies", () => {
     // At a rate each counts by itself.
     const atRate = await latencyOf(() => 30e-6, { timeMs: 1, rate: 100_000 });
     expect([atRate.block, atRate.isTooShort]).toEqual([1, true]);
+  });
+
+  it("of a worker are those of all its measurements of a contender, whatever its operation is by then", async () => {
+    const meters = new WorkerMeters();
+    const options = { timeMs: 1, shortestNs: 1, rate: 20_000 };
+    const runs = { first: 0, second: 0, other: 0 };
+    const ask = (name: string, run: keyof typeof runs): RemoteMeter =>
+      new RemoteMeter(() =>
+        meters.measure(name, options, () => {
+          runs[run]++;
+        }),
+      );
+    const unmeasured = ask("one", "first");
+    expect(() => unmeasured.result()).toThrow("nothing was measured");
+    const counts: number[] = [];
+    for (const [name, run] of [
+      ["one", "first"],
+      ["one", "second"],
+      ["another", "other"],
+    ] as const) {
+      const meter = ask(name, run);
+      await meter.measure();
+      counts.push(meter.result().count);
+    }
+    const [first = 0, both = 0, other = 0] = counts;
+    expect(first).toBeGreaterThan(0);
+    expect(both).toBeGreaterThan(first);
+    expect(runs.second).toBeGreaterThanOrEqual(both - first);
+    expect(other).toBeLessThanOrEqual(runs.other);
   });
 
   it("are measured of operations that are promises, too, and at low rates by real time", async () => {

@@ -53,10 +53,10 @@ const MUTATIONS: readonly (Mutation & { readonly bug: string })[] = [
     to: "addPartitionWord(grantor, PARTITION_GRANTS_OUT, -1); addPartitionWord(grantee, PARTITION_GRANTS_IN, -1);",
   },
   {
-    bug: "a structure leaves its holder's list twice",
+    bug: "a structure that has ended stays in its holder's list",
     file: "assembly/account.ts",
     from: "  unlinkChild(structure);\n  unlinkHeld(partitionAt(holderOf(structure)), structure);",
-    to: "  unlinkChild(structure);\n  unlinkHeld(partitionAt(holderOf(structure)), structure);\n  unlinkHeld(partitionAt(holderOf(structure)), structure);",
+    to: "  unlinkChild(structure);",
   },
   {
     bug: "the addresses of a rescinded mapping are used again before it is returned (RS4)",
