@@ -87,6 +87,8 @@ import { isRunning, partitionAt } from "./partition";
 import { endTces } from "./tce";
 import { nameUser, nextEpoch, olderModel, olderUse } from "./thread";
 
+/** What a leaf costs: it is marked, torn down, and its addresses may be freed, at once. */
+const LEAF_STEPS: i32 = 3;
 const MOVES_PER_SLICE: u32 = 4; // of 16 pages; a page costs its copy and a walk over the owner's tree
 
 /** Ends the access of one structure with the next commit. Answers the steps that it costs. */
@@ -157,33 +159,40 @@ function absorb(structure: usize): u32 {
   return cursor;
 }
 
-/** Walks the marking cursor until all is marked or the budget is used up. Answers the budget that is left. */
+/**
+ * Walks the marking cursor until all is marked or the budget is used up. Answers the budget that is left. Going up changes
+ * nothing, so that the cursor is written down where something is marked, and at the end.
+ */
 function markOn(root: usize, budget: i32): i32 {
   const top = slotOf(root);
+  let cursor = cursorOf(root);
+  let isComplete = false;
   let steps: u32 = 0;
   while (budget > 0) {
-    const cursor = cursorOf(root);
     const structure = structureAt(cursor);
     const child = childOf(structure);
     let next = child;
     if (child == 0 || !isUnvisited(structureAt(child))) {
-      if (cursor == top) {
-        setFlag(root, FLAG_DRAINING);
-        setCursor(root, nextEpoch());
-        addHeader(HEADER_MARKING, -1);
-        break;
-      }
+      isComplete = cursor == top;
+      if (isComplete) break;
       next = nextOf(structure);
     }
     budget--;
     steps++;
-    if (next == 0) setCursor(root, parentOf(structure));
-    else {
-      const visited = structureAt(next);
-      if (!hasFlag(visited, FLAG_REVOKING)) budget -= mark(visited);
-      setCursor(root, absorb(visited));
+    if (next == 0) {
+      cursor = parentOf(structure);
+      continue;
     }
+    const visited = structureAt(next);
+    if (!hasFlag(visited, FLAG_REVOKING)) budget -= mark(visited);
+    cursor = absorb(visited);
+    setCursor(root, cursor);
     settle();
+  }
+  setCursor(root, isComplete ? nextEpoch() : cursor);
+  if (isComplete) {
+    setFlag(root, FLAG_DRAINING);
+    addHeader(HEADER_MARKING, -1);
   }
   reduceRemaining(root, steps);
   settle();
@@ -363,7 +372,7 @@ export function revoke(structure: usize, budget: u32): i32 {
   let left = <i32>min<u32>(budget, 0x3fffffff);
   if (!isRevoking(structure)) {
     if (endLeaf(structure)) {
-      setBudgetLeft(left - 1);
+      setBudgetLeft(left - LEAF_STEPS);
       return H_SUCCESS;
     }
     if (!hasFlag(structure, FLAG_REVOKING)) begin(structure);
