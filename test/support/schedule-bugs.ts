@@ -111,11 +111,19 @@ export const BUGS: readonly SeededBug[] = [
   },
   {
     bug: "there is one epoch only (G6)",
+    scenario: "read / forced rescind of what is granted on",
+    says: /stray/,
+    file: "assembly/revoke.ts",
+    from: "setCursor(root, isComplete ? nextEpoch() : cursor);",
+    to: "setCursor(root, isComplete ? nextEpoch() - 1 : cursor);",
+  },
+  {
+    bug: "a leaf is torn down while it is used (G6)",
     scenario: "read / forced rescind",
     says: /stray/,
     file: "assembly/revoke.ts",
-    from: "setCursor(root, nextEpoch());",
-    to: "setCursor(root, nextEpoch() - 1);",
+    from: "if (olderUse(nextEpoch()) != NONE) return false;",
+    to: "nextEpoch();",
   },
   {
     bug: "a use begins with a plain store",

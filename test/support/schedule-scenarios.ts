@@ -212,6 +212,18 @@ export const SCENARIOS: readonly Scenario[] = [
     [`${OK} | ${OK}`, `${OK} | ${REFUSED}`],
   ),
   againstRevocation(
+    "read / forced rescind of what is granted on",
+    "G6 RS4 RS5",
+    (table, _cookie, address) => {
+      accept(table, THIRD, grant(table, CLIENT, THIRD, address / PAGE_BYTES));
+      return function* (self) {
+        yield* use(self, CLIENT, address, false);
+      };
+    },
+    [`${OK} | ${OK}`, `${OK} | ${REFUSED}`],
+    { isLong: true },
+  ),
+  againstRevocation(
     "write / forced rescind",
     "G6 RS5 FA5",
     (_table, _cookie, address) =>
