@@ -78,8 +78,8 @@ export function countMapped(structure: usize, sign: i32): void {
 // What becomes of the pages of a structure: right after the commit, by a job. Nobody may see that access has ended before the
 // call has happened, which may be undone; where there is nobody to see it, one page is done in the commit itself.
 
-/** The pages are unmapped, the addresses still taken. */
-function unmapLater(structure: usize): void {
+/** The pages are brought in line with the state that the structure has by then. */
+function settleLater(structure: usize): void {
   beginJob(
     JOB_PAGES,
     slotOf(structure),
@@ -101,7 +101,7 @@ function holderSpace(structure: usize): usize {
 /** The pages are unmapped and their addresses free. */
 function freeHeld(structure: usize): void {
   if (mayEndNow(structure)) freePage(holderSpace(structure), pageOf(structure));
-  else unmapLater(structure);
+  else settleLater(structure);
 }
 
 /** Shared becomes under revocation: no use may start any more. */
@@ -109,7 +109,7 @@ export function becomeRevoking(structure: usize): void {
   setFlag(structure, FLAG_REVOKING);
   if (stateOf(structure) != STRUCTURE_SHARED) return;
   if (mayEndNow(structure)) rescindPage(holderSpace(structure), pageOf(structure));
-  else unmapLater(structure);
+  else settleLater(structure);
   countMapped(structure, -1);
   endLine(structure);
   if (spaceOf(structure) == SPACE_DMA) setLiobn(structure, 0);
@@ -117,7 +117,7 @@ export function becomeRevoking(structure: usize): void {
 
 /** Shared becomes Returning: unmapped, the addresses still taken (RE6). */
 export function becomeReturning(structure: usize): void {
-  unmapLater(structure);
+  settleLater(structure);
   countMapped(structure, -1);
   setState(structure, STRUCTURE_RETURNING);
 }

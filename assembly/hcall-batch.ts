@@ -53,7 +53,7 @@ import {
   returnLogical,
 } from "./hcall-logical";
 import { settle } from "./job";
-import { acquire, acquireAll, release } from "./lock";
+import { acquire, acquireAll, mendCall, release } from "./lock";
 import { THREAD } from "./log";
 import { inStaging, isAlone, resultOf, setResult } from "./memory";
 import { backOf, entryOf, spaceAt, spacePages } from "./page";
@@ -145,7 +145,7 @@ function touchSource(request: usize): u32 {
   return page < spacePages(space) ? entryOf(space, page) ^ backOf(space, page) : 0;
 }
 
-/** Where the slots that a block names are listed: the upper half of the log, of which nothing is used between two calls. */
+/** Where the slots that a block names are listed: the upper half of the log, which is empty between two calls. */
 function namedAt(index: u32): usize {
   return THREAD + THREAD_TCES + ((<usize>index) << 2);
 }
@@ -241,6 +241,8 @@ export function hcallBatch(offset: f64, count: f64): i32 {
   const at = decodeInteger(offset);
   const requests = decodeInteger(count);
   if (!inStaging(at, <u64>requests * REQUEST_BYTES)) return H_PARAMETER;
+  // Before anything is written to the log: an earlier call may have left it behind.
+  mendCall();
   for (let i: u32 = 0; i < requests; i += BLOCK) {
     const first = <usize>at + <usize>i * REQUEST_BYTES;
     const count = min(BLOCK, requests - i);

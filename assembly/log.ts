@@ -1,10 +1,10 @@
 /**
  * The undo log of a thread: what makes a changing call happen wholly or not at all, wherever its thread stops.
  *
- * Every store to a table is noted first: put() notes one word and stores, note() notes a whole record of 64 bytes, whose
- * words may then be stored plainly until the commit. commit() forgets the notes: one store, and the moment at which the
- * call has happened. Whoever finds notes of a thread that is gone (or its own, after a trap) puts the old values back,
- * last one first; doing that twice does no harm. Only a holder of locks has notes.
+ * Every store to a table is noted first: put() notes one word and stores (put2() and add3() several at once), note() notes a
+ * whole record of 64 bytes, whose words may then be stored plainly until the commit. commit() forgets the notes: one store,
+ * and the moment at which the call has happened. Whoever finds notes of a thread that is gone (or its own, after a trap) puts
+ * the old values back, last one first; doing that twice does no harm. Only a holder of locks has notes.
  *
  *     a word   | old value | address |             a record   | 64 old bytes | 12 | address + 1 |
  *

@@ -1,5 +1,6 @@
 /** The general rules G1 to G7 (1-semantics, section 3; DESIGN.md, 3.1). */
 import { describe, expect, test } from "vitest";
+import { kernelOf } from "../src/kernel.js";
 import {
   COOKIE_SLOTS,
   H_NO_MEM,
@@ -9,7 +10,14 @@ import {
   H_RESCINDED,
   H_RESOURCE,
   H_SUCCESS,
+  HEADER_FRAMES_AT,
   INHIBIT_REGRANT,
+  LOCK_ALL,
+  LOG_BYTES,
+  LOG_WORD_BYTES,
+  THREAD_LOCK_A,
+  THREAD_LOG,
+  THREAD_LOG_TOP,
   TYPE_MEMORY,
 } from "../src/layout.js";
 import {
@@ -33,6 +41,33 @@ import {
 auditedAfterEach();
 
 describe("G1: errors change nothing", () => {
+  test("G1: a batch undoes first what an earlier call of its thread has left, also in the half of the log that it uses itself", () => {
+    const { table, h, server, client, unit } = openPair();
+    const { memory } = kernelOf(table);
+    const { words, thread } = memory;
+    const cookies = Array.from({ length: 16 }, (_, page) => granted(h, server.lpid, unit, (page % 4) * PAGE));
+    using requests = h.createRequests(cookies.length);
+    for (const [index, cookie] of cookies.entries()) requests.accept(index, client.lpid, cookie);
+    // As a call leaves it that stopped half way: a full log of notes of the words of one frame, and a lock that it wanted.
+    const frame = memory.header(HEADER_FRAMES_AT);
+    const notes = LOG_BYTES / LOG_WORD_BYTES;
+    for (let note = 0; note < notes; note++) {
+      words[(frame + note * 4) >>> 2] = 7;
+      const at = (thread + THREAD_LOG + note * LOG_WORD_BYTES) >>> 2;
+      words[at] = note + 1000;
+      words[at + 1] = frame + note * 4;
+    }
+    words[(thread + THREAD_LOG_TOP) >>> 2] = LOG_BYTES;
+    words[(thread + THREAD_LOCK_A) >>> 2] = LOCK_ALL;
+    requests.run(cookies.length);
+    expect(cookies.map((_, index) => requests.status(index))).toEqual(cookies.map(() => H_SUCCESS));
+    const first = frame >>> 2;
+    expect([...words.subarray(first, first + notes)]).toEqual(
+      Array.from({ length: notes }, (_, note) => note + 1000),
+    );
+    words.fill(0, first, first + notes);
+  });
+
   test("G1: every error of every hypercall in one world leaves the inspected state as it was", () => {
     const { table, h, row, units } = openRow(3);
     const [a, b, c] = [at(row, 0), at(row, 1), at(row, 2)];
