@@ -23,7 +23,6 @@ import {
 } from "./assign";
 import { audit as auditLocked } from "./audit";
 import { copyMemory as copyMemoryLocked } from "./copy";
-import { decodeInteger } from "./decode";
 import { beginDevice as beginDeviceLocked, serveWindow as serveWindowLocked } from "./device";
 import {
   awaitDma,
@@ -68,7 +67,7 @@ import { acquire, acquireAll, release } from "./lock";
 import { isAlone } from "./memory";
 import { mergePages as mergePagesLocked } from "./merge";
 import { compactMemory as compactMemoryLocked, gatherMemory as gatherMemoryLocked } from "./migrate";
-import { decodePartition } from "./partition";
+import { decodePartition, lpidOf } from "./partition";
 import {
   endViews as endViewsLocked,
   failPartition as failPartitionLocked,
@@ -81,7 +80,8 @@ import { openThread as openThreadLocked } from "./thread";
 
 /** The lpid of an existing partition, or 0. */
 function lpidNamed(value: f64): u32 {
-  return decodePartition(value) == 0 ? 0 : decodeInteger(value);
+  const partition = decodePartition(value);
+  return partition == 0 ? 0 : lpidOf(partition);
 }
 
 /** Takes the locks of the caller and of another partition, 0 for none. H_PARAMETER: there is no such caller. */
