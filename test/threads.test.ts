@@ -387,7 +387,7 @@ describe("messages and events between threads", { timeout: 60_000 }, () => {
     const answers = server.messages(adapter);
     await untilRegistered(server, adapter);
     for (let i = 0; i < 5000; i++) {
-      server.send(adapter, entry(1, i));
+      await sendWhenFree(server, adapter, entry(1, i));
       const { value } = await within(answers.next(), `answer ${i}`);
       expect(numberIn(value.payload)).toBe(i);
     }
@@ -622,9 +622,22 @@ describe("attach", { timeout: 30_000 }, () => {
 async function echoOnce(server: Partition, adapter: VirtualAdapter): Promise<void> {
   const answers = server.messages(adapter);
   await untilRegistered(server, adapter);
-  server.send(adapter, entry(3, 77));
+  await sendWhenFree(server, adapter, entry(3, 77));
   const { value } = await within(answers.next(), "echo");
   expect(numberIn(value.payload)).toBe(77);
+}
+
+/** A thread that holds a lock may be kept from running for longer than the owner waits for it. */
+async function sendWhenFree(partition: Partition, to: VirtualAdapter, bytes: Uint8Array): Promise<void> {
+  for (let attempt = 0; ; attempt++) {
+    try {
+      return partition.send(to, bytes);
+    } catch (error) {
+      const isBusy = error instanceof HcallError && error.code === "H_LongBusyOrder10msec";
+      if (!isBusy || attempt === 1000) throw error;
+      await sleep(1);
+    }
+  }
 }
 
 /** Until the partner has a queue: a message is sent to a closed one until it is taken, and not answered. */
@@ -632,7 +645,7 @@ async function untilRegistered(partition: Partition, adapter: VirtualAdapter): P
   for (let attempt = 0; attempt < 1000; attempt++) {
     try {
       // An initialisation is no message: an echo does not send it back.
-      return partition.send(adapter, Uint8Array.of(0xc0, 1, ...new Uint8Array(14)));
+      return await sendWhenFree(partition, adapter, Uint8Array.of(0xc0, 1, ...new Uint8Array(14)));
     } catch (error) {
       if (!(error instanceof HcallError) || error.code !== "H_CLOSED") throw error;
       await sleep(5);
