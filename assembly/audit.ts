@@ -554,6 +554,7 @@ function auditPartitions(): void {
       partitionWord(partition, PARTITION_HELD) |
       partitionWord(partition, PARTITION_OWNED) |
       partitionWord(partition, PARTITION_PIN_LIST) |
+      partitionWord(partition, PARTITION_QUARANTINED) |
       partitionWord(partition, PARTITION_ENDS);
     check(holds == 0, PROBLEM_PARTITION_HOLDS, lpid, 0);
   }

@@ -23,6 +23,7 @@ import {
   H_RESOURCE,
   H_SUCCESS,
   HEADER_FAILURES,
+  HEADER_FRAMES_MAX,
   HEADER_PARTITIONS_USED,
   JOB_PAGES,
   PARTITION_DEFERRED,
@@ -90,7 +91,7 @@ import {
 } from "./control";
 import { decodeInteger } from "./decode";
 import { dropEvents, pushEvent } from "./event";
-import { releaseFrame } from "./frame";
+import { releaseFrame, unchargeFrame } from "./frame";
 import { settle } from "./job";
 import { endLine } from "./line";
 import { beginJob, THREAD } from "./log";
@@ -360,6 +361,20 @@ function orphanPins(partition: usize, budget: i32): void {
   }
 }
 
+/**
+ * Views of others may stand on frames in quarantine that the partition was charged for, after its own have ended: nobody is
+ * charged for them any more. The only walk over all frames: rare, a word each, and over when the last one is found.
+ */
+function unchargeRest(partition: usize): void {
+  const lpid = lpidOf(partition);
+  for (let frame: u32 = 0; partitionWord(partition, PARTITION_QUARANTINED) != 0; frame++) {
+    assert(frame < header(HEADER_FRAMES_MAX));
+    if (!unchargeFrame(frame, lpid)) continue;
+    addPartitionWord(partition, PARTITION_QUARANTINED, -1);
+    settle();
+  }
+}
+
 /** Both ends of each adapter close, the partners hear that the recovery is complete; one adapter a commit. */
 function closeAdapters(partition: usize): void {
   let slot = partitionWord(partition, PARTITION_ENDS);
@@ -398,6 +413,7 @@ function releaseOwned(partition: usize, budget: u32): i32 {
     if (slot == 0) {
       orphanPins(partition, left);
       if (partitionWord(partition, PARTITION_PIN_LIST) != 0) return H_PARTIAL;
+      unchargeRest(partition);
       setPartitionWord(partition, PARTITION_SERIAL, partitionWord(partition, PARTITION_SERIAL) | 1);
       spillPool(partition, u32.MAX_VALUE);
       settle();

@@ -23,6 +23,12 @@ const OPTIONS: HuntOptions = { sequences: 200, commands: 600, walks: 60, tables:
 
 const MUTATIONS: readonly (Mutation & { readonly bug: string })[] = [
   {
+    bug: "who has stopped goes on being charged for frames under views of others (FA1)",
+    file: "assembly/recover.ts",
+    from: "      unchargeRest(partition);\n",
+    to: "",
+  },
+  {
     bug: "a slot is used again with the same generation (G3)",
     file: "assembly/control.ts",
     from: "put2(structure + STRUCTURE_STATE, end, structure + STRUCTURE_GENERATION, generation + 1);",

@@ -102,6 +102,31 @@ describe("FA1: a client fails", () => {
     expect(failures).toMatchObject([{ partner: client.lpid }]);
   });
 
+  test("FA1, RS6: who has stopped is charged for nothing, though a view of somebody else stands on a frame that it was charged for", async () => {
+    const { table, h, row, units } = openRow(3);
+    const [server, client, other] = [at(row, 0), at(row, 1), at(row, 2)];
+    const { core, memory } = kernelOf(table);
+    const { unitAddress } = table.connect(server, other);
+    const own = shared(h, server, at(units, 0), client, 0);
+    const theirs = shared(h, server, unitAddress, other, 0);
+    const pins = [
+      [client.lpid, own.address],
+      [other.lpid, theirs.address],
+    ].map(([lpid, address]) => {
+      expect(core.pinMemory(lpid as number, address as number, PAGE)).toBe(H_SUCCESS);
+      return memory.result;
+    });
+    await server.rescindForced(own.cookie);
+    expect(core.unpinMemory(client.lpid, at(pins, 0))).toBe(H_SUCCESS);
+    expect(client.usage().quarantined).toBe(1);
+    table.fail(client);
+    await table.recovered(client);
+    expect(client.usage().quarantined).toBe(0);
+    expect(table.inspect().counters.framesQuarantined).toBe(1);
+    expect(core.unpinMemory(other.lpid, at(pins, 1))).toBe(H_SUCCESS);
+    expect(table.inspect().counters.framesQuarantined).toBe(0);
+  });
+
   test("FA1: its queue closes", () => {
     const { table, h, server, client, unit, back } = openPair({ clientPages: 8 });
     expect(h.regCrq(client.lpid, back, 0, PAGE)).toBe(H_CLOSED);

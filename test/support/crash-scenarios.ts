@@ -31,6 +31,7 @@ import {
   LOCK_GENERATION_LIMIT,
   PAGE_BYTES,
   PARTITION_LOCK,
+  PARTITION_OWNED,
   PARTITION_POOL_COUNT,
   PARTITION_RUNNING,
   PARTITION_STATE,
@@ -1206,6 +1207,22 @@ for (const slices of [1, 2, 3, 4, 5])
 recovering("recover, all frames in use, the epoch wraps", 3, MANY, 0, true, H_SUCCESS, (made) => {
   made.get(made.core.createPartition(12, 12));
   made.rig.setWord(HEADER_EPOCH, 0xffffffff);
+});
+add("end a recovery, charged for frames under views of others", (made) => {
+  const [cookie, page] = made.share(1, 2, 1, 2);
+  const [, other] = made.share(1, 3, 1, 2);
+  const own = made.pin(2, page, 2);
+  made.pin(3, other, 2);
+  again(() => made.core.rescindLogical(1, FORCED, cookie), H_SUCCESS);
+  made.get(made.core.unpinMemory(2, own));
+  made.fail(2);
+  while (made.rig.word(made.rig.partitionAt(2) + PARTITION_OWNED) !== 0)
+    made.get(made.core.recoverServer(2, 1), H_PARTIAL);
+  return {
+    status: H_SUCCESS,
+    call: (core) => core.recoverServer(2, MANY),
+    goOn: toTheEnd(made, 2, MANY),
+  };
 });
 recovering("recover in the middle of a forced rescind by it", 1, MANY, 0, true, H_SUCCESS, (made) => {
   begun(made, made.tree(0, 3), 4, 2);

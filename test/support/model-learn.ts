@@ -85,6 +85,10 @@ function stop(model: Model, partition: ModelPartition): void {
   ensure(holds === 0, () => `partition ${partition.lpid} stopped with ${holds} structures`);
   for (const pin of model.pins.values())
     ensure(pin.holder !== partition, () => `partition ${partition.lpid} stopped with a pin`);
+  // Views of others may stand on them yet.
+  for (const [frame, charged] of model.quarantine) {
+    if (charged === partition.lpid) model.quarantine.set(frame, 0);
+  }
   model.tellPartners(partition, EVENT_PARTNER_RECOVERED);
   partition.state = "stopped";
   for (const end of model.ends) {
