@@ -105,21 +105,23 @@ function serverOf(how: How): Server {
   }
 }
 
+/** The reply to a stamp, if it is the right one. */
+function checked(value: number, reply: number): number {
+  if (reply !== replyTo(value)) throw new Error(`${value} was answered ${reply}`);
+  return reply;
+}
+
 /** Hands one stamp over and looks at what came back. */
 async function handOne(caller: Caller, value: number): Promise<number> {
   const answer = caller.hand(value);
-  const reply = typeof answer === "number" ? answer : await answer;
-  if (reply !== replyTo(value)) throw new Error(`${value} was answered ${reply}`);
-  return reply;
+  return checked(value, typeof answer === "number" ? answer : await answer);
 }
 
 function handAtOnce(caller: Caller, until: number, value: number): number {
   let rounds = 0;
   let next = value;
   while (performance.now() < until) {
-    const reply = caller.hand(next) as number;
-    if (reply !== replyTo(next)) throw new Error(`${next} was answered ${reply}`);
-    next = reply;
+    next = checked(next, caller.hand(next) as number);
     rounds++;
   }
   return rounds;
@@ -168,9 +170,7 @@ takeOrders({
       let value = await handOne(caller, 1);
       const operation: Operation = isAtOnce(how)
         ? () => {
-            const reply = caller.hand(value) as number;
-            if (reply !== replyTo(value)) throw new Error(`${value} was answered ${reply}`);
-            value = reply;
+            value = checked(value, caller.hand(value) as number);
           }
         : async () => {
             value = await handOne(caller, value);
