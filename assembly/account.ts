@@ -6,28 +6,34 @@ import {
   END_UNRETURNED,
   END_USED,
   EVENT_RETURNED,
+  FLAG_DONATED,
+  FLAG_LENT,
   FLAG_REVOKING,
   HEADER_TORN_DOWN,
   JOB_PAGES,
+  PARTITION_DEFERRED,
   PARTITION_GRANTS_IN,
   PARTITION_GRANTS_OUT,
+  PARTITION_HELD,
   PARTITION_PAGES_MAPPED,
   PARTITION_RESCINDED,
   SPACE_DMA,
   SPACE_MEMORY,
-  STRUCTURE_GRANTED,
   STRUCTURE_RETURNING,
   STRUCTURE_SHARED,
 } from "../src/layout";
-import { addEndWord, endAt, releaseEndIfIdle } from "./adapter";
+import { addEndWord, endAt, isOpen, releaseEndIfIdle } from "./adapter";
 import {
   becomeStale,
+  becomeUnmapped,
   clearZeroed,
   cookieOf,
   endOf,
+  hasFlag,
   holderOf,
   isLastUse,
   isPoolFull,
+  Links,
   pageCountOf,
   pageOf,
   parentOf,
@@ -35,20 +41,17 @@ import {
   releaseStructure,
   setFlag,
   setLiobn,
-  setPage,
   setState,
   slotOf,
   spaceOf,
   stateOf,
   structureAt,
-  unlinkChild,
-  unlinkHeld,
 } from "./control";
 import { pushEvent } from "./event";
 import { endLend } from "./lend";
 import { endLine } from "./line";
 import { add3, beginJob } from "./log";
-import { isAlone } from "./memory";
+import { threadsBesides } from "./memory";
 import { freePage, rescindPage, spaceAt } from "./page";
 import { addPartitionWord, isDeferred, partitionAt, partitionWord, signal } from "./partition";
 
@@ -57,22 +60,25 @@ export function countGrant(end: usize, grantor: usize, grantee: usize): void {
   add3(end + END_USED, grantor + PARTITION_GRANTS_OUT, grantee + PARTITION_GRANTS_IN, 1);
 }
 
-/** A grant does not stand any more. */
-export function uncountGrant(structure: usize, end: usize): void {
-  const grantor = partitionAt(holderOf(structureAt(parentOf(structure))));
-  const grantee = partitionAt(holderOf(structure));
-  add3(end + END_USED, grantor + PARTITION_GRANTS_OUT, grantee + PARTITION_GRANTS_IN, -1);
+/** Methods, since only those are inlined on demand. */
+export class Grants {
+  /** A grant does not stand any more. */
+  @inline
+  static uncount(grantor: usize, grantee: usize, end: usize): void {
+    add3(end + END_USED, grantor + PARTITION_GRANTS_OUT, grantee + PARTITION_GRANTS_IN, -1);
+    if (partitionWord(grantor, PARTITION_DEFERRED) != 0) signalIfUsedNoMore(grantor);
+  }
+}
+
+/** Its recovery may wait for that (FA7). */
+function signalIfUsedNoMore(grantor: usize): void {
   if (isDeferred(grantor) && partitionWord(grantor, PARTITION_GRANTS_OUT) == 0) signal(grantor);
 }
 
 /** Pages of others that the holder reaches: only memory is counted. */
-export function countMapped(structure: usize, sign: i32): void {
+export function countMapped(holder: usize, structure: usize, sign: i32): void {
   if (spaceOf(structure) != SPACE_MEMORY) return;
-  addPartitionWord(
-    partitionAt(holderOf(structure)),
-    PARTITION_PAGES_MAPPED,
-    sign * <i32>pageCountOf(structure),
-  );
+  addPartitionWord(holder, PARTITION_PAGES_MAPPED, sign * <i32>pageCountOf(structure));
 }
 
 // What becomes of the pages of a structure: right after the commit, by a job. Nobody may see that access has ended before the
@@ -90,18 +96,23 @@ function settleLater(structure: usize): void {
   );
 }
 
+/** Whether its pages are so few, and nobody is there to see them. */
 function mayEndNow(structure: usize): bool {
-  return pageCountOf(structure) == 1 && isAlone();
+  return ((pageCountOf(structure) ^ 1) | threadsBesides()) == 0;
 }
 
 function holderSpace(structure: usize): usize {
   return spaceAt(partitionAt(holderOf(structure)), spaceOf(structure));
 }
 
-/** The pages are unmapped and their addresses free. */
-function freeHeld(structure: usize): void {
-  if (mayEndNow(structure)) freePage(holderSpace(structure), pageOf(structure));
-  else settleLater(structure);
+/** A method, since only those are inlined on demand. */
+class Pages {
+  /** The pages are unmapped and their addresses free. */
+  @inline
+  static free(structure: usize): void {
+    if (mayEndNow(structure)) freePage(holderSpace(structure), pageOf(structure));
+    else settleLater(structure);
+  }
 }
 
 /** Shared becomes under revocation: no use may start any more. */
@@ -110,7 +121,7 @@ export function becomeRevoking(structure: usize): void {
   if (stateOf(structure) != STRUCTURE_SHARED) return;
   if (mayEndNow(structure)) rescindPage(holderSpace(structure), pageOf(structure));
   else settleLater(structure);
-  countMapped(structure, -1);
+  countMapped(partitionAt(holderOf(structure)), structure, -1);
   endLine(structure);
   if (spaceOf(structure) == SPACE_DMA) setLiobn(structure, 0);
 }
@@ -118,23 +129,26 @@ export function becomeRevoking(structure: usize): void {
 /** Shared becomes Returning: unmapped, the addresses still taken (RE6). */
 export function becomeReturning(structure: usize): void {
   settleLater(structure);
-  countMapped(structure, -1);
+  countMapped(partitionAt(holderOf(structure)), structure, -1);
   setState(structure, STRUCTURE_RETURNING);
 }
 
 /** Shared or Returning becomes Granted: the addresses are free again. */
 export function becomeGranted(structure: usize): void {
-  freeHeld(structure);
-  endLine(structure);
-  setPage(structure, 0);
+  Pages.free(structure);
+  if (spaceOf(structure) != SPACE_MEMORY) endLine(structure);
   clearZeroed(structure);
-  setState(structure, STRUCTURE_GRANTED);
+  becomeUnmapped(structure);
+}
+
+/** Who granted a structure that is in the tree. */
+export function grantorOf(structure: usize): usize {
+  return partitionAt(holderOf(structureAt(parentOf(structure))));
 }
 
 /** Tells the grantor that its grant is not used any more. */
 export function tellReturned(structure: usize): void {
-  const grantor = partitionAt(holderOf(structureAt(parentOf(structure))));
-  pushEvent(grantor, EVENT_RETURNED, holderOf(structure), cookieOf(structure));
+  pushEvent(grantorOf(structure), EVENT_RETURNED, holderOf(structure), cookieOf(structure));
 }
 
 /**
@@ -143,14 +157,15 @@ export function tellReturned(structure: usize): void {
  */
 export function becomeUnknown(structure: usize): void {
   const end = endAt(endOf(structure));
-  const grantor = partitionAt(holderOf(structureAt(parentOf(structure))));
-  endLend(structure);
-  uncountGrant(structure, end);
-  unlinkChild(structure);
-  unlinkHeld(partitionAt(holderOf(structure)), structure);
+  const grantor = grantorOf(structure);
+  const grantee = partitionAt(holderOf(structure));
+  if (hasFlag(structure, FLAG_LENT | FLAG_DONATED)) endLend(structure);
+  Grants.uncount(grantor, grantee, end);
+  Links.leaveTree(structure);
+  Links.leaveList(grantee + PARTITION_HELD, structure);
   if (isPoolFull(grantor) || isLastUse(structure)) releaseStructure(structure);
   else releaseGrant(grantor, structure);
-  releaseEndIfIdle(end);
+  if (!isOpen(end)) releaseEndIfIdle(end);
 }
 
 /**
@@ -158,10 +173,11 @@ export function becomeUnknown(structure: usize): void {
  */
 export function becomeRescinded(structure: usize): void {
   const end = endAt(endOf(structure));
-  endLend(structure);
-  uncountGrant(structure, end);
-  add3(HEADER_TORN_DOWN, end + END_UNRETURNED, partitionAt(holderOf(structure)) + PARTITION_RESCINDED, 1);
-  unlinkChild(structure);
+  const grantee = partitionAt(holderOf(structure));
+  if (hasFlag(structure, FLAG_LENT | FLAG_DONATED)) endLend(structure);
+  Grants.uncount(grantorOf(structure), grantee, end);
+  add3(HEADER_TORN_DOWN, end + END_UNRETURNED, grantee + PARTITION_RESCINDED, 1);
+  Links.leaveTree(structure);
   becomeStale(structure);
 }
 
@@ -169,10 +185,10 @@ export function becomeRescinded(structure: usize): void {
 export function endRescinded(structure: usize): void {
   const end = endAt(endOf(structure));
   const holder = partitionAt(holderOf(structure));
-  freeHeld(structure);
+  Pages.free(structure);
   addEndWord(end, END_UNRETURNED, -1);
   addPartitionWord(holder, PARTITION_RESCINDED, -1);
-  unlinkHeld(holder, structure);
+  Links.leaveList(holder + PARTITION_HELD, structure);
   releaseStructure(structure);
   releaseEndIfIdle(end);
 }

@@ -69,9 +69,14 @@ export function isOpen(end: usize): bool {
   return endWord(end, END_STATE) == END_OPEN;
 }
 
+/** The lpid at the other side of an open end. */
+export function partnerOf(end: usize): u32 {
+  return endWord(partnerEnd(end), END_OWNER);
+}
+
 /** The partition at the other side of an open end. */
 export function partnerPartition(end: usize): usize {
-  return partitionAt(endWord(partnerEnd(end), END_OWNER));
+  return partitionAt(partnerOf(end));
 }
 
 export function unitAddressOf(end: usize): u32 {
@@ -87,6 +92,18 @@ export function decodeEnd(lpid: u32, unit: f64): usize {
   const state = endWord(end, END_STATE);
   if (state != END_OPEN && state != END_CLOSED) return 0;
   return endWord(end, END_GENERATION) == address >> 16 && endWord(end, END_OWNER) == lpid ? end : 0;
+}
+
+/** The end whose slot a decoded unit address names; one that is free, if there is none. */
+export function endNamed(address: u32): usize {
+  const slot = address & (UNIT_SLOTS - 1);
+  return endAt(slot > header(HEADER_ENDS_MAX) || address == NONE ? 0 : slot); // end 0 is free
+}
+
+/** Whether an end is the open one that `lpid` knows by that address. */
+export function isOpenEnd(end: usize, address: u32, lpid: u32): bool {
+  const generation = endWord(end, END_GENERATION) ^ (address >> 16);
+  return ((endWord(end, END_STATE) ^ END_OPEN) | (endWord(end, END_OWNER) ^ lpid) | generation) == 0;
 }
 
 /** Ends an adapter: both ends close. */
@@ -113,9 +130,9 @@ function unlinkEnd(end: usize): void {
 
 /** Whether one more grant fits the quota (GR7), counting what the partner has not returned against a second quota. */
 export function quotaFits(end: usize): bool {
-  const quota = endWord(end, END_QUOTA);
-  const used = endWord(end, END_USED);
-  return used < quota && <u64>used + endWord(end, END_UNRETURNED) < <u64>quota * 2;
+  const quota = <i64>endWord(end, END_QUOTA);
+  const left = quota - endWord(end, END_USED);
+  return min(left, left + quota - endWord(end, END_UNRETURNED)) > 0;
 }
 
 export function endsFree(): u32 {

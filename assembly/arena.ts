@@ -23,7 +23,7 @@ import {
   SPACE_MEMORY,
   STRUCTURE_OWNED,
 } from "../src/layout";
-import { mapBytes, mapClear, mapFill, mapIsFree, mapNext, mapRunEnd } from "./bitmap";
+import { mapBytes, mapClear, mapFill, mapIsFree, mapLowest, mapNext, mapRunEnd } from "./bitmap";
 import { childOf, hasFlag, stateOf, structureAt } from "./control";
 import { decodePages } from "./decode";
 import { beginJob, endJob } from "./log";
@@ -92,7 +92,7 @@ export function allocate(lpid: f64, length: f64): i32 {
   const map = <usize>partitionWord(partition, PARTITION_ARENA_MAP);
   const lmbPages = partitionWord(partition, PARTITION_LMB_PAGES);
   if (count > lmbPages) return H_NO_MEM;
-  let page = mapNext(map, bits, 0);
+  let page = mapLowest(map, bits);
   while (page != NONE) {
     const border = page - (page % lmbPages) + lmbPages;
     const isOffered = isOnOffer(lmbOf(partition, page));

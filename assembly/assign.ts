@@ -45,7 +45,7 @@ import {
 import { endSlotOf, endsFree, setEndWord, takeEnd, unitAddressOf } from "./adapter";
 import { openArena } from "./arena";
 import { describeRange, hasStructures, linkHeld, slotOf, takeStructure } from "./control";
-import { decodeInteger, decodeType, decodeUnits, isPaged } from "./decode";
+import { decodeInteger, decodeType, decodeUnits, isPaged, NO_SPACE } from "./decode";
 import { fillFrames, framesFree, lowestFrames, lowestRunLength } from "./frame";
 import { beginJob, commit, endJob, put, THREAD } from "./log";
 import { addHeader, header, NONE, setHeader, setResult } from "./memory";
@@ -191,7 +191,7 @@ export function assignResource(
   if (partition == 0) return H_PARAMETER;
   if (!isRunning(partition)) return H_RESCINDED;
   const space = decodeType(decodeInteger(type));
-  if (space == NONE || space == SPACE_MEMORY) return H_PARAMETER;
+  if (space == NO_SPACE || space == SPACE_MEMORY) return H_PARAMETER;
   const page = decodeUnits(space, address);
   const count = decodeUnits(space, length);
   const frame = decodeUnits(space, physical);

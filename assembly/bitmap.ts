@@ -6,7 +6,7 @@
  *
  * Longer runs are found gap by gap: the cost grows with the gaps that are too small, not with the places.
  *
- * mapFree() and mapTake() go through the undo log: for a few places. mapFill() does not, and may be done again from the
+ * What takes and frees single places, or a few, goes through the undo log. mapFill() does not, and may be done again from the
  * start when it stopped anywhere: for the bulk part of a job.
  */
 import { putLong } from "./log";
@@ -66,33 +66,40 @@ function lower(map: usize, bits: u32, word: u32): void {
   }
 }
 
-/** Frees the places [from, from + count). */
-export function mapFree(map: usize, bits: u32, from: u32, count: u32): void {
-  let at = from;
-  const end = from + count;
-  while (at < end) {
-    const word = at >> 6;
-    const stop = min(end - (word << 6), 64);
-    const place = wordAt(map, word);
-    const old = load<u64>(place);
-    putLong(place, old | maskOf(at & 63, stop));
-    if (old == 0) raise(map, bits, word);
-    at = (word << 6) + stop;
+/** Single places. Methods, since only those are inlined on demand: each accept takes one, each return frees one. */
+export class Places {
+  @inline
+  static free(map: usize, bits: u32, place: u32): void {
+    const at = wordAt(map, place >> 6);
+    const old = load<u64>(at);
+    putLong(at, old | ((<u64>1) << (place & 63)));
+    if (old == 0) raise(map, bits, place >> 6);
+  }
+
+  /** Takes places of one word, all of them free. */
+  @inline
+  static takeOf(map: usize, bits: u32, word: u32, places: u64): void {
+    const at = wordAt(map, word);
+    const left = load<u64>(at) & ~places;
+    putLong(at, left);
+    if (left == 0) lower(map, bits, word);
+  }
+
+  /** Takes a free place. */
+  @inline
+  static take(map: usize, bits: u32, place: u32): void {
+    Places.takeOf(map, bits, place >> 6, (<u64>1) << (place & 63));
   }
 }
 
-/** Takes the places [from, from + count). */
-export function mapTake(map: usize, bits: u32, from: u32, count: u32): void {
+/** Takes the free places [from, from + count). */
+export function mapTakeRun(map: usize, bits: u32, from: u32, count: u32): void {
   let at = from;
   const end = from + count;
   while (at < end) {
     const word = at >> 6;
     const stop = min(end - (word << 6), 64);
-    const place = wordAt(map, word);
-    const old = load<u64>(place);
-    const left = old & ~maskOf(at & 63, stop);
-    putLong(place, left);
-    if (old != 0 && left == 0) lower(map, bits, word);
+    Places.takeOf(map, bits, word, maskOf(at & 63, stop));
     at = (word << 6) + stop;
   }
 }
@@ -165,6 +172,24 @@ export function mapNext(map: usize, bits: u32, from: u32): u32 {
   return index;
 }
 
+/** The lowest free place, or NONE: from the top, where one word says whether there is any; below the first 2^12 at once. */
+export function mapLowest(map: usize, bits: u32): u32 {
+  const words = wordsFor(bits);
+  const first = wordAt(map, words);
+  const low = load<u64>(first);
+  let index = <u32>ctz(low);
+  if (low == 0) {
+    const second = wordAt(first, wordsFor(words));
+    const third = wordAt(second, wordsFor(wordsFor(words)));
+    const top = load<u64>(third);
+    if (top == 0) return NONE;
+    index = <u32>ctz(top);
+    index = (index << 6) + <u32>ctz(load<u64>(wordAt(second, index)));
+    index = (index << 6) + <u32>ctz(load<u64>(wordAt(first, index)));
+  }
+  return (index << 6) + <u32>ctz(load<u64>(wordAt(map, index)));
+}
+
 /** Byte offset of a level. */
 function levelAt(map: usize, bits: u32, level: u32): usize {
   let at = map;
@@ -190,8 +215,7 @@ export function mapRunEnd(map: usize, bits: u32, from: u32, most: u32): u32 {
 
 /** The lowest run of `count` free places, or NONE. */
 export function mapLowestRun(map: usize, bits: u32, count: u32): u32 {
-  let start = mapNext(map, bits, 0);
-  if (count == 1) return start;
+  let start = mapLowest(map, bits);
   while (start != NONE) {
     if (count > bits - start) return NONE;
     const end = mapRunEnd(map, bits, start, count);

@@ -63,7 +63,9 @@ import {
   sendEntry as sendEntryLocked,
   takeEvent as takeEventLocked,
 } from "./hcall-queue";
-import { acquire, acquireAll, release } from "./lock";
+import { settle } from "./job";
+import { acquire, acquireAll, hasLeft, mendCall, nameAll, nameNone, release } from "./lock";
+import { commit, hasJob } from "./log";
 import { isAlone } from "./memory";
 import { mergePages as mergePagesLocked } from "./merge";
 import { compactMemory as compactMemoryLocked, gatherMemory as gatherMemoryLocked } from "./migrate";
@@ -100,6 +102,26 @@ function enterAlone(): i32 {
 function leave(status: i32): i32 {
   release();
   return status;
+}
+
+/**
+ * The same for the four hypercalls on grants, which are so short that it counts. Methods, since only those are inlined on
+ * demand.
+ */
+class Alone {
+  @inline
+  static enter(): void {
+    if (hasLeft()) mendCall();
+    nameAll();
+  }
+
+  @inline
+  static leave(status: i32): i32 {
+    if (hasJob()) settle();
+    commit();
+    nameNone();
+    return status;
+  }
 }
 
 export function pinMemory(lpid: f64, address: f64, length: f64): i32 {
@@ -201,14 +223,22 @@ export function copyMemory(lpid: f64, from: f64, partnerLpid: f64, to: f64, leng
 }
 
 export function acceptLogical(lpid: f64, cookie: f64): i32 {
-  const entry = isAlone() ? enterAlone() : enter(lpid, grantorNamed(cookie));
+  if (isAlone()) {
+    Alone.enter();
+    return Alone.leave(acceptLogicalLocked(lpid, cookie));
+  }
+  const entry = enter(lpid, grantorNamed(cookie));
   const status = entry == H_SUCCESS ? leave(acceptLogicalLocked(lpid, cookie)) : entry;
   if (status != H_NEED_ALL) return status;
   return acquireAll() ? leave(acceptLogicalLocked(lpid, cookie)) : H_LONG_BUSY_10_MSEC;
 }
 
 export function grantLogical(lpid: f64, flags: f64, hi: f64, lo: f64, length: f64, unit: f64): i32 {
-  const entry = isAlone() ? enterAlone() : enter(lpid, partnerNamed(lpid, unit));
+  if (isAlone()) {
+    Alone.enter();
+    return Alone.leave(grantLogicalLocked(lpid, flags, hi, lo, length, unit));
+  }
+  const entry = enter(lpid, partnerNamed(lpid, unit));
   const status = entry == H_SUCCESS ? leave(grantLogicalLocked(lpid, flags, hi, lo, length, unit)) : entry;
   if (status != H_NEED_ALL) return status;
   return acquireAll() ? leave(grantLogicalLocked(lpid, flags, hi, lo, length, unit)) : H_LONG_BUSY_10_MSEC;
@@ -237,7 +267,11 @@ export function mergePages(lpid: f64, address: f64, otherLpid: f64, otherAddress
 }
 
 export function rescindLogical(lpid: f64, flags: f64, cookie: f64): i32 {
-  const entry = isAlone() ? enterAlone() : enter(lpid, granteeNamed(cookie));
+  if (isAlone()) {
+    Alone.enter();
+    return Alone.leave(rescindLogicalLocked(lpid, flags, cookie));
+  }
+  const entry = enter(lpid, granteeNamed(cookie));
   const status = entry == H_SUCCESS ? leave(rescindLogicalLocked(lpid, flags, cookie)) : entry;
   if (status != H_NEED_ALL) return status;
   return acquireAll() ? leave(rescindLogicalLocked(lpid, flags, cookie)) : H_LONG_BUSY_10_MSEC;
@@ -251,7 +285,11 @@ export function requestReturn(lpid: f64, cookie: f64, ms: f64): i32 {
 }
 
 export function returnLogical(lpid: f64, cookie: f64): i32 {
-  const entry = isAlone() ? enterAlone() : enter(lpid, grantorNamed(cookie));
+  if (isAlone()) {
+    Alone.enter();
+    return Alone.leave(returnLogicalLocked(lpid, cookie));
+  }
+  const entry = enter(lpid, grantorNamed(cookie));
   const status = entry == H_SUCCESS ? leave(returnLogicalLocked(lpid, cookie)) : entry;
   if (status != H_NEED_ALL) return status;
   return acquireAll() ? leave(returnLogicalLocked(lpid, cookie)) : H_LONG_BUSY_10_MSEC;

@@ -75,8 +75,8 @@ import {
   STRUCTURE_ZEROED,
   ZEROING,
 } from "../src/layout";
-import { decodeCookie, encodeCookie } from "./decode";
-import { note, put, put2 } from "./log";
+import { decodeBits, decodeCookie, encodeCookie } from "./decode";
+import { note, put, put2, put3 } from "./log";
 import { addHeader, header, setHeader } from "./memory";
 import { addPartitionWord, partitionAt, partitionWord, setPartitionWord } from "./partition";
 
@@ -132,6 +132,12 @@ export function setFlag(structure: usize, flag: u32): void {
 export function becomeShared(structure: usize, page: u32): void {
   const first = (load<u32>(structure) & ~0xff) | STRUCTURE_SHARED;
   put2(structure + STRUCTURE_PAGE, page, structure + STRUCTURE_STATE, first);
+}
+
+/** Shared or Returning becomes Granted: it has no page. */
+export function becomeUnmapped(structure: usize): void {
+  const first = (load<u32>(structure) & ~0xff) | STRUCTURE_GRANTED;
+  put2(structure + STRUCTURE_PAGE, 0, structure + STRUCTURE_STATE, first);
 }
 
 /** Shared and under revocation becomes Rescinded, out of the tree. */
@@ -322,16 +328,14 @@ const COOKIE_STATES: u32 =
 
 /** The structure that a caller's cookie names, whatever its state but free; 0 if it never existed or is dead. */
 export function decodeStructure(cookie: f64): usize {
-  const bits = decodeCookie(cookie);
+  const bits = decodeBits(cookie);
   const slot = <u32>(bits & 0xffffff);
-  const generation = <u32>(bits >> 24); // of 29 bits
   if (slot > header(HEADER_STRUCTURES_MAX)) return 0;
   const structure = structureAt(slot);
-  // Slots that were never used hold generation 0, which no cookie has; so does slot 0, which nobody has.
-  if (generation == 0 || generationOf(structure) != generation) return 0;
-  // An elemental resource has a slot and a generation too, but no cookie was ever handed out for it.
-  const state = stateOf(structure);
-  return ((1 << state) & COOKIE_STATES) != 0 ? structure : 0;
+  if (bits >> 24 != <u64>generationOf(structure)) return 0; // what is no cookie is beyond every generation
+  // An elemental resource has a slot and a generation too, but no cookie was ever handed out for it. Slots that were never
+  // used hold generation 0 and are free; so is slot 0, which nobody has.
+  return ((COOKIE_STATES >> stateOf(structure)) & 1) != 0 ? structure : 0;
 }
 
 /** The slot in a caller's cookie, or 0 if there is no such slot. */
@@ -439,10 +443,44 @@ export function takeStructure(state: u32, space: u32, inhibits: u32, holder: u32
   return structure;
 }
 
-/** Takes a slot for a grant by `partition`, from its pool. */
-export function takeGrant(partition: usize, space: u32, inhibits: u32, holder: u32): usize {
-  const structure = takePooled(partition);
-  beginStructure(structure, STRUCTURE_GRANTED, space, inhibits, holder);
+/** The first word of a new grant. */
+export function grantedWord(space: u32, inhibits: u32): u32 {
+  return STRUCTURE_GRANTED | (space << 8) | (inhibits << 16);
+}
+
+/**
+ * Takes a slot out of the grantor's pool for a grant to partition `to`, and hangs it into the tree, below what it is made
+ * from, and into the grantee's list. Its words but the first two are stored plainly: the slot was free. `special` is
+ * what its kind keeps beside.
+ */
+export function takeGrant(
+  grantor: usize,
+  source: usize,
+  grantee: usize,
+  first: u32,
+  to: u32,
+  end: u32,
+  page: u32,
+  count: u32,
+  special: u32,
+): usize {
+  const structure = takePooled(grantor);
+  const slot = slotOf(structure);
+  const next = childOf(source);
+  const nextHeld = partitionWord(grantee, PARTITION_HELD);
+  put2(structure + STRUCTURE_STATE, first, structure + STRUCTURE_NEXT_HELD, nextHeld);
+  store<u32>(structure, to, STRUCTURE_HOLDER);
+  store<u32>(structure, end, STRUCTURE_END);
+  // Each of these with the word behind it, which is 0.
+  store<u64>(structure, slotOf(source), STRUCTURE_PARENT);
+  store<u64>(structure, next, STRUCTURE_NEXT);
+  store<u64>(structure, nextHeld, STRUCTURE_NEXT_HELD);
+  store<u32>(structure, page, STRUCTURE_SOURCE_PAGE);
+  store<u32>(structure, count, STRUCTURE_PAGE_COUNT);
+  store<u64>(structure, 0, STRUCTURE_PAGE);
+  store<u64>(structure, (<u64>special) << 32, STRUCTURE_REMAINING);
+  Links.join(source + STRUCTURE_CHILD, next, slot, STRUCTURE_PREVIOUS, slot);
+  Links.join(grantee + PARTITION_HELD, nextHeld, slot, STRUCTURE_PREVIOUS_HELD, slot);
   return structure;
 }
 
@@ -457,8 +495,9 @@ function beginStructure(structure: usize, state: u32, space: u32, inhibits: u32,
 }
 
 function pool(partition: usize, structure: usize): void {
-  put(structure + STRUCTURE_NEXT_HELD, partitionWord(partition, PARTITION_POOL));
-  put2(
+  put3(
+    structure + STRUCTURE_NEXT_HELD,
+    partitionWord(partition, PARTITION_POOL),
     partition + PARTITION_POOL,
     slotOf(structure),
     partition + PARTITION_POOL_COUNT,
@@ -544,11 +583,6 @@ export function describeRange(
   store<u32>(structure, special, STRUCTURE_LIOBN);
 }
 
-/** Of a new grant. */
-export function setEnd(structure: usize, end: u32): void {
-  store<u32>(structure, end, STRUCTURE_END);
-}
-
 /** A grant that was taken out of list and tree becomes an elemental resource of its holder; it is noted. */
 export function becomeElemental(structure: usize, page: u32, flags: u32): void {
   store<u32>(structure, STRUCTURE_OWNED | (spaceOf(structure) << 8) | (flags << 24), STRUCTURE_STATE);
@@ -560,22 +594,30 @@ export function becomeElemental(structure: usize, page: u32, flags: u32): void {
   store<u32>(structure, 0, STRUCTURE_PREVIOUS);
 }
 
+/** Slots that are given back. A method, as in Links. */
+class Slots {
+  /** What is in no list and no tree any more is free, or used up. Answers whether the slot can be used again. */
+  @inline
+  static end(structure: usize): bool {
+    const generation = generationOf(structure);
+    const isUsedUp = generation == GENERATION_LIMIT;
+    const end: u32 = isUsedUp ? STRUCTURE_RETIRED : STRUCTURE_FREE;
+    if (spaceOf(structure) == SPACE_DMA || entriesOf(structure) != 0) wipe(structure, end);
+    else put2(structure + STRUCTURE_STATE, end, structure + STRUCTURE_GENERATION, generation + 1);
+    return !isUsedUp;
+  }
+}
+
 /**
- * What is in no list and no tree any more is free, or used up. Answers whether the slot can be used again. Of a pane, and of
- * memory that an entry names, nothing is left: devices look at them without a lock, and the entry is counted there.
+ * Nothing is left of a pane, and of memory that an entry names: devices look at them without a lock, and the entry is counted
+ * there.
  */
-function endStructure(structure: usize): bool {
-  const generation = generationOf(structure);
-  const isUsedUp = generation == GENERATION_LIMIT;
-  const end: u32 = isUsedUp ? STRUCTURE_RETIRED : STRUCTURE_FREE;
-  if (spaceOf(structure) == SPACE_DMA || entriesOf(structure) != 0) {
-    note(structure);
-    atomic.store<u32>(structure, end, STRUCTURE_STATE);
-    atomic.store<u32>(structure, generation + 1, STRUCTURE_GENERATION);
-    for (let offset: usize = STRUCTURE_HOLDER; offset < usize(STRUCTURE_BYTES); offset += 4)
-      atomic.store<u32>(structure + offset, 0);
-  } else put2(structure + STRUCTURE_STATE, end, structure + STRUCTURE_GENERATION, generation + 1);
-  return !isUsedUp;
+function wipe(structure: usize, end: u32): void {
+  note(structure);
+  atomic.store<u32>(structure, end, STRUCTURE_STATE);
+  atomic.store<u32>(structure, generationOf(structure) + 1, STRUCTURE_GENERATION);
+  for (let offset: usize = STRUCTURE_HOLDER; offset < usize(STRUCTURE_BYTES); offset += 4)
+    atomic.store<u32>(structure + offset, 0);
 }
 
 /** Whether a grant has nothing that must be taken from it before it ends: no view, no TCE, no copies, nothing to zero. */
@@ -591,14 +633,14 @@ export function isLastUse(structure: usize): bool {
 
 /** Gives a slot, which can be used again, back to the pool of the partition that used it for a grant. */
 export function releaseGrant(partition: usize, structure: usize): void {
-  endStructure(structure);
+  Slots.end(structure);
   pool(partition, structure);
 }
 
 /** Gives a slot back to all, or retires it; the caller holds all locks. */
 export function releaseStructure(structure: usize): void {
   addHeader(HEADER_STRUCTURES_USED, -1);
-  if (!endStructure(structure)) {
+  if (!Slots.end(structure)) {
     addHeader(HEADER_STRUCTURES_RETIRED, 1);
     return;
   }
@@ -606,42 +648,60 @@ export function releaseStructure(structure: usize): void {
   setHeader(HEADER_STRUCTURE_FREE, slotOf(structure));
 }
 
+// ---------------------------------------------------------------- links
+
+/** Of tree and lists. Methods, since only those are inlined on demand: they are most of what grants and rescinds do. */
+export class Links {
+  /** Behind the place `before` comes `next` from here on, whose link back, at `back`, becomes `previous`. */
+  @inline
+  static join(before: usize, next: u32, value: u32, back: usize, previous: u32): void {
+    if (next == 0) put(before, value);
+    else put2(before, value, structureAt(next) + back, previous);
+  }
+
+  /** Takes a grant out of the tree; what it holds of it stays as it was. */
+  @inline
+  static leaveTree(child: usize): void {
+    const next = nextOf(child);
+    const previous = previousOf(child);
+    const isFirst = previous == 0;
+    const before = structureAt(isFirst ? parentOf(child) : previous);
+    const link: usize = isFirst ? STRUCTURE_CHILD : STRUCTURE_NEXT;
+    Links.join(before + link, next, next, STRUCTURE_PREVIOUS, previous);
+  }
+
+  /** Takes a structure out of a list of its holder's; what it holds of it stays as it was. */
+  @inline
+  static leaveList(list: usize, structure: usize): void {
+    const next = nextHeldOf(structure);
+    const previous = previousHeldOf(structure);
+    const before = previous == 0 ? list : structureAt(previous) + STRUCTURE_NEXT_HELD;
+    Links.join(before, next, next, STRUCTURE_PREVIOUS_HELD, previous);
+  }
+}
+
 // ---------------------------------------------------------------- the tree
-
-/** Hangs a new grant below what it was granted from. */
-export function linkChild(parent: usize, child: usize): void {
-  const slot = slotOf(child);
-  const first = childOf(parent);
-  store<u32>(child, slotOf(parent), STRUCTURE_PARENT);
-  store<u32>(child, first, STRUCTURE_NEXT);
-  if (first == 0) put(parent + STRUCTURE_CHILD, slot);
-  else put2(parent + STRUCTURE_CHILD, slot, structureAt(first) + STRUCTURE_PREVIOUS, slot);
-}
-
-/** Takes a grant out of the tree; what it holds of it stays as it was. */
-export function unlinkChild(child: usize): void {
-  const next = nextOf(child);
-  const previous = previousOf(child);
-  const before =
-    previous != 0 ? structureAt(previous) + STRUCTURE_NEXT : structureAt(parentOf(child)) + STRUCTURE_CHILD;
-  if (next == 0) put(before, next);
-  else put2(before, next, structureAt(next) + STRUCTURE_PREVIOUS, previous);
-}
 
 /**
  * Whether no new use of the structure may start: it, or one above it, was named by a forced rescind (RS5). Once the
  * marking is complete each structure carries its own mark; only while some marking runs must the chain be looked up.
  */
 export function isRevoking(structure: usize): bool {
-  if (hasFlag(structure, FLAG_REVOKING)) return true;
-  if (header(HEADER_MARKING) == 0) return false;
-  let parent = parentOf(structure);
-  while (parent != 0) {
-    const above = structureAt(parent);
-    if (hasFlag(above, FLAG_REVOKING)) return true;
-    parent = parentOf(above);
+  return mayBeRevoking(structure) && isMarked(structure);
+}
+
+/** A quick no. */
+export function mayBeRevoking(structure: usize): bool {
+  return ((load<u8>(structure, STRUCTURE_FLAGS) & FLAG_REVOKING) | header(HEADER_MARKING)) != 0;
+}
+
+function isMarked(structure: usize): bool {
+  let above = structure;
+  while (!hasFlag(above, FLAG_REVOKING)) {
+    if (parentOf(above) == 0) return false;
+    above = structureAt(parentOf(above));
   }
-  return false;
+  return true;
 }
 
 // ---------------------------------------------------------------- the lists of a partition
@@ -658,15 +718,5 @@ export function linkHeld(partition: usize, structure: usize): void {
   const slot = slotOf(structure);
   store<u32>(structure, first, STRUCTURE_NEXT_HELD);
   store<u32>(structure, 0, STRUCTURE_PREVIOUS_HELD);
-  if (first == 0) put(partition + list, slot);
-  else put2(partition + list, slot, structureAt(first) + STRUCTURE_PREVIOUS_HELD, slot);
-}
-
-/** Takes a structure out of its holder's list; what it holds of it stays as it was. */
-export function unlinkHeld(partition: usize, structure: usize): void {
-  const next = nextHeldOf(structure);
-  const previous = previousHeldOf(structure);
-  const before = previous != 0 ? structureAt(previous) + STRUCTURE_NEXT_HELD : partition + listOf(structure);
-  if (next == 0) put(before, next);
-  else put2(before, next, structureAt(next) + STRUCTURE_PREVIOUS_HELD, previous);
+  Links.join(partition + list, first, slot, STRUCTURE_PREVIOUS_HELD, slot);
 }

@@ -3,7 +3,6 @@
  * the integer that it should be becomes NONE (or 0 for a cookie), which no table contains.
  */
 import {
-  COOKIE_SLOTS,
   PAGE_BYTES,
   SPACE_DMA,
   SPACE_INTERRUPT,
@@ -53,37 +52,41 @@ export function decodePages(bytes: f64): u32 {
   return f64(pages) * PAGE_BYTES == bytes ? pages : NONE;
 }
 
+/** An integer as its 64 bits, 0 for what is none. */
+export function decodeBits(value: f64): u64 {
+  const bits = i64(value);
+  return f64(bits) == value ? <u64>bits : 0;
+}
+
 /** A cookie as (generation << 24 | slot), 0 if it cannot be one. */
 export function decodeCookie(cookie: f64): u64 {
-  const bits = i64(cookie);
-  return f64(bits) == cookie && <u64>bits < 1 << 53 ? <u64>bits : 0;
+  const bits = decodeBits(cookie);
+  return bits < 1 << 53 ? bits : 0;
 }
 
 export function encodeCookie(generation: u32, slot: u32): f64 {
-  return f64(generation) * COOKIE_SLOTS + f64(slot);
+  return f64(((<i64>generation) << 24) | <i64>slot);
 }
 
-/** The logical space of a resource type: a closed set, everything else is NONE. */
+/** What decodeType() answers where there is no such type. */
+export const NO_SPACE: u32 = 0xf;
+
+/** Four bits for each type: its space, and NO_SPACE for none, all turned over. */
+const SPACES_OF_TYPES: u64 =
+  ((<u64>(SPACE_MEMORY ^ 0xf)) << (TYPE_MEMORY * 4)) |
+  ((<u64>(SPACE_MMIO ^ 0xf)) << (TYPE_MMIO * 4)) |
+  ((<u64>(SPACE_INTERRUPT ^ 0xf)) << (TYPE_INTERRUPT * 4)) |
+  ((<u64>(SPACE_DMA ^ 0xf)) << (TYPE_DMA * 4)) |
+  ((<u64>(SPACE_IPI ^ 0xf)) << (TYPE_IPI * 4));
+
+/** The logical space of a resource type: a closed set, everything else is NO_SPACE. */
 export function decodeType(type: u32): u32 {
-  switch (type) {
-    case TYPE_MEMORY:
-      return SPACE_MEMORY;
-    case TYPE_MMIO:
-      return SPACE_MMIO;
-    case TYPE_INTERRUPT:
-      return SPACE_INTERRUPT;
-    case TYPE_DMA:
-      return SPACE_DMA;
-    case TYPE_IPI:
-      return SPACE_IPI;
-    default:
-      return NONE;
-  }
+  return type > 15 ? NO_SPACE : (<u32>(SPACES_OF_TYPES >> (type << 2)) & 0xf) ^ NO_SPACE;
 }
 
 /** Whether addresses of the space are bytes in pages; interrupts and ports are plain numbers. */
 export function isPaged(space: u32): bool {
-  return space != SPACE_INTERRUPT && space != SPACE_IPI;
+  return ((((1 << SPACE_MEMORY) | (1 << SPACE_MMIO) | (1 << SPACE_DMA)) >> space) & 1) != 0;
 }
 
 /** An address or length of the space in its unit (pages, or numbers), else NONE. */

@@ -16,16 +16,19 @@ import {
   H_SUCCESS,
   JOB_DONATE,
   PAGE_BYTES,
+  PARTITION_HELD,
+  PARTITION_OWNED,
   PARTITION_PAGES_OWNED,
   SPACE_MEMORY,
   STRUCTURE_OWNED,
 } from "../src/layout";
-import { uncountGrant } from "./account";
+import { Grants } from "./account";
 import { endAt } from "./adapter";
 import { forgetArena } from "./arena";
 import {
   becomeElemental,
   endOf,
+  Links,
   linkHeld,
   pageCountOf,
   pageOf,
@@ -35,8 +38,6 @@ import {
   sourcePageOf,
   stateOf,
   structureAt,
-  unlinkChild,
-  unlinkHeld,
 } from "./control";
 import { countLent } from "./lend";
 import { nameJob, nameLender, note } from "./log";
@@ -70,14 +71,14 @@ export function acceptDonation(structure: usize, receiver: usize, donor: usize):
   mapFrom(at, page, count, spaceAt(donor, SPACE_MEMORY), donated, ALL_RIGHTS);
   note(structure);
   countLent(donor, -(<i32>count));
-  uncountGrant(structure, endAt(endOf(structure)));
-  unlinkChild(structure);
-  unlinkHeld(receiver, structure);
+  Grants.uncount(donor, receiver, endAt(endOf(structure)));
+  Links.leaveTree(structure);
+  Links.leaveList(receiver + PARTITION_HELD, structure);
   becomeElemental(structure, page, FLAG_DONATED);
   linkHeld(receiver, structure);
   addPartitionWord(donor, PARTITION_PAGES_OWNED, -(<i32>count));
   addPartitionWord(receiver, PARTITION_PAGES_OWNED, count);
-  unlinkHeld(donor, source);
+  Links.leaveList(donor + PARTITION_OWNED, source);
   releaseStructure(source);
   setResult(f64(page) * PAGE_BYTES);
   return H_SUCCESS;

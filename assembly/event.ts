@@ -26,7 +26,7 @@ import {
 } from "../src/layout";
 import { THREAD } from "./log";
 import { header } from "./memory";
-import { addPartitionWord, isRunning, partitionWord, setPartitionWord, signal } from "./partition";
+import { addPartitionWord, partitionWord, runsNow, setPartitionWord, signal } from "./partition";
 
 function eventAt(partition: usize, index: u32): usize {
   const slot = index & (header(HEADER_EVENTS_MAX) - 1);
@@ -45,13 +45,15 @@ export function presentEvent(type: u32, lpid: u32, value: f64): void {
   putEvent(THREAD + THREAD_ENTRY, type, lpid, value);
 }
 
+/** A bit for each type of event that may fill only half of the ring. */
+const HALF_RING: u32 = ~((1 << EVENT_PARTNER_FAILED) | (1 << EVENT_PARTNER_RECOVERED));
+
 /** Tells a partition; one that does not run hears nothing. */
 export function pushEvent(partition: usize, type: u32, lpid: u32, value: f64): void {
-  if (!isRunning(partition)) return;
+  if (!runsNow(partition)) return;
   const tail = partitionWord(partition, PARTITION_EVENT_TAIL);
   const waiting = tail - partitionWord(partition, PARTITION_EVENT_HEAD);
-  const isNotice = type == EVENT_PARTNER_FAILED || type == EVENT_PARTNER_RECOVERED;
-  const places = isNotice ? header(HEADER_EVENTS_MAX) : header(HEADER_EVENTS_MAX) >> 1;
+  const places = header(HEADER_EVENTS_MAX) >> ((HALF_RING >> type) & 1);
   if (waiting >= places) {
     const lost = partitionWord(partition, PARTITION_EVENTS_LOST);
     if (lost != 0xffffffff) setPartitionWord(partition, PARTITION_EVENTS_LOST, lost + 1);

@@ -30,7 +30,7 @@ import {
   PROBLEM_BYTES,
   PROBLEMS_MAX,
 } from "../src/layout";
-import { mapFill, mapFree, mapIsFree, mapLowestRun, mapNext, mapRunEnd, mapTake } from "./bitmap";
+import { mapFill, mapIsFree, mapLowest, mapLowestRun, mapRunEnd, mapTakeRun, Places } from "./bitmap";
 import { decodeInteger } from "./decode";
 import { put } from "./log";
 import { addHeader, frameAt, header, NONE, setHeader, setResult } from "./memory";
@@ -111,7 +111,7 @@ export function findFrames(count: f64): i32 {
 
 /** Takes a few free frames. */
 export function takeFrames(first: u32, count: u32): void {
-  mapTake(header(HEADER_FRAME_MAP_AT), header(HEADER_FRAMES_MAX), first, count);
+  mapTakeRun(header(HEADER_FRAME_MAP_AT), header(HEADER_FRAMES_MAX), first, count);
   addHeader(HEADER_FRAMES_FREE, -(<i32>count));
 }
 
@@ -137,7 +137,7 @@ export function freeMoved(first: u32, count: u32): void {
 export function lowestRunLength(most: u32): u32 {
   const map = header(HEADER_FRAME_MAP_AT);
   const bits = header(HEADER_FRAMES_MAX);
-  const first = mapNext(map, bits, 0);
+  const first = mapLowest(map, bits);
   return first == NONE ? 0 : mapRunEnd(map, bits, first, most) - first;
 }
 
@@ -150,7 +150,7 @@ export function unshareFrame(frame: u32): void {
 
 function zeroAndFree(frame: u32): void {
   memory.fill(frameAt(frame), 0, PAGE_BYTES);
-  mapFree(header(HEADER_FRAME_MAP_AT), header(HEADER_FRAMES_MAX), frame, 1);
+  Places.free(header(HEADER_FRAME_MAP_AT), header(HEADER_FRAMES_MAX), frame);
   addHeader(HEADER_FRAMES_FREE, 1);
 }
 

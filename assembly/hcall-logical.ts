@@ -10,6 +10,8 @@ import {
   EVENT_RESCIND_REQUESTED,
   FLAG_COPY_ON_WRITE,
   FLAG_DONATED,
+  FLAG_LENT,
+  FLAG_ZERO,
   H_BUSY,
   H_LONG_BUSY_10_MSEC,
   H_NEED_ALL,
@@ -20,16 +22,18 @@ import {
   H_RESOURCE,
   H_SUCCESS,
   HEADER_COPIED,
+  HEADER_MERGES,
   HEADER_PAGES_LENT,
   HEADER_REVOCATIONS,
   INHIBIT_READ,
   INHIBIT_REGRANT,
-  INHIBIT_RESERVED,
   INHIBIT_WRITE,
   JOB_PAGES,
+  MODE_COPY,
   MODE_DONATE,
   MODE_SHARE,
   MODE_ZERO,
+  PARTITION_DEFERRED,
   PARTITION_RESCINDED,
   POOL_SPILL,
   RESCIND_FORCED,
@@ -53,7 +57,7 @@ import {
   endRescinded,
   tellReturned,
 } from "./account";
-import { decodeEnd, endSlotOf, isOpen, partnerPartition, quotaFits } from "./adapter";
+import { decodeEnd, endNamed, endSlotOf, isOpenEnd, partnerOf, quotaFits } from "./adapter";
 import {
   becomeShared,
   childOf,
@@ -61,27 +65,26 @@ import {
   copiesOf,
   cursorOf,
   decodeStructure,
-  describeRange,
   entriesOf,
   fillPool,
+  grantedWord,
   hasFlag,
   hasPooled,
   hasStructures,
   hintShared,
+  hintsShared,
   holderOf,
   inhibitsOf,
   isLastUse,
   isPoolFull,
   isRevoking,
-  linkChild,
-  linkHeld,
   liobnOf,
+  mayBeRevoking,
   pageCountOf,
   pageOf,
   parentOf,
   pinsOf,
   setCursor,
-  setEnd,
   setFlag,
   slotOf,
   sourcePageOf,
@@ -93,21 +96,11 @@ import {
   windowOf,
 } from "./control";
 import { releaseCopies, splitMerged } from "./cow";
-import { decodeInteger, decodeType, decodeUnits, encodeUnits, isPaged } from "./decode";
+import { decodeInteger, decodeType, decodeUnits, encodeUnits, isPaged, NO_SPACE } from "./decode";
 import { acceptDonation, isWhole } from "./donate";
 import { pushEvent } from "./event";
 import { settle } from "./job";
-import {
-  holdBorrowed,
-  isExclusive,
-  isLent,
-  isMode,
-  lend,
-  mayLend,
-  mustZero,
-  usesAreOver,
-  zeroLent,
-} from "./lend";
+import { holdBorrowed, isExclusive, isMode, lend, mayLend, mustZero, usesAreOver, zeroLent } from "./lend";
 import { beginJob, endJob } from "./log";
 import { budget, header, NONE, setResult } from "./memory";
 import {
@@ -116,6 +109,7 @@ import {
   backOf,
   COPY_RIGHTS,
   entryRights,
+  lowestFreePage,
   lowestFreePages,
   mapFrom,
   mapPage,
@@ -123,7 +117,15 @@ import {
   spacePages,
   takePages,
 } from "./page";
-import { decodePartition, isDeferred, isRunning, lpidOf, partitionAt, partitionWord } from "./partition";
+import {
+  isDeferred,
+  lpidOf,
+  partitionAt,
+  partitionNamed,
+  partitionWord,
+  runsNow,
+  whyStopped,
+} from "./partition";
 import { revoke } from "./revoke";
 import { awaitOlder, holds, holdsAll, nextEpoch } from "./thread";
 
@@ -132,7 +134,7 @@ import { awaitOlder, holds, holdsAll, nextEpoch } from "./thread";
 /** Of a grant: the partner that the unit address names. */
 export function partnerNamed(lpid: f64, unit: f64): u32 {
   const end = decodeEnd(decodeInteger(lpid), unit);
-  return end == 0 ? 0 : lpidOf(partnerPartition(end));
+  return end == 0 ? 0 : partnerOf(end);
 }
 
 /** Of an accept or a return: the grantor. */
@@ -147,22 +149,15 @@ export function granteeNamed(cookie: f64): u32 {
   return structure == 0 ? 0 : holderOf(structure);
 }
 
-/** Whether the structure covers the whole range with live access for its holder. */
-function covers(structure: usize, page: u32, count: u32, liobn: u32): bool {
-  const state = stateOf(structure);
-  if (state != STRUCTURE_OWNED && state != STRUCTURE_SHARED) return false;
-  if (spaceOf(structure) == SPACE_DMA && liobnOf(structure) != liobn) return false;
-  return page - pageOf(structure) + count <= pageCountOf(structure);
-}
-
 /** H_GRANT_LOGICAL. R4: the cookie. */
 export function grantLogical(lpid: f64, flags: f64, hi: f64, lo: f64, length: f64, unit: f64): i32 {
-  return grant(lpid, flags, hi, lo, length, unit, MODE_SHARE, false);
+  return grant(lpid, flags, hi, lo, length, unit, MODE_SHARE);
 }
 
 /** H_GRANT_LOGICAL in a mode: the byte of the flags is full. R4: the cookie. */
 export function grantMode(lpid: f64, flags: f64, hi: f64, lo: f64, length: f64, unit: f64, mode: f64): i32 {
-  return grant(lpid, flags, hi, lo, length, unit, decodeInteger(mode), false);
+  const named = decodeInteger(mode);
+  return grant(lpid, flags, hi, lo, length, unit, named == u32(MODE_COPY) ? NONE : named);
 }
 
 /**
@@ -170,105 +165,149 @@ export function grantMode(lpid: f64, flags: f64, hi: f64, lo: f64, length: f64, 
  * inhibits of reading and writing. It cannot be granted on: who has that grant would not follow the copies. R4: the cookie.
  */
 export function grantCopyOnWrite(lpid: f64, flags: f64, hi: f64, lo: f64, length: f64, unit: f64): i32 {
-  return grant(lpid, flags, hi, lo, length, unit, MODE_SHARE, true);
+  return grant(lpid, flags, hi, lo, length, unit, MODE_COPY);
 }
 
-function grant(
-  lpid: f64,
-  flags: f64,
-  hi: f64,
-  lo: f64,
-  length: f64,
-  unit: f64,
-  mode: u32,
-  isCopied: bool,
-): i32 {
-  const grantor = decodePartition(lpid);
-  if (grantor == 0) return H_PARAMETER;
-  if (!isRunning(grantor)) return H_RESCINDED; // GR10
+/** What a caller may inhibit. */
+const INHIBITS: u32 = INHIBIT_READ | INHIBIT_WRITE | INHIBIT_REGRANT;
+
+/** Whether there are grants of this kind: of the space, with such inhibits, of so many units, in this mode. */
+function isKind(space: u32, inhibits: u32, count: u32, mode: u32): bool {
+  const limits = (inhibits & (INHIBIT_READ | INHIBIT_WRITE)) != 0;
+  if (mode == u32(MODE_COPY)) return space == SPACE_MEMORY && !limits;
+  if (limits && space != SPACE_MEMORY && space != SPACE_MMIO) return false;
+  return (isPaged(space) || count == 1) && isMode(mode, space, inhibits);
+}
+
+/** States in which its holder has access to what a structure is about. */
+const LIVE_STATES: u32 = (1 << STRUCTURE_OWNED) | (1 << STRUCTURE_SHARED);
+
+/** Why a range cannot be granted that no live structure covers. */
+function whyUncovered(grantor: usize, at: usize, page: u32, count: u32): i32 {
+  const mayHold = partitionWord(grantor, PARTITION_RESCINDED) != 0 || header(HEADER_REVOCATIONS) != 0;
+  return mayHold && anyRescinded(at, page, count) ? H_RESCINDED : H_PARAMETER; // GR4, GR3
+}
+
+/** Whether another mode than sharing can be had of a range now. */
+function isAtHand(grantor: usize, source: usize, page: u32, count: u32, mode: u32): bool {
+  if (mode == u32(MODE_COPY)) return true;
+  if (!isExclusive(grantor, source, page, count)) return false;
+  return mode != u32(MODE_DONATE) || entriesOf(source) == 0; // KI4
+}
+
+/** What a new grant that is no share does to what it is made from. False: not now, and nothing has happened. */
+function beginMode(grantor: usize, structure: usize, mode: u32): bool {
+  if (mode != u32(MODE_COPY)) return lend(grantor, structure, mode);
+  setFlag(structure, FLAG_COPY_ON_WRITE);
+  store<u32>(HEADER_COPIED, 1);
+  hintShared(structureAt(parentOf(structure)), true);
+  return true;
+}
+
+/**
+ * Most grants are shares of memory, so what only others need is asked in one question at a time; and each check is an `if` of
+ * its own, since a compiler makes a number of what `&&` and `||` answer before it looks at it.
+ */
+function grant(lpid: f64, flags: f64, hi: f64, lo: f64, length: f64, unit: f64, mode: u32): i32 {
+  const grantor = partitionNamed(lpid);
+  if (!runsNow(grantor)) return whyStopped(grantor); // GR10
   const bits = decodeInteger(flags);
-  if (bits > 0xff || (bits & INHIBIT_RESERVED) != 0) return H_PARAMETER; // GR1
+  if ((bits & ~u32(TYPE_MASK | INHIBITS)) != 0) return H_PARAMETER; // GR1
   const space = decodeType(bits & TYPE_MASK);
-  if (space == NONE) return H_PARAMETER; // GR1
-  let inhibits = bits & (INHIBIT_READ | INHIBIT_WRITE | INHIBIT_REGRANT);
-  const hasRights = space == SPACE_MEMORY || space == SPACE_MMIO;
-  if (isCopied) {
-    if (space != SPACE_MEMORY || (inhibits & (INHIBIT_READ | INHIBIT_WRITE)) != 0) return H_PARAMETER;
-    inhibits = INHIBIT_WRITE | INHIBIT_REGRANT;
-  }
-  if (!hasRights && (inhibits & (INHIBIT_READ | INHIBIT_WRITE)) != 0) return H_PARAMETER; // GR1
-  if (!isMode(mode, space, inhibits)) return H_PARAMETER; // GR1
+  if (space == NO_SPACE) return H_PARAMETER; // GR1
   const page = decodeUnits(space, lo);
   const count = decodeUnits(space, length);
-  if (page == NONE || count == NONE || count == 0) return H_PARAMETER; // GR2
-  if (!isPaged(space) && count != 1) return H_PARAMETER; // GR2
-  const liobn = decodeInteger(hi);
-  if (liobn == NONE || (space != SPACE_DMA && liobn != 0)) return H_PARAMETER; // GR2
-  const at = spaceAt(grantor, space);
-  if (<u64>page + count > <u64>spacePages(at)) return H_PARAMETER; // GR3
-  const back = backOf(at, page);
-  const source = structureAt(back);
-  if (back == 0 || !covers(source, page, count, liobn)) {
-    const mayHold = partitionWord(grantor, PARTITION_RESCINDED) != 0 || header(HEADER_REVOCATIONS) != 0;
-    return mayHold && anyRescinded(at, page, count) ? H_RESCINDED : H_PARAMETER; // GR4, GR3
+  const isPlain = ((space ^ SPACE_MEMORY) | (mode ^ MODE_SHARE)) == 0;
+  let inhibits = bits & INHIBITS;
+  if (!isPlain) {
+    if (!isKind(space, inhibits, count, mode)) return H_PARAMETER; // GR1, GR2
+    if (mode == u32(MODE_COPY)) inhibits = INHIBIT_WRITE | INHIBIT_REGRANT;
   }
-  if (mode == u32(MODE_DONATE) && !isWhole(source, page, count)) return H_PARAMETER; // GR3
-  if (isRevoking(source)) return H_RESCINDED; // GR10
+  let liobn: u32 = 0;
+  if (hi != 0) {
+    liobn = decodeInteger(hi);
+    if (space != SPACE_DMA || liobn == NONE) return H_PARAMETER; // GR2
+  }
+  const at = spaceAt(grantor, space);
+  // What is no number of units is beyond every space.
+  if (<u64>page + count > <u64>spacePages(at)) return H_PARAMETER; // GR2, GR3
+  if (count == 0) return H_PARAMETER; // GR2
+  const source = structureAt(backOf(at, page));
+  if (((LIVE_STATES >> stateOf(source)) & 1) == 0) return whyUncovered(grantor, at, page, count);
+  if (page - pageOf(source) + count > pageCountOf(source)) return whyUncovered(grantor, at, page, count);
+  if (!isPlain) {
+    if (space == SPACE_DMA && liobnOf(source) != liobn) return whyUncovered(grantor, at, page, count);
+    if (mode == u32(MODE_DONATE) && !isWhole(source, page, count)) return H_PARAMETER; // GR3
+  }
+  if (mayBeRevoking(source)) {
+    if (isRevoking(source)) return H_RESCINDED; // GR10
+  }
   const own = inhibitsOf(source);
-  if ((own & INHIBIT_REGRANT) != 0 || (own & ~inhibits) != 0) return H_PERMISSION; // GR5
-  if ((mode & MODE_ZERO) != 0 && (own & INHIBIT_WRITE) != 0) return H_PERMISSION; // GR5: zeroing is writing
-  const end = decodeEnd(lpidOf(grantor), unit);
-  if (end == 0 || !isOpen(end)) return H_PARAMETER; // GR6
-  const grantee = partnerPartition(end);
-  if (!isRunning(grantee)) return H_PARAMETER; // GR6
-  if (header(HEADER_PAGES_LENT) != 0 && anyLent(at, page, count)) return H_RESOURCE;
-  if (mode != u32(MODE_SHARE) && !isExclusive(grantor, source, page, count)) return H_RESOURCE;
-  if (mode == u32(MODE_DONATE) && entriesOf(source) != 0) return H_RESOURCE; // KI4
+  if ((own & (INHIBIT_REGRANT | ~inhibits)) != 0) return H_PERMISSION; // GR5
+  if ((mode & MODE_ZERO) != 0) {
+    if ((own & INHIBIT_WRITE) != 0) return H_PERMISSION; // GR5: zeroing is writing
+  }
+  const address = decodeInteger(unit);
+  const end = endNamed(address);
+  if (!isOpenEnd(end, address, lpidOf(grantor))) return H_PARAMETER; // GR6
+  const to = partnerOf(end);
+  const grantee = partitionAt(to);
+  if (!runsNow(grantee)) return H_PARAMETER; // GR6
+  if (header(HEADER_PAGES_LENT) != 0) {
+    if (anyLent(at, page, count)) return H_RESOURCE;
+  }
+  if (mode != u32(MODE_SHARE)) {
+    if (!isAtHand(grantor, source, page, count, mode)) return H_RESOURCE;
+  }
   if (!quotaFits(end)) return H_NO_MEM; // GR7
-  if (!holds(lpidOf(grantee)) || (mode != u32(MODE_SHARE) && !mayLend())) return H_NEED_ALL;
+  if (!holdsAll()) {
+    if (!holds(to) || (mode != u32(MODE_SHARE) && mode != u32(MODE_COPY)) || !hasPooled(grantor))
+      return H_NEED_ALL;
+  }
   if (!hasPooled(grantor)) {
-    if (!holdsAll()) return H_NEED_ALL;
     if (!hasStructures(1)) return H_NO_MEM; // GR7
     fillPool(grantor);
   }
   // Who has the grant writes to the owner's frame, so that must not be one that others stand on, too.
-  const split = space == SPACE_MEMORY ? splitMerged(grantor, page, count) : H_SUCCESS;
-  if (split != H_SUCCESS) return split;
-
-  const structure = takeGrant(grantor, space, inhibits, lpidOf(grantee));
-  describeRange(structure, page, 0, count, space == SPACE_MMIO ? windowOf(source) : liobn);
-  setEnd(structure, endSlotOf(end));
-  if (isCopied) {
-    setFlag(structure, FLAG_COPY_ON_WRITE);
-    store<u32>(HEADER_COPIED, 1);
+  if (header(HEADER_MERGES) != 0 && space == SPACE_MEMORY) {
+    const split = splitMerged(grantor, page, count);
+    if (split != H_SUCCESS) return split;
   }
-  linkChild(source, structure);
-  linkHeld(grantee, structure);
+
+  const special = space == SPACE_MMIO ? windowOf(source) : liobn;
+  const first = grantedWord(space, inhibits);
+  const structure = takeGrant(grantor, source, grantee, first, to, endSlotOf(end), page, count, special);
   countGrant(end, grantor, grantee);
-  if (mode == u32(MODE_SHARE)) hintShared(source, true);
-  else if (!lend(grantor, structure, mode)) return H_LONG_BUSY_10_MSEC;
+  if (mode == u32(MODE_SHARE)) {
+    if (!hintsShared(source)) hintShared(source, true);
+  } else if (!beginMode(grantor, structure, mode)) return H_LONG_BUSY_10_MSEC;
   setResult(cookieOf(structure));
   return H_SUCCESS;
 }
 
 /** H_ACCEPT_LOGICAL. R4: the logical address. */
 export function acceptLogical(lpid: f64, cookie: f64): i32 {
-  const holder = decodePartition(lpid);
-  if (holder == 0) return H_PARAMETER;
-  if (!isRunning(holder)) return H_RESCINDED;
+  const holder = partitionNamed(lpid);
+  if (!runsNow(holder)) return whyStopped(holder);
   const structure = decodeStructure(cookie);
-  if (structure == 0 || holderOf(structure) != lpidOf(holder)) return H_PARAMETER; // AC2
+  if (structure == 0) return H_PARAMETER; // AC2
+  if (holderOf(structure) != lpidOf(holder)) return H_PARAMETER; // AC2
   const state = stateOf(structure);
-  if (state == STRUCTURE_RESCINDED || isRevoking(structure)) return H_RESCINDED; // AC3
-  if (state != STRUCTURE_GRANTED) return H_PARAMETER; // AC2
-  const grantor = partitionAt(holderOf(structureAt(parentOf(structure))));
-  if (!holds(lpidOf(grantor))) return H_NEED_ALL;
-  if (!isRunning(grantor)) return H_RESCINDED; // AC5
+  if (state != STRUCTURE_GRANTED || mayBeRevoking(structure)) {
+    if (state == STRUCTURE_RESCINDED || isRevoking(structure)) return H_RESCINDED; // AC3
+    if (state != STRUCTURE_GRANTED) return H_PARAMETER; // AC2
+  }
+  const from = holderOf(structureAt(parentOf(structure)));
+  if (!holdsAll()) {
+    if (!holds(from)) return H_NEED_ALL;
+  }
+  const grantor = partitionAt(from);
+  if (!runsNow(grantor)) return H_RESCINDED; // AC5
   if (hasFlag(structure, FLAG_DONATED)) return acceptDonation(structure, holder, grantor);
   const space = spaceOf(structure);
   const at = spaceAt(holder, space);
   const count = pageCountOf(structure);
-  const page = lowestFreePages(at, count);
+  const page = count == 1 ? lowestFreePage(at) : lowestFreePages(at, count);
   if (page == NONE) return H_NO_MEM; // AC4
   const isCopied = hasFlag(structure, FLAG_COPY_ON_WRITE);
   const rights = isCopied ? COPY_RIGHTS : entryRights(inhibitsOf(structure));
@@ -284,7 +323,7 @@ export function acceptLogical(lpid: f64, cookie: f64): i32 {
     endJob();
   }
   becomeShared(structure, page);
-  countMapped(structure, 1);
+  countMapped(holder, structure, 1);
   setResult(encodeUnits(space, page));
   return H_SUCCESS;
 }
@@ -322,11 +361,11 @@ function returnCopies(structure: usize): bool {
 
 /** H_RETURN_LOGICAL. */
 export function returnLogical(lpid: f64, cookie: f64): i32 {
-  const holder = decodePartition(lpid);
-  if (holder == 0) return H_PARAMETER;
-  if (!isRunning(holder)) return H_RESCINDED;
+  const holder = partitionNamed(lpid);
+  if (!runsNow(holder)) return whyStopped(holder);
   const structure = decodeStructure(cookie);
-  if (structure == 0 || holderOf(structure) != lpidOf(holder)) return H_PARAMETER; // RE4
+  if (structure == 0) return H_PARAMETER; // RE4
+  if (holderOf(structure) != lpidOf(holder)) return H_PARAMETER; // RE4
   const state = stateOf(structure);
   if (state == STRUCTURE_GRANTED) return H_PARAMETER; // RE4
   if (state == STRUCTURE_RESCINDED) {
@@ -334,28 +373,32 @@ export function returnLogical(lpid: f64, cookie: f64): i32 {
     endRescinded(structure); // RE5
     return H_SUCCESS;
   }
-  const grantor = partitionAt(holderOf(structureAt(parentOf(structure))));
-  if (!holds(lpidOf(grantor))) return H_NEED_ALL;
-  if (isRevoking(structure)) return H_RESCINDED;
+  const from = holderOf(structureAt(parentOf(structure)));
+  if (!holdsAll()) {
+    if (!holds(from)) return H_NEED_ALL;
+  }
+  const grantor = partitionAt(from);
+  if (mayBeRevoking(structure)) {
+    if (isRevoking(structure)) return H_RESCINDED;
+  }
   if (childOf(structure) != 0) return H_RESOURCE; // RE3
   if (pinsOf(structure) != 0) return H_RESOURCE; // RE2
   if (entriesOf(structure) != 0) return H_RESOURCE; // RE2, KI4
-  const isLast = isDeferred(grantor); // nobody may accept it again: it ends (FA7)
-  if (isLast && !holdsAll()) return H_NEED_ALL;
-
-  if (mustZero(structure)) {
-    const zeroed = zeroReturned(structure);
-    if (zeroed != H_SUCCESS) return zeroed;
+  let isLast = false; // nobody may accept it again: it ends (FA7)
+  if (partitionWord(grantor, PARTITION_DEFERRED) != 0) {
+    isLast = isDeferred(grantor);
+    if (isLast && !holdsAll()) return H_NEED_ALL;
   }
-  if (copiesOf(structure) != 0) {
-    if (!holdsAll()) return H_NEED_ALL;
-    if (!returnCopies(structure)) return H_BUSY;
-  } else if (stateOf(structure) == STRUCTURE_SHARED) {
+  if (hasFlag(structure, FLAG_ZERO | FLAG_COPY_ON_WRITE)) {
+    const rest = returnRest(structure);
+    if (rest != H_SUCCESS) return rest;
+  }
+  if (stateOf(structure) == STRUCTURE_SHARED) {
     if (pageCountOf(structure) > u32(RETURN_PAGES)) {
       becomeReturning(structure);
       return H_BUSY; // RE6
     }
-    countMapped(structure, -1);
+    countMapped(holder, structure, -1);
   }
   // Where it waited for uses.
   if (cursorOf(structure) != 0) setCursor(structure, 0);
@@ -365,35 +408,52 @@ export function returnLogical(lpid: f64, cookie: f64): i32 {
   return H_SUCCESS;
 }
 
-/** The grant of a grantor's that a cookie names and that is not rescinded yet, or 0 (RS1). */
-function grantMadeBy(grantor: usize, cookie: f64): usize {
-  const structure = decodeStructure(cookie);
-  if (structure == 0 || stateOf(structure) == STRUCTURE_RESCINDED) return 0;
-  return holderOf(structureAt(parentOf(structure))) == lpidOf(grantor) ? structure : 0;
+/** What is to do before a borrowed or copied-on-write range is unmapped. H_SUCCESS: nothing more. */
+function returnRest(structure: usize): i32 {
+  if (mustZero(structure)) {
+    const zeroed = zeroReturned(structure);
+    if (zeroed != H_SUCCESS) return zeroed;
+  }
+  if (copiesOf(structure) == 0) return H_SUCCESS;
+  if (!holdsAll()) return H_NEED_ALL;
+  return returnCopies(structure) ? H_SUCCESS : H_BUSY;
+}
+
+/** A method, since only those are inlined on demand. */
+class Made {
+  /** The grant of a grantor's that a cookie names and that is not rescinded yet, or 0 (RS1). */
+  @inline
+  static by(grantor: usize, cookie: f64): usize {
+    const structure = decodeStructure(cookie);
+    if (structure == 0 || stateOf(structure) == STRUCTURE_RESCINDED) return 0;
+    return holderOf(structureAt(parentOf(structure))) == lpidOf(grantor) ? structure : 0;
+  }
 }
 
 /** H_RESCIND_LOGICAL. R4 of H_PARTIAL: a bound of the steps that remain. */
 export function rescindLogical(lpid: f64, flags: f64, cookie: f64): i32 {
-  const grantor = decodePartition(lpid);
-  if (grantor == 0) return H_PARAMETER;
-  if (!isRunning(grantor)) return H_RESCINDED;
+  const grantor = partitionNamed(lpid);
+  if (!runsNow(grantor)) return whyStopped(grantor);
   const bits = decodeInteger(flags);
   if (bits > u32(RESCIND_FORCED)) return H_PARAMETER; // RS1
-  const structure = grantMadeBy(grantor, cookie);
+  const structure = Made.by(grantor, cookie);
   if (structure == 0) return H_PARAMETER; // RS1
   if (bits == RESCIND_FORCED) return holdsAll() ? revoke(structure, budget()) : H_NEED_ALL;
-  if (!holds(holderOf(structure))) return H_NEED_ALL;
-  if (isRevoking(structure)) return H_RESCINDED;
-  if (stateOf(structure) != STRUCTURE_GRANTED || childOf(structure) != 0) return H_RESOURCE; // RS2
-  if (isLent(structure)) {
+  if (!holdsAll()) {
+    if (!holds(holderOf(structure)) || isLastUse(structure) || isPoolFull(grantor)) return H_NEED_ALL;
+  }
+  if (mayBeRevoking(structure)) {
+    if (isRevoking(structure)) return H_RESCINDED;
+  }
+  if (stateOf(structure) != STRUCTURE_GRANTED) return H_RESOURCE; // RS2
+  if (childOf(structure) != 0) return H_RESOURCE; // RS2
+  if (hasFlag(structure, FLAG_LENT | FLAG_DONATED)) {
     if (!mayLend()) return H_NEED_ALL;
     // Whoever had returned it may still be in a use that began before.
     if (!usesAreOver()) return H_LONG_BUSY_10_MSEC;
   }
 
-  if (holdsAll()) {
-    if (isPoolFull(grantor)) spillPool(grantor, POOL_SPILL);
-  } else if (isLastUse(structure) || isPoolFull(grantor)) return H_NEED_ALL;
+  if (isPoolFull(grantor)) spillPool(grantor, POOL_SPILL);
   becomeUnknown(structure); // RS3
   return H_SUCCESS;
 }
@@ -403,12 +463,11 @@ export function rescindLogical(lpid: f64, flags: f64, cookie: f64): i32 {
  * happens, and there is nothing to ask for where a normal rescind would do. Statuses as a normal rescind.
  */
 export function requestReturn(lpid: f64, cookie: f64, ms: f64): i32 {
-  const grantor = decodePartition(lpid);
-  if (grantor == 0) return H_PARAMETER;
-  if (!isRunning(grantor)) return H_RESCINDED;
+  const grantor = partitionNamed(lpid);
+  if (!runsNow(grantor)) return whyStopped(grantor);
   const left = decodeInteger(ms);
   if (left > u32(EVENT_MS_LIMIT)) return H_PARAMETER;
-  const structure = grantMadeBy(grantor, cookie);
+  const structure = Made.by(grantor, cookie);
   if (structure == 0) return H_PARAMETER; // RS1
   if (!holds(holderOf(structure))) return H_NEED_ALL;
   if (isRevoking(structure)) return H_RESCINDED;

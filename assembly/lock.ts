@@ -114,8 +114,7 @@ function giveLock(lock: usize): void {
 /** Takes all locks. Answers false when they were not to be had. */
 export function acquireAll(): bool {
   begin();
-  store<u32>(THREAD, 0, THREAD_LOCK_B);
-  store<u32>(THREAD, LOCK_ALL, THREAD_LOCK_A);
+  nameAll();
   if (isAlone()) return true;
   const name = load<u32>(THREAD, THREAD_NAME);
   let index: u32 = 0;
@@ -132,9 +131,26 @@ export function acquireAll(): bool {
   return true;
 }
 
+/** Whether an earlier call of this thread has left something undone. */
+export function hasLeft(): bool {
+  return (load<u32>(THREAD, THREAD_LOCK_A) | load<u32>(THREAD, THREAD_REAPING)) != 0;
+}
+
 /** What an earlier call of this thread has left undone is mended before another one begins. */
 function begin(): void {
-  if ((load<u32>(THREAD, THREAD_LOCK_A) | load<u32>(THREAD, THREAD_REAPING)) != 0) mend();
+  if (hasLeft()) mend();
+}
+
+/** This thread takes all locks, or has them, or gives them back. */
+export function nameAll(): void {
+  store<u32>(THREAD, 0, THREAD_LOCK_B);
+  store<u32>(THREAD, LOCK_ALL, THREAD_LOCK_A);
+}
+
+/** This thread has given all locks back that it had. */
+export function nameNone(): void {
+  store<u32>(THREAD, 0, THREAD_LOCK_A);
+  store<u32>(THREAD, 0, THREAD_LOCK_B);
 }
 
 /** For a thread that has no call to make, while others wait for what it left locked. */
@@ -182,8 +198,7 @@ export function release(): void {
       store<u32>(THREAD, 0, THREAD_WAKES);
     }
   }
-  store<u32>(THREAD, 0, THREAD_LOCK_A);
-  store<u32>(THREAD, 0, THREAD_LOCK_B);
+  nameNone();
 }
 
 /** Looks that a thread gives a page before it waits for the lock of who moves it. */

@@ -43,14 +43,46 @@ if (LOG_LINE_BYTES < LINE_BYTES + 4 || LOG_LINE_BYTES % 8 != 0) ERROR("a record 
 /** Byte offset of this thread's record. */
 export const THREAD: usize = thread;
 
+/** How notes of words are written. Methods, since only those are inlined on demand. */
+export class Notes {
+  /** Where the next note goes; there is room for so many. */
+  @inline
+  static begin(words: u32): u32 {
+    const top = load<u32>(THREAD, THREAD_LOG_TOP);
+    assert(top <= u32(LOG_BYTES) - words * LOG_WORD_BYTES);
+    return top;
+  }
+
+  @inline
+  static first(top: u32, address: usize, old: u32): void {
+    store<u32>(THREAD + <usize>top, old, THREAD_LOG);
+    store<u32>(THREAD + <usize>top, <u32>address, THREAD_LOG + 4);
+  }
+
+  @inline
+  static second(top: u32, address: usize, old: u32): void {
+    store<u32>(THREAD + <usize>top, old, THREAD_LOG + LOG_WORD_BYTES);
+    store<u32>(THREAD + <usize>top, <u32>address, THREAD_LOG + LOG_WORD_BYTES + 4);
+  }
+
+  @inline
+  static third(top: u32, address: usize, old: u32): void {
+    store<u32>(THREAD + <usize>top, old, THREAD_LOG + 2 * LOG_WORD_BYTES);
+    store<u32>(THREAD + <usize>top, <u32>address, THREAD_LOG + 2 * LOG_WORD_BYTES + 4);
+  }
+
+  /** So many notes count: from here on the words may be stored. */
+  @inline
+  static end(top: u32, words: u32): void {
+    store<u32>(THREAD, top + words * LOG_WORD_BYTES, THREAD_LOG_TOP);
+  }
+}
+
 /** Notes what a word holds. */
 function noteWord(address: usize, old: u32): void {
-  const top = load<u32>(THREAD, THREAD_LOG_TOP);
-  assert(top <= u32(LOG_BYTES - LOG_WORD_BYTES));
-  const at = THREAD + <usize>top;
-  store<u32>(at, old, THREAD_LOG);
-  store<u32>(at, <u32>address, THREAD_LOG + 4);
-  store<u32>(THREAD, top + LOG_WORD_BYTES, THREAD_LOG_TOP);
+  const top = Notes.begin(1);
+  Notes.first(top, address, old);
+  Notes.end(top, 1);
 }
 
 /** Changes one aligned word of a table. */
@@ -61,33 +93,42 @@ export function put(address: usize, value: u32): void {
 
 /** The same of two words, with one look at the top. */
 export function put2(address: usize, value: u32, address2: usize, value2: u32): void {
-  const top = load<u32>(THREAD, THREAD_LOG_TOP);
-  assert(top <= u32(LOG_BYTES - 2 * LOG_WORD_BYTES));
-  const at = THREAD + <usize>top;
-  store<u32>(at, load<u32>(address), THREAD_LOG);
-  store<u32>(at, <u32>address, THREAD_LOG + 4);
-  store<u32>(at, load<u32>(address2), THREAD_LOG + LOG_WORD_BYTES);
-  store<u32>(at, <u32>address2, THREAD_LOG + LOG_WORD_BYTES + 4);
-  store<u32>(THREAD, top + 2 * LOG_WORD_BYTES, THREAD_LOG_TOP);
+  const top = Notes.begin(2);
+  Notes.first(top, address, load<u32>(address));
+  Notes.second(top, address2, load<u32>(address2));
+  Notes.end(top, 2);
   store<u32>(address, value);
   store<u32>(address2, value2);
 }
 
+export function put3(
+  address: usize,
+  value: u32,
+  address2: usize,
+  value2: u32,
+  address3: usize,
+  value3: u32,
+): void {
+  const top = Notes.begin(3);
+  Notes.first(top, address, load<u32>(address));
+  Notes.second(top, address2, load<u32>(address2));
+  Notes.third(top, address3, load<u32>(address3));
+  Notes.end(top, 3);
+  store<u32>(address, value);
+  store<u32>(address2, value2);
+  store<u32>(address3, value3);
+}
+
 /** Adds to three words that are not the same. */
 export function add3(address: usize, address2: usize, address3: usize, delta: i32): void {
-  const top = load<u32>(THREAD, THREAD_LOG_TOP);
-  assert(top <= u32(LOG_BYTES - 3 * LOG_WORD_BYTES));
-  const at = THREAD + <usize>top;
+  const top = Notes.begin(3);
   const old = load<u32>(address);
   const old2 = load<u32>(address2);
   const old3 = load<u32>(address3);
-  store<u32>(at, old, THREAD_LOG);
-  store<u32>(at, <u32>address, THREAD_LOG + 4);
-  store<u32>(at, old2, THREAD_LOG + LOG_WORD_BYTES);
-  store<u32>(at, <u32>address2, THREAD_LOG + LOG_WORD_BYTES + 4);
-  store<u32>(at, old3, THREAD_LOG + 2 * LOG_WORD_BYTES);
-  store<u32>(at, <u32>address3, THREAD_LOG + 2 * LOG_WORD_BYTES + 4);
-  store<u32>(THREAD, top + 3 * LOG_WORD_BYTES, THREAD_LOG_TOP);
+  Notes.first(top, address, old);
+  Notes.second(top, address2, old2);
+  Notes.third(top, address3, old3);
+  Notes.end(top, 3);
   store<u32>(address, old + delta);
   store<u32>(address2, old2 + delta);
   store<u32>(address3, old3 + delta);
@@ -114,15 +155,11 @@ export function note(record: usize): void {
 
 /** Changes one aligned double word. It is stored whole, since it is loaded whole: a load waits long for what was stored in parts. */
 export function putLong(address: usize, value: u64): void {
-  const top = load<u32>(THREAD, THREAD_LOG_TOP);
-  assert(top <= u32(LOG_BYTES - 2 * LOG_WORD_BYTES));
-  const at = THREAD + <usize>top;
+  const top = Notes.begin(2);
   const old = load<u64>(address);
-  store<u32>(at, <u32>old, THREAD_LOG);
-  store<u32>(at, <u32>address, THREAD_LOG + 4);
-  store<u32>(at, <u32>(old >> 32), THREAD_LOG + LOG_WORD_BYTES);
-  store<u32>(at, <u32>address + 4, THREAD_LOG + LOG_WORD_BYTES + 4);
-  store<u32>(THREAD, top + 2 * LOG_WORD_BYTES, THREAD_LOG_TOP);
+  Notes.first(top, address, <u32>old);
+  Notes.second(top, address + 4, <u32>(old >> 32));
+  Notes.end(top, 2);
   store<u64>(address, value);
 }
 

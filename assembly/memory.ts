@@ -64,9 +64,14 @@ export function resultOf(): f64 {
   return load<f64>(THREAD, THREAD_RESULT);
 }
 
+/** 0 where no other thread has ever joined. */
+export function threadsBesides(): u32 {
+  return load<u32>(HEADER_THREADS_USED) - 1;
+}
+
 /** Whether no other thread has ever joined: then nobody can hold a lock, and only this thread can let somebody join. */
 export function isAlone(): bool {
-  return load<u32>(HEADER_THREADS_USED) == 1;
+  return threadsBesides() == 0;
 }
 
 export function budget(): u32 {

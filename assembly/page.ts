@@ -39,8 +39,8 @@ import {
   SPACE_MAP,
   SPACE_PAGES,
 } from "../src/layout";
-import { mapBytes, mapFill, mapFree, mapIsFree, mapLowestRun, mapRunEnd, mapTake } from "./bitmap";
-import { put, putShared } from "./log";
+import { mapBytes, mapFill, mapIsFree, mapLowest, mapLowestRun, mapRunEnd, Places } from "./bitmap";
+import { put, put2, putShared } from "./log";
 import { header, isAlone } from "./memory";
 
 if (ENTRY_READ != ENTRY_VALID * (NEED_READ * 2) || ENTRY_WRITE != ENTRY_VALID * (NEED_WRITE * 2)) {
@@ -136,6 +136,11 @@ export function isFreeRun(at: usize, page: u32, count: u32): bool {
   return mapRunEnd(spaceMap(at), spacePages(at), page, count) == page + count;
 }
 
+/** The lowest free page, or NONE (AC1). */
+export function lowestFreePage(at: usize): u32 {
+  return mapLowest(spaceMap(at), spacePages(at));
+}
+
 /** The lowest free run of `count` pages, or NONE (AC1). */
 export function lowestFreePages(at: usize, count: u32): u32 {
   return mapLowestRun(spaceMap(at), spacePages(at), count);
@@ -156,20 +161,23 @@ export function consecutivePages(at: usize, page: u32, count: u32): u32 {
 
 /** Takes a free address for a structure and maps it to the frame of a page of another space. */
 export function mapPage(at: usize, page: u32, back: u32, source: usize, sourcePage: u32, rights: u32): void {
-  mapTake(spaceMap(at), spacePages(at), page, 1);
-  put(spaceBacks(at) + ((<usize>page) << 2), back);
+  Places.take(spaceMap(at), spacePages(at), page);
+  const place = spaceBacks(at) + ((<usize>page) << 2);
   const entry = spaceEntries(at) + ((<usize>page) << 2);
-  const mapped = renewed(load<u32>(entry), (entryOf(source, sourcePage) & ENTRY_FRAME) | rights);
-  if (isAlone()) put(entry, mapped);
-  else putShared(entry, mapped);
+  const from = spaceEntries(source) + ((<usize>sourcePage) << 2);
+  const mapped = renewed(load<u32>(entry), (load<u32>(from) & ENTRY_FRAME) | rights);
+  if (isAlone()) put2(place, back, entry, mapped);
+  else {
+    put(place, back);
+    putShared(entry, mapped);
+  }
 }
 
 /** Unmaps a page and frees its address, where no other thread reads entries. */
 export function freePage(at: usize, page: u32): void {
   const entry = spaceEntries(at) + ((<usize>page) << 2);
-  put(entry, left(load<u32>(entry), 0));
-  put(spaceBacks(at) + ((<usize>page) << 2), 0);
-  mapFree(spaceMap(at), spacePages(at), page, 1);
+  put2(entry, left(load<u32>(entry), 0), spaceBacks(at) + ((<usize>page) << 2), 0);
+  Places.free(spaceMap(at), spacePages(at), page);
 }
 
 /** The page answers H_RESCINDED until it is unmapped (RS4), where no other thread reads entries. */

@@ -7,6 +7,8 @@
  * The counters are written by whoever changes what they count; audit() recounts them.
  */
 import {
+  H_PARAMETER,
+  H_RESCINDED,
   HEADER_PARTITIONS_AT,
   HEADER_PARTITIONS_MAX,
   PARTITION_BYTES,
@@ -53,6 +55,22 @@ export function setPartitionWord(partition: usize, offset: usize, value: u32): v
 
 export function addPartitionWord(partition: usize, offset: usize, delta: i32): void {
   put(partition + offset, load<u32>(partition + offset) + delta);
+}
+
+/** The record that a caller's number names; one that is free, if it names none. */
+export function partitionNamed(lpid: f64): usize {
+  const index = decodeInteger(lpid);
+  return partitionAt(index > header(HEADER_PARTITIONS_MAX) ? 0 : index); // record 0 is free
+}
+
+/** Whether a partition runs whose lock is held: nobody changes that meanwhile. */
+export function runsNow(partition: usize): bool {
+  return partitionWord(partition, PARTITION_STATE) == PARTITION_RUNNING;
+}
+
+/** Why a call of a partition that does not run is refused. */
+export function whyStopped(partition: usize): i32 {
+  return partitionWord(partition, PARTITION_STATE) == PARTITION_FREE ? H_PARAMETER : H_RESCINDED;
 }
 
 /**

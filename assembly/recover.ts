@@ -75,6 +75,7 @@ import {
   generationOf,
   hasFlag,
   isRevoking,
+  Links,
   nextHeldOf,
   nextOf,
   pageCountOf,
@@ -87,7 +88,6 @@ import {
   spillPool,
   stateOf,
   structureAt,
-  unlinkHeld,
 } from "./control";
 import { decodeInteger } from "./decode";
 import { dropEvents, pushEvent } from "./event";
@@ -343,7 +343,7 @@ function releaseElemental(partition: usize, structure: usize, budget: i32): i32 
   }
   beginJob(JOB_PAGES, slotOf(structure), lpidOf(partition), space, page, count);
   endLine(structure);
-  unlinkHeld(partition, structure);
+  Links.leaveList(partition + PARTITION_OWNED, structure);
   releaseStructure(structure);
   settle();
   return max(left - 1, 0);

@@ -17,7 +17,7 @@ import {
   PAGE_SHIFT,
   SPACE_MEMORY,
 } from "../src/layout";
-import { decodeInteger, decodeType, isPaged, isSafe } from "./decode";
+import { decodeInteger, decodeType, isPaged, isSafe, NO_SPACE } from "./decode";
 import { makeWritable } from "./fault";
 import { header, inStaging, NONE, setResult } from "./memory";
 import { entryFault, entryNeed, entryOf, isCopyOnWrite, spaceAt, spaceEntries, spacePages } from "./page";
@@ -57,7 +57,7 @@ export function translate(lpid: f64, type: f64, address: f64, length: f64, need:
   if (!isRunning(partition)) return H_RESCINDED;
   const space = decodeType(decodeInteger(type));
   const rights = decodeInteger(need);
-  if (space == NONE || rights > u32(NEED_READ | NEED_WRITE)) return H_PARAMETER;
+  if (space == NO_SPACE || rights > u32(NEED_READ | NEED_WRITE)) return H_PARAMETER;
   const unit: f64 = isPaged(space) ? PAGE_BYTES : 1;
   const at = spaceAt(partition, space);
   const end = address + length;
@@ -106,7 +106,7 @@ export function translateBatch(
   const physical = decodeInteger(physicalAt);
   const statuses = decodeInteger(statusAt);
   const stops = decodeInteger(stop);
-  if (space == NONE || rights > u32(NEED_READ | NEED_WRITE) || elements == NONE || stops > 1)
+  if (space == NO_SPACE || rights > u32(NEED_READ | NEED_WRITE) || elements == NONE || stops > 1)
     return H_PARAMETER;
   if (!inStaging(addresses, (<u64>elements) << 3) || !inStaging(physical, (<u64>elements) << 3))
     return H_PARAMETER;

@@ -79,6 +79,7 @@ export class Kernel {
   /** Whether other threads may cause events: then this one must be woken by them. */
   #isShared: boolean;
   #keepAlive: ReturnType<typeof setInterval> | undefined;
+  readonly #words: Uint32Array;
   /** Index in the table's words of how often this thread has signalled. */
   readonly #signalsAt: number;
   /** What this thread has signalled, to any partition, when it last looked. */
@@ -105,7 +106,8 @@ export class Kernel {
     this.#isShared = isWorker;
     this.devices = new Devices(this, isWorker);
     this.#signalsAt = (memory.thread + THREAD_SIGNALS) >>> 2;
-    this.#signals = memory.words[this.#signalsAt] as number;
+    this.#words = memory.words;
+    this.#signals = this.#words[this.#signalsAt] as number;
     this.#moves = memory.header(HEADER_MOVES);
     if (isWorker) void this.#unlockWhenPoked();
   }
@@ -194,16 +196,16 @@ export class Kernel {
 
   /** Looks whether a call of this thread has signalled anybody, and wakes who listens here. */
   notice(): void {
-    if (this.memory.words[this.#signalsAt] !== this.#signals) this.wake();
+    if (this.#words[this.#signalsAt] !== this.#signals) this.wake();
   }
 
   /** Wakes those for whose partition something has come, or all; lets the views follow pages that moved. */
   wake(all: boolean = false): void {
-    this.#signals = this.memory.words[this.#signalsAt] as number;
+    this.#signals = this.#words[this.#signalsAt] as number;
     this.followMoves();
     if (this.#waits.size === 0) return;
     for (const wait of this.#waits.values()) {
-      const count = Atomics.load(this.memory.words, wait.word);
+      const count = Atomics.load(this.#words, wait.word);
       if (count === wait.seen && !all) continue;
       wait.seen = count;
       for (const listener of wait.listeners.keys()) listener();

@@ -85,6 +85,8 @@ export const MODE_DONATE = 2;
 export const MODE_MASK = 3;
 /** Of a lend: what the borrower gives back is zero. */
 export const MODE_ZERO = 4;
+/** Of a grant, inside the core: the grantee's first write to a page gets it one of its own. */
+export const MODE_COPY = 8;
 
 export const NEED_READ = 1;
 export const NEED_WRITE = 2;

@@ -156,7 +156,7 @@ const BUGS: readonly Mutation[] = [
   {
     bug: "the address that accept takes for one page is not noted",
     file: "assembly/page.ts",
-    from: "mapTake(spaceMap(at), spacePages(at), page, 1);",
+    from: "mapTake(spaceMap(at), spacePages(at), page);",
     to: "mapFill(spaceMap(at), spacePages(at), page, 1, false);",
   },
   {
