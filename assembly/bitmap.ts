@@ -104,8 +104,11 @@ export function mapTakeRun(map: usize, bits: u32, from: u32, count: u32): void {
   }
 }
 
-/** Brings one bit of each level above a word of level 0 in line with the word below it. */
-function propagate(map: usize, bits: u32, word: u32): void {
+/**
+ * Brings one bit of each level above a word of level 0 in line with the word below it. Where the word has just changed, the
+ * first bit that is right already ends it; where it had before, a crash may have left any of them wrong.
+ */
+function propagate(map: usize, bits: u32, word: u32, isNew: bool): void {
   let index = word;
   let level = map;
   let words = wordsFor(bits);
@@ -118,6 +121,7 @@ function propagate(map: usize, bits: u32, word: u32): void {
     const old = load<u64>(at);
     const now = below != 0 ? old | bit : old & ~bit;
     if (now != old) store<u64>(at, now);
+    else if (isNew) return;
     index >>= 6;
   }
 }
@@ -135,7 +139,7 @@ export function mapFill(map: usize, bits: u32, from: u32, count: u32, isFree: bo
     const now = isFree ? old | mask : old & ~mask;
     store<u64>(place, now);
     // The levels above know already of a word that had, and has, a free place; unless this is done again, after a crash.
-    if (old == 0 || now == 0 || old == now) propagate(map, bits, word);
+    if (old == 0 || now == 0 || old == now) propagate(map, bits, word, old != now);
     at = (word << 6) + stop;
   }
 }

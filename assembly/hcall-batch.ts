@@ -14,6 +14,7 @@ import {
   H_NEED_ALL,
   H_PARAMETER,
   H_SUCCESS,
+  HEADER_STRUCTURES_USED,
   REQUEST_ARGUMENTS,
   REQUEST_BYTES,
   REQUEST_LPID,
@@ -54,13 +55,15 @@ import {
 } from "./hcall-logical";
 import { settle } from "./job";
 import { acquire, acquireAll, mendCall, release } from "./lock";
-import { THREAD } from "./log";
-import { inStaging, isAlone, resultOf, setResult } from "./memory";
+import { commit, hasJob, THREAD } from "./log";
+import { header, inStaging, isAlone, resultOf, setResult } from "./memory";
 import { backOf, entryOf, spaceAt, spacePages } from "./page";
 import { decodePartition, lpidOf, partitionAt } from "./partition";
 
 /** Requests that are touched together: their structures and neighbours are more than the misses that a core has under way. */
 const BLOCK: u32 = 32;
+/** Below so many structures in use all of them, half a megabyte, are in a cache that is near. */
+const TOUCH_FROM: u32 = 8192;
 
 function argument(request: usize, index: usize): f64 {
   return load<f64>(request + REQUEST_ARGUMENTS + (index << 3));
@@ -106,7 +109,7 @@ function carryOut(request: usize, token: u32): i32 {
     case TOKEN_GET_TCE:
       return getTce(lpid, argument(request, 0), argument(request, 1));
     default:
-      return H_FUNCTION;
+      return decodePartition(lpid) == 0 ? H_PARAMETER : H_FUNCTION;
   }
 }
 
@@ -138,8 +141,9 @@ function touchLinked(slot: u32): u32 {
 
 /** Reads from the first page that a grant is of, if it is one of memory. */
 function touchSource(request: usize): u32 {
+  if (load<u32>(request, REQUEST_TOKEN) != TOKEN_GRANT) return 0;
   const partition = decodePartition(load<f64>(request, REQUEST_LPID));
-  if (load<u32>(request, REQUEST_TOKEN) != TOKEN_GRANT || partition == 0) return 0;
+  if (partition == 0) return 0;
   const space = spaceAt(partition, SPACE_MEMORY);
   const page = decodePages(argument(request, 2));
   return page < spacePages(space) ? entryOf(space, page) ^ backOf(space, page) : 0;
@@ -194,6 +198,32 @@ function otherNamed(request: usize): u32 {
   }
 }
 
+/** What a request has come to is its answer. A method, since only those are inlined on demand. */
+class Answer {
+  @inline
+  static store(request: usize, token: u32, status: i32): void {
+    // Those on grants have the highest tokens. What was put may have to be waited for.
+    const isOver = token >= u32(TOKEN_GRANT) || token == TOKEN_GET_TCE;
+    store<i32>(request, isOver ? status : awaitDma(status), REQUEST_STATUS);
+    store<f64>(request, resultOf(), REQUEST_RESULT);
+  }
+}
+
+/** Carries out a block of requests where no other thread is. */
+function carryOutAlone(first: usize, count: u32): void {
+  acquireAll();
+  for (let k: u32 = 0; k < count; k++) {
+    const request = first + <usize>k * REQUEST_BYTES;
+    const token = load<u32>(request, REQUEST_TOKEN);
+    setResult(0);
+    const status = carryOut(request, token);
+    commit();
+    if (hasJob()) settle();
+    Answer.store(request, token, status);
+  }
+  release();
+}
+
 /**
  * Carries out a block of requests. Locks are kept as long as the requests are of the same two partitions, so that a block
  * pays for them once; others get their turn between two blocks.
@@ -201,16 +231,15 @@ function otherNamed(request: usize): u32 {
 function carryOutBlock(first: usize, count: u32): void {
   let heldLpid: u32 = 0;
   let heldOther: u32 = 0;
-  const isAllHeld = isAlone() && acquireAll();
   for (let k: u32 = 0; k < count; k++) {
     const request = first + <usize>k * REQUEST_BYTES;
     const token = load<u32>(request, REQUEST_TOKEN);
     const partition = decodePartition(load<f64>(request, REQUEST_LPID));
     const lpid = partition == 0 ? 0 : lpidOf(partition);
-    const other = isAllHeld ? 0 : otherNamed(request);
+    const other = otherNamed(request);
     setResult(0);
     let status = lpid == 0 ? H_PARAMETER : H_SUCCESS;
-    if (lpid != 0 && !isAllHeld && (lpid != heldLpid || other != heldOther)) {
+    if (lpid != 0 && (lpid != heldLpid || other != heldOther)) {
       if (heldLpid != 0) release();
       heldOther = other;
       heldLpid = acquire(lpid, other) ? lpid : 0;
@@ -228,12 +257,10 @@ function carryOutBlock(first: usize, count: u32): void {
           release();
         }
       }
-      if (isDma(token) && token != TOKEN_GET_TCE) status = awaitDma(status);
     }
-    store<i32>(request, status, REQUEST_STATUS);
-    store<f64>(request, resultOf(), REQUEST_RESULT);
+    Answer.store(request, token, status);
   }
-  if (heldLpid != 0 || isAllHeld) release();
+  if (heldLpid != 0) release();
 }
 
 /** Carries out `count` requests at `offset`. */
@@ -246,8 +273,10 @@ export function hcallBatch(offset: f64, count: f64): i32 {
   for (let i: u32 = 0; i < requests; i += BLOCK) {
     const first = <usize>at + <usize>i * REQUEST_BYTES;
     const count = min(BLOCK, requests - i);
-    store<u32>(THREAD, touchBlock(first, count), THREAD_TOUCHED);
-    carryOutBlock(first, count);
+    if (header(HEADER_STRUCTURES_USED) > TOUCH_FROM)
+      store<u32>(THREAD, touchBlock(first, count), THREAD_TOUCHED);
+    if (isAlone()) carryOutAlone(first, count);
+    else carryOutBlock(first, count);
   }
   return H_SUCCESS;
 }

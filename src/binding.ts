@@ -7,6 +7,8 @@ import type { instantiate } from "./generated/abi.js";
 import { coreBytes } from "./inlined.js";
 import {
   H_SUCCESS,
+  HEADER_PARTITIONS_AT,
+  HEADER_STRUCTURES_AT,
   HEADER_THREADS_AT,
   HEADER_THREADS_USED,
   LOCK_SLOT_MASK,
@@ -65,6 +67,9 @@ export class TableMemory {
   /** What another thread needs to join: both can be posted to a worker. */
   readonly memory: WebAssembly.Memory;
   readonly module: WebAssembly.Module;
+  /** Byte offsets of the records of partitions and of structures. */
+  readonly partitionsAt: number;
+  readonly structuresAt: number;
   /** Byte offset of the record of this thread. */
   readonly thread: number;
   /** Byte offset of the queue entry or event that the last call took. */
@@ -80,6 +85,8 @@ export class TableMemory {
     this.words = new Uint32Array(memory.buffer);
     this.integers = new Int32Array(memory.buffer);
     this.floats = new Float64Array(memory.buffer);
+    this.partitionsAt = this.header(HEADER_PARTITIONS_AT);
+    this.structuresAt = this.header(HEADER_STRUCTURES_AT);
     this.thread = this.header(HEADER_THREADS_AT) + slot * THREAD_BYTES;
     this.entry = this.thread + THREAD_ENTRY;
     this.#result = (this.thread + THREAD_RESULT) >>> 3;

@@ -28,7 +28,6 @@ import {
   H_SUCCESS,
   HEADER_LINES_AT,
   HEADER_LINES_BYTES,
-  HEADER_STRUCTURES_AT,
   LINE_NEXT,
   PARTITION_EVENT_HEAD,
   PARTITION_EVENT_TAIL,
@@ -259,7 +258,7 @@ export class Events {
     const entry = Atomics.load(memory.words, entries / 4 + address);
     if ((entry & ENTRY_VALID) === 0 || !this.#runs()) return undefined;
     const slot = memory.header(spaceWord(memory, this.#lpid, space, SPACE_BACKS) + address * 4);
-    const structure = memory.header(HEADER_STRUCTURES_AT) + slot * STRUCTURE_BYTES;
+    const structure = memory.structuresAt + slot * STRUCTURE_BYTES;
     return `${entry} ${slot} ${memory.header(structure + STRUCTURE_GENERATION)}`;
   }
 }

@@ -60,6 +60,12 @@ export function kernelOf(owner: object): Kernel {
   return kernel;
 }
 
+/** Of its own, so that settle() is short enough to be inlined. */
+function refuse(hcall: string, status: number, detail: string | undefined): never {
+  const isBusy = status === H_LONG_BUSY_10_MSEC;
+  throw new HcallError(hcall, status, isBusy ? "another thread has the table locked" : detail);
+}
+
 export class Kernel {
   readonly memory: TableMemory;
   readonly core: Core;
@@ -169,9 +175,7 @@ export class Kernel {
 
   /** Passes on what a call caused. @throws HcallError for a negative status, and when the table was locked. */
   settle(hcall: string, status: number, detail?: string): number {
-    if (status < 0) throw new HcallError(hcall, status, detail);
-    if (status === H_LONG_BUSY_10_MSEC)
-      throw new HcallError(hcall, status, "another thread has the table locked");
+    if (status < 0 || status === H_LONG_BUSY_10_MSEC) refuse(hcall, status, detail);
     this.notice();
     return status;
   }

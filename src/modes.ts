@@ -20,7 +20,8 @@ export function modeCode(
   { zero, copyOnWrite }: { readonly zero?: boolean; readonly copyOnWrite?: boolean },
 ): number {
   // Most grants are shares: they do without the look-up.
-  const code = mode === "share" ? MODE_SHARE : CODES.get(mode);
+  if (mode === "share" && zero !== true && copyOnWrite !== true) return MODE_SHARE;
+  const code = CODES.get(mode);
   if (code === undefined)
     throw new TypeError(`mode is "${String(mode)}"; it must be one of ${[...CODES.keys()].join(", ")}`);
   if (copyOnWrite === true && (code !== MODE_SHARE || zero === true))

@@ -15,9 +15,7 @@ import {
   FLAG_ROOT,
   FLAG_ZERO,
   HEADER_ENDS_AT,
-  HEADER_PARTITIONS_AT,
   HEADER_PINS_AT,
-  HEADER_STRUCTURES_AT,
   INHIBIT_READ,
   INHIBIT_REGRANT,
   INHIBIT_WRITE,
@@ -92,7 +90,7 @@ export function unitOf(space: number): number {
 
 /** Byte offset of a partition's record. */
 export function partitionOffset(memory: TableMemory, lpid: number): number {
-  return memory.header(HEADER_PARTITIONS_AT) + lpid * PARTITION_BYTES;
+  return memory.partitionsAt + lpid * PARTITION_BYTES;
 }
 
 /** A word of a partition's record. */
@@ -180,7 +178,7 @@ function readGrant({ words }: TableMemory, at: number): Grant {
 }
 
 function structureOffset(memory: TableMemory, slot: number): number {
-  return memory.header(HEADER_STRUCTURES_AT) + slot * STRUCTURE_BYTES;
+  return memory.structuresAt + slot * STRUCTURE_BYTES;
 }
 
 /** Copies the structure in a slot. */

@@ -123,7 +123,7 @@ const BUGS: readonly Mutation[] = [
   {
     bug: "no log: what a call stored is not noted",
     file: "assembly/log.ts",
-    from: "store<u32>(THREAD, top + LOG_WORD_BYTES, THREAD_LOG_TOP);",
+    from: "store<u32>(THREAD, top + words * LOG_WORD_BYTES, THREAD_LOG_TOP);",
     to: "",
   },
   {
@@ -156,32 +156,38 @@ const BUGS: readonly Mutation[] = [
   {
     bug: "the address that accept takes for one page is not noted",
     file: "assembly/page.ts",
-    from: "mapTake(spaceMap(at), spacePages(at), page);",
+    from: "Places.take(spaceMap(at), spacePages(at), page);",
     to: "mapFill(spaceMap(at), spacePages(at), page, 1, false);",
   },
   {
     bug: "the entry of one page that is returned is not noted",
     file: "assembly/page.ts",
-    from: "put(entry, left(load<u32>(entry), 0));",
-    to: "storeEntry(entry, left(load<u32>(entry), 0));",
+    from: "put2(entry, left(load<u32>(entry), 0), spaceBacks(at) + ((<usize>page) << 2), 0);",
+    to: "storeEntry(entry, left(load<u32>(entry), 0)); put(spaceBacks(at) + ((<usize>page) << 2), 0);",
   },
   {
     bug: "of two words that change together one is noted",
     file: "assembly/log.ts",
-    from: "store<u32>(THREAD, top + 2 * LOG_WORD_BYTES, THREAD_LOG_TOP);\n  store<u32>(address, value);",
-    to: "store<u32>(THREAD, top + LOG_WORD_BYTES, THREAD_LOG_TOP);\n  store<u32>(address, value);",
+    from: "Notes.end(top, 2);\n  store<u32>(address, value);",
+    to: "Notes.end(top, 1);\n  store<u32>(address, value);",
   },
   {
     bug: "a fill of a map that is done again leaves the levels above as they are",
     file: "assembly/bitmap.ts",
-    from: "if (old == 0 || now == 0 || old == now) propagate(map, bits, word);",
-    to: "if (old != now && (old == 0 || now == 0)) propagate(map, bits, word);",
+    from: "if (old == 0 || now == 0 || old == now) propagate(map, bits, word, old != now);",
+    to: "if (old != now && (old == 0 || now == 0)) propagate(map, bits, word, true);",
+  },
+  {
+    bug: "a fill of a map that is done again stops at the first level that is right",
+    file: "assembly/bitmap.ts",
+    from: "propagate(map, bits, word, old != now);",
+    to: "propagate(map, bits, word, true);",
   },
   {
     bug: "a thread that lives on does not mend",
     file: "assembly/lock.ts",
-    from: "if ((load<u32>(THREAD, THREAD_LOCK_A) | load<u32>(THREAD, THREAD_REAPING)) != 0) mend();",
-    to: "",
+    from: "return (load<u32>(THREAD, THREAD_LOCK_A) | load<u32>(THREAD, THREAD_REAPING)) != 0;",
+    to: "return false;",
   },
   {
     bug: "the reaper frees the locks before the undo",

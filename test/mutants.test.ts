@@ -49,8 +49,8 @@ const MUTATIONS: readonly (Mutation & { readonly bug: string })[] = [
   {
     bug: "a revocation above is not seen while it marks (RS5)",
     file: "assembly/control.ts",
-    from: "if (header(HEADER_MARKING) == 0) return false;",
-    to: "return false;",
+    from: "return ((load<u8>(structure, STRUCTURE_FLAGS) & FLAG_REVOKING) | header(HEADER_MARKING)) != 0;",
+    to: "return hasFlag(structure, FLAG_REVOKING);",
   },
   {
     bug: "the quota is not given back (GR7)",
@@ -61,8 +61,8 @@ const MUTATIONS: readonly (Mutation & { readonly bug: string })[] = [
   {
     bug: "a structure that has ended stays in its holder's list",
     file: "assembly/account.ts",
-    from: "  unlinkChild(structure);\n  unlinkHeld(partitionAt(holderOf(structure)), structure);",
-    to: "  unlinkChild(structure);",
+    from: "  Links.leaveList(grantee + PARTITION_HELD, structure);\n",
+    to: "",
   },
   {
     bug: "the addresses of a rescinded mapping are used again before it is returned (RS4)",
@@ -73,7 +73,7 @@ const MUTATIONS: readonly (Mutation & { readonly bug: string })[] = [
   {
     bug: "rights widen along the chain (GR5)",
     file: "assembly/hcall-logical.ts",
-    from: "if ((own & INHIBIT_REGRANT) != 0 || (own & ~inhibits) != 0) return H_PERMISSION; // GR5",
+    from: "if ((own & (INHIBIT_REGRANT | ~inhibits)) != 0) return H_PERMISSION; // GR5",
     to: "if ((own & INHIBIT_REGRANT) != 0) return H_PERMISSION; // GR5",
   },
   {
@@ -85,7 +85,7 @@ const MUTATIONS: readonly (Mutation & { readonly bug: string })[] = [
   {
     bug: "a mapping is unmapped, but still counted",
     file: "assembly/hcall-logical.ts",
-    from: "    countMapped(structure, -1);\n",
+    from: "    countMapped(holder, structure, -1);\n",
     to: "",
   },
   {
@@ -103,7 +103,7 @@ const MUTATIONS: readonly (Mutation & { readonly bug: string })[] = [
   {
     bug: "a grant of a failed partition can be accepted (AC5)",
     file: "assembly/hcall-logical.ts",
-    from: "if (!isRunning(grantor)) return H_RESCINDED; // AC5",
+    from: "if (!runsNow(grantor)) return H_RESCINDED; // AC5",
     to: "",
   },
   {
@@ -253,7 +253,7 @@ const MUTATIONS: readonly (Mutation & { readonly bug: string })[] = [
   {
     bug: "the quota of a donation is not given back with the accept (OM8, GR7)",
     file: "assembly/donate.ts",
-    from: "  uncountGrant(structure, endAt(endOf(structure)));\n",
+    from: "  Grants.uncount(donor, receiver, endAt(endOf(structure)));\n",
     to: "",
   },
   {
@@ -295,7 +295,7 @@ const MUTATIONS: readonly (Mutation & { readonly bug: string })[] = [
   {
     bug: "a pane of another bus is taken for the right one (GR3, KI4)",
     file: "assembly/hcall-logical.ts",
-    from: "if (spaceOf(structure) == SPACE_DMA && liobnOf(structure) != liobn) return false;",
+    from: "if (space == SPACE_DMA && liobnOf(source) != liobn) return whyUncovered(grantor, at, page, count);",
     to: "",
   },
   {
@@ -349,8 +349,8 @@ const MUTATIONS: readonly (Mutation & { readonly bug: string })[] = [
   {
     bug: "a failed server that waits for its borrowers lets others accept (FA7)",
     file: "assembly/hcall-logical.ts",
-    from: "if (!isRunning(grantor)) return H_RESCINDED; // AC5",
-    to: "if (!isRunning(grantor) && !isDeferred(grantor)) return H_RESCINDED;",
+    from: "if (!runsNow(grantor)) return H_RESCINDED; // AC5",
+    to: "if (!runsNow(grantor) && !isDeferred(grantor)) return H_RESCINDED;",
   },
   {
     bug: "what is returned to a failed server can be accepted again (FA7)",
@@ -427,8 +427,8 @@ const MUTATIONS: readonly (Mutation & { readonly bug: string })[] = [
   {
     bug: "a rescinded interrupt source keeps its line: events after the rescind (KI3)",
     file: "assembly/account.ts",
-    from: "  countMapped(structure, -1);\n  endLine(structure);",
-    to: "  countMapped(structure, -1);",
+    from: "structure, -1);\n  endLine(structure);",
+    to: "structure, -1);",
   },
   {
     bug: "an armed source that is taken away leaves its pin (RE2)",
