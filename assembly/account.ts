@@ -5,6 +5,7 @@
 import {
   END_UNRETURNED,
   END_USED,
+  EVENT_RESCINDED,
   EVENT_RETURNED,
   FLAG_DONATED,
   FLAG_LENT,
@@ -19,21 +20,29 @@ import {
   PARTITION_RESCINDED,
   SPACE_DMA,
   SPACE_MEMORY,
+  STRUCTURE_CHILD,
+  STRUCTURE_PREVIOUS,
   STRUCTURE_RETURNING,
   STRUCTURE_SHARED,
+  STRUCTURE_STATE,
 } from "../src/layout";
 import { addEndWord, endAt, isOpen, releaseEndIfIdle } from "./adapter";
 import {
   becomeStale,
   becomeUnmapped,
+  childOf,
   clearZeroed,
   cookieOf,
   endOf,
   hasFlag,
   holderOf,
   isLastUse,
+  isOnePage,
   isPoolFull,
+  isStandingLeaf,
   Links,
+  leaveStale,
+  nextOf,
   pageCountOf,
   pageOf,
   parentOf,
@@ -46,14 +55,15 @@ import {
   spaceOf,
   stateOf,
   structureAt,
+  whoseLeaf,
 } from "./control";
 import { pushEvent } from "./event";
 import { endLend } from "./lend";
 import { endLine } from "./line";
-import { add3, beginJob } from "./log";
-import { threadsBesides } from "./memory";
-import { freePage, rescindPage, spaceAt } from "./page";
-import { addPartitionWord, isDeferred, partitionAt, partitionWord, signal } from "./partition";
+import { add3, beginJob, put2 } from "./log";
+import { isAlone, threadsBesides } from "./memory";
+import { entryPlace, freePage, rescinded, spaceAt } from "./page";
+import { addPartitionWord, isDeferred, partitionAt, partitionWord, runsNow, signal } from "./partition";
 
 /** A grant stands: one more of the end's quota, one more out and in. */
 export function countGrant(end: usize, grantor: usize, grantee: usize): void {
@@ -62,10 +72,10 @@ export function countGrant(end: usize, grantor: usize, grantee: usize): void {
 
 /** Methods, since only those are inlined on demand. */
 export class Grants {
-  /** A grant does not stand any more. */
+  /** So many grants through one end do not stand any more. */
   @inline
-  static uncount(grantor: usize, grantee: usize, end: usize): void {
-    add3(end + END_USED, grantor + PARTITION_GRANTS_OUT, grantee + PARTITION_GRANTS_IN, -1);
+  static uncount(grantor: usize, grantee: usize, end: usize, count: u32): void {
+    add3(end + END_USED, grantor + PARTITION_GRANTS_OUT, grantee + PARTITION_GRANTS_IN, -(<i32>count));
     if (partitionWord(grantor, PARTITION_DEFERRED) != 0) signalIfUsedNoMore(grantor);
   }
 }
@@ -117,13 +127,21 @@ class Pages {
 
 /** Shared becomes under revocation: no use may start any more. */
 export function becomeRevoking(structure: usize): void {
-  setFlag(structure, FLAG_REVOKING);
-  if (stateOf(structure) != STRUCTURE_SHARED) return;
-  if (mayEndNow(structure)) rescindPage(holderSpace(structure), pageOf(structure));
-  else settleLater(structure);
+  if (stateOf(structure) != STRUCTURE_SHARED || !mayEndNow(structure)) {
+    setFlag(structure, FLAG_REVOKING);
+    if (stateOf(structure) != STRUCTURE_SHARED) return;
+    settleLater(structure);
+  } else putRevoking(structure, entryPlace(holderSpace(structure), pageOf(structure)));
   countMapped(partitionAt(holderOf(structure)), structure, -1);
+  if (spaceOf(structure) == SPACE_MEMORY) return;
   endLine(structure);
   if (spaceOf(structure) == SPACE_DMA) setLiobn(structure, 0);
+}
+
+/** A structure with one page, where no other thread reads entries: the page answers H_RESCINDED until it is unmapped (RS4). */
+function putRevoking(structure: usize, entry: usize): void {
+  const first = load<u32>(structure) | (FLAG_REVOKING << 24);
+  put2(structure + STRUCTURE_STATE, first, entry, rescinded(load<u32>(entry)));
 }
 
 /** Shared becomes Returning: unmapped, the addresses still taken (RE6). */
@@ -152,6 +170,18 @@ export function tellReturned(structure: usize): void {
 }
 
 /**
+ * A Shared structure without children, of which nobody has anything, ends with its holder, who does not run any more: Unknown,
+ * where no other thread uses it meanwhile.
+ */
+export function endHeld(structure: usize): void {
+  countMapped(partitionAt(holderOf(structure)), structure, -1);
+  Pages.free(structure);
+  if (spaceOf(structure) != SPACE_MEMORY) endLine(structure);
+  tellReturned(structure);
+  becomeUnknown(structure);
+}
+
+/**
  * A Granted structure without children ends: Unknown. Its slot is for the grantor's next grant, or for all, which needs all
  * locks.
  */
@@ -160,7 +190,7 @@ export function becomeUnknown(structure: usize): void {
   const grantor = grantorOf(structure);
   const grantee = partitionAt(holderOf(structure));
   if (hasFlag(structure, FLAG_LENT | FLAG_DONATED)) endLend(structure);
-  Grants.uncount(grantor, grantee, end);
+  Grants.uncount(grantor, grantee, end, 1);
   Links.leaveTree(structure);
   Links.leaveList(grantee + PARTITION_HELD, structure);
   if (isPoolFull(grantor) || isLastUse(structure)) releaseStructure(structure);
@@ -175,10 +205,71 @@ export function becomeRescinded(structure: usize): void {
   const end = endAt(endOf(structure));
   const grantee = partitionAt(holderOf(structure));
   if (hasFlag(structure, FLAG_LENT | FLAG_DONATED)) endLend(structure);
-  Grants.uncount(grantorOf(structure), grantee, end);
-  add3(HEADER_TORN_DOWN, end + END_UNRETURNED, grantee + PARTITION_RESCINDED, 1);
+  countStale(grantorOf(structure), grantee, end, 1);
   Links.leaveTree(structure);
   becomeStale(structure);
+}
+
+/** So many grants through one end are torn down, and not returned yet. */
+function countStale(grantor: usize, grantee: usize, end: usize, count: u32): void {
+  Grants.uncount(grantor, grantee, end, count);
+  add3(HEADER_TORN_DOWN, end + END_UNRETURNED, grantee + PARTITION_RESCINDED, count);
+}
+
+// Leaves that lie side by side: what they have in common is done once, which is most of what one costs.
+
+/** So many leaves, at most, are one commit. */
+const LEAVES: u32 = 16;
+
+/**
+ * Shared become under revocation: `first` and those behind it, as long as each is a leaf with one page of memory, and of the same
+ * holder; where no other thread reads entries. Answers how many, at most `most`.
+ */
+export function revokeLeaves(first: usize, most: u32): u32 {
+  if (!isAlone()) return 0;
+  const lpid = holderOf(first);
+  const at = spaceAt(partitionAt(lpid), SPACE_MEMORY);
+  const limit = min(most, LEAVES);
+  let done: u32 = 0;
+  let structure = first;
+  while (done < limit && isOnePage(structure) && holderOf(structure) == lpid) {
+    putRevoking(structure, entryPlace(at, pageOf(structure)));
+    done++;
+    if (nextOf(structure) == 0) break;
+    structure = structureAt(nextOf(structure));
+  }
+  if (done != 0) addPartitionWord(partitionAt(lpid), PARTITION_PAGES_MAPPED, -(<i32>done));
+  return done;
+}
+
+/**
+ * Under revocation become Rescinded: the children of a structure from the first one on, as long as each is a leaf of which
+ * nobody has anything but its holder, who runs, and through the same end. Answers how many, at most `most`.
+ */
+export function rescindLeaves(parent: usize, most: u32): u32 {
+  const slot = childOf(parent);
+  const whose = whoseLeaf(structureAt(slot));
+  const grantee = partitionAt(<u32>whose & 0xffff);
+  if (!runsNow(grantee)) return 0;
+  const limit = min(most, LEAVES);
+  let done: u32 = 0;
+  let next = slot;
+  while (
+    next != 0 &&
+    done < limit &&
+    isStandingLeaf(structureAt(next)) &&
+    whoseLeaf(structureAt(next)) == whose
+  ) {
+    const structure = structureAt(next);
+    next = nextOf(structure);
+    pushEvent(grantee, EVENT_RESCINDED, holderOf(parent), cookieOf(structure));
+    leaveStale(structure);
+    done++;
+  }
+  if (done == 0) return 0;
+  Links.join(parent + STRUCTURE_CHILD, next, next, STRUCTURE_PREVIOUS, 0);
+  countStale(partitionAt(holderOf(parent)), grantee, endAt(<u32>(whose >> 32) & 0xffff), done);
+  return done;
 }
 
 /** A Rescinded structure is returned (RE5), or its holder failed. */

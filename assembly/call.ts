@@ -63,9 +63,9 @@ import {
   sendEntry as sendEntryLocked,
   takeEvent as takeEventLocked,
 } from "./hcall-queue";
-import { settle } from "./job";
+import { settleJob } from "./job";
 import { acquire, acquireAll, hasLeft, mendCall, nameAll, nameNone, release } from "./lock";
-import { commit, hasJob } from "./log";
+import { commit, hasJob, THREAD } from "./log";
 import { isAlone } from "./memory";
 import { mergePages as mergePagesLocked } from "./merge";
 import { compactMemory as compactMemoryLocked, gatherMemory as gatherMemoryLocked } from "./migrate";
@@ -117,8 +117,8 @@ class Alone {
 
   @inline
   static leave(status: i32): i32 {
-    if (hasJob()) settle();
     commit();
+    if (hasJob()) settleJob(THREAD);
     nameNone();
     return status;
   }

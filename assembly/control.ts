@@ -40,6 +40,7 @@ import {
   POOL_MAX,
   POOL_REFILL,
   SPACE_DMA,
+  SPACE_MEMORY,
   STRUCTURE_BYTES,
   STRUCTURE_CHILD,
   STRUCTURE_COPIES,
@@ -618,6 +619,32 @@ function wipe(structure: usize, end: u32): void {
   atomic.store<u32>(structure, generationOf(structure) + 1, STRUCTURE_GENERATION);
   for (let offset: usize = STRUCTURE_HOLDER; offset < usize(STRUCTURE_BYTES); offset += 4)
     atomic.store<u32>(structure + offset, 0);
+}
+
+/** Whether a structure is a Shared leaf with one page of memory, and nothing else is true of it. */
+export function isOnePage(structure: usize): bool {
+  const first = load<u32>(structure) & 0xff00ffff; // all but the inhibits
+  const wanted: u32 = STRUCTURE_SHARED | (SPACE_MEMORY << 8);
+  return ((first ^ wanted) | childOf(structure) | (pageCountOf(structure) ^ 1)) == 0;
+}
+
+/** Whether a structure is a Shared leaf under revocation, and nothing else is true of it. */
+export function isStandingLeaf(structure: usize): bool {
+  const first = load<u32>(structure) & 0xff0000ff; // state and flags
+  return ((first ^ (STRUCTURE_SHARED | (FLAG_REVOKING << 24))) | childOf(structure)) == 0;
+}
+
+/** Holder and end of a grant; the same number only for such of which as much is pinned and named by entries. */
+export function whoseLeaf(structure: usize): u64 {
+  return load<u64>(structure, STRUCTURE_HOLDER);
+}
+
+/** Shared and under revocation becomes Rescinded, out of a tree that is joined without it. */
+export function leaveStale(structure: usize): void {
+  note(structure);
+  store<u32>(structure, (load<u32>(structure) & ~(0xff | (FLAG_REVOKING << 24))) | STRUCTURE_RESCINDED);
+  store<u64>(structure, 0, STRUCTURE_PARENT); // and no child, as before
+  store<u64>(structure, 0, STRUCTURE_NEXT); // and none before it
 }
 
 /** Whether a grant has nothing that must be taken from it before it ends: no view, no TCE, no copies, nothing to zero. */

@@ -63,7 +63,7 @@ export function acceptDonation(structure: usize, receiver: usize, donor: usize):
   if (page == NONE) return H_NO_MEM; // AC4
   if (!holdsAll()) return H_NEED_ALL;
 
-  const source = structureAt(parentOf(structure));
+  const source = structureAt(parentOf(structure)); // which has no other child, and ends
   const donated = sourcePageOf(structure);
   nameLender(lpidOf(donor), donated);
   nameJob(JOB_DONATE, slotOf(structure), lpidOf(receiver), SPACE_MEMORY, page, count);
@@ -71,8 +71,7 @@ export function acceptDonation(structure: usize, receiver: usize, donor: usize):
   mapFrom(at, page, count, spaceAt(donor, SPACE_MEMORY), donated, ALL_RIGHTS);
   note(structure);
   countLent(donor, -(<i32>count));
-  Grants.uncount(donor, receiver, endAt(endOf(structure)));
-  Links.leaveTree(structure);
+  Grants.uncount(donor, receiver, endAt(endOf(structure)), 1);
   Links.leaveList(receiver + PARTITION_HELD, structure);
   becomeElemental(structure, page, FLAG_DONATED);
   linkHeld(receiver, structure);

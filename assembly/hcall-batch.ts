@@ -5,10 +5,11 @@
  *     0     4      8    16                        56
  *     token status lpid five arguments (f64)      result ... 64
  *
- * Before it works on a block of requests it touches the records that all of them name, and then those that these link
- * to: Wasm has no prefetch, but loads that do not wait for each other miss the cache at the same time.
+ * In a large table, before it works on a block of requests, it touches the records that all of them name, and then those that
+ * these link to: Wasm has no prefetch, but loads that do not wait for each other miss the cache at the same time.
  */
 import {
+  BATCH_NEAR,
   H_FUNCTION,
   H_LONG_BUSY_10_MSEC,
   H_NEED_ALL,
@@ -53,7 +54,7 @@ import {
   rescindLogical,
   returnLogical,
 } from "./hcall-logical";
-import { settle } from "./job";
+import { settle, settleJob } from "./job";
 import { acquire, acquireAll, mendCall, release } from "./lock";
 import { commit, hasJob, THREAD } from "./log";
 import { header, inStaging, isAlone, resultOf, setResult } from "./memory";
@@ -62,8 +63,6 @@ import { decodePartition, lpidOf, partitionAt } from "./partition";
 
 /** Requests that are touched together: their structures and neighbours are more than the misses that a core has under way. */
 const BLOCK: u32 = 32;
-/** Below so many structures in use all of them, half a megabyte, are in a cache that is near. */
-const TOUCH_FROM: u32 = 8192;
 
 function argument(request: usize, index: usize): f64 {
   return load<f64>(request + REQUEST_ARGUMENTS + (index << 3));
@@ -218,7 +217,7 @@ function carryOutAlone(first: usize, count: u32): void {
     setResult(0);
     const status = carryOut(request, token);
     commit();
-    if (hasJob()) settle();
+    if (hasJob()) settleJob(THREAD);
     Answer.store(request, token, status);
   }
   release();
@@ -273,7 +272,7 @@ export function hcallBatch(offset: f64, count: f64): i32 {
   for (let i: u32 = 0; i < requests; i += BLOCK) {
     const first = <usize>at + <usize>i * REQUEST_BYTES;
     const count = min(BLOCK, requests - i);
-    if (header(HEADER_STRUCTURES_USED) > TOUCH_FROM)
+    if (header(HEADER_STRUCTURES_USED) > u32(BATCH_NEAR))
       store<u32>(THREAD, touchBlock(first, count), THREAD_TOUCHED);
     if (isAlone()) carryOutAlone(first, count);
     else carryOutBlock(first, count);

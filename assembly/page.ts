@@ -180,10 +180,14 @@ export function freePage(at: usize, page: u32): void {
   Places.free(spaceMap(at), spacePages(at), page);
 }
 
-/** The page answers H_RESCINDED until it is unmapped (RS4), where no other thread reads entries. */
-export function rescindPage(at: usize, page: u32): void {
-  const entry = spaceEntries(at) + ((<usize>page) << 2);
-  put(entry, left(load<u32>(entry), ENTRY_RESCINDED));
+/** Where the entry of a page stands. */
+export function entryPlace(at: usize, page: u32): usize {
+  return spaceEntries(at) + ((<usize>page) << 2);
+}
+
+/** What an entry becomes whose page answers H_RESCINDED until it is unmapped (RS4). */
+export function rescinded(entry: u32): u32 {
+  return left(entry, ENTRY_RESCINDED);
 }
 
 // ---------------------------------------------------------------- ranges

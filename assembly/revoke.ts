@@ -47,7 +47,16 @@ import {
   THREAD_WAITS_FOR,
   ZERO_PAGE_STEPS,
 } from "../src/layout";
-import { becomeGranted, becomeRescinded, becomeRevoking, becomeUnknown, tellReturned } from "./account";
+import {
+  becomeGranted,
+  becomeRescinded,
+  becomeRevoking,
+  becomeUnknown,
+  endHeld,
+  rescindLeaves,
+  revokeLeaves,
+  tellReturned,
+} from "./account";
 import {
   childOf,
   clearFlag,
@@ -59,7 +68,9 @@ import {
   hasFlag,
   holderOf,
   isBare,
+  isOnePage,
   isRevoking,
+  isStandingLeaf,
   isZeroing,
   nextOf,
   pageCountOf,
@@ -83,7 +94,7 @@ import { mustZero, zeroLent } from "./lend";
 import { THREAD } from "./log";
 import { addHeader, header, isAlone, NONE, setResult } from "./memory";
 import { MOVE_NONE, MOVE_STUCK, movePinned } from "./move";
-import { isRunning, partitionAt } from "./partition";
+import { partitionAt, runsNow } from "./partition";
 import { endTces } from "./tce";
 import { nameUser, nextEpoch, olderModel, olderUse } from "./thread";
 
@@ -184,6 +195,17 @@ function markOn(root: usize, budget: i32): i32 {
       continue;
     }
     const visited = structureAt(next);
+    if (isOnePage(visited)) {
+      const marked = revokeLeaves(visited, <u32>budget + 1);
+      if (marked != 0) {
+        budget -= marked - 1;
+        steps += marked - 1;
+        cursor = slotOf(leafBehind(visited, marked - 1));
+        setCursor(root, cursor);
+        settle();
+        continue;
+      }
+    }
     if (!hasFlag(visited, FLAG_REVOKING)) budget -= mark(visited);
     cursor = absorb(visited);
     setCursor(root, cursor);
@@ -197,6 +219,13 @@ function markOn(root: usize, budget: i32): i32 {
   reduceRemaining(root, steps);
   settle();
   return budget;
+}
+
+/** The sibling so many behind a structure. */
+function leafBehind(first: usize, count: u32): usize {
+  let structure = first;
+  for (let i: u32 = 0; i < count; i++) structure = structureAt(nextOf(structure));
+  return structure;
 }
 
 /** Whether every use that may have begun before the marking was complete is over (G6). */
@@ -223,7 +252,7 @@ function isDrained(root: usize): bool {
 function tearDown(structure: usize): void {
   const holder = partitionAt(holderOf(structure));
   const isAccepted = stateOf(structure) == STRUCTURE_SHARED;
-  if (isAccepted && isRunning(holder)) {
+  if (isAccepted && runsNow(holder)) {
     pushEvent(holder, EVENT_RESCINDED, holderOf(structureAt(parentOf(structure))), cookieOf(structure));
     becomeRescinded(structure);
     return;
@@ -285,6 +314,15 @@ function freeOn(root: usize, budget: i32): bool {
     const structure = structureAt(cursor);
     const child = childOf(structure);
     if (child != 0) {
+      if (isStandingLeaf(structureAt(child)) && isBare(structureAt(child))) {
+        const rescinded = rescindLeaves(structure, budget);
+        if (rescinded != 0) {
+          budget -= rescinded;
+          steps += rescinded;
+          settle();
+          continue;
+        }
+      }
       budget--;
       steps++;
       // Going down changes nothing: after a crash it is done again from above.
@@ -350,8 +388,15 @@ function endLeaf(structure: usize): bool {
   const isPlain = childOf(structure) == 0 && isBare(structure) && spaceOf(structure) != SPACE_MMIO;
   const state = stateOf(structure);
   if (!isPlain || (state != STRUCTURE_GRANTED && state != STRUCTURE_SHARED)) return false;
-  if (isAlone()) becomeRevoking(structure);
-  else {
+  if (isAlone()) {
+    if (state == STRUCTURE_SHARED && !runsNow(partitionAt(holderOf(structure)))) {
+      addHeader(HEADER_TORN_DOWN, 1);
+      endHeld(structure);
+      settle();
+      return true;
+    }
+    becomeRevoking(structure);
+  } else {
     begin(structure);
     if (olderUse(nextEpoch()) != NONE) return false;
     endRevocation(structure);

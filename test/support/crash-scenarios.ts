@@ -6,6 +6,7 @@
  */
 import type { Core } from "../../src/binding.js";
 import {
+  BATCH_NEAR,
   END_BYTES,
   END_GENERATION,
   END_GENERATION_LIMIT,
@@ -454,6 +455,19 @@ forcing("forced rescind, 100 MMIO pages", MANY, H_SUCCESS, (made) => made.share(
 forcing("forced rescind, chain of 4", MANY, H_SUCCESS, (made) => made.chain(4)[0] as number);
 forcing("forced rescind, chain of 4 by steps of 1", 1, H_PARTIAL, (made) => made.chain(4)[0] as number);
 forcing("forced rescind, chain of 4 by steps of 3", 3, H_PARTIAL, (made) => made.chain(4)[0] as number);
+/** A grant that is granted on, page by page, to one partition and another, under a view and not accepted: leaves side by side. */
+function leaves(made: Table): number {
+  const [top, at] = made.share(1, 2, 0, 1);
+  for (let index = 0; index < 3; index++) made.share(2, 3, at);
+  made.share(2, 1, at);
+  made.grant(2, 3, at);
+  for (let index = 0; index < 4; index++) made.share(2, 3, at);
+  made.pin(3, made.share(2, 3, at)[1]);
+  made.share(2, 3, at);
+  return top;
+}
+forcing("forced rescind, leaves side by side", MANY, H_SUCCESS, leaves);
+forcing("forced rescind, leaves side by side by steps of 3", 3, H_PARTIAL, leaves);
 forcing("forced rescind, wide tree", MANY, H_SUCCESS, (made) => made.tree(0, 5));
 forcing("forced rescind, wide tree by steps of 4", 4, H_PARTIAL, (made) => made.tree(0, 4));
 for (const calls of [1, 2, 3, 4, 5, 6, 7]) {
@@ -1018,18 +1032,25 @@ add("copy in pieces that overlap, no staging", (made) => {
     call: (core) => core.copyMemory(2, 4 * KIB4 + 8, 2, 5 * KIB4, 2 * KIB4 - 8),
   };
 });
-add("a batch of requests", (made) => {
-  const normal = made.grant(1, 2, 0);
-  const [given] = made.share(1, 2, 1, 2);
-  const forced = made.chain(3, 4)[0] as number;
+type PutRequest = (index: number, token: number, lpid: number, ...args: readonly number[]) => void;
+
+/** Requests in staging: where they are, and what writes one. */
+function requestsOf(made: Table): [number, PutRequest] {
   const offset = made.get(made.core.takeStaging(1));
   const { words, floats } = made.rig;
-  const put = (index: number, token: number, lpid: number, ...args: readonly number[]): void => {
+  const put: PutRequest = (index, token, lpid, ...args) => {
     const at = offset + index * REQUEST_BYTES;
     words[(at + REQUEST_TOKEN) / 4] = token;
     floats[(at + REQUEST_LPID) / 8] = lpid;
     for (const [place, value] of args.entries()) floats[(at + REQUEST_ARGUMENTS) / 8 + place] = value;
   };
+  return [offset, put];
+}
+add("a batch of requests", (made) => {
+  const normal = made.grant(1, 2, 0);
+  const [given] = made.share(1, 2, 1, 2);
+  const forced = made.chain(3, 4)[0] as number;
+  const [offset, put] = requestsOf(made);
   put(0, TOKEN_ACCEPT, 2, normal);
   put(1, TOKEN_GRANT, 1, TYPE_MEMORY, 0, 0, KIB4, made.unit(1, 2));
   put(2, TOKEN_RETURN, 2, given);
@@ -1403,6 +1424,27 @@ add("end all views of a failed thread", (made) => {
     goOn: (core) => again(() => core.endViews(2, MANY), H_SUCCESS),
   };
 });
+
+// ---------------------------------------------------------------- a batch in a table whose records are not near
+
+for (const isAlone of [false, true]) {
+  scenarios.push({
+    name: `${isAlone ? "alone: " : ""}a batch in a large table`,
+    isAlone,
+    capacities: { ...SMALL, structures: BATCH_NEAR + 300 },
+    setUp: (rig) => {
+      const made = table(rig, isAlone);
+      made.connect(1, 2, BATCH_NEAR + 200);
+      const kept = made.grant(1, 2, 0);
+      while (rig.word(HEADER_STRUCTURES_USED) <= BATCH_NEAR) made.grant(1, 2, 0, 1, TYPE_MEMORY, 1);
+      const [offset, put] = requestsOf(made);
+      put(0, TOKEN_ACCEPT, 2, kept);
+      put(1, TOKEN_GRANT, 1, TYPE_MEMORY, 0, 0, KIB4, made.unit(1, 2));
+      const call = (core: Core): number => core.hcallBatch(offset, 2);
+      return { status: H_SUCCESS, call, leave: { staging: true }, once: true };
+    },
+  });
+}
 
 // ---------------------------------------------------------------- a pool that is full
 

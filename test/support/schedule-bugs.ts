@@ -190,7 +190,7 @@ export const BUGS: readonly SeededBug[] = [
     says: /an old adapter has power/,
     file: "assembly/adapter.ts",
     from: "const generation = endWord(end, END_GENERATION) ^ (address >> 16);",
-    to: "const generation: u32 = 0;",
+    to: "const generation: u32 = BUG ? 0 : endWord(end, END_GENERATION) ^ (address >> 16);",
   },
   {
     bug: "who lends does not wait for its own uses (OM2)",
