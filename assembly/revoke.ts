@@ -100,6 +100,9 @@ import { nameUser, nextEpoch, olderModel, olderUse } from "./thread";
 
 /** What a leaf costs: it is marked, torn down, and its addresses may be freed, at once. */
 const LEAF_STEPS: i32 = 3;
+/** What a leaf costs among others: to be visited and marked, and to be gone down to and torn down. */
+const MARK_STEPS: u32 = 2;
+const FREE_STEPS: u32 = 2;
 const MOVES_PER_SLICE: u32 = 4; // of 16 pages; a page costs its copy and a walk over the owner's tree
 
 /** Ends the access of one structure with the next commit. Answers the steps that it costs. */
@@ -196,9 +199,9 @@ function markOn(root: usize, budget: i32): i32 {
     }
     const visited = structureAt(next);
     if (isOnePage(visited)) {
-      const marked = revokeLeaves(visited, <u32>budget + 1);
+      const marked = revokeLeaves(visited, <u32>(budget + 2) / MARK_STEPS);
       if (marked != 0) {
-        budget -= marked - 1;
+        budget -= marked * MARK_STEPS - 1;
         steps += marked - 1;
         cursor = slotOf(leafBehind(visited, marked - 1));
         setCursor(root, cursor);
@@ -315,10 +318,10 @@ function freeOn(root: usize, budget: i32): bool {
     const child = childOf(structure);
     if (child != 0) {
       if (isStandingLeaf(structureAt(child)) && isBare(structureAt(child))) {
-        const rescinded = rescindLeaves(structure, budget);
+        const rescinded = rescindLeaves(structure, <u32>budget / FREE_STEPS);
         if (rescinded != 0) {
-          budget -= rescinded;
-          steps += rescinded;
+          budget -= rescinded * FREE_STEPS;
+          steps += rescinded * FREE_STEPS;
           settle();
           continue;
         }

@@ -427,8 +427,44 @@ const MUTATIONS: readonly (Mutation & { readonly bug: string })[] = [
   {
     bug: "a rescinded interrupt source keeps its line: events after the rescind (KI3)",
     file: "assembly/account.ts",
-    from: "structure, -1);\n  endLine(structure);",
-    to: "structure, -1);",
+    from: "  if (spaceOf(structure) == SPACE_MEMORY) return;\n  endLine(structure);",
+    to: "  if (spaceOf(structure) == SPACE_MEMORY) return;",
+  },
+  {
+    bug: "leaves side by side are marked as the first one's holder's",
+    file: "assembly/account.ts",
+    from: "isOnePage(structure) && holderOf(structure) == lpid",
+    to: "isOnePage(structure)",
+  },
+  {
+    bug: "leaves side by side are torn down as if through the first one's end, whatever stands on them",
+    file: "assembly/account.ts",
+    from: " && whoseLeaf(structureAt(next)) == whose",
+    to: "",
+  },
+  {
+    bug: "leaves side by side are torn down and their number forgotten",
+    file: "assembly/account.ts",
+    from: "<u32>(whose >> 32) & 0xffff), done);",
+    to: "<u32>(whose >> 32) & 0xffff), 1);",
+  },
+  {
+    bug: "what a dead holder has is still counted as mapped",
+    file: "assembly/account.ts",
+    from: "  countMapped(partitionAt(holderOf(structure)), structure, -1);\n  Pages.free(structure);",
+    to: "  Pages.free(structure);",
+  },
+  {
+    bug: "where there is one thread, a batch leaves what its requests have begun (RE6)",
+    file: "assembly/hcall-batch.ts",
+    from: "    if (hasJob()) settleJob(THREAD);\n",
+    to: "",
+  },
+  {
+    bug: "the lowest place is looked for only where the first 4096 are free (AC1)",
+    file: "assembly/bitmap.ts",
+    from: "if (top == 0) return NONE;",
+    to: "return NONE;",
   },
   {
     bug: "an armed source that is taken away leaves its pin (RE2)",

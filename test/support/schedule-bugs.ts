@@ -351,8 +351,8 @@ export const BUGS: readonly SeededBug[] = [
     scenario: "take and raise / forced rescind",
     says: /an event after the rescind|audit/,
     file: "assembly/account.ts",
-    from: "structure, -1);\n  endLine(structure);",
-    to: "structure, -1);\n  if (!BUG) endLine(structure);",
+    from: "  if (spaceOf(structure) == SPACE_MEMORY) return;\n  endLine(structure);",
+    to: "  if (spaceOf(structure) == SPACE_MEMORY) return;\n  if (!BUG) endLine(structure);",
   },
   {
     bug: "a line joins the queue, and nobody is woken (KI5)",
