@@ -232,7 +232,9 @@ export function revokeLeaves(first: usize, most: u32): u32 {
   const limit = min(most, LEAVES);
   let done: u32 = 0;
   let structure = first;
-  while (done < limit && isOnePage(structure) && holderOf(structure) == lpid) {
+  while (done < limit) {
+    if (!isOnePage(structure)) break;
+    if (holderOf(structure) != lpid) break;
     putRevoking(structure, entryPlace(at, pageOf(structure)));
     done++;
     if (nextOf(structure) == 0) break;
@@ -254,13 +256,10 @@ export function rescindLeaves(parent: usize, most: u32): u32 {
   const limit = min(most, LEAVES);
   let done: u32 = 0;
   let next = slot;
-  while (
-    next != 0 &&
-    done < limit &&
-    isStandingLeaf(structureAt(next)) &&
-    whoseLeaf(structureAt(next)) == whose
-  ) {
+  while (next != 0 && done < limit) {
     const structure = structureAt(next);
+    if (!isStandingLeaf(structure)) break;
+    if (whoseLeaf(structure) != whose) break;
     next = nextOf(structure);
     pushEvent(grantee, EVENT_RESCINDED, holderOf(parent), cookieOf(structure));
     leaveStale(structure);

@@ -55,8 +55,8 @@ const MUTATIONS: readonly (Mutation & { readonly bug: string })[] = [
   {
     bug: "the quota is not given back (GR7)",
     file: "assembly/account.ts",
-    from: "add3(end + END_USED, grantor + PARTITION_GRANTS_OUT, grantee + PARTITION_GRANTS_IN, -1);",
-    to: "addPartitionWord(grantor, PARTITION_GRANTS_OUT, -1); addPartitionWord(grantee, PARTITION_GRANTS_IN, -1);",
+    from: "add3(end + END_USED, grantor + PARTITION_GRANTS_OUT, grantee + PARTITION_GRANTS_IN, -(<i32>count));",
+    to: "addPartitionWord(grantor, PARTITION_GRANTS_OUT, -(<i32>count)); addPartitionWord(grantee, PARTITION_GRANTS_IN, -(<i32>count));",
   },
   {
     bug: "a structure that has ended stays in its holder's list",
@@ -253,7 +253,7 @@ const MUTATIONS: readonly (Mutation & { readonly bug: string })[] = [
   {
     bug: "the quota of a donation is not given back with the accept (OM8, GR7)",
     file: "assembly/donate.ts",
-    from: "  Grants.uncount(donor, receiver, endAt(endOf(structure)));\n",
+    from: "  Grants.uncount(donor, receiver, endAt(endOf(structure)), 1);\n",
     to: "",
   },
   {
@@ -433,13 +433,13 @@ const MUTATIONS: readonly (Mutation & { readonly bug: string })[] = [
   {
     bug: "leaves side by side are marked as the first one's holder's",
     file: "assembly/account.ts",
-    from: "isOnePage(structure) && holderOf(structure) == lpid",
-    to: "isOnePage(structure)",
+    from: "    if (holderOf(structure) != lpid) break;\n",
+    to: "",
   },
   {
     bug: "leaves side by side are torn down as if through the first one's end, whatever stands on them",
     file: "assembly/account.ts",
-    from: " && whoseLeaf(structureAt(next)) == whose",
+    from: "    if (whoseLeaf(structure) != whose) break;\n",
     to: "",
   },
   {
