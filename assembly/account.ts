@@ -28,7 +28,6 @@ import {
 } from "../src/layout";
 import { addEndWord, endAt, isOpen, releaseEndIfIdle } from "./adapter";
 import {
-  becomeStale,
   becomeUnmapped,
   childOf,
   clearZeroed,
@@ -36,6 +35,7 @@ import {
   endOf,
   hasFlag,
   holderOf,
+  isBare,
   isLastUse,
   isOnePage,
   isPoolFull,
@@ -57,7 +57,7 @@ import {
   structureAt,
   whoseLeaf,
 } from "./control";
-import { pushEvent } from "./event";
+import { eventRoom, pushEvent, Staged, stageEvent } from "./event";
 import { endLend } from "./lend";
 import { endLine } from "./line";
 import { add3, beginJob, put2 } from "./log";
@@ -77,6 +77,13 @@ export class Grants {
   static uncount(grantor: usize, grantee: usize, end: usize, count: u32): void {
     add3(end + END_USED, grantor + PARTITION_GRANTS_OUT, grantee + PARTITION_GRANTS_IN, -(<i32>count));
     if (partitionWord(grantor, PARTITION_DEFERRED) != 0) signalIfUsedNoMore(grantor);
+  }
+
+  /** So many through one end are torn down, and not returned yet. */
+  @inline
+  static countStale(grantor: usize, grantee: usize, end: usize, count: u32): void {
+    Grants.uncount(grantor, grantee, end, count);
+    add3(HEADER_TORN_DOWN, end + END_UNRETURNED, grantee + PARTITION_RESCINDED, count);
   }
 }
 
@@ -205,15 +212,9 @@ export function becomeRescinded(structure: usize): void {
   const end = endAt(endOf(structure));
   const grantee = partitionAt(holderOf(structure));
   if (hasFlag(structure, FLAG_LENT | FLAG_DONATED)) endLend(structure);
-  countStale(grantorOf(structure), grantee, end, 1);
+  Grants.countStale(grantorOf(structure), grantee, end, 1);
   Links.leaveTree(structure);
-  becomeStale(structure);
-}
-
-/** So many grants through one end are torn down, and not returned yet. */
-function countStale(grantor: usize, grantee: usize, end: usize, count: u32): void {
-  Grants.uncount(grantor, grantee, end, count);
-  add3(HEADER_TORN_DOWN, end + END_UNRETURNED, grantee + PARTITION_RESCINDED, count);
+  leaveStale(structure);
 }
 
 // Leaves that lie side by side: what they have in common is done once, which is most of what one costs.
@@ -250,10 +251,13 @@ export function revokeLeaves(first: usize, most: u32): u32 {
  */
 export function rescindLeaves(parent: usize, most: u32): u32 {
   const slot = childOf(parent);
+  if (!isStandingLeaf(structureAt(slot))) return 0;
+  if (!isBare(structureAt(slot))) return 0;
   const whose = whoseLeaf(structureAt(slot));
   const grantee = partitionAt(<u32>whose & 0xffff);
   if (!runsNow(grantee)) return 0;
   const limit = min(most, LEAVES);
+  const room = <u32>max(eventRoom(grantee, EVENT_RESCINDED), 0);
   let done: u32 = 0;
   let next = slot;
   while (next != 0 && done < limit) {
@@ -261,13 +265,15 @@ export function rescindLeaves(parent: usize, most: u32): u32 {
     if (!isStandingLeaf(structure)) break;
     if (whoseLeaf(structure) != whose) break;
     next = nextOf(structure);
-    pushEvent(grantee, EVENT_RESCINDED, holderOf(parent), cookieOf(structure));
+    if (done < room) stageEvent(grantee, done, EVENT_RESCINDED, holderOf(parent), cookieOf(structure));
     leaveStale(structure);
     done++;
   }
   if (done == 0) return 0;
+  const kept = min(done, room);
+  Staged.tell(grantee, kept, done - kept);
   Links.join(parent + STRUCTURE_CHILD, next, next, STRUCTURE_PREVIOUS, 0);
-  countStale(partitionAt(holderOf(parent)), grantee, endAt(<u32>(whose >> 32) & 0xffff), done);
+  Grants.countStale(partitionAt(holderOf(parent)), grantee, endAt(<u32>(whose >> 32) & 0xffff), done);
   return done;
 }
 

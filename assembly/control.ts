@@ -141,13 +141,6 @@ export function becomeUnmapped(structure: usize): void {
   put2(structure + STRUCTURE_PAGE, 0, structure + STRUCTURE_STATE, first);
 }
 
-/** Shared and under revocation becomes Rescinded, out of the tree. */
-export function becomeStale(structure: usize): void {
-  const first = (load<u32>(structure) & ~(0xff | (FLAG_REVOKING << 24))) | STRUCTURE_RESCINDED;
-  put2(structure + STRUCTURE_STATE, first, structure + STRUCTURE_PARENT, 0);
-  put2(structure + STRUCTURE_NEXT, 0, structure + STRUCTURE_PREVIOUS, 0);
-}
-
 export function clearFlag(structure: usize, flag: u32): void {
   setFirst(structure, STRUCTURE_FLAGS, load<u8>(structure, STRUCTURE_FLAGS) & ~flag);
 }
@@ -639,7 +632,7 @@ export function whoseLeaf(structure: usize): u64 {
   return load<u64>(structure, STRUCTURE_HOLDER);
 }
 
-/** Shared and under revocation becomes Rescinded, out of a tree that is joined without it. */
+/** A leaf that is Shared and under revocation becomes Rescinded, out of the tree, whose links do without it already. */
 export function leaveStale(structure: usize): void {
   note(structure);
   store<u32>(structure, (load<u32>(structure) & ~(0xff | (FLAG_REVOKING << 24))) | STRUCTURE_RESCINDED);

@@ -48,20 +48,39 @@ export function presentEvent(type: u32, lpid: u32, value: f64): void {
 /** A bit for each type of event that may fill only half of the ring. */
 const HALF_RING: u32 = ~((1 << EVENT_PARTNER_FAILED) | (1 << EVENT_PARTNER_RECOVERED));
 
+/** How many more events of a type the ring takes; none, or less, where it is full of others. */
+export function eventRoom(partition: usize, type: u32): i32 {
+  const waiting =
+    partitionWord(partition, PARTITION_EVENT_TAIL) - partitionWord(partition, PARTITION_EVENT_HEAD);
+  return (header(HEADER_EVENTS_MAX) >> ((HALF_RING >> type) & 1)) - waiting;
+}
+
+/** Puts an event where there is room, behind so many that nobody has been told of yet. */
+export function stageEvent(partition: usize, behind: u32, type: u32, lpid: u32, value: f64): void {
+  putEvent(eventAt(partition, partitionWord(partition, PARTITION_EVENT_TAIL) + behind), type, lpid, value);
+}
+
+/** A method, since only those are inlined on demand. */
+export class Staged {
+  /** Tells a partition that runs of so many events that were put, and of so many for which there was no room. */
+  @inline
+  static tell(partition: usize, kept: u32, lost: u32): void {
+    if (kept != 0) addPartitionWord(partition, PARTITION_EVENT_TAIL, kept);
+    if (lost != 0) {
+      const before = partitionWord(partition, PARTITION_EVENTS_LOST);
+      setPartitionWord(partition, PARTITION_EVENTS_LOST, max(before, before + lost)); // it does not wrap
+    }
+    signal(partition);
+  }
+}
+
 /** Tells a partition; one that does not run hears nothing. */
 export function pushEvent(partition: usize, type: u32, lpid: u32, value: f64): void {
   if (!runsNow(partition)) return;
-  const tail = partitionWord(partition, PARTITION_EVENT_TAIL);
-  const waiting = tail - partitionWord(partition, PARTITION_EVENT_HEAD);
-  const places = header(HEADER_EVENTS_MAX) >> ((HALF_RING >> type) & 1);
-  if (waiting >= places) {
-    const lost = partitionWord(partition, PARTITION_EVENTS_LOST);
-    if (lost != 0xffffffff) setPartitionWord(partition, PARTITION_EVENTS_LOST, lost + 1);
-  } else {
-    putEvent(eventAt(partition, tail), type, lpid, value);
-    setPartitionWord(partition, PARTITION_EVENT_TAIL, tail + 1);
-  }
-  signal(partition);
+  if (eventRoom(partition, type) > 0) {
+    stageEvent(partition, 0, type, lpid, value);
+    Staged.tell(partition, 1, 0);
+  } else Staged.tell(partition, 0, 1);
 }
 
 /** Moves the oldest event to the thread record; H_NOT_FOUND when there is none. A count of lost ones comes after the kept. */

@@ -109,7 +109,7 @@ import {
 } from "./partition";
 import { orphanPin, pinAt, pinWord, releasePin } from "./pin";
 import { closeQueue, putTransport } from "./queue";
-import { budgetLeft, revoke } from "./revoke";
+import { budgetLeft, endLeaf, LEAF_STEPS, revoke } from "./revoke";
 import { endTces } from "./tce";
 import { nameUser, nextEpoch, olderUse } from "./thread";
 
@@ -221,6 +221,8 @@ function releaseHeld(partition: usize, budget: u32): i32 {
       endRescinded(structure);
       settle();
       left--;
+    } else if (!isRevoking(structure) && endLeaf(structure)) {
+      left -= LEAF_STEPS;
     } else {
       if (revoke(structure, left) != H_SUCCESS) return H_PARTIAL;
       left = budgetLeft();

@@ -70,7 +70,6 @@ import {
   isBare,
   isOnePage,
   isRevoking,
-  isStandingLeaf,
   isZeroing,
   nextOf,
   pageCountOf,
@@ -91,7 +90,7 @@ import { releaseCopies } from "./cow";
 import { pushEvent } from "./event";
 import { settle } from "./job";
 import { mustZero, zeroLent } from "./lend";
-import { THREAD } from "./log";
+import { hasJob, THREAD } from "./log";
 import { addHeader, header, isAlone, NONE, setResult } from "./memory";
 import { MOVE_NONE, MOVE_STUCK, movePinned } from "./move";
 import { partitionAt, runsNow } from "./partition";
@@ -99,10 +98,12 @@ import { endTces } from "./tce";
 import { nameUser, nextEpoch, olderModel, olderUse } from "./thread";
 
 /** What a leaf costs: it is marked, torn down, and its addresses may be freed, at once. */
-const LEAF_STEPS: i32 = 3;
+export const LEAF_STEPS: i32 = 3;
 /** What a leaf costs among others: to be visited and marked, and to be gone down to and torn down. */
 const MARK_STEPS: u32 = 2;
 const FREE_STEPS: u32 = 2;
+/** Marks that are one commit, at most. */
+const MARKS: u32 = 16;
 const MOVES_PER_SLICE: u32 = 4; // of 16 pages; a page costs its copy and a walk over the owner's tree
 
 /** Ends the access of one structure with the next commit. Answers the steps that it costs. */
@@ -182,6 +183,7 @@ function markOn(root: usize, budget: i32): i32 {
   let cursor = cursorOf(root);
   let isComplete = false;
   let steps: u32 = 0;
+  let marks: u32 = 0;
   while (budget > 0) {
     const structure = structureAt(cursor);
     const child = childOf(structure);
@@ -206,13 +208,19 @@ function markOn(root: usize, budget: i32): i32 {
         cursor = slotOf(leafBehind(visited, marked - 1));
         setCursor(root, cursor);
         settle();
+        marks = 0;
         continue;
       }
     }
     if (!hasFlag(visited, FLAG_REVOKING)) budget -= mark(visited);
     cursor = absorb(visited);
-    setCursor(root, cursor);
-    settle();
+    marks++;
+    // One commit has room for one job, or for some marks.
+    if (hasJob() || marks == MARKS) {
+      setCursor(root, cursor);
+      settle();
+      marks = 0;
+    }
   }
   setCursor(root, isComplete ? nextEpoch() : cursor);
   if (isComplete) {
@@ -317,7 +325,7 @@ function freeOn(root: usize, budget: i32): bool {
     const structure = structureAt(cursor);
     const child = childOf(structure);
     if (child != 0) {
-      if (isStandingLeaf(structureAt(child)) && isBare(structureAt(child))) {
+      if (nextOf(structureAt(child)) != 0) {
         const rescinded = rescindLeaves(structure, <u32>budget / FREE_STEPS);
         if (rescinded != 0) {
           budget -= rescinded * FREE_STEPS;
@@ -387,7 +395,7 @@ export function budgetLeft(): i32 {
  * A grant that nobody has anything of but its holder, and that nobody uses, is marked and torn down in one step. False: it is
  * not such a one, or some use runs that may be its; then it is marked.
  */
-function endLeaf(structure: usize): bool {
+export function endLeaf(structure: usize): bool {
   const isPlain = childOf(structure) == 0 && isBare(structure) && spaceOf(structure) != SPACE_MMIO;
   const state = stateOf(structure);
   if (!isPlain || (state != STRUCTURE_GRANTED && state != STRUCTURE_SHARED)) return false;

@@ -1220,6 +1220,16 @@ function recovering(
 recovering("recover the client's part at once", 2, MANY, 0, false, H_SUCCESS);
 recovering("recover the client's part by steps of 2", 2, 2, 0, false, H_PARTIAL);
 recovering("recover the client's part by steps of 2, third slice", 2, 2, 2, false, H_PARTIAL);
+/** What it has accepted is in nobody's use: a page, several, an interrupt source, and a page that others have, too. */
+function idle(made: Table): void {
+  made.share(1, 2, 0);
+  made.share(1, 2, 1, 3);
+  made.share(1, 2, 1, 1, TYPE_INTERRUPT);
+  made.share(1, 3, 0);
+  made.share(1, 2, 0);
+}
+recovering("recover the client's part, nothing in use", 2, MANY, 0, false, H_SUCCESS, idle);
+recovering("recover the client's part, nothing in use, by steps of 3", 2, 3, 0, false, H_PARTIAL, idle);
 recovering("recover at once, two adapters to one partner", 1, MANY, 0, true, H_SUCCESS);
 recovering("recover at once", 2, MANY, 0, true, H_SUCCESS);
 recovering("recover by steps of 9", 2, 9, 0, true, H_PARTIAL);
