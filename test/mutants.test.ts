@@ -461,12 +461,6 @@ const MUTATIONS: readonly (Mutation & { readonly bug: string })[] = [
     to: "",
   },
   {
-    bug: "the lowest place is looked for only where the first 4096 are free (AC1)",
-    file: "assembly/bitmap.ts",
-    from: "if (top == 0) return NONE;",
-    to: "return NONE;",
-  },
-  {
     bug: "an armed source that is taken away leaves its pin (RE2)",
     file: "assembly/line.ts",
     from: "if ((state & LINE_ARMED) != 0) countPin(structure, partition, -1);",

@@ -108,6 +108,32 @@ describe("AC1: the address", () => {
   });
 });
 
+test("AC1: the lowest address is found beyond 4096 and beyond 262,144 pages, too", () => {
+  const [each, blocks] = [4096, 66];
+  const { h, server, client, unit } = openPair({
+    serverPages: each,
+    lmbPages: each,
+    clientPages: 1,
+    logicalSpace: (each * blocks + 1) * PAGE,
+    memory: (each + 2) * PAGE,
+  });
+  const cookies = Array.from({ length: blocks }, () => granted(h, server.lpid, unit, 0, each * PAGE));
+  const first = (index: number): number => (1 + index * each) * PAGE;
+  const one = granted(h, server.lpid, unit, 0);
+  for (const [index, cookie] of cookies.entries()) {
+    // A single page is put where the next block begins, and makes room for it.
+    expect(accepted(h, client.lpid, one)).toBe(first(index));
+    expect(h.returnLogical(client.lpid, one)).toBe(H_SUCCESS);
+    expect(accepted(h, client.lpid, cookie)).toBe(first(index));
+  }
+  expect(h.acceptLogical(client.lpid, one)).toBe(H_NO_MEM);
+  for (const index of [64, 1, 0]) {
+    expect(h.returnLogical(client.lpid, at(cookies, index))).toBe(H_SUCCESS);
+    expect(accepted(h, client.lpid, one)).toBe(first(index));
+    expect(h.returnLogical(client.lpid, one)).toBe(H_SUCCESS);
+  }
+});
+
 describe("AC2: whose cookie, and when", () => {
   test("AC2: only the grantee accepts, and only once", () => {
     const { table, h, row, units } = openRow(3);
