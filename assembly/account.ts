@@ -41,6 +41,7 @@ import {
   isPoolFull,
   isStandingLeaf,
   Links,
+  leaveList,
   leaveStale,
   nextOf,
   pageCountOf,
@@ -57,7 +58,7 @@ import {
   structureAt,
   whoseLeaf,
 } from "./control";
-import { eventRoom, pushEvent, Staged, stageEvent } from "./event";
+import { eventRoom, pushEvent, stageEvent, tellStaged } from "./event";
 import { endLend } from "./lend";
 import { endLine } from "./line";
 import { add3, beginJob, put2 } from "./log";
@@ -78,13 +79,17 @@ export class Grants {
     add3(end + END_USED, grantor + PARTITION_GRANTS_OUT, grantee + PARTITION_GRANTS_IN, -(<i32>count));
     if (partitionWord(grantor, PARTITION_DEFERRED) != 0) signalIfUsedNoMore(grantor);
   }
+}
 
-  /** So many through one end are torn down, and not returned yet. */
-  @inline
-  static countStale(grantor: usize, grantee: usize, end: usize, count: u32): void {
-    Grants.uncount(grantor, grantee, end, count);
-    add3(HEADER_TORN_DOWN, end + END_UNRETURNED, grantee + PARTITION_RESCINDED, count);
-  }
+/** The same where it is not done often. */
+export function uncountGrants(grantor: usize, grantee: usize, end: usize, count: u32): void {
+  Grants.uncount(grantor, grantee, end, count);
+}
+
+/** So many grants through one end are torn down, and not returned yet. */
+function countStale(grantor: usize, grantee: usize, end: usize, count: u32): void {
+  uncountGrants(grantor, grantee, end, count);
+  add3(HEADER_TORN_DOWN, end + END_UNRETURNED, grantee + PARTITION_RESCINDED, count);
 }
 
 /** Its recovery may wait for that (FA7). */
@@ -212,7 +217,7 @@ export function becomeRescinded(structure: usize): void {
   const end = endAt(endOf(structure));
   const grantee = partitionAt(holderOf(structure));
   if (hasFlag(structure, FLAG_LENT | FLAG_DONATED)) endLend(structure);
-  Grants.countStale(grantorOf(structure), grantee, end, 1);
+  countStale(grantorOf(structure), grantee, end, 1);
   Links.leaveTree(structure);
   leaveStale(structure);
 }
@@ -271,9 +276,9 @@ export function rescindLeaves(parent: usize, most: u32): u32 {
   }
   if (done == 0) return 0;
   const kept = min(done, room);
-  Staged.tell(grantee, kept, done - kept);
+  tellStaged(grantee, kept, done - kept);
   Links.join(parent + STRUCTURE_CHILD, next, next, STRUCTURE_PREVIOUS, 0);
-  Grants.countStale(partitionAt(holderOf(parent)), grantee, endAt(<u32>(whose >> 32) & 0xffff), done);
+  countStale(partitionAt(holderOf(parent)), grantee, endAt(<u32>(whose >> 32) & 0xffff), done);
   return done;
 }
 
@@ -284,7 +289,7 @@ export function endRescinded(structure: usize): void {
   Pages.free(structure);
   addEndWord(end, END_UNRETURNED, -1);
   addPartitionWord(holder, PARTITION_RESCINDED, -1);
-  Links.leaveList(holder + PARTITION_HELD, structure);
+  leaveList(holder + PARTITION_HELD, structure);
   releaseStructure(structure);
   releaseEndIfIdle(end);
 }

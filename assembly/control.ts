@@ -731,6 +731,11 @@ function listOf(structure: usize): usize {
   return stateOf(structure) == STRUCTURE_OWNED ? PARTITION_OWNED : PARTITION_HELD;
 }
 
+/** Takes a structure out of a list of its holder's, where it is not done often. */
+export function leaveList(list: usize, structure: usize): void {
+  Links.leaveList(list, structure);
+}
+
 /** Puts a structure that is new, or noted, into its holder's list. */
 export function linkHeld(partition: usize, structure: usize): void {
   const list = listOf(structure);

@@ -22,13 +22,13 @@ import {
   SPACE_MEMORY,
   STRUCTURE_OWNED,
 } from "../src/layout";
-import { Grants } from "./account";
+import { uncountGrants } from "./account";
 import { endAt } from "./adapter";
 import { forgetArena } from "./arena";
 import {
   becomeElemental,
   endOf,
-  Links,
+  leaveList,
   linkHeld,
   pageCountOf,
   pageOf,
@@ -71,13 +71,13 @@ export function acceptDonation(structure: usize, receiver: usize, donor: usize):
   mapFrom(at, page, count, spaceAt(donor, SPACE_MEMORY), donated, ALL_RIGHTS);
   note(structure);
   countLent(donor, -(<i32>count));
-  Grants.uncount(donor, receiver, endAt(endOf(structure)), 1);
-  Links.leaveList(receiver + PARTITION_HELD, structure);
+  uncountGrants(donor, receiver, endAt(endOf(structure)), 1);
+  leaveList(receiver + PARTITION_HELD, structure);
   becomeElemental(structure, page, FLAG_DONATED);
   linkHeld(receiver, structure);
   addPartitionWord(donor, PARTITION_PAGES_OWNED, -(<i32>count));
   addPartitionWord(receiver, PARTITION_PAGES_OWNED, count);
-  Links.leaveList(donor + PARTITION_OWNED, source);
+  leaveList(donor + PARTITION_OWNED, source);
   releaseStructure(source);
   setResult(f64(page) * PAGE_BYTES);
   return H_SUCCESS;

@@ -61,7 +61,7 @@ export function stageEvent(partition: usize, behind: u32, type: u32, lpid: u32, 
 }
 
 /** A method, since only those are inlined on demand. */
-export class Staged {
+class Staged {
   /** Tells a partition that runs of so many events that were put, and of so many for which there was no room. */
   @inline
   static tell(partition: usize, kept: u32, lost: u32): void {
@@ -72,6 +72,11 @@ export class Staged {
     }
     signal(partition);
   }
+}
+
+/** The same where it is not done often. */
+export function tellStaged(partition: usize, kept: u32, lost: u32): void {
+  Staged.tell(partition, kept, lost);
 }
 
 /** Tells a partition; one that does not run hears nothing. */

@@ -75,7 +75,7 @@ import {
   generationOf,
   hasFlag,
   isRevoking,
-  Links,
+  leaveList,
   nextHeldOf,
   nextOf,
   pageCountOf,
@@ -345,7 +345,7 @@ function releaseElemental(partition: usize, structure: usize, budget: i32): i32 
   }
   beginJob(JOB_PAGES, slotOf(structure), lpidOf(partition), space, page, count);
   endLine(structure);
-  Links.leaveList(partition + PARTITION_OWNED, structure);
+  leaveList(partition + PARTITION_OWNED, structure);
   releaseStructure(structure);
   settle();
   return max(left - 1, 0);

@@ -253,7 +253,7 @@ const MUTATIONS: readonly (Mutation & { readonly bug: string })[] = [
   {
     bug: "the quota of a donation is not given back with the accept (OM8, GR7)",
     file: "assembly/donate.ts",
-    from: "  Grants.uncount(donor, receiver, endAt(endOf(structure)), 1);\n",
+    from: "  uncountGrants(donor, receiver, endAt(endOf(structure)), 1);\n",
     to: "",
   },
   {
