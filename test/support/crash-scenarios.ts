@@ -26,6 +26,7 @@ import {
   HEADER_BUDGET,
   HEADER_ENDS_AT,
   HEADER_EPOCH,
+  HEADER_EVENTS_MAX,
   HEADER_PINS_AT,
   HEADER_STRUCTURES_AT,
   HEADER_STRUCTURES_USED,
@@ -468,6 +469,12 @@ function leaves(made: Table): number {
 }
 forcing("forced rescind, leaves side by side", MANY, H_SUCCESS, leaves);
 forcing("forced rescind, leaves side by side by steps of 3", 3, H_PARTIAL, leaves);
+forcing("forced rescind, leaves side by side, room for two events", MANY, H_SUCCESS, (made) => {
+  // Events other than a partner's failure fill only half of the ring.
+  for (let left = made.rig.word(HEADER_EVENTS_MAX) / 2; left > 2; left--)
+    made.get(made.core.returnLogical(1, made.share(3, 1, 0)[0]));
+  return leaves(made);
+});
 forcing("forced rescind, wide tree", MANY, H_SUCCESS, (made) => made.tree(0, 5));
 forcing("forced rescind, wide tree by steps of 4", 4, H_PARTIAL, (made) => made.tree(0, 4));
 for (const calls of [1, 2, 3, 4, 5, 6, 7]) {
