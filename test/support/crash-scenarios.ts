@@ -471,8 +471,11 @@ forcing("forced rescind, leaves side by side", MANY, H_SUCCESS, leaves);
 forcing("forced rescind, leaves side by side by steps of 3", 3, H_PARTIAL, leaves);
 forcing("forced rescind, leaves side by side, room for two events", MANY, H_SUCCESS, (made) => {
   // Events other than a partner's failure fill only half of the ring.
-  for (let left = made.rig.word(HEADER_EVENTS_MAX) / 2; left > 2; left--)
-    made.get(made.core.returnLogical(1, made.share(3, 1, 0)[0]));
+  const cookie = made.grant(3, 1, 0);
+  for (let left = made.rig.word(HEADER_EVENTS_MAX) / 2; left > 2; left--) {
+    made.accept(1, cookie);
+    made.get(made.core.returnLogical(1, cookie));
+  }
   return leaves(made);
 });
 forcing("forced rescind, wide tree", MANY, H_SUCCESS, (made) => made.tree(0, 5));
