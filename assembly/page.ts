@@ -252,11 +252,11 @@ function isOdd(entries: usize): bool {
   return (entries & 4) != 0;
 }
 
-/** As setEntry(). */
+/** As setEntry(), for pairs. */
 function mapPairs(entries: usize, sources: usize, count: u32, rights: u32): u32 {
   let done: u32 = 0;
   if (isOdd(entries)) {
-    setEntry(entries, (load<u32>(sources) & ENTRY_FRAME) | rights);
+    atomic.store<u32>(entries, renewed(load<u32>(entries), (load<u32>(sources) & ENTRY_FRAME) | rights));
     done = 1;
   }
   for (; done + 1 < count; done += 2) {
@@ -269,11 +269,11 @@ function mapPairs(entries: usize, sources: usize, count: u32, rights: u32): u32 
   return done;
 }
 
-/** As leaveOnly(). */
+/** As leaveOnly(), for pairs. */
 function leavePairs(entries: usize, count: u32, bits: u32): u32 {
   let done: u32 = 0;
   if (isOdd(entries)) {
-    storeEntry(entries, left(load<u32>(entries), bits));
+    atomic.store<u32>(entries, left(load<u32>(entries), bits));
     done = 1;
   }
   for (; done + 1 < count; done += 2) {
