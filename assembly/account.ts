@@ -10,6 +10,8 @@ import {
   FLAG_DONATED,
   FLAG_LENT,
   FLAG_REVOKING,
+  HEADER_STRUCTURE_FREE,
+  HEADER_STRUCTURES_USED,
   HEADER_TORN_DOWN,
   JOB_PAGES,
   PARTITION_DEFERRED,
@@ -22,6 +24,7 @@ import {
   SPACE_MEMORY,
   STRUCTURE_CHILD,
   STRUCTURE_PREVIOUS,
+  STRUCTURE_PREVIOUS_HELD,
   STRUCTURE_RETURNING,
   STRUCTURE_SHARED,
   STRUCTURE_STATE,
@@ -43,10 +46,12 @@ import {
   Links,
   leaveList,
   leaveStale,
+  nextHeldOf,
   nextOf,
   pageCountOf,
   pageOf,
   parentOf,
+  putFree,
   releaseGrant,
   releaseStructure,
   setFlag,
@@ -61,14 +66,14 @@ import {
 import { eventRoom, pushEvent, stageEvent, tellStaged } from "./event";
 import { endLend } from "./lend";
 import { endLine } from "./line";
-import { add3, beginJob, put2 } from "./log";
-import { isAlone, threadsBesides } from "./memory";
+import { beginJob, Counters, put2 } from "./log";
+import { addHeader, header, isAlone, threadsBesides } from "./memory";
 import { entryPlace, freePage, rescinded, spaceAt } from "./page";
 import { addPartitionWord, isDeferred, partitionAt, partitionWord, runsNow, signal } from "./partition";
 
 /** A grant stands: one more of the end's quota, one more out and in. */
 export function countGrant(end: usize, grantor: usize, grantee: usize): void {
-  add3(end + END_USED, grantor + PARTITION_GRANTS_OUT, grantee + PARTITION_GRANTS_IN, 1);
+  Counters.add(end + END_USED, grantor + PARTITION_GRANTS_OUT, grantee + PARTITION_GRANTS_IN, 1);
 }
 
 /** Methods, since only those are inlined on demand. */
@@ -76,7 +81,12 @@ export class Grants {
   /** So many grants through one end do not stand any more. */
   @inline
   static uncount(grantor: usize, grantee: usize, end: usize, count: u32): void {
-    add3(end + END_USED, grantor + PARTITION_GRANTS_OUT, grantee + PARTITION_GRANTS_IN, -(<i32>count));
+    Counters.add(
+      end + END_USED,
+      grantor + PARTITION_GRANTS_OUT,
+      grantee + PARTITION_GRANTS_IN,
+      -(<i32>count),
+    );
     if (partitionWord(grantor, PARTITION_DEFERRED) != 0) signalIfUsedNoMore(grantor);
   }
 }
@@ -89,7 +99,7 @@ export function uncountGrants(grantor: usize, grantee: usize, end: usize, count:
 /** So many grants through one end are torn down, and not returned yet. */
 function countStale(grantor: usize, grantee: usize, end: usize, count: u32): void {
   uncountGrants(grantor, grantee, end, count);
-  add3(HEADER_TORN_DOWN, end + END_UNRETURNED, grantee + PARTITION_RESCINDED, count);
+  Counters.add(HEADER_TORN_DOWN, end + END_UNRETURNED, grantee + PARTITION_RESCINDED, count);
 }
 
 /** Its recovery may wait for that (FA7). */
@@ -279,6 +289,49 @@ export function rescindLeaves(parent: usize, most: u32): u32 {
   tellStaged(grantee, kept, done - kept);
   Links.join(parent + STRUCTURE_CHILD, next, next, STRUCTURE_PREVIOUS, 0);
   countStale(partitionAt(holderOf(parent)), grantee, endAt(<u32>(whose >> 32) & 0xffff), done);
+  return done;
+}
+
+/**
+ * Shared structures end with their holder, who does not run any more: Unknown. From the first in its list on, as long as each is a
+ * leaf with one page of memory of which nobody has anything, and through the same end; where no other thread is. Their slots
+ * are for all. Answers how many, at most `most`.
+ */
+export function endLeaves(holder: usize, most: u32): u32 {
+  let slot = partitionWord(holder, PARTITION_HELD);
+  const first = structureAt(slot);
+  if (!isAlone() || !isOnePage(first) || !isBare(first)) return 0;
+  const whose = whoseLeaf(first);
+  const end = endAt(endOf(first));
+  const grantor = grantorOf(first);
+  const at = spaceAt(holder, SPACE_MEMORY);
+  const limit = min(most, LEAVES);
+  const room = <u32>max(eventRoom(grantor, EVENT_RETURNED), 0);
+  let free = header(HEADER_STRUCTURE_FREE);
+  let done: u32 = 0;
+  while (slot != 0 && done < limit) {
+    const structure = structureAt(slot);
+    if (!isOnePage(structure)) break;
+    if (whoseLeaf(structure) != whose) break;
+    if (isLastUse(structure)) break;
+    const next = nextHeldOf(structure);
+    if (done < room) stageEvent(grantor, done, EVENT_RETURNED, holderOf(structure), cookieOf(structure));
+    freePage(at, pageOf(structure));
+    Links.leaveTree(structure);
+    putFree(structure, free);
+    free = slot;
+    slot = next;
+    done++;
+  }
+  if (done == 0) return 0;
+  put2(HEADER_STRUCTURE_FREE, free, HEADER_STRUCTURES_USED, header(HEADER_STRUCTURES_USED) - done);
+  addHeader(HEADER_TORN_DOWN, done);
+  Links.join(holder + PARTITION_HELD, slot, slot, STRUCTURE_PREVIOUS_HELD, 0);
+  addPartitionWord(holder, PARTITION_PAGES_MAPPED, -(<i32>done));
+  uncountGrants(grantor, holder, end, done);
+  const kept = min(done, room);
+  if (runsNow(grantor)) tellStaged(grantor, kept, done - kept);
+  if (!isOpen(end)) releaseEndIfIdle(end);
   return done;
 }
 

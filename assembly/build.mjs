@@ -6,11 +6,13 @@
 import { mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import asc from "assemblyscript/asc";
+import { limitInlining } from "./inlining.mjs";
 
 const root = fileURLToPath(new URL("..", import.meta.url));
 mkdirSync(`${root}dist`, { recursive: true });
 mkdirSync(`${root}src/generated`, { recursive: true });
 
+limitInlining();
 const { error, stderr } = await asc.main(
   [
     "assembly/index.ts",

@@ -399,16 +399,36 @@ export function hasPooled(partition: usize): bool {
   return partitionWord(partition, PARTITION_POOL) != 0;
 }
 
-/** Takes a slot out of a pool. */
+/** Pools of slots. Methods, since only those are inlined on demand. */
+class Pool {
+  @inline
+  static take(partition: usize): usize {
+    const structure = structureAt(partitionWord(partition, PARTITION_POOL));
+    put2(
+      partition + PARTITION_POOL,
+      nextHeldOf(structure),
+      partition + PARTITION_POOL_COUNT,
+      partitionWord(partition, PARTITION_POOL_COUNT) - 1,
+    );
+    return structure;
+  }
+
+  @inline
+  static give(partition: usize, structure: usize): void {
+    put3(
+      structure + STRUCTURE_NEXT_HELD,
+      partitionWord(partition, PARTITION_POOL),
+      partition + PARTITION_POOL,
+      slotOf(structure),
+      partition + PARTITION_POOL_COUNT,
+      partitionWord(partition, PARTITION_POOL_COUNT) + 1,
+    );
+  }
+}
+
+/** Takes a slot out of a pool, where it is not done often. */
 function takePooled(partition: usize): usize {
-  const structure = structureAt(partitionWord(partition, PARTITION_POOL));
-  put2(
-    partition + PARTITION_POOL,
-    nextHeldOf(structure),
-    partition + PARTITION_POOL_COUNT,
-    partitionWord(partition, PARTITION_POOL_COUNT) - 1,
-  );
-  return structure;
+  return Pool.take(partition);
 }
 
 /** Takes a slot that nobody has, or 0. */
@@ -442,42 +462,6 @@ export function grantedWord(space: u32, inhibits: u32): u32 {
   return STRUCTURE_GRANTED | (space << 8) | (inhibits << 16);
 }
 
-/**
- * Takes a slot out of the grantor's pool for a grant to partition `to`, and hangs it into the tree, below what it is made
- * from, and into the grantee's list. Its words but the first two are stored plainly: the slot was free. `special` is
- * what its kind keeps beside.
- */
-export function takeGrant(
-  grantor: usize,
-  source: usize,
-  grantee: usize,
-  first: u32,
-  to: u32,
-  end: u32,
-  page: u32,
-  count: u32,
-  special: u32,
-): usize {
-  const structure = takePooled(grantor);
-  const slot = slotOf(structure);
-  const next = childOf(source);
-  const nextHeld = partitionWord(grantee, PARTITION_HELD);
-  put2(structure + STRUCTURE_STATE, first, structure + STRUCTURE_NEXT_HELD, nextHeld);
-  store<u32>(structure, to, STRUCTURE_HOLDER);
-  store<u32>(structure, end, STRUCTURE_END);
-  // Each of these with the word behind it, which is 0.
-  store<u64>(structure, slotOf(source), STRUCTURE_PARENT);
-  store<u64>(structure, next, STRUCTURE_NEXT);
-  store<u64>(structure, nextHeld, STRUCTURE_NEXT_HELD);
-  store<u32>(structure, page, STRUCTURE_SOURCE_PAGE);
-  store<u32>(structure, count, STRUCTURE_PAGE_COUNT);
-  store<u64>(structure, 0, STRUCTURE_PAGE);
-  store<u64>(structure, (<u64>special) << 32, STRUCTURE_REMAINING);
-  Links.join(source + STRUCTURE_CHILD, next, slot, STRUCTURE_PREVIOUS, slot);
-  Links.join(grantee + PARTITION_HELD, nextHeld, slot, STRUCTURE_PREVIOUS_HELD, slot);
-  return structure;
-}
-
 /** From here to the commit all words of the structure but the generation may be stored plainly: its slot was free. */
 function beginStructure(structure: usize, state: u32, space: u32, inhibits: u32, holder: u32): void {
   const first = state | (space << 8) | (inhibits << 16);
@@ -486,17 +470,6 @@ function beginStructure(structure: usize, state: u32, space: u32, inhibits: u32,
   v128.store(structure, i64x2.splat(0), STRUCTURE_PARENT);
   v128.store(structure, i64x2.splat(0), STRUCTURE_NEXT_HELD);
   v128.store(structure, i64x2.splat(0), STRUCTURE_PAGE);
-}
-
-function pool(partition: usize, structure: usize): void {
-  put3(
-    structure + STRUCTURE_NEXT_HELD,
-    partitionWord(partition, PARTITION_POOL),
-    partition + PARTITION_POOL,
-    slotOf(structure),
-    partition + PARTITION_POOL_COUNT,
-    partitionWord(partition, PARTITION_POOL_COUNT) + 1,
-  );
 }
 
 /** The structure that many links behind another one in a list of free ones, or the last one. */
@@ -541,7 +514,7 @@ export function fillPool(partition: usize): void {
     return;
   }
   for (let lpid: u32 = 1; !hasPooled(partition) && lpid <= header(HEADER_LPIDS_USED); lpid++) {
-    if (hasPooled(partitionAt(lpid))) pool(partition, takePooled(partitionAt(lpid)));
+    if (hasPooled(partitionAt(lpid))) Pool.give(partition, takePooled(partitionAt(lpid)));
   }
 }
 
@@ -646,6 +619,18 @@ export function isBare(structure: usize): bool {
   return counts == 0 && !hasFlag(structure, FLAG_COPY_ON_WRITE | FLAG_ZERO);
 }
 
+/** A slot that can be used again, of memory that no entry names, is free, and linked to the next free one. */
+export function putFree(structure: usize, next: u32): void {
+  put3(
+    structure + STRUCTURE_STATE,
+    STRUCTURE_FREE,
+    structure + STRUCTURE_GENERATION,
+    generationOf(structure) + 1,
+    structure + STRUCTURE_NEXT_HELD,
+    next,
+  );
+}
+
 /** Whether the slot is used up with its present use; giving it back then needs all locks. */
 export function isLastUse(structure: usize): bool {
   return generationOf(structure) == GENERATION_LIMIT;
@@ -654,7 +639,7 @@ export function isLastUse(structure: usize): bool {
 /** Gives a slot, which can be used again, back to the pool of the partition that used it for a grant. */
 export function releaseGrant(partition: usize, structure: usize): void {
   Slots.end(structure);
-  pool(partition, structure);
+  Pool.give(partition, structure);
 }
 
 /** Gives a slot back to all, or retires it; the caller holds all locks. */
@@ -697,6 +682,46 @@ export class Links {
     const previous = previousHeldOf(structure);
     const before = previous == 0 ? list : structureAt(previous) + STRUCTURE_NEXT_HELD;
     Links.join(before, next, next, STRUCTURE_PREVIOUS_HELD, previous);
+  }
+}
+
+/** New grants. A method, as in Links. */
+export class Fresh {
+  /**
+   * Takes a slot out of the grantor's pool for a grant to partition `to`, and hangs it into the tree, below what it is made
+   * from, and into the grantee's list. Its words but the first two are stored plainly: the slot was free. `special` is
+   * what its kind keeps beside.
+   */
+  @inline
+  static grant(
+    grantor: usize,
+    source: usize,
+    grantee: usize,
+    first: u32,
+    to: u32,
+    end: u32,
+    page: u32,
+    count: u32,
+    special: u32,
+  ): usize {
+    const structure = Pool.take(grantor);
+    const slot = slotOf(structure);
+    const next = childOf(source);
+    const nextHeld = partitionWord(grantee, PARTITION_HELD);
+    put2(structure + STRUCTURE_STATE, first, structure + STRUCTURE_NEXT_HELD, nextHeld);
+    store<u32>(structure, to, STRUCTURE_HOLDER);
+    store<u32>(structure, end, STRUCTURE_END);
+    // Each of these with the word behind it, which is 0.
+    store<u64>(structure, slotOf(source), STRUCTURE_PARENT);
+    store<u64>(structure, next, STRUCTURE_NEXT);
+    store<u64>(structure, nextHeld, STRUCTURE_NEXT_HELD);
+    store<u32>(structure, page, STRUCTURE_SOURCE_PAGE);
+    store<u32>(structure, count, STRUCTURE_PAGE_COUNT);
+    store<u64>(structure, 0, STRUCTURE_PAGE);
+    store<u64>(structure, (<u64>special) << 32, STRUCTURE_REMAINING);
+    Links.join(source + STRUCTURE_CHILD, next, slot, STRUCTURE_PREVIOUS, slot);
+    Links.join(grantee + PARTITION_HELD, nextHeld, slot, STRUCTURE_PREVIOUS_HELD, slot);
+    return structure;
   }
 }
 

@@ -66,6 +66,7 @@ import {
   cursorOf,
   decodeStructure,
   entriesOf,
+  Fresh,
   fillPool,
   grantedWord,
   hasFlag,
@@ -92,7 +93,6 @@ import {
   spillPool,
   stateOf,
   structureAt,
-  takeGrant,
   windowOf,
 } from "./control";
 import { releaseCopies, splitMerged } from "./cow";
@@ -276,7 +276,7 @@ function grant(lpid: f64, flags: f64, hi: f64, lo: f64, length: f64, unit: f64, 
 
   const special = space == SPACE_MMIO ? windowOf(source) : liobn;
   const first = grantedWord(space, inhibits);
-  const structure = takeGrant(grantor, source, grantee, first, to, endSlotOf(end), page, count, special);
+  const structure = Fresh.grant(grantor, source, grantee, first, to, endSlotOf(end), page, count, special);
   countGrant(end, grantor, grantee);
   if (mode == u32(MODE_SHARE)) {
     if (!hintsShared(source)) hintShared(source, true);

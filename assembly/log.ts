@@ -1,7 +1,7 @@
 /**
  * The undo log of a thread: what makes a changing call happen wholly or not at all, wherever its thread stops.
  *
- * Every store to a table is noted first: put() notes one word and stores (put2() and add3() several at once), note() notes a
+ * Every store to a table is noted first: put() notes one word and stores (put2(), put3() and Counters.add() several at once), note() notes a
  * whole record of 64 bytes, whose words may then be stored plainly until the commit. commit() forgets the notes: one store,
  * and the moment at which the call has happened. Whoever finds notes of a thread that is gone (or its own, after a trap) puts
  * the old values back, last one first; doing that twice does no harm. Only a holder of locks has notes.
@@ -119,19 +119,23 @@ export function put3(
   store<u32>(address3, value3);
 }
 
-/** Adds to three words that are not the same. */
-export function add3(address: usize, address2: usize, address3: usize, delta: i32): void {
-  const top = Notes.begin(3);
-  const old = load<u32>(address);
-  const old2 = load<u32>(address2);
-  const old3 = load<u32>(address3);
-  Notes.first(top, address, old);
-  Notes.second(top, address2, old2);
-  Notes.third(top, address3, old3);
-  Notes.end(top, 3);
-  store<u32>(address, old + delta);
-  store<u32>(address2, old2 + delta);
-  store<u32>(address3, old3 + delta);
+/** A method, since only those are inlined on demand: with each grant three counters change. */
+export class Counters {
+  /** Adds to three words that are not the same. */
+  @inline
+  static add(address: usize, address2: usize, address3: usize, delta: i32): void {
+    const top = Notes.begin(3);
+    const old = load<u32>(address);
+    const old2 = load<u32>(address2);
+    const old3 = load<u32>(address3);
+    Notes.first(top, address, old);
+    Notes.second(top, address2, old2);
+    Notes.third(top, address3, old3);
+    Notes.end(top, 3);
+    store<u32>(address, old + delta);
+    store<u32>(address2, old2 + delta);
+    store<u32>(address3, old3 + delta);
+  }
 }
 
 /** Changes a word that others read without a lock. */

@@ -56,7 +56,7 @@ import {
   TRANSPORT_FAILED,
   ZERO_PAGE_STEPS,
 } from "../src/layout";
-import { becomeUnknown, endRescinded } from "./account";
+import { becomeUnknown, endLeaves, endRescinded } from "./account";
 import {
   closeEnd,
   endAt,
@@ -109,7 +109,7 @@ import {
 } from "./partition";
 import { orphanPin, pinAt, pinWord, releasePin } from "./pin";
 import { closeQueue, putTransport } from "./queue";
-import { budgetLeft, endLeaf, LEAF_STEPS, revoke } from "./revoke";
+import { budgetLeft, LEAF_STEPS, revoke } from "./revoke";
 import { endTces } from "./tce";
 import { nameUser, nextEpoch, olderUse } from "./thread";
 
@@ -221,8 +221,12 @@ function releaseHeld(partition: usize, budget: u32): i32 {
       endRescinded(structure);
       settle();
       left--;
-    } else if (!isRevoking(structure) && endLeaf(structure)) {
-      left -= LEAF_STEPS;
+      continue;
+    }
+    const ended = endLeaves(partition, <u32>left / LEAF_STEPS);
+    if (ended != 0) {
+      settle();
+      left -= ended * LEAF_STEPS;
     } else {
       if (revoke(structure, left) != H_SUCCESS) return H_PARTIAL;
       left = budgetLeft();

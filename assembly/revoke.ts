@@ -395,7 +395,7 @@ export function budgetLeft(): i32 {
  * A grant that nobody has anything of but its holder, and that nobody uses, is marked and torn down in one step. False: it is
  * not such a one, or some use runs that may be its; then it is marked.
  */
-export function endLeaf(structure: usize): bool {
+function endLeaf(structure: usize): bool {
   const isPlain = childOf(structure) == 0 && isBare(structure) && spaceOf(structure) != SPACE_MMIO;
   const state = stateOf(structure);
   if (!isPlain || (state != STRUCTURE_GRANTED && state != STRUCTURE_SHARED)) return false;

@@ -1,6 +1,7 @@
 /** The thread that compiles the bare core: the sources of the core with some lines changed. */
 import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
+import { pathToFileURL } from "node:url";
 import { parentPort, workerData } from "node:worker_threads";
 import type { BareAnswer, BareOrder } from "./bare-core.js";
 
@@ -36,7 +37,13 @@ const CHANGES: readonly Change[] = [
   },
   {
     file: "log.ts",
-    after: "export function add3(address: usize, address2: usize, address3: usize, delta: i32): void {",
+    after:
+      "export function put3(\n  address: usize,\n  value: u32,\n  address2: usize,\n  value2: u32,\n  address3: usize,\n  value3: u32,\n): void {",
+    insert: "store<u32>(address, value); store<u32>(address2, value2); store<u32>(address3, value3); return;",
+  },
+  {
+    file: "log.ts",
+    after: "  static add(address: usize, address2: usize, address3: usize, delta: i32): void {",
     insert:
       "store<u32>(address, load<u32>(address) + delta); store<u32>(address2, load<u32>(address2) + delta); store<u32>(address3, load<u32>(address3) + delta); return;",
   },
@@ -71,6 +78,10 @@ async function compile({ root, flags }: BareOrder): Promise<BareAnswer> {
   if (!existsSync(join(root, "assembly", "index.ts"))) return "the sources of the core are not installed";
   const asc = await import("assemblyscript/asc").catch(() => undefined);
   if (asc === undefined) return "assemblyscript is not installed";
+  const { limitInlining } = (await import(pathToFileURL(join(root, "assembly", "inlining.mjs")).href)) as {
+    limitInlining: () => void;
+  };
+  limitInlining();
   let binary: Uint8Array<ArrayBuffer> | undefined;
   const { error, stderr } = await asc.main(
     [

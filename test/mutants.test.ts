@@ -55,7 +55,7 @@ const MUTATIONS: readonly (Mutation & { readonly bug: string })[] = [
   {
     bug: "the quota is not given back (GR7)",
     file: "assembly/account.ts",
-    from: "add3(end + END_USED, grantor + PARTITION_GRANTS_OUT, grantee + PARTITION_GRANTS_IN, -(<i32>count));",
+    from: "    Counters.add(\n      end + END_USED,\n      grantor + PARTITION_GRANTS_OUT,\n      grantee + PARTITION_GRANTS_IN,\n      -(<i32>count),\n    );",
     to: "addPartitionWord(grantor, PARTITION_GRANTS_OUT, -(<i32>count)); addPartitionWord(grantee, PARTITION_GRANTS_IN, -(<i32>count));",
   },
   {
@@ -439,8 +439,8 @@ const MUTATIONS: readonly (Mutation & { readonly bug: string })[] = [
   {
     bug: "leaves side by side are torn down as if through the first one's end, whatever stands on them",
     file: "assembly/account.ts",
-    from: "    if (whoseLeaf(structure) != whose) break;\n",
-    to: "",
+    from: "    if (whoseLeaf(structure) != whose) break;\n    next = nextOf(structure);",
+    to: "    next = nextOf(structure);",
   },
   {
     bug: "leaves side by side are torn down and their number forgotten",
