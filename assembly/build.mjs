@@ -3,16 +3,15 @@
  * abi.ts (its functions as asc types them). Refuses a module that would keep state of its own: data segments are written
  * again at every instantiation over the shared memory, a mutable global would be one per thread.
  */
+import "./inlining.mjs";
 import { mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import asc from "assemblyscript/asc";
-import { limitInlining } from "./inlining.mjs";
 
 const root = fileURLToPath(new URL("..", import.meta.url));
 mkdirSync(`${root}dist`, { recursive: true });
 mkdirSync(`${root}src/generated`, { recursive: true });
 
-limitInlining();
 const { error, stderr } = await asc.main(
   [
     "assembly/index.ts",

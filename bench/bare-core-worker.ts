@@ -76,12 +76,10 @@ function change(name: string, text: string): string {
 
 async function compile({ root, flags }: BareOrder): Promise<BareAnswer> {
   if (!existsSync(join(root, "assembly", "index.ts"))) return "the sources of the core are not installed";
+  // Before asc, as the product is built.
+  await import(pathToFileURL(join(root, "assembly", "inlining.mjs")).href).catch(() => undefined);
   const asc = await import("assemblyscript/asc").catch(() => undefined);
   if (asc === undefined) return "assemblyscript is not installed";
-  const { limitInlining } = (await import(pathToFileURL(join(root, "assembly", "inlining.mjs")).href)) as {
-    limitInlining: () => void;
-  };
-  limitInlining();
   let binary: Uint8Array<ArrayBuffer> | undefined;
   const { error, stderr } = await asc.main(
     [
