@@ -193,10 +193,6 @@ export function pageOf(structure: usize): u32 {
   return load<u32>(structure, STRUCTURE_PAGE);
 }
 
-export function setPage(structure: usize, page: u32): void {
-  put(structure + STRUCTURE_PAGE, page);
-}
-
 /** How many pages of a structure of memory a forced rescind has looked at, and moved away from views. */
 export function movedOf(structure: usize): u32 {
   return load<u32>(structure, STRUCTURE_MOVED);
@@ -732,7 +728,7 @@ export class Fresh {
  * marking is complete each structure carries its own mark; only while some marking runs must the chain be looked up.
  */
 export function isRevoking(structure: usize): bool {
-  return mayBeRevoking(structure) && isMarked(structure);
+  return mayBeRevoking(structure) && isBelowMark(structure);
 }
 
 /** A quick no. */
@@ -740,7 +736,7 @@ export function mayBeRevoking(structure: usize): bool {
   return ((load<u8>(structure, STRUCTURE_FLAGS) & FLAG_REVOKING) | header(HEADER_MARKING)) != 0;
 }
 
-function isMarked(structure: usize): bool {
+function isBelowMark(structure: usize): bool {
   let above = structure;
   while (!hasFlag(above, FLAG_REVOKING)) {
     if (parentOf(above) == 0) return false;
