@@ -21,6 +21,7 @@ import {
   at,
   auditedAfterEach,
   bytesOf,
+  countEvents,
   expectRefused,
   granted,
   join,
@@ -60,6 +61,26 @@ describe("FA1: a client fails", () => {
     expect(server.usage()).toMatchObject({ grantsOut: 0 });
     const third = table.createPartition({ name: "third", memory: PAGE });
     granted(h, server.lpid, join({ table }, server, third).unitAddress, 0);
+  });
+
+  test("FA1: many mappings of a client that failed end as each by itself would: events, addresses, slots, quotas", () => {
+    const world = openTable({ memory: 64 * PAGE, grants: 400 });
+    const { table, h } = world;
+    const create = (name: string): Partition => table.createPartition({ name, memory: 4 * PAGE });
+    const [first, second, client] = [create("first"), create("second"), create("client")];
+    const to = new Map([first, second].map((server) => [server, join(world, server, client).unitAddress]));
+    const give = (server: Partition, pages = 1): void => {
+      shared(h, server, to.get(server) as number, client, 0, pages * PAGE);
+    };
+    for (let index = 0; index < 37; index++) give(first);
+    give(first, 3);
+    for (let index = 0; index < 2; index++) give(second);
+    for (let index = 0; index < 18; index++) give(first);
+    granted(h, first.lpid, to.get(first) as number, 0);
+    table.fail(client);
+    expect([first, second].map((server) => countEvents(server, "returned"))).toEqual([56, 2]);
+    for (const server of [first, second]) expect(server.usage()).toMatchObject({ grantsOut: 0 });
+    expect(client.usage()).toMatchObject({ pagesMapped: 0, grantsIn: 0 });
   });
 
   test("FA1: what it granted on is rescinded by force, and its own clients are told", async () => {

@@ -15,6 +15,7 @@ import {
   at,
   auditedAfterEach,
   bytesOf,
+  countEvents,
   expectRefused,
   granted,
   HOSTILE,
@@ -677,5 +678,42 @@ describe("RS8: the owner", () => {
       expect(owner.load32(0)).toBe(count - 1);
       view?.release();
     }
+  });
+});
+
+describe("leaves side by side", () => {
+  test("RS4, RS8: many grants of one page end as each by itself would: events, addresses, quotas, views", () => {
+    const world = openTable({ memory: 64 * PAGE, grants: 400 });
+    const { table, h } = world;
+    const create = (name: string): Partition => table.createPartition({ name, memory: 4 * PAGE });
+    const [server, hub, many, few] = [create("server"), create("hub"), create("many"), create("few")];
+    const { cookie: top, address } = shared(h, server, join(world, server, hub).unitAddress, hub, 0);
+    const units = new Map([many, few].map((to) => [to, join(world, hub, to).unitAddress]));
+    const unit = (to: Partition): number => units.get(to) as number;
+    // The last one made is the first child.
+    const order = [
+      ...Array.from({ length: 40 }, () => many),
+      ...Array.from({ length: 3 }, () => few),
+      ...Array.from({ length: 21 }, () => many),
+    ];
+    const links = order.map((to) => ({ to, ...shared(h, hub, unit(to), to, address) }));
+    const open = granted(h, hub.lpid, unit(many), address);
+    const view = many.view(at(links, 20).address, PAGE);
+    view.bytes.fill(7);
+    const regranted = shared(h, many, join(world, many, few).unitAddress, few, at(links, 30).address);
+
+    rescindInSlices(h, server.lpid, top);
+    expect(h.acceptLogical(many.lpid, open)).toBe(H_PARAMETER);
+    expect([hub, many, few].map((partition) => countEvents(partition, "rescinded"))).toEqual([1, 61, 4]);
+    for (const partition of [hub, many, few])
+      expect(partition.usage()).toMatchObject({ pagesMapped: 0, grantsIn: 0 });
+    expect([...view.bytes.subarray(0, 4)]).toEqual([7, 7, 7, 7]);
+    view.release();
+    for (const { to, cookie, address: old } of [...links, { to: few, ...regranted }]) {
+      expect(statusOf(() => to.read(old, 8))).toBe(H_RESCINDED);
+      expect(h.returnLogical(to.lpid, cookie)).toBe(H_SUCCESS);
+      expect(statusOf(() => to.read(old, 8))).toBe(H_PARAMETER);
+    }
+    expect(h.returnLogical(hub.lpid, top)).toBe(H_SUCCESS);
   });
 });

@@ -5,6 +5,7 @@ import {
   type Cookie,
   HcallError,
   type Partition,
+  type PartitionEvent,
   ResourceTable,
   type TableOptions,
   type VirtualAdapter,
@@ -233,4 +234,14 @@ export async function displace(
   expect(await from.rescindForced(cookie)).toMatchObject({ pagesMoved: 1 });
   view.release();
   mapping.return();
+}
+
+/** Takes all events of a partition. Answers how many of a type came, with those for which there was no room. */
+export function countEvents(partition: Partition, type: PartitionEvent["type"]): number {
+  let count = 0;
+  for (let event = partition.takeEvent(); event !== undefined; event = partition.takeEvent()) {
+    if (event.type === type) count++;
+    else if (event.type === "events-lost") count += event.count ?? 0;
+  }
+  return count;
 }
