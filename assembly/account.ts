@@ -39,9 +39,7 @@ import {
   hasFlag,
   holderOf,
   isBare,
-  isLastUse,
   isOnePage,
-  isPoolFull,
   isStandingLeaf,
   Links,
   leaveList,
@@ -51,9 +49,6 @@ import {
   pageCountOf,
   pageOf,
   parentOf,
-  putFree,
-  releaseGrant,
-  releaseStructure,
   setFlag,
   setLiobn,
   setState,
@@ -70,6 +65,7 @@ import { beginJob, Counters, put2 } from "./log";
 import { addHeader, header, isAlone, threadsBesides } from "./memory";
 import { entryPlace, freePage, rescinded, spaceAt } from "./page";
 import { addPartitionWord, isDeferred, partitionAt, partitionWord, runsNow, signal } from "./partition";
+import { isLastUse, isPoolFull, putFree, releaseGrant, releaseStructure } from "./slot";
 
 /** A grant stands: one more of the end's quota, one more out and in. */
 export function countGrant(end: usize, grantor: usize, grantee: usize): void {

@@ -44,7 +44,7 @@ import {
 } from "../src/layout";
 import { endSlotOf, endsFree, setEndWord, takeEnd, unitAddressOf } from "./adapter";
 import { openArena } from "./arena";
-import { describeRange, hasStructures, linkHeld, slotOf, takeStructure } from "./control";
+import { describeRange, linkHeld, slotOf } from "./control";
 import { decodeInteger, decodeType, decodeUnits, isPaged, NO_SPACE } from "./decode";
 import { fillFrames, framesFree, lowestFrames, lowestRunLength } from "./frame";
 import { beginJob, commit, endJob, put, THREAD } from "./log";
@@ -59,6 +59,7 @@ import {
   partitionWord,
   setPartitionWord,
 } from "./partition";
+import { hasStructures, takeStructure } from "./slot";
 
 const ALL_RIGHTS: u32 = ENTRY_VALID | ENTRY_READ | ENTRY_WRITE;
 

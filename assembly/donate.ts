@@ -33,7 +33,6 @@ import {
   pageCountOf,
   pageOf,
   parentOf,
-  releaseStructure,
   slotOf,
   sourcePageOf,
   stateOf,
@@ -44,6 +43,7 @@ import { nameJob, nameLender, note } from "./log";
 import { NONE, setResult } from "./memory";
 import { freePages, lowestFreePages, mapFrom, spaceAt, takePages } from "./page";
 import { addPartitionWord, lpidOf, partitionAt } from "./partition";
+import { releaseStructure } from "./slot";
 import { holdsAll } from "./thread";
 
 const ALL_RIGHTS: u32 = ENTRY_VALID | ENTRY_READ | ENTRY_WRITE;

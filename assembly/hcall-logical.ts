@@ -66,18 +66,11 @@ import {
   cursorOf,
   decodeStructure,
   entriesOf,
-  Fresh,
-  fillPool,
-  grantedWord,
   hasFlag,
-  hasPooled,
-  hasStructures,
   hintShared,
   hintsShared,
   holderOf,
   inhibitsOf,
-  isLastUse,
-  isPoolFull,
   isRevoking,
   liobnOf,
   mayBeRevoking,
@@ -90,7 +83,6 @@ import {
   slotOf,
   sourcePageOf,
   spaceOf,
-  spillPool,
   stateOf,
   structureAt,
   windowOf,
@@ -127,6 +119,16 @@ import {
   whyStopped,
 } from "./partition";
 import { revoke } from "./revoke";
+import {
+  Fresh,
+  fillPool,
+  grantedWord,
+  hasPooled,
+  hasStructures,
+  isLastUse,
+  isPoolFull,
+  spillPool,
+} from "./slot";
 import { awaitOlder, holds, holdsAll, nextEpoch } from "./thread";
 
 // Which partitions a call changes besides its caller's, guessed without any lock; the call itself looks again. 0: none.

@@ -81,11 +81,9 @@ import {
   pageCountOf,
   pageOf,
   parentOf,
-  releaseStructure,
   setCursor,
   slotOf,
   spaceOf,
-  spillPool,
   stateOf,
   structureAt,
 } from "./control";
@@ -110,6 +108,7 @@ import {
 import { orphanPin, pinAt, pinWord, releasePin } from "./pin";
 import { closeQueue, putTransport } from "./queue";
 import { budgetLeft, LEAF_STEPS, revoke } from "./revoke";
+import { releaseStructure, spillPool } from "./slot";
 import { endTces } from "./tce";
 import { nameUser, nextEpoch, olderUse } from "./thread";
 

@@ -30,19 +30,19 @@ const MUTATIONS: readonly (Mutation & { readonly bug: string })[] = [
   },
   {
     bug: "a slot is used again with the same generation (G3)",
-    file: "assembly/control.ts",
+    file: "assembly/slot.ts",
     from: "put2(structure + STRUCTURE_STATE, end, structure + STRUCTURE_GENERATION, generation + 1);",
     to: "put2(structure + STRUCTURE_STATE, end, structure + STRUCTURE_GENERATION, generation);",
   },
   {
     bug: "a released slot does not go back to the free list",
-    file: "assembly/control.ts",
+    file: "assembly/slot.ts",
     from: "setHeader(HEADER_STRUCTURE_FREE, slotOf(structure));",
     to: "",
   },
   {
     bug: "the free list is linked after its head was set, so that it loops",
-    file: "assembly/control.ts",
+    file: "assembly/slot.ts",
     from: "put(structure + STRUCTURE_NEXT_HELD, header(HEADER_STRUCTURE_FREE));",
     to: "put(structure + STRUCTURE_NEXT_HELD, slotOf(structure));",
   },

@@ -134,9 +134,17 @@ export const BUGS: readonly SeededBug[] = [
     to: "store<u32>(THREAD, atomic.load<u32>(HEADER_EPOCH), THREAD_EPOCH);",
   },
   {
-    bug: "a page table entry is stored plainly",
+    bug: "two page table entries are stored plainly",
     scenario: "kernel: page entry and epoch",
     says: /a race at entry/,
+    file: "assembly/page.ts",
+    from: "  atomic.store<u64>(entry, first | ((<u64>second) << 32));",
+    to: "store<u64>(entry, first | ((<u64>second) << 32));",
+  },
+  {
+    bug: "a page table entry is stored plainly",
+    scenario: "store by a sharer / forced rescind that moves the page",
+    says: /race/,
     file: "assembly/page.ts",
     from: "  if (isAlone()) store<u32>(entry, value);\n  else atomic.store<u32>(entry, value);",
     to: "store<u32>(entry, value);",

@@ -1,0 +1,293 @@
+/**
+ * Slots of control structures: taken and given back. What nobody has is in a list, or was never used; a partition has some at hand
+ * for its grants, its pool, so that grants take no lock that others need.
+ */
+import {
+  GENERATION_LIMIT,
+  HEADER_LPIDS_USED,
+  HEADER_STRUCTURE_FREE,
+  HEADER_STRUCTURE_FRESH,
+  HEADER_STRUCTURES_MAX,
+  HEADER_STRUCTURES_RETIRED,
+  HEADER_STRUCTURES_USED,
+  PARTITION_HELD,
+  PARTITION_POOL,
+  PARTITION_POOL_COUNT,
+  POOL_MAX,
+  POOL_REFILL,
+  SPACE_DMA,
+  STRUCTURE_BYTES,
+  STRUCTURE_CHILD,
+  STRUCTURE_END,
+  STRUCTURE_FREE,
+  STRUCTURE_GENERATION,
+  STRUCTURE_GRANTED,
+  STRUCTURE_HOLDER,
+  STRUCTURE_NEXT,
+  STRUCTURE_NEXT_HELD,
+  STRUCTURE_PAGE,
+  STRUCTURE_PAGE_COUNT,
+  STRUCTURE_PARENT,
+  STRUCTURE_PREVIOUS,
+  STRUCTURE_PREVIOUS_HELD,
+  STRUCTURE_REMAINING,
+  STRUCTURE_RETIRED,
+  STRUCTURE_SOURCE_PAGE,
+  STRUCTURE_STATE,
+} from "../src/layout";
+import { childOf, entriesOf, generationOf, Links, nextHeldOf, slotOf, spaceOf, structureAt } from "./control";
+import { note, put, put2, put3 } from "./log";
+import { addHeader, header, setHeader } from "./memory";
+import { addPartitionWord, partitionAt, partitionWord, setPartitionWord } from "./partition";
+
+/** Whether so many structures can be taken, by who holds all locks. What lies in pools counts: it is fetched from there. */
+export function hasStructures(count: u32): bool {
+  let free =
+    header(HEADER_STRUCTURES_MAX) - header(HEADER_STRUCTURES_USED) - header(HEADER_STRUCTURES_RETIRED);
+  for (let lpid: u32 = 1; free < count && lpid <= header(HEADER_LPIDS_USED); lpid++) {
+    free += partitionWord(partitionAt(lpid), PARTITION_POOL_COUNT);
+  }
+  return free >= count;
+}
+
+/** Whether the partition has a structure for a grant at hand. */
+export function hasPooled(partition: usize): bool {
+  return partitionWord(partition, PARTITION_POOL) != 0;
+}
+
+/** Pools of slots. Methods, since only those are inlined on demand. */
+class Pool {
+  @inline
+  static take(partition: usize): usize {
+    const structure = structureAt(partitionWord(partition, PARTITION_POOL));
+    put2(
+      partition + PARTITION_POOL,
+      nextHeldOf(structure),
+      partition + PARTITION_POOL_COUNT,
+      partitionWord(partition, PARTITION_POOL_COUNT) - 1,
+    );
+    return structure;
+  }
+
+  @inline
+  static give(partition: usize, structure: usize): void {
+    put3(
+      structure + STRUCTURE_NEXT_HELD,
+      partitionWord(partition, PARTITION_POOL),
+      partition + PARTITION_POOL,
+      slotOf(structure),
+      partition + PARTITION_POOL_COUNT,
+      partitionWord(partition, PARTITION_POOL_COUNT) + 1,
+    );
+  }
+}
+
+/** Takes a slot out of a pool, where it is not done often. */
+function takePooled(partition: usize): usize {
+  return Pool.take(partition);
+}
+
+/** Takes a slot that nobody has, or 0. */
+function takeUnused(): usize {
+  let slot = header(HEADER_STRUCTURE_FREE);
+  if (slot != 0) setHeader(HEADER_STRUCTURE_FREE, nextHeldOf(structureAt(slot)));
+  else {
+    slot = header(HEADER_STRUCTURE_FRESH);
+    if (slot > header(HEADER_STRUCTURES_MAX)) return 0;
+    setHeader(HEADER_STRUCTURE_FRESH, slot + 1);
+  }
+  addHeader(HEADER_STRUCTURES_USED, 1);
+  const structure = structureAt(slot);
+  if (generationOf(structure) == 0) put(structure + STRUCTURE_GENERATION, 1);
+  return structure;
+}
+
+/** Takes a slot, from some pool if there is no other; the caller holds all locks and knows that there is one. */
+export function takeStructure(state: u32, space: u32, inhibits: u32, holder: u32): usize {
+  let structure = takeUnused();
+  for (let lpid: u32 = 1; structure == 0 && lpid <= header(HEADER_LPIDS_USED); lpid++) {
+    if (hasPooled(partitionAt(lpid))) structure = takePooled(partitionAt(lpid));
+  }
+  assert(structure != 0);
+  beginStructure(structure, state, space, inhibits, holder);
+  return structure;
+}
+
+/** The first word of a new grant. */
+export function grantedWord(space: u32, inhibits: u32): u32 {
+  return STRUCTURE_GRANTED | (space << 8) | (inhibits << 16);
+}
+
+/** From here to the commit all words of the structure but the generation may be stored plainly: its slot was free. */
+function beginStructure(structure: usize, state: u32, space: u32, inhibits: u32, holder: u32): void {
+  const first = state | (space << 8) | (inhibits << 16);
+  put2(structure + STRUCTURE_STATE, first, structure + STRUCTURE_NEXT_HELD, 0);
+  store<u64>(structure, holder, STRUCTURE_HOLDER);
+  v128.store(structure, i64x2.splat(0), STRUCTURE_PARENT);
+  v128.store(structure, i64x2.splat(0), STRUCTURE_NEXT_HELD);
+  v128.store(structure, i64x2.splat(0), STRUCTURE_PAGE);
+}
+
+/** The structure that many links behind another one in a list of free ones, or the last one. */
+function chainEnd(first: u32, links: u32): usize {
+  let structure = structureAt(first);
+  for (let i: u32 = 0; i < links && nextHeldOf(structure) != 0; i++)
+    structure = structureAt(nextHeldOf(structure));
+  return structure;
+}
+
+/** How many structures a list of free ones has from one to another. */
+function chainLength(first: u32, last: usize): u32 {
+  let count: u32 = 1;
+  for (let slot = first; structureAt(slot) != last; slot = nextHeldOf(structureAt(slot))) count++;
+  return count;
+}
+
+/** Fetches some structures for the grants of a partition, whose pool is empty; the caller holds all locks. */
+export function fillPool(partition: usize): void {
+  const first = header(HEADER_STRUCTURE_FREE);
+  if (first != 0) {
+    const last = chainEnd(first, POOL_REFILL - 1);
+    const count = chainLength(first, last);
+    setHeader(HEADER_STRUCTURE_FREE, nextHeldOf(last));
+    put(last + STRUCTURE_NEXT_HELD, 0);
+    setPartitionWord(partition, PARTITION_POOL, first);
+    setPartitionWord(partition, PARTITION_POOL_COUNT, count);
+    addHeader(HEADER_STRUCTURES_USED, count);
+    return;
+  }
+  const fresh = header(HEADER_STRUCTURE_FRESH);
+  const count = min<u32>(header(HEADER_STRUCTURES_MAX) + 1 - fresh, POOL_REFILL);
+  for (let i: u32 = 0; i < count; i++) {
+    put(structureAt(fresh + i) + STRUCTURE_GENERATION, 1);
+    if (i + 1 < count) put(structureAt(fresh + i) + STRUCTURE_NEXT_HELD, fresh + i + 1);
+  }
+  if (count != 0) {
+    setHeader(HEADER_STRUCTURE_FRESH, fresh + count);
+    addHeader(HEADER_STRUCTURES_USED, count);
+    setPartitionWord(partition, PARTITION_POOL, fresh);
+    setPartitionWord(partition, PARTITION_POOL_COUNT, count);
+    return;
+  }
+  for (let lpid: u32 = 1; !hasPooled(partition) && lpid <= header(HEADER_LPIDS_USED); lpid++) {
+    if (hasPooled(partitionAt(lpid))) Pool.give(partition, takePooled(partitionAt(lpid)));
+  }
+}
+
+/** Whether the pool of a partition takes no more; giving a slot back then needs all locks. */
+export function isPoolFull(partition: usize): bool {
+  return partitionWord(partition, PARTITION_POOL_COUNT) >= u32(POOL_MAX);
+}
+
+/** Gives up to `most` structures of a pool back to all; the caller holds all locks. */
+export function spillPool(partition: usize, most: u32): void {
+  const first = partitionWord(partition, PARTITION_POOL);
+  if (first == 0) return;
+  const last = chainEnd(first, most - 1);
+  const count = chainLength(first, last);
+  setPartitionWord(partition, PARTITION_POOL, nextHeldOf(last));
+  addPartitionWord(partition, PARTITION_POOL_COUNT, -(<i32>count));
+  put(last + STRUCTURE_NEXT_HELD, header(HEADER_STRUCTURE_FREE));
+  setHeader(HEADER_STRUCTURE_FREE, first);
+  addHeader(HEADER_STRUCTURES_USED, -(<i32>count));
+}
+
+/** New grants. A method, as in Links. */
+export class Fresh {
+  /**
+   * Takes a slot out of the grantor's pool for a grant to partition `to`, and hangs it into the tree, below what it is made
+   * from, and into the grantee's list. Its words but the first two are stored plainly: the slot was free. `special` is
+   * what its kind keeps beside.
+   */
+  @inline
+  static grant(
+    grantor: usize,
+    source: usize,
+    grantee: usize,
+    first: u32,
+    to: u32,
+    end: u32,
+    page: u32,
+    count: u32,
+    special: u32,
+  ): usize {
+    const structure = Pool.take(grantor);
+    const slot = slotOf(structure);
+    const next = childOf(source);
+    const nextHeld = partitionWord(grantee, PARTITION_HELD);
+    put2(structure + STRUCTURE_STATE, first, structure + STRUCTURE_NEXT_HELD, nextHeld);
+    store<u32>(structure, to, STRUCTURE_HOLDER);
+    store<u32>(structure, end, STRUCTURE_END);
+    // Each of these with the word behind it, which is 0.
+    store<u64>(structure, slotOf(source), STRUCTURE_PARENT);
+    store<u64>(structure, next, STRUCTURE_NEXT);
+    store<u64>(structure, nextHeld, STRUCTURE_NEXT_HELD);
+    store<u32>(structure, page, STRUCTURE_SOURCE_PAGE);
+    store<u32>(structure, count, STRUCTURE_PAGE_COUNT);
+    store<u64>(structure, 0, STRUCTURE_PAGE);
+    store<u64>(structure, (<u64>special) << 32, STRUCTURE_REMAINING);
+    Links.join(source + STRUCTURE_CHILD, next, slot, STRUCTURE_PREVIOUS, slot);
+    Links.join(grantee + PARTITION_HELD, nextHeld, slot, STRUCTURE_PREVIOUS_HELD, slot);
+    return structure;
+  }
+}
+
+/** Slots that are given back. A method, as in Links. */
+class Slots {
+  /** What is in no list and no tree any more is free, or used up. Answers whether the slot can be used again. */
+  @inline
+  static end(structure: usize): bool {
+    const generation = generationOf(structure);
+    const isUsedUp = generation == GENERATION_LIMIT;
+    const end: u32 = isUsedUp ? STRUCTURE_RETIRED : STRUCTURE_FREE;
+    if (spaceOf(structure) == SPACE_DMA || entriesOf(structure) != 0) wipe(structure, end);
+    else put2(structure + STRUCTURE_STATE, end, structure + STRUCTURE_GENERATION, generation + 1);
+    return !isUsedUp;
+  }
+}
+
+/**
+ * Nothing is left of a pane, and of memory that an entry names: devices look at them without a lock, and the entry is counted
+ * there.
+ */
+function wipe(structure: usize, end: u32): void {
+  note(structure);
+  atomic.store<u32>(structure, end, STRUCTURE_STATE);
+  atomic.store<u32>(structure, generationOf(structure) + 1, STRUCTURE_GENERATION);
+  for (let offset: usize = STRUCTURE_HOLDER; offset < usize(STRUCTURE_BYTES); offset += 4)
+    atomic.store<u32>(structure + offset, 0);
+}
+
+/** A slot that can be used again, of memory that no entry names, is free, and linked to the next free one. */
+export function putFree(structure: usize, next: u32): void {
+  put3(
+    structure + STRUCTURE_STATE,
+    STRUCTURE_FREE,
+    structure + STRUCTURE_GENERATION,
+    generationOf(structure) + 1,
+    structure + STRUCTURE_NEXT_HELD,
+    next,
+  );
+}
+
+/** Whether the slot is used up with its present use; giving it back then needs all locks. */
+export function isLastUse(structure: usize): bool {
+  return generationOf(structure) == GENERATION_LIMIT;
+}
+
+/** Gives a slot, which can be used again, back to the pool of the partition that used it for a grant. */
+export function releaseGrant(partition: usize, structure: usize): void {
+  Slots.end(structure);
+  Pool.give(partition, structure);
+}
+
+/** Gives a slot back to all, or retires it; the caller holds all locks. */
+export function releaseStructure(structure: usize): void {
+  addHeader(HEADER_STRUCTURES_USED, -1);
+  if (!Slots.end(structure)) {
+    addHeader(HEADER_STRUCTURES_RETIRED, 1);
+    return;
+  }
+  put(structure + STRUCTURE_NEXT_HELD, header(HEADER_STRUCTURE_FREE));
+  setHeader(HEADER_STRUCTURE_FREE, slotOf(structure));
+}
