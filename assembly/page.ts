@@ -256,7 +256,7 @@ function isOdd(entries: usize): bool {
 function mapPairs(entries: usize, sources: usize, count: u32, rights: u32): u32 {
   let done: u32 = 0;
   if (isOdd(entries)) {
-    atomic.store<u32>(entries, renewed(load<u32>(entries), (load<u32>(sources) & ENTRY_FRAME) | rights));
+    storeShared(entries, renewed(load<u32>(entries), (load<u32>(sources) & ENTRY_FRAME) | rights));
     done = 1;
   }
   for (; done + 1 < count; done += 2) {
@@ -273,7 +273,7 @@ function mapPairs(entries: usize, sources: usize, count: u32, rights: u32): u32 
 function leavePairs(entries: usize, count: u32, bits: u32): u32 {
   let done: u32 = 0;
   if (isOdd(entries)) {
-    atomic.store<u32>(entries, left(load<u32>(entries), bits));
+    storeShared(entries, left(load<u32>(entries), bits));
     done = 1;
   }
   for (; done + 1 < count; done += 2) {
@@ -313,10 +313,15 @@ function renewed(old: u32, bits: u32): u32 {
   return ((old + GENERATION_ONE) & GENERATION_MASK) | bits;
 }
 
-/** Other threads read entries at any time; where there are none, what an atomic store costs is saved. */
+/** Other threads read entries at any time. */
+function storeShared(entry: usize, value: u32): void {
+  atomic.store<u32>(entry, value);
+}
+
+/** Where there are none, what an atomic store costs is saved. */
 function storeEntry(entry: usize, value: u32): void {
   if (isAlone()) store<u32>(entry, value);
-  else atomic.store<u32>(entry, value);
+  else storeShared(entry, value);
 }
 
 function setEntry(entry: usize, bits: u32): void {

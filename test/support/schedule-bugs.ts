@@ -135,7 +135,7 @@ export const BUGS: readonly SeededBug[] = [
   },
   {
     bug: "two page table entries are stored plainly",
-    scenario: "kernel: page entry and epoch",
+    scenario: "kernel: a pair of page entries and epoch",
     says: /a race at entry/,
     file: "assembly/page.ts",
     from: "  atomic.store<u64>(entry, first | ((<u64>second) << 32));",
@@ -143,10 +143,10 @@ export const BUGS: readonly SeededBug[] = [
   },
   {
     bug: "a page table entry is stored plainly",
-    scenario: "store by a sharer / forced rescind that moves the page",
-    says: /race/,
+    scenario: "kernel: page entry and epoch",
+    says: /a race at entry/,
     file: "assembly/page.ts",
-    from: "  if (isAlone()) store<u32>(entry, value);\n  else atomic.store<u32>(entry, value);",
+    from: "  atomic.store<u32>(entry, value);",
     to: "store<u32>(entry, value);",
   },
   {

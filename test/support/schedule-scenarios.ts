@@ -52,13 +52,17 @@ function revocation(table: Table, cookie: number, place: number): Program {
 
 const OK = String(H_SUCCESS);
 
-/** Forced rescind by the server of what the client has accepted, against what the client does with it. */
+/**
+ * Forced rescind by the server of what the client has accepted, against what the client does with it. Of several pages it is
+ * the second one: the client's addresses begin with an odd one, so that its entry is one of a pair.
+ */
 function againstRevocation(
   name: string,
   rules: string,
   client: (table: Table, cookie: number, address: number) => Program,
   allowed: readonly string[],
   extra: Partial<Scenario> = {},
+  pages = 1,
 ): Scenario {
   return {
     name,
@@ -66,9 +70,9 @@ function againstRevocation(
     mortal: [SERVER, CLIENT],
     recover,
     setUp: (machine) => {
-      const table = open(machine);
-      const cookie = grant(table, SERVER, CLIENT);
-      const address = accept(table, CLIENT, cookie);
+      const table = open(machine, pages);
+      const cookie = grant(table, SERVER, CLIENT, 0, pages);
+      const address = accept(table, CLIENT, cookie) + (pages === 1 ? 0 : PAGE_BYTES);
       const place = placeOf(table, CLIENT, address);
       return [revocation(table, cookie, place), client(table, cookie, address)];
     },
@@ -454,6 +458,18 @@ export const SCENARIOS: readonly Scenario[] = [
       },
     [`${OK} | ${OK},${OK}`, `${OK} | ${OK},${REFUSED}`, `${OK} | ${REFUSED},${REFUSED}`],
     { mortal: [] },
+  ),
+  againstRevocation(
+    "kernel: a pair of page entries and epoch",
+    "G6 RS5",
+    (_table, _cookie, address) =>
+      function* (self) {
+        yield* use(self, CLIENT, address, true);
+        yield* use(self, CLIENT, address, false);
+      },
+    [`${OK} | ${OK},${OK}`, `${OK} | ${OK},${REFUSED}`, `${OK} | ${REFUSED},${REFUSED}`],
+    { mortal: [] },
+    3,
   ),
   ...MOVES,
   ...DEFERRED,
