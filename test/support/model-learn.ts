@@ -142,7 +142,7 @@ export function learnNodes(model: Model, begun: readonly Node[], ended: ModelPar
   checkPhases(allowed, torn);
   learnMoves(model, within, ended);
   learnTces(model, torn);
-  for (const grant of within) learnCopies(model, grant, within, torn);
+  for (const grant of within) learnCopies(model, grant, within, torn, ended);
   for (const grant of within) if (grant.marked) learnZeroed(model, grant, torn.has(grant));
   for (const grant of torn) checkUnpinned(model, grant);
   for (const grant of torn) tearDown(model, grant);
@@ -223,9 +223,17 @@ function learnTces(model: Model, torn: ReadonlySet<Grant>): void {
 }
 
 /** Private pages of a mapping go when nobody has access below the root any more, and before the mapping does. */
-function learnCopies(model: Model, grant: Grant, within: ReadonlySet<Grant>, torn: ReadonlySet<Grant>): void {
+function learnCopies(
+  model: Model,
+  grant: Grant,
+  within: ReadonlySet<Grant>,
+  torn: ReadonlySet<Grant>,
+  ended: ModelPartition | undefined,
+): void {
   const { lpid } = grant.holder;
-  const released = learnReleased(model, grant, (frame) => quarantine(model, frame, [lpid]));
+  // Who has stopped in the same slice is charged for nothing any more.
+  const chargeable = lpid === ended?.lpid ? [lpid, 0] : [lpid];
+  const released = learnReleased(model, grant, (frame) => quarantine(model, frame, chargeable));
   if (released > 0) {
     ensure(grant.marked, () => `${nameOf(grant)} has lost pages, and nobody revokes it`);
     const root = outermostNamed(grant) ?? grant;
