@@ -448,28 +448,20 @@ export const SCENARIOS: readonly Scenario[] = [
       );
     },
   },
-  againstRevocation(
-    "kernel: page entry and epoch",
-    "G6 RS5",
-    (_table, _cookie, address) =>
-      function* (self) {
-        yield* use(self, CLIENT, address, true);
-        yield* use(self, CLIENT, address, false);
-      },
-    [`${OK} | ${OK},${OK}`, `${OK} | ${OK},${REFUSED}`, `${OK} | ${REFUSED},${REFUSED}`],
-    { mortal: [] },
-  ),
-  againstRevocation(
-    "kernel: a pair of page entries and epoch",
-    "G6 RS5",
-    (_table, _cookie, address) =>
-      function* (self) {
-        yield* use(self, CLIENT, address, true);
-        yield* use(self, CLIENT, address, false);
-      },
-    [`${OK} | ${OK},${OK}`, `${OK} | ${OK},${REFUSED}`, `${OK} | ${REFUSED},${REFUSED}`],
-    { mortal: [] },
-    3,
+  // A page by itself, and one whose entry is one of a pair.
+  ...[1, 3].map((pages) =>
+    againstRevocation(
+      pages === 1 ? "kernel: page entry and epoch" : "kernel: a pair of page entries and epoch",
+      "G6 RS5",
+      (_table, _cookie, address) =>
+        function* (self) {
+          yield* use(self, CLIENT, address, true);
+          yield* use(self, CLIENT, address, false);
+        },
+      [`${OK} | ${OK},${OK}`, `${OK} | ${OK},${REFUSED}`, `${OK} | ${REFUSED},${REFUSED}`],
+      { mortal: [] },
+      pages,
+    ),
   ),
   ...MOVES,
   ...DEFERRED,
