@@ -36,6 +36,7 @@ import {
   clearZeroed,
   cookieOf,
   endOf,
+  grantorOf,
   hasFlag,
   holderOf,
   isBare,
@@ -48,7 +49,6 @@ import {
   nextOf,
   pageCountOf,
   pageOf,
-  parentOf,
   setFlag,
   setLiobn,
   setState,
@@ -177,26 +177,9 @@ export function becomeGranted(structure: usize): void {
   becomeUnmapped(structure);
 }
 
-/** Who granted a structure that is in the tree. */
-export function grantorOf(structure: usize): usize {
-  return partitionAt(holderOf(structureAt(parentOf(structure))));
-}
-
 /** Tells the grantor that its grant is not used any more. */
 export function tellReturned(structure: usize): void {
-  pushEvent(grantorOf(structure), EVENT_RETURNED, holderOf(structure), cookieOf(structure));
-}
-
-/**
- * A Shared structure without children, of which nobody has anything, ends with its holder, who does not run any more: Unknown,
- * where no other thread uses it meanwhile.
- */
-export function endHeld(structure: usize): void {
-  countMapped(partitionAt(holderOf(structure)), structure, -1);
-  Pages.free(structure);
-  if (spaceOf(structure) != SPACE_MEMORY) endLine(structure);
-  tellReturned(structure);
-  becomeUnknown(structure);
+  pushEvent(partitionAt(grantorOf(structure)), EVENT_RETURNED, holderOf(structure), cookieOf(structure));
 }
 
 /**
@@ -205,7 +188,7 @@ export function endHeld(structure: usize): void {
  */
 export function becomeUnknown(structure: usize): void {
   const end = endAt(endOf(structure));
-  const grantor = grantorOf(structure);
+  const grantor = partitionAt(grantorOf(structure));
   const grantee = partitionAt(holderOf(structure));
   if (hasFlag(structure, FLAG_LENT | FLAG_DONATED)) endLend(structure);
   Grants.uncount(grantor, grantee, end, 1);
@@ -223,7 +206,7 @@ export function becomeRescinded(structure: usize): void {
   const end = endAt(endOf(structure));
   const grantee = partitionAt(holderOf(structure));
   if (hasFlag(structure, FLAG_LENT | FLAG_DONATED)) endLend(structure);
-  countStale(grantorOf(structure), grantee, end, 1);
+  countStale(partitionAt(grantorOf(structure)), grantee, end, 1);
   Links.leaveTree(structure);
   leaveStale(structure);
 }
@@ -299,7 +282,7 @@ export function endLeaves(holder: usize, most: u32): u32 {
   if (!isAlone() || !isOnePage(first) || !isBare(first)) return 0;
   const whose = whoseLeaf(first);
   const end = endAt(endOf(first));
-  const grantor = grantorOf(first);
+  const grantor = partitionAt(grantorOf(first));
   const at = spaceAt(holder, SPACE_MEMORY);
   const limit = min(most, LEAVES);
   const room = <u32>max(eventRoom(grantor, EVENT_RETURNED), 0);

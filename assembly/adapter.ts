@@ -83,21 +83,19 @@ export function unitAddressOf(end: usize): u32 {
   return (endWord(end, END_GENERATION) << 16) | endSlotOf(end);
 }
 
-/** The end that a unit address names if `lpid` owns it, open or closed; else 0. */
-export function decodeEnd(lpid: u32, unit: f64): usize {
-  const address = decodeInteger(unit);
-  const slot = address & (UNIT_SLOTS - 1);
-  if (address == NONE || slot - 1 >= header(HEADER_ENDS_MAX)) return 0; // 0 wraps
-  const end = endAt(slot);
-  const state = endWord(end, END_STATE);
-  if (state != END_OPEN && state != END_CLOSED) return 0;
-  return endWord(end, END_GENERATION) == address >> 16 && endWord(end, END_OWNER) == lpid ? end : 0;
-}
-
 /** The end whose slot a decoded unit address names; one that is free, if there is none. */
 export function endNamed(address: u32): usize {
   const slot = address & (UNIT_SLOTS - 1);
   return endAt(slot > header(HEADER_ENDS_MAX) || address == NONE ? 0 : slot); // end 0 is free
+}
+
+/** The end that a unit address names if `lpid` owns it, open or closed; else 0. */
+export function decodeEnd(lpid: u32, unit: f64): usize {
+  const address = decodeInteger(unit);
+  const end = endNamed(address);
+  const state = endWord(end, END_STATE);
+  if (state != END_OPEN && state != END_CLOSED) return 0;
+  return endWord(end, END_GENERATION) == address >> 16 && endWord(end, END_OWNER) == lpid ? end : 0;
 }
 
 /** Whether an end is the open one that `lpid` knows by that address. */

@@ -63,9 +63,8 @@ import {
   sendEntry as sendEntryLocked,
   takeEvent as takeEventLocked,
 } from "./hcall-queue";
-import { settleJob } from "./job";
+import { settle } from "./job";
 import { acquire, acquireAll, hasLeft, mendCall, nameAll, nameNone, release } from "./lock";
-import { commit, hasJob, THREAD } from "./log";
 import { isAlone } from "./memory";
 import { mergePages as mergePagesLocked } from "./merge";
 import { compactMemory as compactMemoryLocked, gatherMemory as gatherMemoryLocked } from "./migrate";
@@ -117,8 +116,7 @@ class Alone {
 
   @inline
   static leave(status: i32): i32 {
-    commit();
-    if (hasJob()) settleJob(THREAD);
+    settle();
     nameNone();
     return status;
   }

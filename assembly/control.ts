@@ -147,6 +147,11 @@ export function parentOf(structure: usize): u32 {
   return load<u32>(structure, STRUCTURE_PARENT);
 }
 
+/** Who granted a structure that is in the tree. */
+export function grantorOf(structure: usize): u32 {
+  return holderOf(structureAt(parentOf(structure)));
+}
+
 export function childOf(structure: usize): u32 {
   return load<u32>(structure, STRUCTURE_CHILD);
 }

@@ -54,9 +54,9 @@ import {
   rescindLogical,
   returnLogical,
 } from "./hcall-logical";
-import { settle, settleJob } from "./job";
+import { settle } from "./job";
 import { acquire, acquireAll, mendCall, release } from "./lock";
-import { commit, hasJob, THREAD } from "./log";
+import { THREAD } from "./log";
 import { header, inStaging, isAlone, resultOf, setResult } from "./memory";
 import { backOf, entryOf, spaceAt, spacePages } from "./page";
 import { decodePartition, lpidOf, partitionAt } from "./partition";
@@ -216,8 +216,7 @@ function carryOutAlone(first: usize, count: u32): void {
     const token = load<u32>(request, REQUEST_TOKEN);
     setResult(0);
     const status = carryOut(request, token);
-    commit();
-    if (hasJob()) settleJob(THREAD);
+    settle();
     Answer.store(request, token, status);
   }
   release();

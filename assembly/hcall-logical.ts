@@ -66,6 +66,7 @@ import {
   cursorOf,
   decodeStructure,
   entriesOf,
+  grantorOf,
   hasFlag,
   hintShared,
   hintsShared,
@@ -142,7 +143,7 @@ export function partnerNamed(lpid: f64, unit: f64): u32 {
 /** Of an accept or a return: the grantor. */
 export function grantorNamed(cookie: f64): u32 {
   const structure = decodeStructure(cookie);
-  return structure == 0 ? 0 : holderOf(structureAt(parentOf(structure)));
+  return structure == 0 ? 0 : grantorOf(structure);
 }
 
 /** Of a rescind: the grantee. */
@@ -299,7 +300,7 @@ export function acceptLogical(lpid: f64, cookie: f64): i32 {
     if (state == STRUCTURE_RESCINDED || isRevoking(structure)) return H_RESCINDED; // AC3
     if (state != STRUCTURE_GRANTED) return H_PARAMETER; // AC2
   }
-  const from = holderOf(structureAt(parentOf(structure)));
+  const from = grantorOf(structure);
   if (!holdsAll()) {
     if (!holds(from)) return H_NEED_ALL;
   }
@@ -375,7 +376,7 @@ export function returnLogical(lpid: f64, cookie: f64): i32 {
     endRescinded(structure); // RE5
     return H_SUCCESS;
   }
-  const from = holderOf(structureAt(parentOf(structure)));
+  const from = grantorOf(structure);
   if (!holdsAll()) {
     if (!holds(from)) return H_NEED_ALL;
   }
@@ -428,7 +429,7 @@ class Made {
   static by(grantor: usize, cookie: f64): usize {
     const structure = decodeStructure(cookie);
     if (structure == 0 || stateOf(structure) == STRUCTURE_RESCINDED) return 0;
-    return holderOf(structureAt(parentOf(structure))) == lpidOf(grantor) ? structure : 0;
+    return grantorOf(structure) == lpidOf(grantor) ? structure : 0;
   }
 }
 

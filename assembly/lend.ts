@@ -39,6 +39,7 @@ import {
 } from "../src/layout";
 import {
   childOf,
+  grantorOf,
   hasFlag,
   hintShared,
   hintsShared,
@@ -173,7 +174,7 @@ export function lend(grantor: usize, structure: usize, mode: u32): bool {
 /** A lend leaves the tree with the next commit: its lender has access again right after that. */
 export function endLend(structure: usize): void {
   if (!isLent(structure)) return;
-  const lender = holderOf(structureAt(parentOf(structure)));
+  const lender = grantorOf(structure);
   const count = pageCountOf(structure);
   countLent(partitionAt(lender), -(<i32>count));
   // It may be the borrower's addresses that this commit gives back, too.

@@ -74,9 +74,14 @@ export function spaceMap(at: usize): usize {
   return <usize>load<u32>(at, SPACE_MAP);
 }
 
+/** Where the entry of a page stands. */
+export function entryPlace(at: usize, page: u32): usize {
+  return spaceEntries(at) + ((<usize>page) << 2);
+}
+
 /** Other threads change entries meanwhile, so they are always read whole and anew. */
 export function entryOf(at: usize, page: u32): u32 {
-  return atomic.load<u32>(spaceEntries(at) + ((<usize>page) << 2));
+  return atomic.load<u32>(entryPlace(at, page));
 }
 
 /** The control structure that a page belongs to, 0 for a free page. */
@@ -163,8 +168,8 @@ export function consecutivePages(at: usize, page: u32, count: u32): u32 {
 export function mapPage(at: usize, page: u32, back: u32, source: usize, sourcePage: u32, rights: u32): void {
   Places.take(spaceMap(at), spacePages(at), page);
   const place = spaceBacks(at) + ((<usize>page) << 2);
-  const entry = spaceEntries(at) + ((<usize>page) << 2);
-  const from = spaceEntries(source) + ((<usize>sourcePage) << 2);
+  const entry = entryPlace(at, page);
+  const from = entryPlace(source, sourcePage);
   const mapped = renewed(load<u32>(entry), (load<u32>(from) & ENTRY_FRAME) | rights);
   if (isAlone()) put2(place, back, entry, mapped);
   else {
@@ -175,14 +180,9 @@ export function mapPage(at: usize, page: u32, back: u32, source: usize, sourcePa
 
 /** Unmaps a page and frees its address, where no other thread reads entries. */
 export function freePage(at: usize, page: u32): void {
-  const entry = spaceEntries(at) + ((<usize>page) << 2);
+  const entry = entryPlace(at, page);
   put2(entry, left(load<u32>(entry), 0), spaceBacks(at) + ((<usize>page) << 2), 0);
   Places.free(spaceMap(at), spacePages(at), page);
-}
-
-/** Where the entry of a page stands. */
-export function entryPlace(at: usize, page: u32): usize {
-  return spaceEntries(at) + ((<usize>page) << 2);
 }
 
 /** What an entry becomes whose page answers H_RESCINDED until it is unmapped (RS4). */
@@ -292,14 +292,14 @@ export function freePages(at: usize, page: u32, count: u32): void {
 
 /** Maps consecutive pages to consecutive frames; part of a job. */
 export function mapFrames(at: usize, page: u32, count: u32, frame: u32, rights: u32): void {
-  const entries = spaceEntries(at) + ((<usize>page) << 2);
+  const entries = entryPlace(at, page);
   for (let i: u32 = 0; i < count; i++) setEntry(entries + ((<usize>i) << 2), (frame + i) | rights);
 }
 
 /** Maps pages to the frames of a range of another space: what accept does; part of a job. */
 export function mapFrom(at: usize, page: u32, count: u32, source: usize, sourcePage: u32, rights: u32): void {
-  const entries = spaceEntries(at) + ((<usize>page) << 2);
-  const sources = spaceEntries(source) + ((<usize>sourcePage) << 2);
+  const entries = entryPlace(at, page);
+  const sources = entryPlace(source, sourcePage);
   let done: u32 = 0;
   if (!isAlone()) done = mapPairs(entries, sources, count, rights);
   else if (count >= 4) done = mapFours(entries, sources, count, rights);
@@ -338,34 +338,34 @@ function movedEntry(entry: u32, frame: u32): u32 {
 
 /** Points one page at a frame, through the log. */
 export function setOwnEntry(at: usize, page: u32, bits: u32): void {
-  putShared(spaceEntries(at) + ((<usize>page) << 2), renewed(entryOf(at, page), bits));
+  putShared(entryPlace(at, page), renewed(entryOf(at, page), bits));
 }
 
 /** The page's private frame is not its own any more; its access was lost before. */
 export function dropPrivate(at: usize, page: u32): void {
-  putShared(spaceEntries(at) + ((<usize>page) << 2), entryOf(at, page) & ~(ENTRY_PRIVATE | ENTRY_FRAME));
+  putShared(entryPlace(at, page), entryOf(at, page) & ~(ENTRY_PRIVATE | ENTRY_FRAME));
 }
 
 /** Holds the owner's page: from here on no use of it begins. */
 export function holdOwnEntry(at: usize, page: u32): void {
-  putShared(spaceEntries(at) + ((<usize>page) << 2), entryOf(at, page) | ENTRY_HELD);
+  putShared(entryPlace(at, page), entryOf(at, page) | ENTRY_HELD);
 }
 
 /** Holds a sharer's page; part of a job, which lets it go again by followEntry(). */
 export function holdEntry(at: usize, page: u32): void {
-  atomic.store<u32>(spaceEntries(at) + ((<usize>page) << 2), entryOf(at, page) | ENTRY_HELD);
+  atomic.store<u32>(entryPlace(at, page), entryOf(at, page) | ENTRY_HELD);
 }
 
 /** Points the owner's page at another frame. One that is held stays so: before the commit nobody may use the new frame. */
 export function moveOwnEntry(at: usize, page: u32, frame: u32): void {
   const entry = entryOf(at, page);
-  putShared(spaceEntries(at) + ((<usize>page) << 2), movedEntry(entry, frame) | (entry & ENTRY_RESCINDED));
+  putShared(entryPlace(at, page), movedEntry(entry, frame) | (entry & ENTRY_RESCINDED));
 }
 
 /** Lets the owner's page go; part of a job. */
 export function letOwnEntryGo(at: usize, page: u32): void {
   const entry = entryOf(at, page);
-  if (isHeld(entry)) atomic.store<u32>(spaceEntries(at) + ((<usize>page) << 2), entry & ~ENTRY_RESCINDED);
+  if (isHeld(entry)) atomic.store<u32>(entryPlace(at, page), entry & ~ENTRY_RESCINDED);
 }
 
 /** Points a sharer's page at the owner's frame, and lets it go; part of a job. Answers whether it was at another frame. */
@@ -375,7 +375,7 @@ export function followEntry(at: usize, page: u32, frame: u32): bool {
   // One that was held, and has not moved, is the mapping that it was.
   const isMoved = (entry & ENTRY_FRAME) != frame;
   const now = isMoved ? movedEntry(entry, frame) : entry & ~ENTRY_RESCINDED;
-  atomic.store<u32>(spaceEntries(at) + ((<usize>page) << 2), now);
+  atomic.store<u32>(entryPlace(at, page), now);
   return isMoved;
 }
 
@@ -388,8 +388,7 @@ export function holdEntries(at: usize, page: u32, count: u32): void {
 export function letEntriesGo(at: usize, page: u32, count: u32): void {
   for (let i: u32 = 0; i < count; i++) {
     const entry = entryOf(at, page + i);
-    if (isHeld(entry))
-      atomic.store<u32>(spaceEntries(at) + ((<usize>(page + i)) << 2), entry & ~ENTRY_RESCINDED);
+    if (isHeld(entry)) atomic.store<u32>(entryPlace(at, page + i), entry & ~ENTRY_RESCINDED);
   }
 }
 
@@ -401,7 +400,7 @@ export function anyLent(at: usize, page: u32, count: u32): bool {
 
 /** Their holder has lent those of the pages that it has; part of a job. */
 export function lendEntries(at: usize, page: u32, count: u32): void {
-  const entries = spaceEntries(at) + ((<usize>page) << 2);
+  const entries = entryPlace(at, page);
   for (let i: u32 = 0; i < count; i++) {
     const entry = entries + ((<usize>i) << 2);
     const old = load<u32>(entry);
@@ -412,7 +411,7 @@ export function lendEntries(at: usize, page: u32, count: u32): void {
 
 /** Those of a range that are lent, or held for it, have rights again; part of a job. */
 export function unlendEntries(at: usize, page: u32, count: u32, rights: u32): void {
-  const entries = spaceEntries(at) + ((<usize>page) << 2);
+  const entries = entryPlace(at, page);
   for (let i: u32 = 0; i < count; i++) {
     const entry = entries + ((<usize>i) << 2);
     const old = load<u32>(entry);
@@ -423,7 +422,7 @@ export function unlendEntries(at: usize, page: u32, count: u32, rights: u32): vo
 
 /** Unmaps one page, through the log. */
 export function unmapPage(at: usize, page: u32): void {
-  put(spaceEntries(at) + ((<usize>page) << 2), entryOf(at, page) & GENERATION_MASK);
+  put(entryPlace(at, page), entryOf(at, page) & GENERATION_MASK);
 }
 
 /** What is left of an entry that loses its access. A private frame is released after the uses that began before are over. */
@@ -433,7 +432,7 @@ function left(old: u32, bits: u32): u32 {
 }
 
 function leaveOnly(at: usize, page: u32, count: u32, bits: u32): void {
-  const entries = spaceEntries(at) + ((<usize>page) << 2);
+  const entries = entryPlace(at, page);
   let done: u32 = 0;
   if (!isAlone()) done = leavePairs(entries, count, bits);
   else if (count >= 4) done = leaveFours(entries, count, bits);
@@ -455,7 +454,7 @@ export function rescindPages(at: usize, page: u32, count: u32): void {
 
 /** Whether any page of the range was rescinded (GR4). */
 export function anyRescinded(at: usize, page: u32, count: u32): bool {
-  const entries = spaceEntries(at) + ((<usize>page) << 2);
+  const entries = entryPlace(at, page);
   for (let i: u32 = 0; i < count; i++) {
     if ((load<u32>(entries + ((<usize>i) << 2)) & ENTRY_RESCINDED) != 0) return true;
   }

@@ -37,11 +37,15 @@ export function lpidOf(partition: usize): u32 {
   return <u32>((partition - <usize>header(HEADER_PARTITIONS_AT)) / PARTITION_BYTES);
 }
 
-/** The record that a caller's number names, or 0: no such partition. */
-export function decodePartition(lpid: f64): usize {
+/** The record that a caller's number names; one that is free, if it names none. */
+export function partitionNamed(lpid: f64): usize {
   const index = decodeInteger(lpid);
-  if (index - 1 >= header(HEADER_PARTITIONS_MAX)) return 0; // 0 wraps
-  const partition = partitionAt(index);
+  return partitionAt(index > header(HEADER_PARTITIONS_MAX) ? 0 : index); // record 0 is free
+}
+
+/** The same, or 0: no such partition. */
+export function decodePartition(lpid: f64): usize {
+  const partition = partitionNamed(lpid);
   return partitionWord(partition, PARTITION_STATE) == PARTITION_FREE ? 0 : partition;
 }
 
@@ -55,12 +59,6 @@ export function setPartitionWord(partition: usize, offset: usize, value: u32): v
 
 export function addPartitionWord(partition: usize, offset: usize, delta: i32): void {
   put(partition + offset, load<u32>(partition + offset) + delta);
-}
-
-/** The record that a caller's number names; one that is free, if it names none. */
-export function partitionNamed(lpid: f64): usize {
-  const index = decodeInteger(lpid);
-  return partitionAt(index > header(HEADER_PARTITIONS_MAX) ? 0 : index); // record 0 is free
 }
 
 /** Whether a partition runs whose lock is held: nobody changes that meanwhile. */

@@ -52,7 +52,6 @@ import {
   becomeRescinded,
   becomeRevoking,
   becomeUnknown,
-  endHeld,
   rescindLeaves,
   revokeLeaves,
   tellReturned,
@@ -65,6 +64,7 @@ import {
   cursorOf,
   entriesOf,
   generationOf,
+  grantorOf,
   hasFlag,
   holderOf,
   isBare,
@@ -264,7 +264,7 @@ function tearDown(structure: usize): void {
   const holder = partitionAt(holderOf(structure));
   const isAccepted = stateOf(structure) == STRUCTURE_SHARED;
   if (isAccepted && runsNow(holder)) {
-    pushEvent(holder, EVENT_RESCINDED, holderOf(structureAt(parentOf(structure))), cookieOf(structure));
+    pushEvent(holder, EVENT_RESCINDED, grantorOf(structure), cookieOf(structure));
     becomeRescinded(structure);
     return;
   }
@@ -399,15 +399,8 @@ function endLeaf(structure: usize): bool {
   const isPlain = childOf(structure) == 0 && isBare(structure) && spaceOf(structure) != SPACE_MMIO;
   const state = stateOf(structure);
   if (!isPlain || (state != STRUCTURE_GRANTED && state != STRUCTURE_SHARED)) return false;
-  if (isAlone()) {
-    if (state == STRUCTURE_SHARED && !runsNow(partitionAt(holderOf(structure)))) {
-      addHeader(HEADER_TORN_DOWN, 1);
-      endHeld(structure);
-      settle();
-      return true;
-    }
-    becomeRevoking(structure);
-  } else {
+  if (isAlone()) becomeRevoking(structure);
+  else {
     begin(structure);
     if (olderUse(nextEpoch()) != NONE) return false;
     endRevocation(structure);

@@ -451,14 +451,14 @@ const MUTATIONS: readonly (Mutation & { readonly bug: string })[] = [
   {
     bug: "what a dead holder has is still counted as mapped",
     file: "assembly/account.ts",
-    from: "  countMapped(partitionAt(holderOf(structure)), structure, -1);\n  Pages.free(structure);",
-    to: "  Pages.free(structure);",
+    from: "  addPartitionWord(holder, PARTITION_PAGES_MAPPED, -(<i32>done));\n",
+    to: "",
   },
   {
     bug: "where there is one thread, a batch leaves what its requests have begun (RE6)",
     file: "assembly/hcall-batch.ts",
-    from: "    if (hasJob()) settleJob(THREAD);\n",
-    to: "",
+    from: "    const status = carryOut(request, token);\n    settle();\n",
+    to: "    const status = carryOut(request, token);\n",
   },
   {
     bug: "an armed source that is taken away leaves its pin (RE2)",
