@@ -5,7 +5,6 @@
 import {
   END_UNRETURNED,
   END_USED,
-  EVENT_RESCINDED,
   EVENT_RETURNED,
   FLAG_DONATED,
   FLAG_LENT,
@@ -22,8 +21,6 @@ import {
   PARTITION_RESCINDED,
   SPACE_DMA,
   SPACE_MEMORY,
-  STRUCTURE_CHILD,
-  STRUCTURE_PREVIOUS,
   STRUCTURE_PREVIOUS_HELD,
   STRUCTURE_RETURNING,
   STRUCTURE_SHARED,
@@ -41,12 +38,9 @@ import {
   holderOf,
   isBare,
   isOnePage,
-  isStandingLeaf,
   Links,
   leaveList,
-  leaveStale,
   nextHeldOf,
-  nextOf,
   pageCountOf,
   pageOf,
   setFlag,
@@ -56,7 +50,7 @@ import {
   spaceOf,
   stateOf,
   structureAt,
-  whoseLeaf,
+  whose,
 } from "./control";
 import { eventRoom, pushEvent, stageEvent, tellStaged } from "./event";
 import { endLend } from "./lend";
@@ -93,7 +87,7 @@ export function uncountGrants(grantor: usize, grantee: usize, end: usize, count:
 }
 
 /** So many grants through one end are torn down, and not returned yet. */
-function countStale(grantor: usize, grantee: usize, end: usize, count: u32): void {
+export function countStale(grantor: usize, grantee: usize, end: usize, count: u32): void {
   uncountGrants(grantor, grantee, end, count);
   Counters.add(HEADER_TORN_DOWN, end + END_UNRETURNED, grantee + PARTITION_RESCINDED, count);
 }
@@ -134,12 +128,19 @@ function holderSpace(structure: usize): usize {
 }
 
 /** A method, since only those are inlined on demand. */
-class Pages {
+export class Pages {
   /** The pages are unmapped and their addresses free. */
   @inline
   static free(structure: usize): void {
     if (mayEndNow(structure)) freePage(holderSpace(structure), pageOf(structure));
     else settleLater(structure);
+  }
+
+  /** A structure with one page, where no other thread reads entries: the page answers H_RESCINDED until it is unmapped (RS4). */
+  @inline
+  static cut(structure: usize, entry: usize): void {
+    const first = load<u32>(structure) | (FLAG_REVOKING << 24);
+    put2(structure + STRUCTURE_STATE, first, entry, rescinded(load<u32>(entry)));
   }
 }
 
@@ -149,17 +150,11 @@ export function becomeRevoking(structure: usize): void {
     setFlag(structure, FLAG_REVOKING);
     if (stateOf(structure) != STRUCTURE_SHARED) return;
     settleLater(structure);
-  } else putRevoking(structure, entryPlace(holderSpace(structure), pageOf(structure)));
+  } else Pages.cut(structure, entryPlace(holderSpace(structure), pageOf(structure)));
   countMapped(partitionAt(holderOf(structure)), structure, -1);
   if (spaceOf(structure) == SPACE_MEMORY) return;
   endLine(structure);
   if (spaceOf(structure) == SPACE_DMA) setLiobn(structure, 0);
-}
-
-/** A structure with one page, where no other thread reads entries: the page answers H_RESCINDED until it is unmapped (RS4). */
-function putRevoking(structure: usize, entry: usize): void {
-  const first = load<u32>(structure) | (FLAG_REVOKING << 24);
-  put2(structure + STRUCTURE_STATE, first, entry, rescinded(load<u32>(entry)));
 }
 
 /** Shared becomes Returning: unmapped, the addresses still taken (RE6). */
@@ -208,68 +203,11 @@ export function becomeRescinded(structure: usize): void {
   if (hasFlag(structure, FLAG_LENT | FLAG_DONATED)) endLend(structure);
   countStale(partitionAt(grantorOf(structure)), grantee, end, 1);
   Links.leaveTree(structure);
-  leaveStale(structure);
+  Links.leaveStale(structure);
 }
 
-// Leaves that lie side by side: what they have in common is done once, which is most of what one costs.
-
-/** So many leaves, at most, are one commit. */
-const LEAVES: u32 = 16;
-
-/**
- * Shared become under revocation: `first` and those behind it, as long as each is a leaf with one page of memory, and of the same
- * holder; where no other thread reads entries. Answers how many, at most `most`.
- */
-export function revokeLeaves(first: usize, most: u32): u32 {
-  if (!isAlone()) return 0;
-  const lpid = holderOf(first);
-  const at = spaceAt(partitionAt(lpid), SPACE_MEMORY);
-  const limit = min(most, LEAVES);
-  let done: u32 = 0;
-  let structure = first;
-  while (done < limit) {
-    if (!isOnePage(structure)) break;
-    if (holderOf(structure) != lpid) break;
-    putRevoking(structure, entryPlace(at, pageOf(structure)));
-    done++;
-    if (nextOf(structure) == 0) break;
-    structure = structureAt(nextOf(structure));
-  }
-  if (done != 0) addPartitionWord(partitionAt(lpid), PARTITION_PAGES_MAPPED, -(<i32>done));
-  return done;
-}
-
-/**
- * Under revocation become Rescinded: the children of a structure from the first one on, as long as each is a leaf of which
- * nobody has anything but its holder, who runs, and through the same end. Answers how many, at most `most`.
- */
-export function rescindLeaves(parent: usize, most: u32): u32 {
-  const slot = childOf(parent);
-  if (!isStandingLeaf(structureAt(slot))) return 0;
-  if (!isBare(structureAt(slot))) return 0;
-  const whose = whoseLeaf(structureAt(slot));
-  const grantee = partitionAt(<u32>whose & 0xffff);
-  if (!runsNow(grantee)) return 0;
-  const limit = min(most, LEAVES);
-  const room = <u32>max(eventRoom(grantee, EVENT_RESCINDED), 0);
-  let done: u32 = 0;
-  let next = slot;
-  while (next != 0 && done < limit) {
-    const structure = structureAt(next);
-    if (!isStandingLeaf(structure)) break;
-    if (whoseLeaf(structure) != whose) break;
-    next = nextOf(structure);
-    if (done < room) stageEvent(grantee, done, EVENT_RESCINDED, holderOf(parent), cookieOf(structure));
-    leaveStale(structure);
-    done++;
-  }
-  if (done == 0) return 0;
-  const kept = min(done, room);
-  tellStaged(grantee, kept, done - kept);
-  Links.join(parent + STRUCTURE_CHILD, next, next, STRUCTURE_PREVIOUS, 0);
-  countStale(partitionAt(holderOf(parent)), grantee, endAt(<u32>(whose >> 32) & 0xffff), done);
-  return done;
-}
+/** So many leaves, at most, are one commit: what they have in common is done once, which is most of what one costs. */
+export const LEAVES: u32 = 32;
 
 /**
  * Shared structures end with their holder, who does not run any more: Unknown. From the first in its list on, as long as each is a
@@ -280,7 +218,7 @@ export function endLeaves(holder: usize, most: u32): u32 {
   let slot = partitionWord(holder, PARTITION_HELD);
   const first = structureAt(slot);
   if (!isAlone() || !isOnePage(first) || !isBare(first)) return 0;
-  const whose = whoseLeaf(first);
+  const its = whose(first);
   const end = endAt(endOf(first));
   const grantor = partitionAt(grantorOf(first));
   const at = spaceAt(holder, SPACE_MEMORY);
@@ -291,7 +229,8 @@ export function endLeaves(holder: usize, most: u32): u32 {
   while (slot != 0 && done < limit) {
     const structure = structureAt(slot);
     if (!isOnePage(structure)) break;
-    if (whoseLeaf(structure) != whose) break;
+    if (childOf(structure) != 0) break;
+    if (whose(structure) != its) break;
     if (isLastUse(structure)) break;
     const next = nextHeldOf(structure);
     if (done < room) stageEvent(grantor, done, EVENT_RETURNED, holderOf(structure), cookieOf(structure));

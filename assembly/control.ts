@@ -396,30 +396,21 @@ export function becomeElemental(structure: usize, page: u32, flags: u32): void {
   store<u32>(structure, 0, STRUCTURE_PREVIOUS);
 }
 
-/** Whether a structure is a Shared leaf with one page of memory, and nothing else is true of it. */
+/** Whether a structure is Shared, with one page of memory, and nothing else is true of it but what is granted on it. */
 export function isOnePage(structure: usize): bool {
   const first = load<u32>(structure) & 0xff00ffff; // all but the inhibits
-  const wanted: u32 = STRUCTURE_SHARED | (SPACE_MEMORY << 8);
-  return ((first ^ wanted) | childOf(structure) | (pageCountOf(structure) ^ 1)) == 0;
+  return ((first ^ (STRUCTURE_SHARED | (SPACE_MEMORY << 8))) | (pageCountOf(structure) ^ 1)) == 0;
 }
 
-/** Whether a structure is a Shared leaf under revocation, and nothing else is true of it. */
-export function isStandingLeaf(structure: usize): bool {
+/** Whether a structure is Shared and under revocation, and nothing else is true of it but what is granted on it. */
+export function isStanding(structure: usize): bool {
   const first = load<u32>(structure) & 0xff0000ff; // state and flags
-  return ((first ^ (STRUCTURE_SHARED | (FLAG_REVOKING << 24))) | childOf(structure)) == 0;
+  return first == (STRUCTURE_SHARED | (FLAG_REVOKING << 24));
 }
 
 /** Holder and end of a grant; the same number only for such of which as much is pinned and named by entries. */
-export function whoseLeaf(structure: usize): u64 {
+export function whose(structure: usize): u64 {
   return load<u64>(structure, STRUCTURE_HOLDER);
-}
-
-/** A leaf that is Shared and under revocation becomes Rescinded, out of the tree, whose links do without it already. */
-export function leaveStale(structure: usize): void {
-  note(structure);
-  store<u32>(structure, (load<u32>(structure) & ~(0xff | (FLAG_REVOKING << 24))) | STRUCTURE_RESCINDED);
-  store<u64>(structure, 0, STRUCTURE_PARENT); // and no child, as before
-  store<u64>(structure, 0, STRUCTURE_NEXT); // and none before it
 }
 
 /** Whether a grant has nothing that must be taken from it before it ends: no view, no TCE, no copies, nothing to zero. */
@@ -457,6 +448,15 @@ export class Links {
     const previous = previousHeldOf(structure);
     const before = previous == 0 ? list : structureAt(previous) + STRUCTURE_NEXT_HELD;
     Links.join(before, next, next, STRUCTURE_PREVIOUS_HELD, previous);
+  }
+
+  /** A leaf that is Shared and under revocation becomes Rescinded, out of the tree, whose links do without it already. */
+  @inline
+  static leaveStale(leaf: usize): void {
+    note(leaf);
+    store<u32>(leaf, (load<u32>(leaf) & ~(0xff | (FLAG_REVOKING << 24))) | STRUCTURE_RESCINDED);
+    store<u64>(leaf, 0, STRUCTURE_PARENT); // and no child
+    store<u64>(leaf, 0, STRUCTURE_NEXT); // and none before it
   }
 }
 

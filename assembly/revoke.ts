@@ -10,6 +10,8 @@
  *   freeing  the cursor goes down first children to a leaf, tears it down, and goes up. Only the end of a slice writes it down:
  *            until then it is the root, from where going down finds the way again.
  *
+ * Either takes many grants in one commit where nothing is special about them (run.ts).
+ *
  * A grant without any grants on it needs no cursor: it is marked and torn down at once, unless some use runs.
  *
  * Two revocations may overlap (RS7). Only the outermost one works: a call for an inner one works on the outer. When
@@ -47,15 +49,7 @@ import {
   THREAD_WAITS_FOR,
   ZERO_PAGE_STEPS,
 } from "../src/layout";
-import {
-  becomeGranted,
-  becomeRescinded,
-  becomeRevoking,
-  becomeUnknown,
-  rescindLeaves,
-  revokeLeaves,
-  tellReturned,
-} from "./account";
+import { becomeGranted, becomeRescinded, becomeRevoking, becomeUnknown, tellReturned } from "./account";
 import {
   childOf,
   clearFlag,
@@ -68,7 +62,6 @@ import {
   hasFlag,
   holderOf,
   isBare,
-  isOnePage,
   isRevoking,
   isZeroing,
   nextOf,
@@ -94,14 +87,14 @@ import { hasJob, THREAD } from "./log";
 import { addHeader, header, isAlone, NONE, setResult } from "./memory";
 import { MOVE_NONE, MOVE_STUCK, movePinned } from "./move";
 import { partitionAt, runsNow } from "./partition";
+import { rescindRun, revokeRun } from "./run";
 import { endTces } from "./tce";
 import { nameUser, nextEpoch, olderModel, olderUse } from "./thread";
 
 /** What a leaf costs: it is marked, torn down, and its addresses may be freed, at once. */
 export const LEAF_STEPS: i32 = 3;
-/** What a leaf costs among others: to be visited and marked, and to be gone down to and torn down. */
+/** What a grant costs among others: to be visited and marked. */
 const MARK_STEPS: u32 = 2;
-const FREE_STEPS: u32 = 2;
 /** Marks that are one commit, at most. */
 const MARKS: u32 = 16;
 const MOVES_PER_SLICE: u32 = 4; // of 16 pages; a page costs its copy and a walk over the owner's tree
@@ -196,16 +189,25 @@ function markOn(root: usize, budget: i32): i32 {
     budget--;
     steps++;
     if (next == 0) {
+      // Above, all is visited up to where a sibling follows.
       cursor = parentOf(structure);
+      while (budget > 0 && cursor != top) {
+        const above = structureAt(cursor);
+        if (nextOf(above) != 0) break;
+        cursor = parentOf(above);
+        budget--;
+        steps++;
+      }
       continue;
     }
     const visited = structureAt(next);
-    if (isOnePage(visited)) {
-      const marked = revokeLeaves(visited, <u32>(budget + 2) / MARK_STEPS);
+    if (isAlone()) {
+      const run = revokeRun(visited, <u32>(budget + 2) / MARK_STEPS);
+      const marked = <u32>(run >> 32);
       if (marked != 0) {
         budget -= marked * MARK_STEPS - 1;
         steps += marked - 1;
-        cursor = slotOf(leafBehind(visited, marked - 1));
+        cursor = <u32>run;
         setCursor(root, cursor);
         settle();
         marks = 0;
@@ -230,13 +232,6 @@ function markOn(root: usize, budget: i32): i32 {
   reduceRemaining(root, steps);
   settle();
   return budget;
-}
-
-/** The sibling so many behind a structure. */
-function leafBehind(first: usize, count: u32): usize {
-  let structure = first;
-  for (let i: u32 = 0; i < count; i++) structure = structureAt(nextOf(structure));
-  return structure;
 }
 
 /** Whether every use that may have begun before the marking was complete is over (G6). */
@@ -324,16 +319,16 @@ function freeOn(root: usize, budget: i32): bool {
   while (budget > 0) {
     const structure = structureAt(cursor);
     const child = childOf(structure);
+    const run = rescindRun(structure, budget);
+    const taken = <u32>(run >> 32);
+    if (taken != 0) {
+      budget -= taken;
+      steps += taken;
+      cursor = <u32>run;
+      settle();
+      continue;
+    }
     if (child != 0) {
-      if (nextOf(structureAt(child)) != 0) {
-        const rescinded = rescindLeaves(structure, <u32>budget / FREE_STEPS);
-        if (rescinded != 0) {
-          budget -= rescinded * FREE_STEPS;
-          steps += rescinded * FREE_STEPS;
-          settle();
-          continue;
-        }
-      }
       budget--;
       steps++;
       // Going down changes nothing: after a crash it is done again from above.

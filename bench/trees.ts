@@ -24,11 +24,14 @@ export interface TreePlan {
   readonly depths: Uint32Array;
   /** The order in which a wide tree is accepted; the others are accepted as they grow. */
   readonly accepts: Uint32Array;
-  /** The order in which it is returned, which is that in which the next tree uses the slots. */
-  readonly returns: Uint32Array;
+  /** The order in which it is returned, from the last to the first that the next tree uses; none: that of the slots. */
+  readonly returns?: Uint32Array;
 }
 
 const CHAIN = 1000;
+const SLOTS: number = 2 ** 24; // the low part of a cookie
+/** More than any tree has. */
+const NODES_LIMIT: number = 2 ** 22;
 
 export interface TreeSize {
   readonly shape: Shape;
@@ -60,11 +63,9 @@ export function planTree({ shape, isScattered, nodes, fanout = 1 }: TreeSize, se
     depths[i] = (depths[parent] as number) + 1;
   }
   let accepts = Uint32Array.from({ length: nodes }, (_, i) => i);
-  let returns = Uint32Array.from({ length: nodes }, (_, i) => nodes - 1 - i);
-  if (isScattered) {
-    returns = random.shuffled(nodes) as Uint32Array<ArrayBuffer>;
-    if (shape === "wide") accepts = Uint32Array.from([0, ...random.shuffled(nodes - 1).map((i) => i + 1)]);
-  }
+  if (!isScattered) return { shape, nodes, parents, depths, accepts };
+  const returns = random.shuffled(nodes);
+  if (shape === "wide") accepts = Uint32Array.from([0, ...random.shuffled(nodes - 1).map((i) => i + 1)]);
   return { shape, nodes, parents, depths, accepts, returns };
 }
 
@@ -133,10 +134,16 @@ export class Tree {
     for (let i = 1; i < nodes; i++) this.#accept(accepts[i] as number);
   }
 
+  /** The last slot first: the next tree uses them in their order, whoever of the two takes some of them for its grants. */
+  #bySlot(): Uint32Array {
+    const keys = this.#cookies.map((cookie, i) => (cookie % SLOTS) * NODES_LIMIT + i);
+    return Uint32Array.from(keys.sort().reverse(), (key) => key % NODES_LIMIT);
+  }
+
   /** After the rescind: every holder returns what it has lost. */
   clear(): void {
     const { calls } = this.#parties;
-    for (const i of this.#plan.returns)
+    for (const i of this.#plan.returns ?? this.#bySlot())
       must(calls.returnLogical(this.#holder(i), this.#cookies[i] as number));
   }
 

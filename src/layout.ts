@@ -222,6 +222,7 @@ export const THREAD_POKE = 168; // counts how often others asked it to look whet
 export const THREAD_COPY_LPID = 180; // the page that its last use of a bus must copy first
 export const THREAD_COPY_PAGE = 184;
 export const THREAD_WAKES = 176; // for whose sleepers it has still to call, 1: those of lock A, 2: those of lock B
+export const THREAD_RUNS = 192; // two of RUN_BYTES: what its running commit tears down, by holder and end; means nothing after it
 export const THREAD_LOG = 256; // notes, each behind what it notes
 export const THREAD_MAIL = 4352; // MAILS requests to device models of other threads that it waits for
 export const THREAD_TAKEN = 4480; // a copy of the request that it last took from another thread's mailbox
@@ -249,6 +250,14 @@ export const MAIL_STATUS_SHIFT = 2;
 export const MAIL_STATUS_MASK = 63; // the status without its sign; all ones: H_LongBusyOrder10msec
 export const MAIL_SEQUENCE_SHIFT = 8;
 export const THREAD_TCES = 2304; // in the upper half of the log: what a call puts, a word for each of 512 pages; what a batch touches
+
+export const RUN_BYTES = 32;
+export const RUN_WHOSE = 0; // u64: holder and end as in a structure, or the holder alone; 0: nobody's
+export const RUN_GRANTEE = 8; // byte offset of the holder's record
+export const RUN_GRANTOR = 12; // lpid
+export const RUN_ROOM = 16; // events that the holder's ring takes
+export const RUN_COUNT = 20; // grants so far
+export const RUN_ENTRIES = 24; // byte offset of the holder's page table
 
 export const START_CREATED = 0x10000;
 export const LOG_BYTES = 4096;

@@ -717,3 +717,133 @@ describe("leaves side by side", () => {
     expect(h.returnLogical(hub.lpid, top)).toBe(H_SUCCESS);
   });
 });
+
+describe("many grants in one commit", () => {
+  /** Takes all events of a partition: who rescinded what. */
+  function rescindedBy(partition: Partition): string[] {
+    const told: string[] = [];
+    for (let event = partition.takeEvent(); event !== undefined; event = partition.takeEvent()) {
+      if (event.type === "rescinded") told.push(`${event.partner} ${event.cookie}`);
+    }
+    return told.sort();
+  }
+
+  interface Node {
+    readonly from: Partition;
+    readonly to: Partition;
+    readonly cookie: Cookie;
+    readonly address: number;
+  }
+
+  /** Three partitions that grant to each other what a server has granted to the first. */
+  function openTriangle(): World & {
+    server: Partition;
+    three: readonly Partition[];
+    grow: (from: Node, to: number) => Node;
+    root: Node;
+  } {
+    const world = openTable({ memory: 64 * PAGE, grants: 400 });
+    const create = (name: string): Partition => world.table.createPartition({ name, memory: 4 * PAGE });
+    const server = create("server");
+    const three = ["a", "b", "c"].map(create);
+    const units = new Map<string, number>();
+    for (const [one, other] of [
+      [0, 1],
+      [1, 2],
+      [2, 0],
+    ] as const) {
+      const adapter = join(world, at(three, one), at(three, other));
+      units.set(`${at(three, one).lpid} ${at(three, other).lpid}`, adapter.unitAddress);
+      units.set(`${at(three, other).lpid} ${at(three, one).lpid}`, adapter.peer.unitAddress);
+    }
+    const grow = (node: Node, index: number): Node => {
+      const to = at(three, index);
+      const unit = units.get(`${node.to.lpid} ${to.lpid}`) as number;
+      return { from: node.to, to, ...shared(world.h, node.to, unit, to, node.address) };
+    };
+    const first = at(three, 0);
+    const unit = join(world, server, first).unitAddress;
+    return {
+      ...world,
+      server,
+      three,
+      grow,
+      root: { from: server, to: first, ...shared(world.h, server, unit, first, 0) },
+    };
+  }
+
+  /** Rescinds what the server has granted; then each holder knows what it has lost, and returns it. */
+  function expectAllRescinded(opened: ReturnType<typeof openTriangle>, nodes: readonly Node[]): void {
+    const { h, server, three, root } = opened;
+    for (const partition of three) rescindedBy(partition);
+    rescindInSlices(h, server.lpid, root.cookie);
+    for (const partition of three) {
+      const own = nodes.filter((node) => node.to === partition);
+      expect(rescindedBy(partition)).toEqual(own.map((node) => `${node.from.lpid} ${node.cookie}`).sort());
+      expect(partition.usage()).toMatchObject({ pagesMapped: 0, grantsIn: 0 });
+    }
+    for (const { to, cookie, address } of nodes) {
+      expect(statusOf(() => to.read(address, 8))).toBe(H_RESCINDED);
+      expect(h.returnLogical(to.lpid, cookie)).toBe(H_SUCCESS);
+    }
+  }
+
+  const chains: readonly (readonly [string, readonly number[]])[] = [
+    ["to and fro between two partitions", [1, 0]],
+    ["round and round between three", [1, 2, 0]],
+    ["to and fro between two, with a third now and then", [1, 0, 1, 0, 1, 2, 0]],
+  ];
+  for (const [name, turns] of chains) {
+    test(`RS4, RS8: a chain ${name} ends as each of its grants by itself would`, () => {
+      const opened = openTriangle();
+      const nodes = [opened.root];
+      for (let depth = 0; depth < 70; depth++)
+        nodes.push(opened.grow(at(nodes, -1), at(turns, depth % turns.length)));
+      expectAllRescinded(opened, nodes);
+    });
+  }
+
+  test("RS4, RS8: siblings with and without grants of their own, one holder through two ends", () => {
+    const opened = openTriangle();
+    const nodes = [opened.root];
+    const add = (parent: Node, to: number): Node => {
+      const node = opened.grow(parent, to);
+      nodes.push(node);
+      return node;
+    };
+    for (let round = 0; round < 12; round++) {
+      add(opened.root, 1);
+      const inner = add(opened.root, 2);
+      add(inner, 1);
+      add(inner, 0);
+      const deep = add(add(inner, 1), 0);
+      if (round % 3 === 0) for (const to of [1, 2, 1]) add(deep, to);
+      add(opened.root, 1);
+    }
+    expectAllRescinded(opened, nodes);
+  });
+
+  test("RS6: a view, a partition that has stopped and a return that is not complete in the middle of a chain", async () => {
+    const opened = openTriangle();
+    const nodes = [opened.root];
+    for (let depth = 0; depth < 60; depth++)
+      nodes.push(opened.grow(at(nodes, -1), at([1, 0, 1, 0, 1, 2, 0], depth % 7)));
+    const view = at(nodes, 30).to.view(at(nodes, 30).address, PAGE);
+    view.bytes.fill(9);
+    expectAllRescinded(opened, nodes);
+    expect([...view.bytes.subarray(0, 3)]).toEqual([9, 9, 9]);
+    view.release();
+
+    const again = openTriangle();
+    const chain = [again.root];
+    for (let depth = 0; depth < 40; depth++)
+      chain.push(again.grow(at(chain, -1), at([1, 0, 1, 2, 0], depth % 5)));
+    again.table.fail(at(again.three, 2));
+    rescindInSlices(again.h, again.server.lpid, again.root.cookie);
+    for (const { to, cookie, address } of chain) {
+      if (to === at(again.three, 2)) continue;
+      expect(statusOf(() => to.read(address, 8))).toBe(H_RESCINDED);
+      expect(again.h.returnLogical(to.lpid, cookie)).toBe(H_SUCCESS);
+    }
+  });
+});

@@ -478,6 +478,26 @@ forcing("forced rescind, leaves side by side, room for two events", MANY, H_SUCC
   }
   return leaves(made);
 });
+/** To and fro between two partitions, page by page; in the middle a sibling of another holder, and at last one under a view. */
+function toAndFro(made: Table): number {
+  const [top, first] = made.share(1, 2, 0, 1);
+  let at = first;
+  for (let depth = 0; depth < 6; depth++) {
+    const [from, to] = depth % 2 === 0 ? [2, 3] : [3, 2];
+    if (depth === 3) made.share(from, 1, at);
+    at = made.share(from, to, at)[1];
+  }
+  made.pin(3, made.share(2, 3, first)[1]);
+  return top;
+}
+forcing("forced rescind, chain to and fro", MANY, H_SUCCESS, toAndFro);
+forcing("forced rescind, chain to and fro by steps of 3", 3, H_PARTIAL, toAndFro);
+forcing(
+  "forced rescind, chain of 7 single pages",
+  MANY,
+  H_SUCCESS,
+  (made) => made.chain(7, 0, 1)[0] as number,
+);
 forcing("forced rescind, wide tree", MANY, H_SUCCESS, (made) => made.tree(0, 5));
 forcing("forced rescind, wide tree by steps of 4", 4, H_PARTIAL, (made) => made.tree(0, 4));
 for (const calls of [1, 2, 3, 4, 5, 6, 7]) {

@@ -1,0 +1,180 @@
+/**
+ * Many grants torn down in one commit: what those of one holder and through one end have in common is done once, which is most of
+ * what one costs. Two holders and ends are in a run, so that a chain may go to and fro between two partitions.
+ */
+import {
+  EVENT_RESCINDED,
+  PARTITION_PAGES_MAPPED,
+  RUN_BYTES,
+  RUN_COUNT,
+  RUN_ENTRIES,
+  RUN_GRANTEE,
+  RUN_GRANTOR,
+  RUN_ROOM,
+  RUN_WHOSE,
+  SPACE_MEMORY,
+  STRUCTURE_CHILD,
+  STRUCTURE_PREVIOUS,
+  THREAD_LOG,
+  THREAD_RUNS,
+} from "../src/layout";
+import { countStale, LEAVES, Pages } from "./account";
+import { endAt } from "./adapter";
+import {
+  childOf,
+  cookieOf,
+  grantorOf,
+  holderOf,
+  isBare,
+  isOnePage,
+  isStanding,
+  Links,
+  nextOf,
+  pageOf,
+  parentOf,
+  slotOf,
+  structureAt,
+  whose,
+} from "./control";
+import { eventRoom, stageEvent, tellStaged } from "./event";
+import { THREAD } from "./log";
+import { spaceAt, spaceEntries } from "./page";
+import { addPartitionWord, partitionAt, runsNow } from "./partition";
+
+if (THREAD_RUNS + 2 * RUN_BYTES > THREAD_LOG) ERROR("two runs lie before the log");
+
+const FIRST: usize = THREAD + THREAD_RUNS;
+const SECOND: usize = FIRST + RUN_BYTES;
+
+/** Pages of a holder that are cut in the run. */
+function openCut(part: usize, lpid: u32): void {
+  store<u64>(part, lpid, RUN_WHOSE);
+  store<u32>(part, <u32>spaceEntries(spaceAt(partitionAt(lpid), SPACE_MEMORY)), RUN_ENTRIES);
+  store<u32>(part, 0, RUN_COUNT);
+}
+
+function closeCut(part: usize): void {
+  const lpid = load<u32>(part, RUN_WHOSE);
+  if (lpid == 0) return;
+  addPartitionWord(partitionAt(lpid), PARTITION_PAGES_MAPPED, -(<i32>load<u32>(part, RUN_COUNT)));
+}
+
+/**
+ * Shared become under revocation, in pre-order from `first` on, without going up: as long as each has one page of memory; where
+ * no other thread reads entries. Answers the last one, in the low half, and how many, at most `most`.
+ */
+export function revokeRun(first: usize, most: u32): u64 {
+  store<u64>(FIRST, 0, RUN_WHOSE);
+  store<u64>(SECOND, 0, RUN_WHOSE);
+  let left = min(most, LEAVES);
+  const limit = left;
+  let part = FIRST;
+  let structure = first;
+  let last = first;
+  while (isOnePage(structure)) {
+    const lpid = holderOf(structure);
+    if (lpid != load<u32>(part, RUN_WHOSE)) {
+      part = FIRST + SECOND - part;
+      if (lpid != load<u32>(part, RUN_WHOSE)) {
+        closeCut(part);
+        openCut(part, lpid);
+      }
+    }
+    store<u32>(part, load<u32>(part, RUN_COUNT) + 1, RUN_COUNT);
+    Pages.cut(structure, <usize>load<u32>(part, RUN_ENTRIES) + ((<usize>pageOf(structure)) << 2));
+    last = structure;
+    let next = childOf(structure);
+    if (next == 0) next = nextOf(structure);
+    left--;
+    if (next == 0) break;
+    if (left == 0) break;
+    structure = structureAt(next);
+  }
+  closeCut(FIRST);
+  closeCut(SECOND);
+  return ((<u64>(limit - left)) << 32) | slotOf(last);
+}
+
+/** Begins the part of the run that a structure belongs to; false: it cannot be in this run. */
+function open(part: usize, other: usize, structure: usize): bool {
+  if (load<u64>(part, RUN_WHOSE) != 0 || !isBare(structure)) return false;
+  const its = whose(structure);
+  const grantee = partitionAt(<u32>its & 0xffff);
+  if (!runsNow(grantee)) return false;
+  // Events of both parts would be put at the same places of one ring.
+  if (load<u64>(other, RUN_WHOSE) != 0 && load<u32>(other, RUN_GRANTEE) == <u32>grantee) return false;
+  store<u64>(part, its, RUN_WHOSE);
+  store<u32>(part, <u32>grantee, RUN_GRANTEE);
+  store<u32>(part, grantorOf(structure), RUN_GRANTOR);
+  store<u32>(part, max(eventRoom(grantee, EVENT_RESCINDED), 0), RUN_ROOM);
+  store<u32>(part, 0, RUN_COUNT);
+  return true;
+}
+
+/** Counts what the part of a run has ended, and tells the holder. */
+function close(part: usize): void {
+  const its = load<u64>(part, RUN_WHOSE);
+  if (its == 0) return;
+  const ended = load<u32>(part, RUN_COUNT);
+  const kept = min(ended, load<u32>(part, RUN_ROOM));
+  const grantee = <usize>load<u32>(part, RUN_GRANTEE);
+  tellStaged(grantee, kept, ended - kept);
+  countStale(partitionAt(load<u32>(part, RUN_GRANTOR)), grantee, endAt(<u32>(its >> 32) & 0xffff), ended);
+}
+
+/**
+ * Under revocation become Rescinded, leaves first, what is below `from`, then `from` and what is above it, but never the root: as
+ * long as nobody has anything of them but their holders, who run. Answers where it stands, in the low half, and how many steps of
+ * at most `most` it took: one down to a child, one for what has ended.
+ */
+export function rescindRun(from: usize, most: u32): u64 {
+  store<u64>(FIRST, 0, RUN_WHOSE);
+  store<u64>(SECOND, 0, RUN_WHOSE);
+  let part = FIRST;
+  let above = from;
+  let slot = childOf(from);
+  let isLinked = true;
+  let steps: u32 = 0;
+  let left = LEAVES;
+  while (steps < most) {
+    let structure = above;
+    if (slot != 0) {
+      structure = structureAt(slot);
+      const child = childOf(structure);
+      if (child != 0) {
+        if (!isLinked) Links.join(above + STRUCTURE_CHILD, slot, slot, STRUCTURE_PREVIOUS, 0);
+        isLinked = true;
+        above = structure;
+        slot = child;
+        steps++;
+        continue;
+      }
+    }
+    if (!isStanding(structure)) break;
+    const its = whose(structure);
+    if (its != load<u64>(part, RUN_WHOSE)) {
+      const other = part;
+      part = FIRST + SECOND - part;
+      if (its != load<u64>(part, RUN_WHOSE)) {
+        if (!open(part, other, structure)) break;
+      }
+    }
+    slot = nextOf(structure);
+    if (structure == above) above = structureAt(parentOf(structure));
+    const before = load<u32>(part, RUN_COUNT);
+    if (before < load<u32>(part, RUN_ROOM)) {
+      const grantee = <usize>load<u32>(part, RUN_GRANTEE);
+      stageEvent(grantee, before, EVENT_RESCINDED, load<u32>(part, RUN_GRANTOR), cookieOf(structure));
+    }
+    store<u32>(part, before + 1, RUN_COUNT);
+    Links.leaveStale(structure);
+    isLinked = false;
+    steps++;
+    left--;
+    if (left == 0) break;
+  }
+  if (!isLinked) Links.join(above + STRUCTURE_CHILD, slot, slot, STRUCTURE_PREVIOUS, 0);
+  close(FIRST);
+  close(SECOND);
+  return ((<u64>steps) << 32) | slotOf(above);
+}
