@@ -37,7 +37,7 @@ import {
   whose,
 } from "./control";
 import { eventRoom, stageEvent, tellStaged } from "./event";
-import { THREAD } from "./log";
+import { put2, THREAD } from "./log";
 import { spaceAt, spaceEntries } from "./page";
 import { addPartitionWord, partitionAt, runsNow } from "./partition";
 
@@ -142,7 +142,7 @@ export function rescindRun(from: usize, most: u32): u64 {
       structure = structureAt(slot);
       const child = childOf(structure);
       if (child != 0) {
-        if (!isLinked) Links.join(above + STRUCTURE_CHILD, slot, slot, STRUCTURE_PREVIOUS, 0);
+        if (!isLinked) put2(above + STRUCTURE_CHILD, slot, structure + STRUCTURE_PREVIOUS, 0);
         isLinked = true;
         above = structure;
         slot = child;

@@ -99,7 +99,7 @@ const SHORT: readonly string[] = [
   "create a partition of four LMBs",
   "recover the client's part by steps of 2",
   "recover with structures, pins and ends in their last generation",
-  "recover by steps of 9, slice 6",
+  "recover a server with two grants by steps of 3",
   "gather pages, with sharers",
   "gather pages that a thread goes on using",
   "pin three pages",
