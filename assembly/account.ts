@@ -13,6 +13,9 @@ import {
   HEADER_STRUCTURES_USED,
   HEADER_TORN_DOWN,
   JOB_PAGES,
+  LOG_BYTES,
+  LOG_LINE_BYTES,
+  LOG_WORD_BYTES,
   PARTITION_DEFERRED,
   PARTITION_GRANTS_IN,
   PARTITION_GRANTS_OUT,
@@ -206,8 +209,14 @@ export function becomeRescinded(structure: usize): void {
   Links.leaveStale(structure);
 }
 
-/** So many leaves, at most, are one commit: what they have in common is done once, which is most of what one costs. */
-export const LEAVES: u32 = 32;
+/** So many grants, at most, end in one commit: what they have in common is done once, which is most of what one costs. */
+export const COMMIT_GRANTS: u32 = 32;
+/** Notes of one that ends with its holder: links of the tree, three levels of a map, an entry and its back, the slot. */
+const GRANT_NOTES = 14 * LOG_WORD_BYTES;
+
+if (i32(COMMIT_GRANTS) * GRANT_NOTES > LOG_BYTES - 32 * LOG_WORD_BYTES)
+  ERROR("what ends in one commit fits the log");
+if (LOG_LINE_BYTES > GRANT_NOTES) ERROR("a record that is noted is no more");
 
 /**
  * Shared structures end with their holder, who does not run any more: Unknown. From the first in its list on, as long as each is a
@@ -222,7 +231,7 @@ export function endLeaves(holder: usize, most: u32): u32 {
   const end = endAt(endOf(first));
   const grantor = partitionAt(grantorOf(first));
   const at = spaceAt(holder, SPACE_MEMORY);
-  const limit = min(most, LEAVES);
+  const limit = min(most, COMMIT_GRANTS);
   const room = <u32>max(eventRoom(grantor, EVENT_RETURNED), 0);
   let free = header(HEADER_STRUCTURE_FREE);
   let done: u32 = 0;

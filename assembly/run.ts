@@ -18,7 +18,7 @@ import {
   THREAD_LOG,
   THREAD_RUNS,
 } from "../src/layout";
-import { countStale, LEAVES, Pages } from "./account";
+import { COMMIT_GRANTS, countStale, Pages } from "./account";
 import { endAt } from "./adapter";
 import {
   childOf,
@@ -43,8 +43,21 @@ import { addPartitionWord, partitionAt, runsNow } from "./partition";
 
 if (THREAD_RUNS + 2 * RUN_BYTES > THREAD_LOG) ERROR("two runs lie before the log");
 
-const FIRST: usize = THREAD + THREAD_RUNS;
-const SECOND: usize = FIRST + RUN_BYTES;
+/** The first part of a run. */
+function first(): usize {
+  return THREAD + THREAD_RUNS;
+}
+
+/** The other part than this one. */
+function otherThan(part: usize): usize {
+  return 2 * THREAD + (2 * THREAD_RUNS + RUN_BYTES) - part;
+}
+
+/** Nothing is in either part. */
+function clear(): void {
+  store<u64>(THREAD, 0, THREAD_RUNS + RUN_WHOSE);
+  store<u64>(THREAD, 0, THREAD_RUNS + RUN_BYTES + RUN_WHOSE);
+}
 
 /** Pages of a holder that are cut in the run. */
 function openCut(part: usize, lpid: u32): void {
@@ -60,21 +73,20 @@ function closeCut(part: usize): void {
 }
 
 /**
- * Shared become under revocation, in pre-order from `first` on, without going up: as long as each has one page of memory; where
+ * Shared become under revocation, in pre-order from `from` on, without going up: as long as each has one page of memory; where
  * no other thread reads entries. Answers the last one, in the low half, and how many, at most `most`.
  */
-export function revokeRun(first: usize, most: u32): u64 {
-  store<u64>(FIRST, 0, RUN_WHOSE);
-  store<u64>(SECOND, 0, RUN_WHOSE);
-  let left = min(most, LEAVES);
+export function revokeRun(from: usize, most: u32): u64 {
+  clear();
+  let left = min(most, COMMIT_GRANTS);
   const limit = left;
-  let part = FIRST;
-  let structure = first;
-  let last = first;
+  let part = first();
+  let structure = from;
+  let last = from;
   while (isOnePage(structure)) {
     const lpid = holderOf(structure);
     if (lpid != load<u32>(part, RUN_WHOSE)) {
-      part = FIRST + SECOND - part;
+      part = otherThan(part);
       if (lpid != load<u32>(part, RUN_WHOSE)) {
         closeCut(part);
         openCut(part, lpid);
@@ -90,8 +102,8 @@ export function revokeRun(first: usize, most: u32): u64 {
     if (left == 0) break;
     structure = structureAt(next);
   }
-  closeCut(FIRST);
-  closeCut(SECOND);
+  closeCut(first());
+  closeCut(otherThan(first()));
   return ((<u64>(limit - left)) << 32) | slotOf(last);
 }
 
@@ -128,14 +140,13 @@ function close(part: usize): void {
  * at most `most` it took: one down to a child, one for what has ended.
  */
 export function rescindRun(from: usize, most: u32): u64 {
-  store<u64>(FIRST, 0, RUN_WHOSE);
-  store<u64>(SECOND, 0, RUN_WHOSE);
-  let part = FIRST;
+  clear();
+  let part = first();
   let above = from;
   let slot = childOf(from);
   let isLinked = true;
   let steps: u32 = 0;
-  let left = LEAVES;
+  let left = COMMIT_GRANTS;
   while (steps < most) {
     let structure = above;
     if (slot != 0) {
@@ -154,7 +165,7 @@ export function rescindRun(from: usize, most: u32): u64 {
     const its = whose(structure);
     if (its != load<u64>(part, RUN_WHOSE)) {
       const other = part;
-      part = FIRST + SECOND - part;
+      part = otherThan(part);
       if (its != load<u64>(part, RUN_WHOSE)) {
         if (!open(part, other, structure)) break;
       }
@@ -174,7 +185,7 @@ export function rescindRun(from: usize, most: u32): u64 {
     if (left == 0) break;
   }
   if (!isLinked) Links.join(above + STRUCTURE_CHILD, slot, slot, STRUCTURE_PREVIOUS, 0);
-  close(FIRST);
-  close(SECOND);
+  close(first());
+  close(otherThan(first()));
   return ((<u64>steps) << 32) | slotOf(above);
 }
