@@ -494,6 +494,12 @@ function toAndFro(made: Table): number {
 }
 forcing("forced rescind, chain to and fro", MANY, H_SUCCESS, toAndFro);
 forcing("forced rescind, chain to and fro by steps of 3", 3, H_PARTIAL, toAndFro);
+forcing("forced rescind, a leaf before one with a child", MANY, H_SUCCESS, (made) => {
+  const [top, at] = made.share(1, 2, 0, 1);
+  made.share(3, 1, made.share(2, 3, at)[1]);
+  made.share(2, 3, at);
+  return top;
+});
 forcing(
   "forced rescind, chain of 7 single pages",
   MANY,
