@@ -55,7 +55,7 @@ import {
   structureAt,
   whose,
 } from "./control";
-import { eventRoom, pushEvent, stageEvent, tellStaged } from "./event";
+import { eventRoom, Staged, stageEvent, tellStaged } from "./event";
 import { endLend } from "./lend";
 import { endLine } from "./line";
 import { beginJob, Counters, put2 } from "./log";
@@ -167,17 +167,26 @@ export function becomeReturning(structure: usize): void {
   setState(structure, STRUCTURE_RETURNING);
 }
 
-/** Shared or Returning becomes Granted: the addresses are free again. */
+/** A method, since only those are inlined on demand. */
+export class Become {
+  /** Shared or Returning becomes Granted: the addresses are free again. */
+  @inline
+  static granted(structure: usize): void {
+    Pages.free(structure);
+    if (spaceOf(structure) != SPACE_MEMORY) endLine(structure);
+    clearZeroed(structure);
+    becomeUnmapped(structure);
+  }
+}
+
+/** The same where it is not done often. */
 export function becomeGranted(structure: usize): void {
-  Pages.free(structure);
-  if (spaceOf(structure) != SPACE_MEMORY) endLine(structure);
-  clearZeroed(structure);
-  becomeUnmapped(structure);
+  Become.granted(structure);
 }
 
 /** Tells the grantor that its grant is not used any more. */
 export function tellReturned(structure: usize): void {
-  pushEvent(partitionAt(grantorOf(structure)), EVENT_RETURNED, holderOf(structure), cookieOf(structure));
+  Staged.push(partitionAt(grantorOf(structure)), EVENT_RETURNED, holderOf(structure), cookieOf(structure));
 }
 
 /**

@@ -60,8 +60,8 @@ export function stageEvent(partition: usize, behind: u32, type: u32, lpid: u32, 
   putEvent(eventAt(partition, partitionWord(partition, PARTITION_EVENT_TAIL) + behind), type, lpid, value);
 }
 
-/** A method, since only those are inlined on demand. */
-class Staged {
+/** Methods, since only those are inlined on demand. */
+export class Staged {
   /** Tells a partition that runs of so many events that were put, and of so many for which there was no room. */
   @inline
   static tell(partition: usize, kept: u32, lost: u32): void {
@@ -72,6 +72,16 @@ class Staged {
     }
     signal(partition);
   }
+
+  /** Tells a partition; one that does not run hears nothing. */
+  @inline
+  static push(partition: usize, type: u32, lpid: u32, value: f64): void {
+    if (!runsNow(partition)) return;
+    if (eventRoom(partition, type) > 0) {
+      stageEvent(partition, 0, type, lpid, value);
+      Staged.tell(partition, 1, 0);
+    } else Staged.tell(partition, 0, 1);
+  }
 }
 
 /** The same where it is not done often. */
@@ -79,13 +89,8 @@ export function tellStaged(partition: usize, kept: u32, lost: u32): void {
   Staged.tell(partition, kept, lost);
 }
 
-/** Tells a partition; one that does not run hears nothing. */
 export function pushEvent(partition: usize, type: u32, lpid: u32, value: f64): void {
-  if (!runsNow(partition)) return;
-  if (eventRoom(partition, type) > 0) {
-    stageEvent(partition, 0, type, lpid, value);
-    Staged.tell(partition, 1, 0);
-  } else Staged.tell(partition, 0, 1);
+  Staged.push(partition, type, lpid, value);
 }
 
 /** Moves the oldest event to the thread record; H_NOT_FOUND when there is none. A count of lost ones comes after the kept. */

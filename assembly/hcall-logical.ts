@@ -49,7 +49,7 @@ import {
   ZERO_PAGE_STEPS,
 } from "../src/layout";
 import {
-  becomeGranted,
+  Become,
   becomeReturning,
   becomeUnknown,
   countGrant,
@@ -405,7 +405,7 @@ export function returnLogical(lpid: f64, cookie: f64): i32 {
   }
   // Where it waited for uses.
   if (cursorOf(structure) != 0) setCursor(structure, 0);
-  becomeGranted(structure);
+  Become.granted(structure);
   if (isLast) becomeUnknown(structure);
   else tellReturned(structure);
   return H_SUCCESS;
