@@ -63,7 +63,7 @@ import { endLend } from "./lend";
 import { endLine } from "./line";
 import { beginJob, Counters, put2 } from "./log";
 import { addHeader, header, isAlone, threadsBesides } from "./memory";
-import { entryPlace, freePage, rescinded, spaceAt } from "./page";
+import { areFew, entryPlace, freeFew, freePage, rescinded, spaceAt } from "./page";
 import { addPartitionWord, isDeferred, partitionAt, partitionWord, runsNow, signal } from "./partition";
 import { isLastUse, isPoolFull, putFree, releaseGrant, releaseStructure } from "./slot";
 
@@ -139,6 +139,8 @@ class Pages {
   @inline
   static free(structure: usize): void {
     if (mayEndNow(structure)) freePage(holderSpace(structure), pageOf(structure));
+    else if (isAlone() && areFew(pageOf(structure), pageCountOf(structure)))
+      freeFew(holderSpace(structure), pageOf(structure), pageCountOf(structure));
     else settleLater(structure);
   }
 }
