@@ -110,7 +110,7 @@ export function countMapped(holder: usize, structure: usize, sign: i32): void {
 }
 
 // What becomes of the pages of a structure: right after the commit, by a job. Nobody may see that access has ended before the
-// call has happened, which may be undone; where there is nobody to see it, one page is done in the commit itself.
+// call has happened, which may be undone; where there is nobody to see it, a few pages are done in the commit itself.
 
 /** The pages are brought in line with the state that the structure has by then. */
 function settleLater(structure: usize): void {

@@ -6,8 +6,8 @@
  *
  * Longer runs are found gap by gap: the cost grows with the gaps that are too small, not with the places.
  *
- * What takes and frees single places, or a few, goes through the undo log. mapFill() does not, and may be done again from the
- * start when it stopped anywhere: for the bulk part of a job.
+ * What takes and frees places of one word goes through the undo log. mapFill() does not, and may be done again from the start
+ * when it stopped anywhere: for the bulk part of a job.
  */
 import { putLong } from "./log";
 import { NONE } from "./memory";

@@ -51,10 +51,10 @@ if (ENTRY_READ != ENTRY_VALID * (NEED_READ * 2) || ENTRY_WRITE != ENTRY_VALID * 
 const GENERATION_ONE: u32 = 1 << ENTRY_GENERATION_SHIFT;
 const GENERATION_MASK: u32 = 0x1f000000;
 
-/** How far the bit of a private entry is from the sign. */
-const PRIVATE_TO_SIGN: i32 = 2;
+/** Where the bit of a private entry is. */
+const PRIVATE_SHIFT: i32 = 29;
 
-if (ENTRY_PRIVATE << PRIVATE_TO_SIGN != 1 << 31) ERROR("Four.leave() shifts the bit into the sign");
+if (ENTRY_PRIVATE != 1 << PRIVATE_SHIFT) ERROR("the bit of a private entry is shifted into its place");
 
 /** Valid, but its holder has lent the page: it has neither right. */
 export const ENTRY_LENT: u32 = 1 << ENTRY_LENT_SHIFT;
@@ -233,7 +233,7 @@ class Four {
   @inline
   static leave(entry: usize, bits: u32): void {
     const old = v128.load(entry);
-    const isOwn = i32x4.shr_s(i32x4.shl(old, PRIVATE_TO_SIGN), 31);
+    const isOwn = i32x4.shr_s(i32x4.shl(old, 31 - PRIVATE_SHIFT), 31);
     const own = v128.and(isOwn, i32x4.splat(ENTRY_PRIVATE | ENTRY_FRAME));
     const kept = v128.and(old, v128.or(own, i32x4.splat(GENERATION_MASK)));
     v128.store(entry, v128.or(kept, i32x4.splat(bits)));
@@ -297,8 +297,13 @@ function fillFours(words: usize, count: u32, value: u32): u32 {
 // Where other threads read entries two are stored at once: an atomic store costs the same whether it is of four bytes or of
 // eight, and who loads four of them finds them whole.
 
-function storePair(entry: usize, first: u32, second: u32): void {
-  atomic.store<u64>(entry, first | ((<u64>second) << 32));
+function storePair(entry: usize, both: u64): void {
+  atomic.store<u64>(entry, both);
+}
+
+/** The same number for each of two entries. */
+function twice(bits: u32): u64 {
+  return bits | ((<u64>bits) << 32);
 }
 
 /** Whether pairs can begin only with the second of these entries. */
@@ -308,6 +313,8 @@ function isOdd(entries: usize): bool {
 
 /** As setEntry(), for pairs. */
 function mapPairs(entries: usize, sources: usize, count: u32, rights: u32): u32 {
+  const generations = twice(GENERATION_MASK);
+  const both = twice(rights); // here, since no compiler takes it out of the loop
   let done: u32 = 0;
   if (isOdd(entries)) {
     storeShared(entries, renewed(load<u32>(entries), (load<u32>(sources) & ENTRY_FRAME) | rights));
@@ -315,16 +322,17 @@ function mapPairs(entries: usize, sources: usize, count: u32, rights: u32): u32 
   }
   for (; done + 1 < count; done += 2) {
     const entry = entries + ((<usize>done) << 2);
-    const source = sources + ((<usize>done) << 2);
-    const first = renewed(load<u32>(entry), (load<u32>(source) & ENTRY_FRAME) | rights);
-    const second = renewed(load<u32>(entry, 4), (load<u32>(source, 4) & ENTRY_FRAME) | rights);
-    storePair(entry, first, second);
+    const frames = load<u64>(sources + ((<usize>done) << 2)) & twice(ENTRY_FRAME);
+    // Without the other bits no entry's sum reaches into the next one.
+    const next = (load<u64>(entry) & generations) + twice(GENERATION_ONE);
+    storePair(entry, (next & generations) | frames | both);
   }
   return done;
 }
 
 /** As leaveOnly(), for pairs. */
 function leavePairs(entries: usize, count: u32, bits: u32): u32 {
+  const both = twice(bits);
   let done: u32 = 0;
   if (isOdd(entries)) {
     storeShared(entries, left(load<u32>(entries), bits));
@@ -332,7 +340,10 @@ function leavePairs(entries: usize, count: u32, bits: u32): u32 {
   }
   for (; done + 1 < count; done += 2) {
     const entry = entries + ((<usize>done) << 2);
-    storePair(entry, left(load<u32>(entry), bits), left(load<u32>(entry, 4), bits));
+    const old = load<u64>(entry);
+    const isOwn = (old >> PRIVATE_SHIFT) & twice(1);
+    const own = isOwn * (ENTRY_PRIVATE | ENTRY_FRAME);
+    storePair(entry, (old & (twice(GENERATION_MASK) | own)) | both);
   }
   return done;
 }
@@ -363,7 +374,10 @@ export function areFew(page: u32, count: u32): bool {
   return count <= FEW && isInWord(page, count);
 }
 
-/** The same of a few pages, through the log, where no other thread reads entries. */
+/**
+ * The same of a few pages, through the log, where no other thread reads entries. The notes reach beyond fewer than 16: they put
+ * back what stands there.
+ */
 export function freeFew(at: usize, page: u32, count: u32): void {
   note(entryPlace(at, page));
   note(backPlace(at, page));
