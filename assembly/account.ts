@@ -60,7 +60,7 @@ import { endLend } from "./lend";
 import { endLine } from "./line";
 import { beginJob, Counters, put2 } from "./log";
 import { addHeader, header, isAlone, threadsBesides } from "./memory";
-import { entryPlace, freePage, rescinded, spaceAt } from "./page";
+import { areFew, entryPlace, freeFew, freePage, rescinded, spaceAt } from "./page";
 import { addPartitionWord, isDeferred, partitionAt, partitionWord, runsNow, signal } from "./partition";
 import { isLastUse, isPoolFull, putFree, releaseGrant, releaseStructure } from "./slot";
 
@@ -107,7 +107,7 @@ export function countMapped(holder: usize, structure: usize, sign: i32): void {
 }
 
 // What becomes of the pages of a structure: right after the commit, by a job. Nobody may see that access has ended before the
-// call has happened, which may be undone; where there is nobody to see it, one page is done in the commit itself.
+// call has happened, which may be undone; where there is nobody to see it, a few pages are done in the commit itself.
 
 /** The pages are brought in line with the state that the structure has by then. */
 function settleLater(structure: usize): void {
@@ -136,6 +136,8 @@ export class Pages {
   @inline
   static free(structure: usize): void {
     if (mayEndNow(structure)) freePage(holderSpace(structure), pageOf(structure));
+    else if (isAlone() && areFew(pageOf(structure), pageCountOf(structure)))
+      freeFew(holderSpace(structure), pageOf(structure), pageCountOf(structure));
     else settleLater(structure);
   }
 

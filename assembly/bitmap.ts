@@ -6,8 +6,8 @@
  *
  * Longer runs are found gap by gap: the cost grows with the gaps that are too small, not with the places.
  *
- * What takes and frees single places, or a few, goes through the undo log. mapFill() does not, and may be done again from the
- * start when it stopped anywhere: for the bulk part of a job.
+ * What takes and frees places of one word goes through the undo log. mapFill() does not, and may be done again from the start
+ * when it stopped anywhere: for the bulk part of a job.
  */
 import { putLong } from "./log";
 import { NONE } from "./memory";
@@ -27,6 +27,16 @@ function wordAt(level: usize, word: u32): usize {
 function maskOf(from: u32, to: u32): u64 {
   const high: u64 = to == 64 ? ~(<u64>0) : ((<u64>1) << to) - 1;
   return high & ~(((<u64>1) << from) - 1);
+}
+
+/** `count` bits of a word from `from` on; there is one at least. */
+function runMask(from: u32, count: u32): u64 {
+  return (~(<u64>0) >> (64 - count)) << from;
+}
+
+/** Whether there is a place, and all of them are of one word. */
+export function isInWord(from: u32, count: u32): bool {
+  return count - 1 < 64 - (from & 63);
 }
 
 /** All places used. */
@@ -66,14 +76,19 @@ function lower(map: usize, bits: u32, word: u32): void {
   }
 }
 
-/** Single places. Methods, since only those are inlined on demand: each accept takes one, each return frees one. */
+/** Places of one word. Methods, since only those are inlined on demand: each accept takes some, each return frees some. */
 export class Places {
   @inline
-  static free(map: usize, bits: u32, place: u32): void {
-    const at = wordAt(map, place >> 6);
+  static freeOf(map: usize, bits: u32, word: u32, places: u64): void {
+    const at = wordAt(map, word);
     const old = load<u64>(at);
-    putLong(at, old | ((<u64>1) << (place & 63)));
-    if (old == 0) raise(map, bits, place >> 6);
+    putLong(at, old | places);
+    if (old == 0) raise(map, bits, word);
+  }
+
+  @inline
+  static free(map: usize, bits: u32, place: u32): void {
+    Places.freeOf(map, bits, place >> 6, (<u64>1) << (place & 63));
   }
 
   /** Takes places of one word, all of them free. */
@@ -89,6 +104,20 @@ export class Places {
   @inline
   static take(map: usize, bits: u32, place: u32): void {
     Places.takeOf(map, bits, place >> 6, (<u64>1) << (place & 63));
+  }
+
+  /** Frees the places [from, from + count), through the log if they are of one word; part of a job if they are not. */
+  @inline
+  static freeRun(map: usize, bits: u32, from: u32, count: u32): void {
+    if (isInWord(from, count)) Places.freeOf(map, bits, from >> 6, runMask(from & 63, count));
+    else mapFill(map, bits, from, count, true);
+  }
+
+  /** Takes them in the same way. */
+  @inline
+  static takeRun(map: usize, bits: u32, from: u32, count: u32): void {
+    if (isInWord(from, count)) Places.takeOf(map, bits, from >> 6, runMask(from & 63, count));
+    else mapFill(map, bits, from, count, false);
   }
 }
 
@@ -220,6 +249,12 @@ export function mapRunEnd(map: usize, bits: u32, from: u32, most: u32): u32 {
 /** The lowest run of `count` free places, or NONE. */
 export function mapLowestRun(map: usize, bits: u32, count: u32): u32 {
   let start = mapLowest(map, bits);
+  if (start == NONE) return NONE;
+  // Most often the first gap is large enough, and of one word.
+  if (isInWord(start, count)) {
+    const used = ~load<u64>(wordAt(map, start >> 6)) >> (start & 63);
+    if ((used & runMask(0, count)) == 0) return start;
+  }
   while (start != NONE) {
     if (count > bits - start) return NONE;
     const end = mapRunEnd(map, bits, start, count);

@@ -41,7 +41,7 @@ import {
 import { countLent } from "./lend";
 import { nameJob, nameLender, note } from "./log";
 import { NONE, setResult } from "./memory";
-import { freePages, lowestFreePages, mapFrom, spaceAt, takePages } from "./page";
+import { freePages, lowestFreePages, mapFrom, spaceAt } from "./page";
 import { addPartitionWord, lpidOf, partitionAt } from "./partition";
 import { releaseStructure } from "./slot";
 import { holdsAll } from "./thread";
@@ -67,8 +67,7 @@ export function acceptDonation(structure: usize, receiver: usize, donor: usize):
   const donated = sourcePageOf(structure);
   nameLender(lpidOf(donor), donated);
   nameJob(JOB_DONATE, slotOf(structure), lpidOf(receiver), SPACE_MEMORY, page, count);
-  takePages(at, page, count, slotOf(structure));
-  mapFrom(at, page, count, spaceAt(donor, SPACE_MEMORY), donated, ALL_RIGHTS);
+  mapFrom(at, page, count, slotOf(structure), spaceAt(donor, SPACE_MEMORY), donated, ALL_RIGHTS);
   note(structure);
   countLent(donor, -(<i32>count));
   uncountGrants(donor, receiver, endAt(endOf(structure)), 1);

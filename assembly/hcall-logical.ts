@@ -108,7 +108,6 @@ import {
   mapPage,
   spaceAt,
   spacePages,
-  takePages,
 } from "./page";
 import {
   isDeferred,
@@ -321,8 +320,7 @@ export function acceptLogical(lpid: f64, cookie: f64): i32 {
   if (count == 1) mapPage(at, page, slot, source, sourcePage, rights);
   else {
     beginJob(JOB_PAGES, slot, lpidOf(holder), space, page, count);
-    takePages(at, page, count, slot);
-    mapFrom(at, page, count, source, sourcePage, rights);
+    mapFrom(at, page, count, slot, source, sourcePage, rights);
     endJob();
   }
   becomeShared(structure, page);

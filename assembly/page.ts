@@ -29,6 +29,7 @@ import {
   HEADER_TABLE_BYTES,
   INHIBIT_READ,
   INHIBIT_WRITE,
+  LINE_BYTES,
   NEED_READ,
   NEED_WRITE,
   PARTITION_SPACES,
@@ -39,8 +40,8 @@ import {
   SPACE_MAP,
   SPACE_PAGES,
 } from "../src/layout";
-import { mapBytes, mapFill, mapIsFree, mapLowest, mapLowestRun, mapRunEnd, Places } from "./bitmap";
-import { put, put2, putShared } from "./log";
+import { isInWord, mapBytes, mapFill, mapIsFree, mapLowest, mapLowestRun, mapRunEnd, Places } from "./bitmap";
+import { note, put, put2, putShared } from "./log";
 import { header, isAlone } from "./memory";
 
 if (ENTRY_READ != ENTRY_VALID * (NEED_READ * 2) || ENTRY_WRITE != ENTRY_VALID * (NEED_WRITE * 2)) {
@@ -49,6 +50,11 @@ if (ENTRY_READ != ENTRY_VALID * (NEED_READ * 2) || ENTRY_WRITE != ENTRY_VALID * 
 
 const GENERATION_ONE: u32 = 1 << ENTRY_GENERATION_SHIFT;
 const GENERATION_MASK: u32 = 0x1f000000;
+
+/** Where the bit of a private entry is. */
+const PRIVATE_SHIFT: i32 = 29;
+
+if (ENTRY_PRIVATE != 1 << PRIVATE_SHIFT) ERROR("the bit of a private entry is shifted into its place");
 
 /** Valid, but its holder has lent the page: it has neither right. */
 export const ENTRY_LENT: u32 = 1 << ENTRY_LENT_SHIFT;
@@ -84,9 +90,14 @@ export function entryOf(at: usize, page: u32): u32 {
   return atomic.load<u32>(entryPlace(at, page));
 }
 
+/** Where the control structure of a page stands. */
+function backPlace(at: usize, page: u32): usize {
+  return spaceBacks(at) + ((<usize>page) << 2);
+}
+
 /** The control structure that a page belongs to, 0 for a free page. */
 export function backOf(at: usize, page: u32): u32 {
-  return load<u32>(spaceBacks(at) + ((<usize>page) << 2));
+  return load<u32>(backPlace(at, page));
 }
 
 /** The bits that an entry must have for a use that needs `need`. */
@@ -167,7 +178,7 @@ export function consecutivePages(at: usize, page: u32, count: u32): u32 {
 /** Takes a free address for a structure and maps it to the frame of a page of another space. */
 export function mapPage(at: usize, page: u32, back: u32, source: usize, sourcePage: u32, rights: u32): void {
   Places.take(spaceMap(at), spacePages(at), page);
-  const place = spaceBacks(at) + ((<usize>page) << 2);
+  const place = backPlace(at, page);
   const entry = entryPlace(at, page);
   const from = entryPlace(source, sourcePage);
   const mapped = renewed(load<u32>(entry), (load<u32>(from) & ENTRY_FRAME) | rights);
@@ -194,57 +205,105 @@ export function rescinded(entry: u32): u32 {
 
 /** Takes addresses for a structure; part of a job. */
 export function takePages(at: usize, page: u32, count: u32, back: u32): void {
-  mapFill(spaceMap(at), spacePages(at), page, count, false);
-  fillBacks(at, page, count, back);
+  Places.takeRun(spaceMap(at), spacePages(at), page, count);
+  fillBacks(backPlace(at, page), count, back);
 }
 
-function fillBacks(at: usize, page: u32, count: u32, back: u32): void {
-  const backs = spaceBacks(at) + ((<usize>page) << 2);
+function fillBacks(backs: usize, count: u32, back: u32): void {
   const done: u32 = count < 4 ? 0 : fillFours(backs, count, back);
   for (let i = done; i < count; i++) store<u32>(backs + ((<usize>i) << 2), back);
 }
 
-// What follows does fours of a range at once, and answers how many words it has done. Of its own, so that what is done for
-// single pages stays short.
-
-function fillFours(words: usize, count: u32, value: u32): u32 {
-  const fours = count & ~3;
-  for (let i: u32 = 0; i < fours; i += 4) v128.store(words + ((<usize>i) << 2), i32x4.splat(value));
-  return fours;
-}
-
-/** As setEntry(), where no other thread reads entries meanwhile. */
-function mapFours(entries: usize, sources: usize, count: u32, rights: u32): u32 {
-  const fours = count & ~3;
-  for (let i: u32 = 0; i < fours; i += 4) {
-    const entry = entries + ((<usize>i) << 2);
+/**
+ * Four pages of a range at once, where no other thread reads entries meanwhile. Methods, since only those are inlined on
+ * demand: what is the same for all is then made ready once for sixteen pages.
+ */
+class Four {
+  /** As setEntry(), with the back. */
+  @inline
+  static map(entry: usize, source: usize, back: usize, rights: u32, slot: u32): void {
     const next = i32x4.add(v128.load(entry), i32x4.splat(GENERATION_ONE));
-    const frame = v128.and(v128.load(sources + ((<usize>i) << 2)), i32x4.splat(ENTRY_FRAME));
+    const frame = v128.and(v128.load(source), i32x4.splat(ENTRY_FRAME));
     const generation = v128.and(next, i32x4.splat(GENERATION_MASK));
     v128.store(entry, v128.or(v128.or(generation, frame), i32x4.splat(rights)));
+    v128.store(back, i32x4.splat(slot));
   }
-  return fours;
+
+  /** What is left of entries. */
+  @inline
+  static leave(entry: usize, bits: u32): void {
+    const old = v128.load(entry);
+    const isOwn = i32x4.shr_s(i32x4.shl(old, 31 - PRIVATE_SHIFT), 31);
+    const own = v128.and(isOwn, i32x4.splat(ENTRY_PRIVATE | ENTRY_FRAME));
+    const kept = v128.and(old, v128.or(own, i32x4.splat(GENERATION_MASK)));
+    v128.store(entry, v128.or(kept, i32x4.splat(bits)));
+  }
+
+  /** Unmapped, without backs. */
+  @inline
+  static free(entry: usize, back: usize): void {
+    Four.leave(entry, 0);
+    v128.store(back, i32x4.splat(0));
+  }
 }
 
-/** As leaveOnly(), where no other thread reads entries meanwhile. */
-function leaveFours(entries: usize, count: u32, bits: u32): u32 {
-  const fours = count & ~3;
-  for (let i: u32 = 0; i < fours; i += 4) {
-    const entry = entries + ((<usize>i) << 2);
-    const old = v128.load(entry);
-    const isOwn = i32x4.ne(v128.and(old, i32x4.splat(ENTRY_PRIVATE)), i32x4.splat(0));
-    const own = v128.and(isOwn, v128.and(old, i32x4.splat(ENTRY_PRIVATE | ENTRY_FRAME)));
-    const generation = v128.and(old, i32x4.splat(GENERATION_MASK));
-    v128.store(entry, v128.or(v128.or(generation, own), i32x4.splat(bits)));
+// What follows answers how many pages it has done, and is of its own, so that what is done for single pages stays short.
+
+function mapFours(entries: usize, sources: usize, backs: usize, count: u32, rights: u32, slot: u32): u32 {
+  let done: u32 = 0;
+  for (; done + 16 <= count; done += 16) {
+    const offset = (<usize>done) << 2;
+    Four.map(entries + offset, sources + offset, backs + offset, rights, slot);
+    Four.map(entries + offset + 16, sources + offset + 16, backs + offset + 16, rights, slot);
+    Four.map(entries + offset + 32, sources + offset + 32, backs + offset + 32, rights, slot);
+    Four.map(entries + offset + 48, sources + offset + 48, backs + offset + 48, rights, slot);
   }
-  return fours;
+  for (; done + 4 <= count; done += 4) {
+    const offset = (<usize>done) << 2;
+    Four.map(entries + offset, sources + offset, backs + offset, rights, slot);
+  }
+  return done;
+}
+
+function freeFours(entries: usize, backs: usize, count: u32): u32 {
+  let done: u32 = 0;
+  for (; done + 16 <= count; done += 16) {
+    const offset = (<usize>done) << 2;
+    Four.free(entries + offset, backs + offset);
+    Four.free(entries + offset + 16, backs + offset + 16);
+    Four.free(entries + offset + 32, backs + offset + 32);
+    Four.free(entries + offset + 48, backs + offset + 48);
+  }
+  for (; done + 4 <= count; done += 4) {
+    const offset = (<usize>done) << 2;
+    Four.free(entries + offset, backs + offset);
+  }
+  return done;
+}
+
+function leaveFours(entries: usize, count: u32, bits: u32): u32 {
+  let done: u32 = 0;
+  for (; done + 4 <= count; done += 4) Four.leave(entries + ((<usize>done) << 2), bits);
+  return done;
+}
+
+/** Of backs. */
+function fillFours(words: usize, count: u32, value: u32): u32 {
+  let done: u32 = 0;
+  for (; done + 4 <= count; done += 4) v128.store(words + ((<usize>done) << 2), i32x4.splat(value));
+  return done;
 }
 
 // Where other threads read entries two are stored at once: an atomic store costs the same whether it is of four bytes or of
 // eight, and who loads four of them finds them whole.
 
-function storePair(entry: usize, first: u32, second: u32): void {
-  atomic.store<u64>(entry, first | ((<u64>second) << 32));
+function storePair(entry: usize, both: u64): void {
+  atomic.store<u64>(entry, both);
+}
+
+/** The same number for each of two entries. */
+function twice(bits: u32): u64 {
+  return bits | ((<u64>bits) << 32);
 }
 
 /** Whether pairs can begin only with the second of these entries. */
@@ -254,6 +313,8 @@ function isOdd(entries: usize): bool {
 
 /** As setEntry(), for pairs. */
 function mapPairs(entries: usize, sources: usize, count: u32, rights: u32): u32 {
+  const generations = twice(GENERATION_MASK);
+  const both = twice(rights); // here, since no compiler takes it out of the loop
   let done: u32 = 0;
   if (isOdd(entries)) {
     storeShared(entries, renewed(load<u32>(entries), (load<u32>(sources) & ENTRY_FRAME) | rights));
@@ -261,16 +322,17 @@ function mapPairs(entries: usize, sources: usize, count: u32, rights: u32): u32 
   }
   for (; done + 1 < count; done += 2) {
     const entry = entries + ((<usize>done) << 2);
-    const source = sources + ((<usize>done) << 2);
-    const first = renewed(load<u32>(entry), (load<u32>(source) & ENTRY_FRAME) | rights);
-    const second = renewed(load<u32>(entry, 4), (load<u32>(source, 4) & ENTRY_FRAME) | rights);
-    storePair(entry, first, second);
+    const frames = load<u64>(sources + ((<usize>done) << 2)) & twice(ENTRY_FRAME);
+    // Without the other bits no entry's sum reaches into the next one.
+    const next = (load<u64>(entry) & generations) + twice(GENERATION_ONE);
+    storePair(entry, (next & generations) | frames | both);
   }
   return done;
 }
 
 /** As leaveOnly(), for pairs. */
 function leavePairs(entries: usize, count: u32, bits: u32): u32 {
+  const both = twice(bits);
   let done: u32 = 0;
   if (isOdd(entries)) {
     storeShared(entries, left(load<u32>(entries), bits));
@@ -278,16 +340,48 @@ function leavePairs(entries: usize, count: u32, bits: u32): u32 {
   }
   for (; done + 1 < count; done += 2) {
     const entry = entries + ((<usize>done) << 2);
-    storePair(entry, left(load<u32>(entry), bits), left(load<u32>(entry, 4), bits));
+    const old = load<u64>(entry);
+    const isOwn = (old >> PRIVATE_SHIFT) & twice(1);
+    const own = isOwn * (ENTRY_PRIVATE | ENTRY_FRAME);
+    storePair(entry, (old & (twice(GENERATION_MASK) | own)) | both);
   }
   return done;
 }
 
 /** Unmaps pages and gives their addresses back; part of a job. */
 export function freePages(at: usize, page: u32, count: u32): void {
-  unmapPages(at, page, count);
-  fillBacks(at, page, count, 0);
-  mapFill(spaceMap(at), spacePages(at), page, count, true);
+  const entries = entryPlace(at, page);
+  const backs = backPlace(at, page);
+  let done: u32 = 0;
+  if (isAlone()) done = freeFours(entries, backs, count);
+  else {
+    fillBacks(backs, count, 0);
+    done = leavePairs(entries, count, 0);
+  }
+  for (let i = done; i < count; i++) {
+    const offset = (<usize>i) << 2;
+    storeEntry(entries + offset, left(load<u32>(entries + offset), 0));
+    store<u32>(backs + offset, 0);
+  }
+  Places.freeRun(spaceMap(at), spacePages(at), page, count);
+}
+
+/** Of so many pages the entries, or the backs, are what one note holds. */
+const FEW: u32 = LINE_BYTES / 4;
+
+/** Whether pages are so few, and stand so in the map, that they can be freed through the log. */
+export function areFew(page: u32, count: u32): bool {
+  return count <= FEW && isInWord(page, count);
+}
+
+/**
+ * The same of a few pages, through the log, where no other thread reads entries. The notes reach beyond fewer than 16: they put
+ * back what stands there.
+ */
+export function freeFew(at: usize, page: u32, count: u32): void {
+  note(entryPlace(at, page));
+  note(backPlace(at, page));
+  freePages(at, page, count);
 }
 
 /** Maps consecutive pages to consecutive frames; part of a job. */
@@ -296,15 +390,32 @@ export function mapFrames(at: usize, page: u32, count: u32, frame: u32, rights: 
   for (let i: u32 = 0; i < count; i++) setEntry(entries + ((<usize>i) << 2), (frame + i) | rights);
 }
 
-/** Maps pages to the frames of a range of another space: what accept does; part of a job. */
-export function mapFrom(at: usize, page: u32, count: u32, source: usize, sourcePage: u32, rights: u32): void {
+/**
+ * Takes addresses for a structure and maps them to the frames of a range of another space: what accept does; part of a job.
+ */
+export function mapFrom(
+  at: usize,
+  page: u32,
+  count: u32,
+  slot: u32,
+  source: usize,
+  sourcePage: u32,
+  rights: u32,
+): void {
+  Places.takeRun(spaceMap(at), spacePages(at), page, count);
   const entries = entryPlace(at, page);
   const sources = entryPlace(source, sourcePage);
+  const backs = backPlace(at, page);
   let done: u32 = 0;
-  if (!isAlone()) done = mapPairs(entries, sources, count, rights);
-  else if (count >= 4) done = mapFours(entries, sources, count, rights);
+  if (isAlone()) done = mapFours(entries, sources, backs, count, rights, slot);
+  else {
+    fillBacks(backs, count, slot);
+    done = mapPairs(entries, sources, count, rights);
+  }
   for (let i = done; i < count; i++) {
-    setEntry(entries + ((<usize>i) << 2), (load<u32>(sources + ((<usize>i) << 2)) & ENTRY_FRAME) | rights);
+    const offset = (<usize>i) << 2;
+    setEntry(entries + offset, (load<u32>(sources + offset) & ENTRY_FRAME) | rights);
+    store<u32>(backs + offset, slot);
   }
 }
 
@@ -435,7 +546,7 @@ function leaveOnly(at: usize, page: u32, count: u32, bits: u32): void {
   const entries = entryPlace(at, page);
   let done: u32 = 0;
   if (!isAlone()) done = leavePairs(entries, count, bits);
-  else if (count >= 4) done = leaveFours(entries, count, bits);
+  else done = leaveFours(entries, count, bits);
   for (let i = done; i < count; i++) {
     const entry = entries + ((<usize>i) << 2);
     storeEntry(entry, left(load<u32>(entry), bits));

@@ -1,9 +1,10 @@
 /**
  * Partition records.
  *
- *     0      8            24                    60         84       128
- *     | state | list heads | counters and limits | events   | audit  | five spaces of 16 bytes ... 256
+ *     0                                              64                           128            208
+ *     | state, lock, lists, counters, events of grants | the rest of lists and counters | five spaces | scratch ... 256
  *
+ * What a grant, its accept, return and rescind change is one cache line: it passes to and fro between two threads.
  * The counters are written by whoever changes what they count; audit() recounts them.
  */
 import {

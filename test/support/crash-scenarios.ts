@@ -380,6 +380,13 @@ returning("return, 100 MMIO pages, space full but for it", H_SUCCESS, (made) => 
   made.share(1, 2, 0, 36, TYPE_MMIO);
   return cookie;
 });
+returning("return, 16 MMIO pages", H_SUCCESS, (made) => made.share(1, 2, 0, 16, TYPE_MMIO)[0]);
+returning("return, 16 MMIO pages, in two words of the map", H_SUCCESS, (made) => {
+  made.share(1, 2, 0, 52, TYPE_MMIO);
+  const [cookie] = made.share(1, 2, 0, 16, TYPE_MMIO);
+  made.share(1, 2, 0, 68, TYPE_MMIO);
+  return cookie;
+});
 returning("return, interrupt", H_SUCCESS, (made) => {
   const cookie = made.grant(1, 2, 1, 1, TYPE_INTERRUPT);
   made.accept(2, cookie);

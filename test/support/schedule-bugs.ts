@@ -138,8 +138,8 @@ export const BUGS: readonly SeededBug[] = [
     scenario: "kernel: a pair of page entries and epoch",
     says: /a race at entry/,
     file: "assembly/page.ts",
-    from: "  atomic.store<u64>(entry, first | ((<u64>second) << 32));",
-    to: "store<u64>(entry, first | ((<u64>second) << 32));",
+    from: "  atomic.store<u64>(entry, both);",
+    to: "store<u64>(entry, both);",
   },
   {
     bug: "a page table entry is stored plainly",
