@@ -4,7 +4,7 @@
 import { LparError } from "./errors.js";
 import type { Kernel } from "./kernel.js";
 import { NEED_READ, NEED_WRITE, PAGE_BYTES } from "./layout.js";
-import { type ResourceType, spaceOfType, typeCode } from "./records.js";
+import { codeOfType, type ResourceType } from "./records.js";
 
 /** Pages of staging, given back on dispose. */
 export class Staging {
@@ -83,7 +83,7 @@ export class TranslationBatch implements Disposable {
     }
     const status = this.#kernel.core.translateBatch(
       this.#lpid,
-      typeCode(spaceOfType(options.type ?? "memory")),
+      codeOfType(options.type ?? "memory"),
       options.write === true ? NEED_WRITE : NEED_READ,
       this.addresses.byteOffset,
       this.physical.byteOffset,

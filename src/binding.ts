@@ -74,8 +74,8 @@ export class TableMemory {
   readonly thread: number;
   /** Byte offset of the queue entry or event that the last call took. */
   readonly entry: number;
-  /** Index in \`floats\` of the second result. */
-  readonly #result: number;
+  /** The one number that is the second result. */
+  readonly #result: Float64Array;
 
   /** @param slot of the thread that runs this: 0 for the owner of the table. */
   constructor(memory: WebAssembly.Memory, module: WebAssembly.Module, slot: number) {
@@ -89,7 +89,8 @@ export class TableMemory {
     this.structuresAt = this.header(HEADER_STRUCTURES_AT);
     this.thread = this.header(HEADER_THREADS_AT) + slot * THREAD_BYTES;
     this.entry = this.thread + THREAD_ENTRY;
-    this.#result = (this.thread + THREAD_RESULT) >>> 3;
+    const result = (this.thread + THREAD_RESULT) / 8;
+    this.#result = this.floats.subarray(result, result + 1);
     const patience = slot === 0 ? OWNER_PATIENCE_MS : WORKER_PATIENCE_MS;
     let began = 0;
     const pause = (address: number, word: number, attempt: number): number => {
@@ -146,7 +147,7 @@ export class TableMemory {
 
   /** The second result of this thread's last call (register R4). */
   get result(): number {
-    return this.floats[this.#result] as number;
+    return this.#result[0] as number;
   }
 
   /** The word at a byte offset. By shifts: the compiler cannot know that a division has no remainder. */

@@ -92,7 +92,7 @@ function channel<Name extends keyof DiagnosticsMessages>(name: Name): Channel<Di
   return channels?.channel(name) ?? NOBODY;
 }
 
-// Who publishes looks at hasSubscribers first, and makes the message only then.
+// Who publishes looks at hasSubscribers first. The messages of calls are made here, so that those are short.
 export const GRANT: Channel<GrantMessage> = channel("lpar:grant");
 export const ACCEPT: Channel<AcceptMessage> = channel("lpar:accept");
 export const RETURN: Channel<ReturnMessage> = channel("lpar:return");
@@ -100,3 +100,19 @@ export const RESCIND: Channel<RescindMessage> = channel("lpar:rescind");
 export const FAILURE: Channel<PartitionMessage> = channel("lpar:failure");
 export const RECOVERY: Channel<PartitionMessage> = channel("lpar:recovery");
 export const RESTART: Channel<PartitionMessage> = channel("lpar:restart");
+
+export function publishGrant(partition: Partition, cookie: number, options: GrantOptions): void {
+  GRANT.publish({ partition, cookie, options });
+}
+
+export function publishAccept(partition: Partition, cookie: number, mapping: Mapping): void {
+  ACCEPT.publish({ partition, cookie, mapping });
+}
+
+export function publishReturn(partition: Partition, cookie: number): void {
+  RETURN.publish({ partition, cookie });
+}
+
+export function publishRescind(partition: Partition, cookie: number, report: RescindReport | null): void {
+  RESCIND.publish({ partition, cookie, report });
+}

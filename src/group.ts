@@ -20,21 +20,12 @@ import {
   H_PERMISSION,
   H_RESCINDED,
   H_SUCCESS,
-  PARTITION_INCARNATION,
   SPACE_BACKS,
   STRUCTURES_LIMIT,
 } from "./layout.js";
-import { type Cookie, isCurrent, type Mapping } from "./mapping.js";
+import type { Cookie, Mapping } from "./mapping.js";
 import type { Partition } from "./partition.js";
-import {
-  partitionWord,
-  readStructure,
-  spaceOfType,
-  spaceWord,
-  structureOfCookie,
-  typeCode,
-  unitOf,
-} from "./records.js";
+import { codeOfType, readStructure, spaceOfType, spaceWord, structureOfCookie, unitOf } from "./records.js";
 
 /** How a group makes the adapters that it needs. */
 export interface GroupOptions {
@@ -149,7 +140,7 @@ export class Group {
   add(options: GroupResourceOptions): number {
     const { owner, address, length, type = "memory", liobn = 0 } = options;
     this.#check(owner);
-    const incarnation = partitionWord(this.#kernel.memory, owner.lpid, PARTITION_INCARNATION);
+    const { incarnation } = owner;
     const resource: Resource = { id: this.#next, owner, incarnation, address, length, type, liobn };
     this.#source(resource, true);
     this.#giveAll([...this.#members.values()].map((member) => [member, resource]));
@@ -182,9 +173,8 @@ export class Group {
         "LPAR_IS_MEMBER",
         `partition "${partition.name}" is a member of group "${this.name}"`,
       );
-    const incarnation = partitionWord(this.#kernel.memory, partition.lpid, PARTITION_INCARNATION);
-    if (!isCurrent(this.#kernel, partition.lpid, incarnation))
-      throw new HcallError("group", H_RESCINDED, `"${partition.name}" is ${partition.state}`);
+    const { incarnation, state } = partition;
+    if (state !== "running") throw new HcallError("group", H_RESCINDED, `"${partition.name}" is ${state}`);
     const member: Membership = {
       partition,
       incarnation,
@@ -299,7 +289,7 @@ export class Group {
     const { core, memory } = this.#kernel;
     const detail = `${type}, address ${address}, length ${length} of "${owner.name}"`;
     const space = spaceOfType(type);
-    const status = core.translate(owner.lpid, typeCode(space), address, length, 0);
+    const status = core.translate(owner.lpid, codeOfType(type), address, length, 0);
     if (status < 0 && mustBe) throw new HcallError("group", status, detail);
     const none = { read: false, write: false, regrant: false };
     if (status !== H_SUCCESS) return none;
@@ -489,12 +479,11 @@ export class Group {
     for (const resource of this.#resources.values()) {
       const { owner, incarnation } = resource;
       // In its grace period what is given stands, and nobody gets it anew.
-      const isOld = partitionWord(this.#kernel.memory, owner.lpid, PARTITION_INCARNATION) !== incarnation;
-      if (isOld || owner.state === "stopped") this.#resources.delete(resource.id);
+      if (owner.incarnation !== incarnation || owner.state === "stopped") this.#resources.delete(resource.id);
     }
     for (const member of this.#members.values()) {
-      const { partition } = member;
-      if (!isCurrent(this.#kernel, partition.lpid, member.incarnation)) {
+      const { partition, incarnation } = member;
+      if (partition.state !== "running" || partition.incarnation !== incarnation) {
         this.#members.delete(partition);
         this.#kept.delete(partition);
         continue;

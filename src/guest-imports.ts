@@ -10,6 +10,7 @@ import type { Core, TableMemory } from "./binding.js";
 import { POKE_SLICES } from "./binding.js";
 import { HcallError } from "./errors.js";
 import { isMemory } from "./guest-module.js";
+import { Holder } from "./holder.js";
 import type { Kernel } from "./kernel.js";
 import {
   ENTRY_READ,
@@ -25,10 +26,7 @@ import {
   H_SUCCESS,
   NEED_READ,
   NEED_WRITE,
-  PARTITION_INCARNATION,
-  PARTITION_RUNNING,
   PARTITION_SIGNAL,
-  PARTITION_STATE,
   PARTITION_WAITING,
   QUEUE_ENTRY_BYTES,
   RESCIND_FORCED,
@@ -128,9 +126,8 @@ export class GuestCalls {
   readonly #table: TableMemory;
   readonly #lpid: number;
   readonly #quick: QuickUse;
-  readonly #stateIndex: number;
-  readonly #incarnationIndex: number;
   readonly #signalIndex: number;
+  readonly #holder: Holder;
   readonly #incarnation: number;
   /** The second result of this guest's last call: that of the thread would tell it what others were answered. */
   #r4 = 0;
@@ -156,10 +153,9 @@ export class GuestCalls {
     this.#table = table;
     this.#lpid = partition.lpid;
     this.#quick = new QuickUse(kernel, partition.lpid);
-    this.#stateIndex = (offset + PARTITION_STATE) / 4;
-    this.#incarnationIndex = (offset + PARTITION_INCARNATION) / 4;
     this.#signalIndex = (offset + PARTITION_SIGNAL) / 4;
-    this.#incarnation = partition.incarnation;
+    this.#holder = new Holder(kernel, partition.lpid);
+    this.#incarnation = this.#holder.incarnation;
     if (options.memory !== undefined) this.bind(options.memory);
     this.imports = this.#makeImports();
   }
@@ -167,6 +163,11 @@ export class GuestCalls {
   /** Whether the guest has come to its end, whatever the partition does. */
   get isOver(): boolean {
     return this.#isOver;
+  }
+
+  /** Whether the incarnation of the partition that the guest is still runs. */
+  get isCurrent(): boolean {
+    return this.#holder.isCurrent(this.#incarnation);
   }
 
   /** No call of the guest has any power from now on. */
@@ -210,12 +211,7 @@ export class GuestCalls {
 
   /** Whether the incarnation of the partition that this guest is does not run any more (G4, GR10). */
   #isGone(): boolean {
-    const { words } = this.#table;
-    return (
-      this.#isOver ||
-      words[this.#stateIndex] !== PARTITION_RUNNING ||
-      words[this.#incarnationIndex] !== this.#incarnation
-    );
+    return this.#isOver || !this.isCurrent;
   }
 
   /** What is thrown must not reach the guest, which might catch it: what is no answer ends the guest. */

@@ -23,7 +23,6 @@ import {
   isModule,
 } from "./guest-module.js";
 import { type Kernel, kernelOf } from "./kernel.js";
-import { isCurrent } from "./mapping.js";
 import type { Partition } from "./partition.js";
 
 /** What a function of a guest takes and answers. */
@@ -64,7 +63,6 @@ export class Guest {
   readonly partition: Partition;
   readonly #kernel: Kernel;
   readonly #calls: GuestCalls;
-  readonly #incarnation: number;
   readonly #memory: WebAssembly.Memory | undefined;
   #instance: GuestInstance | undefined;
 
@@ -72,7 +70,6 @@ export class Guest {
   constructor(partition: Partition, module: WebAssembly.Module, options: ImportsOptions) {
     this.partition = partition;
     this.#kernel = kernelOf(partition);
-    this.#incarnation = partition.incarnation;
     const imports = partition.imports(options);
     this.#calls = callsOf(imports);
     // A memory that does not fit is a mistake of the host; whatever else is thrown, the start function did.
@@ -83,7 +80,7 @@ export class Guest {
 
   /** Whether it can be called: it has not ended, and its incarnation of the partition runs. */
   get isRunning(): boolean {
-    return !this.#calls.isOver && isCurrent(this.#kernel, this.partition.lpid, this.#incarnation);
+    return !this.#calls.isOver && this.#calls.isCurrent;
   }
 
   /** The memory that its pointers point into, for a host that looks at it: all that is in there is the guest's word. */
@@ -146,8 +143,7 @@ export class Guest {
   #fail(reason: string): void {
     const { failPartition } = this.#kernel;
     // A later incarnation is not this guest's.
-    if (failPartition === undefined || !isCurrent(this.#kernel, this.partition.lpid, this.#incarnation))
-      return;
+    if (failPartition === undefined || !this.#calls.isCurrent) return;
     try {
       failPartition(this.partition.lpid, reason);
     } catch {

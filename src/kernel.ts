@@ -60,10 +60,15 @@ export function kernelOf(owner: object): Kernel {
   return kernel;
 }
 
-/** Of its own, so that settle() is short enough to be inlined. */
-function refuse(hcall: string, status: number, detail: string | undefined): never {
+/** Of its own, so that who makes a call is short enough to be inlined, and only an error pays for its text. */
+export function refuse(hcall: string, status: number, detail?: string): never {
   const isBusy = status === H_LONG_BUSY_10_MSEC;
   throw new HcallError(hcall, status, isBusy ? "another thread has the table locked" : detail);
+}
+
+/** As refuse(), of a call that one thing says all about. */
+export function refuseAbout(hcall: string, status: number, name: string, value: unknown): never {
+  refuse(hcall, status, `${name} ${value}`);
 }
 
 export class Kernel {
@@ -85,9 +90,8 @@ export class Kernel {
   /** Whether other threads may cause events: then this one must be woken by them. */
   #isShared: boolean;
   #keepAlive: ReturnType<typeof setInterval> | undefined;
-  readonly #words: Uint32Array;
-  /** Index in the table's words of how often this thread has signalled. */
-  readonly #signalsAt: number;
+  /** The one word that counts how often this thread has signalled. */
+  readonly #signalled: Uint32Array;
   /** What this thread has signalled, to any partition, when it last looked. */
   #signals: number;
   #moves: number;
@@ -111,9 +115,9 @@ export class Kernel {
     this.partitionOf = partitionOf;
     this.#isShared = isWorker;
     this.devices = new Devices(this, isWorker);
-    this.#signalsAt = (memory.thread + THREAD_SIGNALS) >>> 2;
-    this.#words = memory.words;
-    this.#signals = this.#words[this.#signalsAt] as number;
+    const signals = (memory.thread + THREAD_SIGNALS) / 4;
+    this.#signalled = memory.words.subarray(signals, signals + 1);
+    this.#signals = this.#signalled[0] as number;
     this.#moves = memory.header(HEADER_MOVES);
     if (isWorker) void this.#unlockWhenPoked();
   }
@@ -200,16 +204,19 @@ export class Kernel {
 
   /** Looks whether a call of this thread has signalled anybody, and wakes who listens here. */
   notice(): void {
-    if (this.#words[this.#signalsAt] !== this.#signals) this.wake();
+    if (this.#signalled[0] !== this.#signals) this.wake();
   }
 
   /** Wakes those for whose partition something has come, or all; lets the views follow pages that moved. */
   wake(all: boolean = false): void {
-    this.#signals = this.#words[this.#signalsAt] as number;
-    this.followMoves();
-    if (this.#waits.size === 0) return;
+    this.#signals = this.#signalled[0] as number;
+    if (this.views.size !== 0) this.followMoves();
+    if (this.#waits.size !== 0) this.#tell(all);
+  }
+
+  #tell(all: boolean): void {
     for (const wait of this.#waits.values()) {
-      const count = Atomics.load(this.#words, wait.word);
+      const count = Atomics.load(this.memory.words, wait.word);
       if (count === wait.seen && !all) continue;
       wait.seen = count;
       for (const listener of wait.listeners.keys()) listener();

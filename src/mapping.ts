@@ -2,9 +2,10 @@
  * What a partition holds for a while: an accepted grant, a zero-copy view. Both are `using`-ready.
  */
 import { describeMapping, rangeOf, showAs } from "./describe.js";
-import { RETURN } from "./diagnostics.js";
+import { publishReturn, RETURN } from "./diagnostics.js";
 import { checkInteger, HcallError, LparError } from "./errors.js";
-import type { Following, Kernel, Movable } from "./kernel.js";
+import type { Holder } from "./holder.js";
+import { type Following, type Kernel, type Movable, refuse, refuseAbout } from "./kernel.js";
 import {
   H_BUSY,
   H_LONG_BUSY_10_MSEC,
@@ -15,16 +16,18 @@ import {
   HEADER_MOVES,
   NEED_READ,
   NEED_WRITE,
-  PARTITION_INCARNATION,
-  PARTITION_RUNNING,
-  PARTITION_STATE,
+  STRUCTURE_PAGE_COUNT,
+  STRUCTURE_STATE,
 } from "./layout.js";
 import {
   type GrantMode,
-  grantOfCookie,
-  partitionWord,
+  indexOfCookie,
+  isDonated,
+  modeOfTerms,
   RESOURCE_TYPES,
   type ResourceType,
+  readTerms,
+  spaceOfTerms,
   structureOfCookie,
   structureOfPin,
   unitOf,
@@ -38,23 +41,15 @@ export type Cookie = number & {
   readonly [cookieBrand]: true;
 };
 
-/** Whether the incarnation that took something still runs: what an older one held is gone already (G4). */
-export function isCurrent(kernel: Kernel, lpid: number, incarnation: number): boolean {
-  return (
-    partitionWord(kernel.memory, lpid, PARTITION_STATE) === PARTITION_RUNNING &&
-    partitionWord(kernel.memory, lpid, PARTITION_INCARNATION) === incarnation
-  );
-}
-
 /** H_RETURN_LOGICAL until it is complete. */
-export function returnToEnd(kernel: Kernel, lpid: number, cookie: number): void {
+export function returnToEnd({ kernel, lpid }: Holder, cookie: number): void {
   let status: number;
   do {
     status = kernel.core.returnLogical(lpid, cookie);
   } while (status === H_BUSY);
-  // Only an error pays for its text.
-  kernel.settle("H_RETURN_LOGICAL", status, status < 0 ? `cookie ${cookie}` : "");
-  if (RETURN.hasSubscribers) RETURN.publish({ partition: kernel.partitionOf(lpid), cookie });
+  if (status !== H_SUCCESS) refuseAbout("H_RETURN_LOGICAL", status, "cookie", cookie);
+  kernel.notice();
+  if (RETURN.hasSubscribers) publishReturn(kernel.partitionOf(lpid), cookie);
 }
 
 /** An accepted grant in the client's logical address space. */
@@ -68,39 +63,56 @@ export class Mapping implements Disposable {
 
   /** Names the grant; it stays acceptable after a return (RE1). */
   readonly cookie: Cookie;
-  /** Its kind, whose space the address is in. */
-  readonly type: ResourceType;
   /** First logical address: bytes, or a number for interrupt sources and ports. */
   readonly address: number;
-  /** In the unit of the address. */
-  readonly length: number;
-  /** Whether it may be read (AC6). */
-  readonly readable: boolean;
-  /** Whether it may be written (AC6). */
-  readonly writable: boolean;
-  /** Whether it may be granted on (GR5). */
-  readonly regrantable: boolean;
-  /** What it was granted as. A "donate" is the partition's own: there is nothing to return. */
-  readonly mode: GrantMode;
-  readonly #kernel: Kernel;
-  readonly #lpid: number;
+  /** Whose it is; undefined once it was returned. */
+  #holder: Holder | undefined;
   readonly #incarnation: number;
-  #returned = false;
+  /** What the grant was when it was accepted, to be decoded when somebody asks: most never do. */
+  readonly #terms: number;
+  readonly #pageCount: number;
 
   /** @internal Made by Partition.accept(). */
-  constructor(kernel: Kernel, lpid: number, cookie: Cookie, address: number) {
-    const { space, pageCount, readable, writable, regrantable, mode } = grantOfCookie(kernel.memory, cookie);
+  constructor(holder: Holder, cookie: Cookie, address: number) {
+    const { memory } = holder.kernel;
+    const { words } = memory;
+    const at = indexOfCookie(memory, cookie);
     this.cookie = cookie;
-    this.type = RESOURCE_TYPES[space] as ResourceType;
     this.address = address;
-    this.length = pageCount * unitOf(space);
-    this.readable = readable;
-    this.writable = writable;
-    this.regrantable = regrantable;
-    this.mode = mode;
-    this.#kernel = kernel;
-    this.#lpid = lpid;
-    this.#incarnation = partitionWord(kernel.memory, lpid, PARTITION_INCARNATION);
+    this.#holder = holder;
+    this.#incarnation = holder.incarnation;
+    this.#terms = (words[at + STRUCTURE_STATE / 4] as number) | 0;
+    this.#pageCount = words[at + STRUCTURE_PAGE_COUNT / 4] as number;
+  }
+
+  /** Its kind, whose space the address is in. */
+  get type(): ResourceType {
+    return RESOURCE_TYPES[spaceOfTerms(this.#terms)] as ResourceType;
+  }
+
+  /** In the unit of the address. */
+  get length(): number {
+    return this.#pageCount * unitOf(spaceOfTerms(this.#terms));
+  }
+
+  /** Whether it may be read (AC6). */
+  get readable(): boolean {
+    return readTerms(this.#terms).readable;
+  }
+
+  /** Whether it may be written (AC6). */
+  get writable(): boolean {
+    return readTerms(this.#terms).writable;
+  }
+
+  /** Whether it may be granted on (GR5). */
+  get regrantable(): boolean {
+    return readTerms(this.#terms).regrantable;
+  }
+
+  /** What it was granted as. A "donate" is the partition's own: there is nothing to return. */
+  get mode(): GrantMode {
+    return modeOfTerms(this.#terms);
   }
 
   /**
@@ -117,10 +129,11 @@ export class Mapping implements Disposable {
     const most = this.length - offset;
     checkInteger("length", length ?? most, SEAL_BYTES, most);
     // The addresses may be another mapping's by now.
-    if (this.#returned) throw new LparError("LPAR_RELEASED", "the mapping was returned");
-    if (!isCurrent(this.#kernel, this.#lpid, this.#incarnation))
+    if (this.#holder === undefined) throw new LparError("LPAR_RELEASED", "the mapping was returned");
+    const { kernel, lpid } = this.#holder;
+    if (!this.#holder.isCurrent(this.#incarnation))
       throw new HcallError("H_READ", H_RESCINDED, "the partition has failed since it accepted the mapping");
-    return readSealed(this.#kernel.partitionOf(this.#lpid), this.address + offset, length ?? most);
+    return readSealed(kernel.partitionOf(lpid), this.address + offset, length ?? most);
   }
 
   /**
@@ -130,26 +143,27 @@ export class Mapping implements Disposable {
    * H_PARAMETER for what was donated.
    */
   return(): void {
-    if (this.#returned) return;
-    if (isCurrent(this.#kernel, this.#lpid, this.#incarnation)) {
-      if (this.mode === "donate")
-        throw new HcallError("H_RETURN_LOGICAL", H_PARAMETER, "donated: it is the partition's own");
-      returnToEnd(this.#kernel, this.#lpid, this.cookie);
+    const holder = this.#holder;
+    if (holder === undefined) return;
+    if (holder.isCurrent(this.#incarnation)) {
+      if (isDonated(this.#terms))
+        refuse("H_RETURN_LOGICAL", H_PARAMETER, "donated: it is the partition's own");
+      returnToEnd(holder, this.cookie);
     }
-    this.#returned = true;
+    this.#holder = undefined;
   }
 
   /** Empty while it can be used. */
   #standing(): string {
-    if (this.#returned) return "returned, ";
-    if (!isCurrent(this.#kernel, this.#lpid, this.#incarnation)) return "its partition failed, ";
-    const { cookie, state, revoking } = structureOfCookie(this.#kernel.memory, this.cookie);
+    if (this.#holder === undefined) return "returned, ";
+    if (!this.#holder.isCurrent(this.#incarnation)) return "its partition failed, ";
+    const { cookie, state, revoking } = structureOfCookie(this.#holder.kernel.memory, this.cookie);
     return cookie !== this.cookie || state === "rescinded" || revoking ? "rescinded, " : "";
   }
 
   /** As return(); what was donated is kept. */
   [Symbol.dispose](): void {
-    if (this.mode !== "donate") this.return();
+    if (!isDonated(this.#terms)) this.return();
   }
 }
 
@@ -170,6 +184,7 @@ export class View implements Disposable, Movable {
 
   readonly #kernel: Kernel;
   readonly #lpid: number;
+  readonly #holder: Holder;
   readonly #incarnation: number;
   readonly #address: number;
   readonly #length: number;
@@ -179,10 +194,12 @@ export class View implements Disposable, Movable {
   #following: Following | undefined;
 
   /** @internal Made by Partition.view(), which has checked that the range may be pinned. */
-  constructor(kernel: Kernel, lpid: number, address: number, length: number) {
+  constructor(holder: Holder, address: number, length: number) {
+    const { kernel, lpid } = holder;
     this.#kernel = kernel;
     this.#lpid = lpid;
-    this.#incarnation = partitionWord(kernel.memory, lpid, PARTITION_INCARNATION);
+    this.#holder = holder;
+    this.#incarnation = holder.incarnation;
     this.#address = address;
     this.#length = length;
     const taken = this.#take();
@@ -256,10 +273,7 @@ export class View implements Disposable, Movable {
   #isStanding(): boolean {
     const { memory } = this.#kernel;
     const cookie = structureOfPin(memory, this.#pin);
-    return (
-      isCurrent(this.#kernel, this.#lpid, this.#incarnation) &&
-      structureOfCookie(memory, cookie).cookie === cookie
-    );
+    return this.#holder.isCurrent(this.#incarnation) && structureOfCookie(memory, cookie).cookie === cookie;
   }
 
   /** It stays where it is: in quarantine, once the pages have moved. */

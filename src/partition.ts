@@ -3,14 +3,16 @@
  */
 import { VirtualAdapter } from "./adapter.js";
 import { TranslationBatch } from "./batch.js";
+import type { Core, TableMemory } from "./binding.js";
 import { describePartition, showAs } from "./describe.js";
-import { ACCEPT, GRANT, RESCIND } from "./diagnostics.js";
+import { ACCEPT, GRANT, publishAccept, publishGrant, publishRescind, RESCIND } from "./diagnostics.js";
 import { Dma } from "./dma.js";
 import { checkInteger, HcallError } from "./errors.js";
 import { Events, type PartitionEvent } from "./events.js";
 import { createImports, type GuestImports, type ImportsOptions } from "./guest-imports.js";
+import { Holder } from "./holder.js";
 import { Interrupts, raiseInterrupt, ringPort } from "./interrupts.js";
-import { type Kernel, setKernel } from "./kernel.js";
+import { type Kernel, refuse, refuseAbout, setKernel } from "./kernel.js";
 import {
   END_NEXT,
   END_OPEN,
@@ -34,7 +36,6 @@ import {
   NEED_WRITE,
   PAGE_BYTES,
   PARTITION_ENDS,
-  PARTITION_INCARNATION,
   PARTITION_RUNNING,
   PARTITION_STATE,
   SPACE_ENTRIES,
@@ -48,16 +49,15 @@ import { Mmio } from "./mmio.js";
 import { accessDetail, grantDetail, modeCode } from "./modes.js";
 import { QuickUse } from "./quick.js";
 import {
+  codeOfType,
   endWord,
   type GrantMode,
   type PartitionState,
   partitionOffset,
   partitionWord,
   type ResourceType,
-  spaceOfType,
   spaceWord,
   stateName,
-  typeCode,
   unitAddress,
 } from "./records.js";
 import { checkRescindOptions, type RescindOptions, type RescindReport, rescind } from "./rescind.js";
@@ -119,6 +119,8 @@ export class Partition {
   /** Its DMA window panes: what devices reach of its memory (KI4). */
   readonly dma: Dma;
   readonly #kernel: Kernel;
+  readonly #core: Core;
+  readonly #memory: TableMemory;
   /** Its device windows (KI2). */
   readonly mmio: Mmio;
   readonly #events: Events;
@@ -127,10 +129,13 @@ export class Partition {
   readonly #entriesIndex: number;
   readonly #pages: number;
   readonly #quick: QuickUse;
+  readonly #holder: Holder;
 
   /** @internal Made by ResourceTable.createPartition(). */
   constructor(kernel: Kernel, lpid: number, name: string) {
     this.#kernel = kernel;
+    this.#core = kernel.core;
+    this.#memory = kernel.memory;
     setKernel(this, kernel);
     this.lpid = lpid;
     this.name = name;
@@ -142,16 +147,17 @@ export class Partition {
     this.#entriesIndex = spaceWord(kernel.memory, lpid, SPACE_MEMORY, SPACE_ENTRIES) / 4;
     this.#pages = spaceWord(kernel.memory, lpid, SPACE_MEMORY, SPACE_PAGES);
     this.#quick = new QuickUse(kernel, lpid);
+    this.#holder = new Holder(kernel, lpid);
   }
 
   /** Counts the starts of this partition; a restart makes a new one (G4). */
   get incarnation(): number {
-    return partitionWord(this.#kernel.memory, this.lpid, PARTITION_INCARNATION);
+    return this.#holder.incarnation;
   }
 
   /** "stopped" is recovered, or destroyed: it holds nothing. */
   get state(): PartitionState {
-    return stateName(partitionWord(this.#kernel.memory, this.lpid, PARTITION_STATE));
+    return stateName(partitionWord(this.#memory, this.lpid, PARTITION_STATE));
   }
 
   /** The kernel of the table that made it; throws for a partition of another table. */
@@ -162,22 +168,18 @@ export class Partition {
       if (to.partner === this) return to.peer.unitAddress;
       throw new HcallError("adapter", H_PARAMETER, `neither end belongs to partition ${this.lpid}`);
     }
-    const status = this.#kernel.core.adapterBetween(this.lpid, to.#kernel === this.#kernel ? to.lpid : 0);
+    const status = this.#core.adapterBetween(this.lpid, to.#kernel === this.#kernel ? to.lpid : 0);
     // Nobody to speak of is an adapter of the caller: GR6 calls that a wrong unit address.
     if (status === H_NOT_FOUND)
       throw new HcallError("adapter", H_PARAMETER, `no adapter joins partitions ${this.lpid} and ${to.lpid}`);
     this.#kernel.settle("adapter", status);
-    return this.#kernel.memory.result;
-  }
-
-  #call(hcall: string, status: number, detail: string): number {
-    this.#kernel.settle(hcall, status, detail);
-    return this.#kernel.memory.result;
+    return this.#memory.result;
   }
 
   /** The answer of an access: lent pages say so. */
   #access(hcall: string, status: number, detail: string): number {
-    return this.#call(hcall, status, accessDetail(status, detail));
+    this.#kernel.settle(hcall, status, accessDetail(status, detail));
+    return this.#memory.result;
   }
 
   // -------------------------------------------------------------- own memory
@@ -189,14 +191,15 @@ export class Partition {
    * @throws HcallError H_NO_MEM when no LMB has such a run; H_PARAMETER for a length that is none.
    */
   allocate(length: number): number {
-    const status = this.#kernel.core.allocate(this.lpid, length);
-    return this.#call("H_ALLOCATE", status, status < 0 ? `length ${length}` : "");
+    const status = this.#core.allocate(this.lpid, length);
+    if (status !== H_SUCCESS) refuseAbout("H_ALLOCATE", status, "length", length);
+    return this.#memory.result;
   }
 
   /** Gives back what allocate() gave. @throws HcallError H_PARAMETER if no allocation starts there. */
   free(address: number): void {
-    const status = this.#kernel.core.deallocate(this.lpid, address);
-    this.#call("H_FREE", status, status < 0 ? `address ${address}` : "");
+    const status = this.#core.deallocate(this.lpid, address);
+    if (status !== H_SUCCESS) refuseAbout("H_FREE", status, "address", address);
   }
 
   // -------------------------------------------------------------- the four hypercalls
@@ -211,28 +214,25 @@ export class Partition {
   grant(options: GrantOptions): Cookie {
     const { to, address, length, type = "memory", mode = "share" } = options;
     const code = modeCode(mode, options);
-    const space = spaceOfType(type);
-    let flags = typeCode(space);
+    let flags = codeOfType(type);
     if (options.read === false) flags |= INHIBIT_READ;
     if (options.write === false) flags |= INHIBIT_WRITE;
     if (options.regrant === false) flags |= INHIBIT_REGRANT;
     const unit = this.#unitAddress(to);
-    const { core } = this.#kernel;
     const hi = options.liobn ?? 0;
     const status =
       code !== MODE_SHARE
-        ? core.grantMode(this.lpid, flags, hi, address, length, unit, code)
+        ? this.#core.grantMode(this.lpid, flags, hi, address, length, unit, code)
         : options.copyOnWrite === true
-          ? core.grantCopyOnWrite(this.lpid, flags, hi, address, length, unit)
-          : core.grantLogical(this.lpid, flags, hi, address, length, unit);
-    if (status >= 0) {
-      const cookie = this.#call("H_GRANT_LOGICAL", status, "") as Cookie;
-      if (GRANT.hasSubscribers) GRANT.publish({ partition: this, cookie, options });
-      return cookie;
+          ? this.#core.grantCopyOnWrite(this.lpid, flags, hi, address, length, unit)
+          : this.#core.grantLogical(this.lpid, flags, hi, address, length, unit);
+    if (status !== H_SUCCESS) {
+      const range = `${type}, address ${address}, length ${length}, unit address ${unit}`;
+      refuse("H_GRANT_LOGICAL", status, grantDetail(status, mode, range));
     }
-    // Only an error pays for its text.
-    const range = `${type}, address ${address}, length ${length}, unit address ${unit}`;
-    throw new HcallError("H_GRANT_LOGICAL", status, grantDetail(status, mode, range));
+    const cookie = this.#memory.result as Cookie;
+    if (GRANT.hasSubscribers) publishGrant(this, cookie, options);
+    return cookie;
   }
 
   /**
@@ -240,10 +240,10 @@ export class Partition {
    * @throws HcallError H_PARAMETER, H_RESCINDED, H_NO_MEM as AC1 to AC5 say.
    */
   accept(cookie: Cookie): Mapping {
-    const status = this.#kernel.core.acceptLogical(this.lpid, cookie);
-    const address = this.#call("H_ACCEPT_LOGICAL", status, status < 0 ? `cookie ${cookie}` : "");
-    const mapping = new Mapping(this.#kernel, this.lpid, cookie, address);
-    if (ACCEPT.hasSubscribers) ACCEPT.publish({ partition: this, cookie, mapping });
+    const status = this.#core.acceptLogical(this.lpid, cookie);
+    if (status !== H_SUCCESS) refuseAbout("H_ACCEPT_LOGICAL", status, "cookie", cookie);
+    const mapping = new Mapping(this.#holder, cookie, this.#memory.result);
+    if (ACCEPT.hasSubscribers) publishAccept(this, cookie, mapping);
     return mapping;
   }
 
@@ -252,7 +252,7 @@ export class Partition {
    * @throws HcallError H_PARAMETER, H_RESOURCE, H_RESCINDED as RE1 to RE5 say.
    */
   return(cookie: Cookie): void {
-    returnToEnd(this.#kernel, this.lpid, cookie);
+    returnToEnd(this.#holder, cookie);
   }
 
   /**
@@ -260,9 +260,10 @@ export class Partition {
    * @throws HcallError H_PARAMETER, H_RESOURCE, H_RESCINDED as RS1 and RS2 say.
    */
   rescind(cookie: Cookie): void {
-    const status = this.#kernel.core.rescindLogical(this.lpid, 0, cookie);
-    this.#call("H_RESCIND_LOGICAL", status, status < 0 ? `cookie ${cookie}` : "");
-    if (RESCIND.hasSubscribers) RESCIND.publish({ partition: this, cookie, report: null });
+    const status = this.#core.rescindLogical(this.lpid, 0, cookie);
+    if (status !== H_SUCCESS) refuseAbout("H_RESCIND_LOGICAL", status, "cookie", cookie);
+    this.#kernel.notice();
+    if (RESCIND.hasSubscribers) publishRescind(this, cookie, null);
   }
 
   /**
@@ -282,7 +283,7 @@ export class Partition {
       const stopListening = onAbort(options.signal, reject);
       rescind(this.#kernel, this.lpid, cookie, options)
         .then((report) => {
-          if (RESCIND.hasSubscribers) RESCIND.publish({ partition: this, cookie, report });
+          if (RESCIND.hasSubscribers) publishRescind(this, cookie, report);
           resolve(report);
         }, reject)
         .finally(stopListening);
@@ -310,7 +311,7 @@ export class Partition {
     address: number,
     options?: { readonly type?: ResourceType; readonly write?: boolean; readonly length?: number },
   ): number {
-    const { words } = this.#kernel.memory;
+    const { words } = this.#memory;
     // The common case reads the page table entry itself: a crossing costs more than the look-up.
     if (address >>> 0 === address && words[this.#stateIndex] === PARTITION_RUNNING) {
       const page = address >>> 12;
@@ -320,15 +321,9 @@ export class Partition {
         if ((entry & mask) === mask) return (entry & ENTRY_FRAME) * PAGE_BYTES + (address & (PAGE_BYTES - 1));
       }
     }
-    const space = spaceOfType(options?.type ?? "memory");
+    const type = codeOfType(options?.type ?? "memory");
     const need = options?.write === true ? NEED_WRITE : NEED_READ;
-    const status = this.#kernel.core.translate(
-      this.lpid,
-      typeCode(space),
-      address,
-      options?.length ?? 1,
-      need,
-    );
+    const status = this.#core.translate(this.lpid, type, address, options?.length ?? 1, need);
     return this.#access("H_TRANSLATE", status, status < 0 ? `address ${address}` : "");
   }
 
@@ -345,18 +340,18 @@ export class Partition {
 
   /** Examines a range; a byte offset in the table's memory if it is in one piece, else -1. */
   #examine(hcall: string, address: number, length: number, need: number): number {
-    const status = this.#kernel.core.checkAccess(this.lpid, address, length, need);
+    const status = this.#core.checkAccess(this.lpid, address, length, need);
     if (status !== H_SUCCESS)
       throw new HcallError(hcall, status, accessDetail(status, `address ${address}, length ${length}`));
-    return this.#kernel.memory.result;
+    return this.#memory.result;
   }
 
   /** As #examine(), and begins a use: a forced rescind waits until endUse(). */
   #begin(hcall: string, address: number, length: number, need: number): number {
-    const status = this.#kernel.core.beginUse(this.lpid, address, length, need);
+    const status = this.#core.beginUse(this.lpid, address, length, need);
     if (status !== H_SUCCESS)
       throw new HcallError(hcall, status, accessDetail(status, `address ${address}, length ${length}`));
-    return this.#kernel.memory.result;
+    return this.#memory.result;
   }
 
   /**
@@ -377,7 +372,7 @@ export class Partition {
     const few = this.#quick.begin(address, target.length, ENTRY_VALID | ENTRY_READ);
     if (few >= 0) {
       try {
-        moveFew(this.#kernel.memory.bytes, few, target, 0, target.length);
+        moveFew(this.#memory.bytes, few, target, 0, target.length);
       } finally {
         this.#quick.end();
       }
@@ -387,7 +382,7 @@ export class Partition {
     try {
       this.#kernel.transfer.read(this.lpid, address, offset, target);
     } finally {
-      this.#kernel.core.endUse();
+      this.#core.endUse();
     }
   }
 
@@ -396,7 +391,7 @@ export class Partition {
     const few = this.#quick.begin(address, source.length, ENTRY_VALID | ENTRY_WRITE);
     if (few >= 0) {
       try {
-        moveFew(source, 0, this.#kernel.memory.bytes, few, source.length);
+        moveFew(source, 0, this.#memory.bytes, few, source.length);
       } finally {
         this.#quick.end();
       }
@@ -406,13 +401,13 @@ export class Partition {
     try {
       this.#kernel.transfer.write(this.lpid, address, offset, source);
     } finally {
-      this.#kernel.core.endUse();
+      this.#core.endUse();
     }
   }
 
   /** Sets a range to one byte value, 0 to 255. @throws HcallError as write(). */
   fill(address: number, length: number, byte: number): void {
-    const status = this.#kernel.core.fillMemory(this.lpid, address, length, byte);
+    const status = this.#core.fillMemory(this.lpid, address, length, byte);
     this.#access("H_FILL", status, status < 0 ? `address ${address}, length ${length}, byte ${byte}` : "");
   }
 
@@ -424,32 +419,32 @@ export class Partition {
    */
   copy(from: number, partner: Partition, to: number, length: number): void {
     const partnerLpid = partner.#kernel === this.#kernel ? partner.lpid : 0;
-    const status = this.#kernel.core.copyMemory(this.lpid, from, partnerLpid, to, length);
+    const status = this.#core.copyMemory(this.lpid, from, partnerLpid, to, length);
     this.#access("H_COPY_RDMA", status, status < 0 ? `from ${from}, to ${to}, length ${length}` : "");
   }
 
   /** An aligned 32-bit word, unsigned. @throws HcallError as read(); H_PARAMETER if not aligned to 4. */
   load32(address: number): number {
-    const status = this.#kernel.core.loadWord(this.lpid, address);
+    const status = this.#core.loadWord(this.lpid, address);
     return this.#access("H_LOAD32", status, status < 0 ? `address ${address}` : "");
   }
 
   /** Stores an aligned 32-bit word, given as an integer from -2^31 to 2^32 - 1. @throws HcallError as write(). */
   store32(address: number, value: number): void {
-    const status = this.#kernel.core.storeWord(this.lpid, address, value);
+    const status = this.#core.storeWord(this.lpid, address, value);
     this.#access("H_STORE32", status, status < 0 ? `address ${address}, value ${value}` : "");
   }
 
   /** Replaces the word if it equals `expected`. @returns the word before. @throws HcallError as load32() and store32(). */
   compareExchange32(address: number, expected: number, replacement: number): number {
-    const status = this.#kernel.core.compareExchangeWord(this.lpid, address, expected, replacement);
+    const status = this.#core.compareExchangeWord(this.lpid, address, expected, replacement);
     const detail = status < 0 ? `address ${address}, expected ${expected}, replacement ${replacement}` : "";
     return this.#access("H_CAS32", status, detail);
   }
 
   /** Adds to the word, modulo 2^32. @returns the word before. @throws HcallError as load32() and store32(). */
   add32(address: number, value: number): number {
-    const status = this.#kernel.core.addWord(this.lpid, address, value);
+    const status = this.#core.addWord(this.lpid, address, value);
     return this.#access("H_ADD32", status, status < 0 ? `address ${address}, value ${value}` : "");
   }
 
@@ -479,7 +474,7 @@ export class Partition {
    * range is not physically contiguous; H_NO_MEM when no pin is left.
    */
   view(address: number, length: number): View {
-    return new View(this.#kernel, this.lpid, address, length);
+    return new View(this.#holder, address, length);
   }
 
   // -------------------------------------------------------------- queues and events
@@ -555,13 +550,13 @@ export class Partition {
    */
   registerQueue(adapter: VirtualAdapter, address: number, length: number): number {
     const unit = this.#unitAddress(adapter);
-    const status = this.#kernel.core.registerQueue(this.lpid, unit, address, length);
+    const status = this.#core.registerQueue(this.lpid, unit, address, length);
     return this.#kernel.settle("H_REG_CRQ", status, `address ${address}, length ${length}`);
   }
 
   /** Frees the queue; the partner is told (H_FREE_CRQ). @throws HcallError H_PARAMETER if none is registered. */
   freeQueue(adapter: VirtualAdapter): void {
-    this.#kernel.settle("H_FREE_CRQ", this.#kernel.core.freeQueue(this.lpid, this.#unitAddress(adapter)));
+    this.#kernel.settle("H_FREE_CRQ", this.#core.freeQueue(this.lpid, this.#unitAddress(adapter)));
   }
 
   /**
@@ -577,7 +572,7 @@ export class Partition {
       number,
       number,
     ];
-    const status = this.#kernel.core.sendEntry(this.lpid, this.#unitAddress(adapter), a, b, c, d);
+    const status = this.#core.sendEntry(this.lpid, this.#unitAddress(adapter), a, b, c, d);
     if (status === H_CLOSED)
       throw new HcallError("H_SEND_CRQ", status, "the partner has no queue registered");
     this.#kernel.settle("H_SEND_CRQ", status);
@@ -632,6 +627,6 @@ export class Partition {
 
   /** What it holds now. */
   usage(): PartitionUsage {
-    return usageOf(this.#kernel.memory, this.lpid);
+    return usageOf(this.#memory, this.lpid);
   }
 }

@@ -33,7 +33,6 @@ import {
   SPACE_DMA,
   SPACE_INTERRUPT,
   SPACE_IPI,
-  SPACE_MEMORY,
   STRUCTURE_BYTES,
   STRUCTURE_CHILD,
   STRUCTURE_COPIES,
@@ -71,16 +70,16 @@ const TYPE_CODES: readonly number[] = [TYPE_MEMORY, TYPE_MMIO, TYPE_INTERRUPT, T
 
 /** The logical space of a resource type. @throws TypeError for a name that is none. */
 export function spaceOfType(type: ResourceType): number {
-  if (type === "memory") return SPACE_MEMORY;
   const space = RESOURCE_TYPES.indexOf(type);
   if (space < 0)
     throw new TypeError(`type is "${String(type)}"; it must be one of ${RESOURCE_TYPES.join(", ")}`);
   return space;
 }
 
-/** The code of a logical space in the flags of a grant. */
-export function typeCode(space: number): number {
-  return TYPE_CODES[space] as number;
+/** The code of a resource type in the flags of a grant. @throws TypeError for a name that is none. */
+export function codeOfType(type: ResourceType): number {
+  // Most grants are of memory: they do without the look-up.
+  return type === "memory" ? TYPE_MEMORY : (TYPE_CODES[spaceOfType(type)] as number);
 }
 
 /** Bytes of one unit of a space; interrupt sources and ports are counted by number. */
@@ -154,26 +153,36 @@ const STATES: ReadonlyMap<number, Structure["state"]> = new Map([
   [STRUCTURE_RETURNING, "returning"],
 ]);
 
-/** What its holder may do with it, and with how much of it. */
-type Grant = Pick<
-  Structure,
-  "space" | "pageCount" | "readable" | "writable" | "regrantable" | "copyOnWrite" | "mode"
->;
+/** Where the flags stand in the first word of a structure, its terms: what it is of, and what its holder may do with it. */
+const FLAGS_SHIFT = (STRUCTURE_FLAGS - STRUCTURE_STATE) * 8;
 
-/** @param at byte offset of the record. */
-function readGrant({ words }: TableMemory, at: number): Grant {
-  const first = words[(at + STRUCTURE_STATE) >>> 2] as number;
-  const inhibits = (first >>> 16) & 0xff;
-  const flags = first >>> ((STRUCTURE_FLAGS - STRUCTURE_STATE) * 8);
-  const copyOnWrite = (flags & FLAG_COPY_ON_WRITE) !== 0;
+/** The logical space that terms are of. */
+export function spaceOfTerms(terms: number): number {
+  return (terms >>> 8) & 0xff;
+}
+
+/** Whether what is granted becomes the holder's own. */
+export function isDonated(terms: number): boolean {
+  return (terms & (FLAG_DONATED << FLAGS_SHIFT)) !== 0;
+}
+
+/** What terms were granted as. */
+export function modeOfTerms(terms: number): GrantMode {
+  if (isDonated(terms)) return "donate";
+  return (terms & (FLAG_LENT << FLAGS_SHIFT)) !== 0 ? "lend" : "share";
+}
+
+/** What the holder may do. */
+export function readTerms(
+  terms: number,
+): Pick<Structure, "readable" | "writable" | "regrantable" | "copyOnWrite"> {
+  const inhibits = (terms >>> 16) & 0xff;
+  const copyOnWrite = (terms & (FLAG_COPY_ON_WRITE << FLAGS_SHIFT)) !== 0;
   return {
-    space: (first >>> 8) & 0xff,
-    pageCount: words[(at + STRUCTURE_PAGE_COUNT) >>> 2] as number,
     readable: (inhibits & INHIBIT_READ) === 0,
     writable: copyOnWrite || (inhibits & INHIBIT_WRITE) === 0,
     regrantable: (inhibits & INHIBIT_REGRANT) === 0,
     copyOnWrite,
-    mode: (flags & FLAG_DONATED) !== 0 ? "donate" : (flags & FLAG_LENT) !== 0 ? "lend" : "share",
   };
 }
 
@@ -186,11 +195,14 @@ export function readStructure(memory: TableMemory, slot: number): Structure {
   const at = structureOffset(memory, slot);
   const word = (offset: number): number => memory.header(at + offset);
   const first = word(STRUCTURE_STATE);
-  const flags = first >>> ((STRUCTURE_FLAGS - STRUCTURE_STATE) * 8);
-  const grant = readGrant(memory, at);
+  const flags = first >>> FLAGS_SHIFT;
+  const rights = readTerms(first);
+  const space = spaceOfTerms(first);
   return {
-    ...grant,
+    ...rights,
     slot,
+    space,
+    mode: modeOfTerms(first),
     state: STATES.get(first & 0xff) ?? "free",
     cookie: word(STRUCTURE_GENERATION) * COOKIE_SLOTS + slot,
     holder: word(STRUCTURE_HOLDER) & 0xffff,
@@ -200,13 +212,14 @@ export function readStructure(memory: TableMemory, slot: number): Structure {
     nextHeld: word(STRUCTURE_NEXT_HELD),
     sourcePage: word(STRUCTURE_SOURCE_PAGE),
     page: word(STRUCTURE_PAGE),
+    pageCount: word(STRUCTURE_PAGE_COUNT),
     pins:
       (word(STRUCTURE_HOLDER) >>> ((STRUCTURE_PINS - STRUCTURE_HOLDER) * 8)) +
       (word(STRUCTURE_END) >>> ((STRUCTURE_ENTRIES - STRUCTURE_END) * 8)),
-    liobn: grant.space === SPACE_DMA ? word(STRUCTURE_LIOBN) : 0,
+    liobn: space === SPACE_DMA ? word(STRUCTURE_LIOBN) : 0,
     revoking: (flags & REVOCATION_FLAGS) !== 0,
     zero: (flags & FLAG_ZERO) !== 0,
-    copies: grant.copyOnWrite ? word(STRUCTURE_COPIES) : 0,
+    copies: rights.copyOnWrite ? word(STRUCTURE_COPIES) : 0,
   };
 }
 
@@ -215,9 +228,9 @@ function slotOfCookie(cookie: number): number {
   return cookie & (COOKIE_SLOTS - 1);
 }
 
-/** What the holder of a valid cookie may do; without the rest of the structure, since every accept() asks. */
-export function grantOfCookie(memory: TableMemory, cookie: number): Grant {
-  return readGrant(memory, structureOffset(memory, slotOfCookie(cookie)));
+/** Index in the table's words of the structure that a valid cookie names. */
+export function indexOfCookie({ structuresAt }: TableMemory, cookie: number): number {
+  return (structuresAt >>> 2) + (cookie & (COOKIE_SLOTS - 1)) * (STRUCTURE_BYTES / 4);
 }
 
 /** The structure that a valid cookie names. */

@@ -32,7 +32,7 @@ import {
 } from "./options.js";
 import { Partition } from "./partition.js";
 import { type ReconcileOptions, Reconciler } from "./reconciler.js";
-import { endWord, type ResourceType, spaceOfType, typeCode, unitAddress, unitOf } from "./records.js";
+import { codeOfType, endWord, type ResourceType, spaceOfType, unitAddress, unitOf } from "./records.js";
 import { Recovery } from "./recovery.js";
 import { inspectTable, partnersOf, type SnapshotHost, type TableSnapshot } from "./snapshot.js";
 import { type PartitionWorker, type SpawnOptions, Spawns, type Threaded } from "./spawn.js";
@@ -183,7 +183,7 @@ export class ResourceTable implements AsyncDisposable {
 
   #assign(partition: Partition, resource: ResourceOptions): void {
     const { type, address, length, physical = address, liobn = 0 } = resource;
-    const code = typeCode(spaceOfType(type));
+    const code = codeOfType(type);
     const status = this.#kernel.core.assignResource(partition.lpid, code, address, length, physical, liobn);
     const unit = unitOf(spaceOfType(type)) === 1 ? "" : " bytes";
     this.#kernel.settle("assign", status, `${type} at ${address}, ${length}${unit}, physical ${physical}`);
