@@ -17,24 +17,28 @@ import {
   THREAD_EPOCH,
 } from "./layout.js";
 import { partitionOffset, spaceWord } from "./records.js";
-import { FEW_BYTES } from "./transfer.js";
+
+/** Up to so many bytes. */
+const QUICK_BYTES = 64;
 
 /** The quick uses of one partition's memory by one thread. */
 export class QuickUse {
   readonly #words: Uint32Array;
-  /** Indexes in the table's words. */
-  readonly #stateIndex: number;
-  readonly #entriesIndex: number;
-  readonly #pages: number;
+  /** Of the table's words the partition's state and page table. */
+  readonly #state: Uint32Array;
+  readonly #entries: Uint32Array;
+  /** Index in the table's words. */
   readonly #epochIndex: number;
   /** Byte offset of the first frame. */
   readonly #framesAt: number;
 
   constructor({ memory }: Kernel, lpid: number) {
-    this.#words = memory.words;
-    this.#stateIndex = (partitionOffset(memory, lpid) + PARTITION_STATE) / 4;
-    this.#entriesIndex = spaceWord(memory, lpid, SPACE_MEMORY, SPACE_ENTRIES) / 4;
-    this.#pages = spaceWord(memory, lpid, SPACE_MEMORY, SPACE_PAGES);
+    const { words } = memory;
+    this.#words = words;
+    const state = (partitionOffset(memory, lpid) + PARTITION_STATE) / 4;
+    this.#state = words.subarray(state, state + 1);
+    const entries = spaceWord(memory, lpid, SPACE_MEMORY, SPACE_ENTRIES) / 4;
+    this.#entries = words.subarray(entries, entries + spaceWord(memory, lpid, SPACE_MEMORY, SPACE_PAGES));
     this.#epochIndex = (memory.thread + THREAD_EPOCH) / 4;
     this.#framesAt = memory.header(HEADER_FRAMES_AT);
   }
@@ -47,13 +51,13 @@ export class QuickUse {
   begin(address: number, length: number, mask: number): number {
     const words = this.#words;
     const inPage = address & (PAGE_BYTES - 1);
-    if (length > FEW_BYTES || length === 0 || address >>> 0 !== address) return -1;
-    if (inPage + length > PAGE_BYTES || address >>> 12 >= this.#pages) return -1;
+    if (length > QUICK_BYTES || length === 0 || address >>> 0 !== address) return -1;
+    if (inPage + length > PAGE_BYTES || address >>> 12 >= this.#entries.length) return -1;
     if (words[HEADER_THREADS_USED / 4] !== 1) {
       Atomics.store(words, this.#epochIndex, Atomics.load(words, HEADER_EPOCH / 4));
     }
-    if (words[this.#stateIndex] === PARTITION_RUNNING) {
-      const entry = Atomics.load(words, this.#entriesIndex + (address >>> 12));
+    if (this.#state[0] === PARTITION_RUNNING) {
+      const entry = Atomics.load(this.#entries, address >>> 12);
       // One that is being moved is rescinded and valid: the core waits for it.
       if ((entry & (mask | ENTRY_RESCINDED)) === mask)
         return this.#framesAt + (entry & ENTRY_FRAME) * PAGE_BYTES + inPage;
