@@ -63,7 +63,7 @@ import {
 import { checkRescindOptions, type RescindOptions, type RescindReport, rescind } from "./rescind.js";
 import { readSealed, sealRecord } from "./seal.js";
 import { onAbort, type WaitOptions } from "./stream.js";
-import { moveFew } from "./transfer.js";
+import { readSome, writeSome } from "./tray.js";
 import { type PartitionUsage, usageOf } from "./usage.js";
 
 /** What to grant, to whom, with which rights. */
@@ -122,10 +122,9 @@ export class Partition {
   /** Its device windows (KI2). */
   readonly mmio: Mmio;
   readonly #events: Events;
-  /** Indexes in the table's words, for single translations without a crossing. */
-  readonly #stateIndex: number;
-  readonly #entriesIndex: number;
-  readonly #pages: number;
+  /** Of the table's words its state and its page table, for single translations without a crossing. */
+  readonly #state: Uint32Array;
+  readonly #entries: Uint32Array;
   readonly #quick: QuickUse;
 
   /** @internal Made by ResourceTable.createPartition(). */
@@ -138,9 +137,14 @@ export class Partition {
     this.interrupts = new Interrupts(kernel, lpid);
     this.dma = new Dma(kernel, lpid);
     this.#events = new Events(kernel, lpid);
-    this.#stateIndex = (partitionOffset(kernel.memory, lpid) + PARTITION_STATE) / 4;
-    this.#entriesIndex = spaceWord(kernel.memory, lpid, SPACE_MEMORY, SPACE_ENTRIES) / 4;
-    this.#pages = spaceWord(kernel.memory, lpid, SPACE_MEMORY, SPACE_PAGES);
+    const { words } = kernel.memory;
+    const state = (partitionOffset(kernel.memory, lpid) + PARTITION_STATE) / 4;
+    this.#state = words.subarray(state, state + 1);
+    const entries = spaceWord(kernel.memory, lpid, SPACE_MEMORY, SPACE_ENTRIES) / 4;
+    this.#entries = words.subarray(
+      entries,
+      entries + spaceWord(kernel.memory, lpid, SPACE_MEMORY, SPACE_PAGES),
+    );
     this.#quick = new QuickUse(kernel, lpid);
   }
 
@@ -310,12 +314,12 @@ export class Partition {
     address: number,
     options?: { readonly type?: ResourceType; readonly write?: boolean; readonly length?: number },
   ): number {
-    const { words } = this.#kernel.memory;
     // The common case reads the page table entry itself: a crossing costs more than the look-up.
-    if (address >>> 0 === address && words[this.#stateIndex] === PARTITION_RUNNING) {
+    if (address >>> 0 === address && this.#state[0] === PARTITION_RUNNING) {
       const page = address >>> 12;
       if (options === undefined || (options.type === undefined && options.length === undefined)) {
-        const entry = page < this.#pages ? (words[this.#entriesIndex + page] as number) : 0;
+        const entries = this.#entries;
+        const entry = page < entries.length ? (entries[page] as number) : 0;
         const mask = options?.write === true ? ENTRY_VALID | ENTRY_WRITE : ENTRY_VALID | ENTRY_READ;
         if ((entry & mask) === mask) return (entry & ENTRY_FRAME) * PAGE_BYTES + (address & (PAGE_BYTES - 1));
       }
@@ -377,7 +381,7 @@ export class Partition {
     const few = this.#quick.begin(address, target.length, ENTRY_VALID | ENTRY_READ);
     if (few >= 0) {
       try {
-        moveFew(this.#kernel.memory.bytes, few, target, 0, target.length);
+        readSome(this.#kernel.memory, few, target, 0, target.length);
       } finally {
         this.#quick.end();
       }
@@ -396,7 +400,7 @@ export class Partition {
     const few = this.#quick.begin(address, source.length, ENTRY_VALID | ENTRY_WRITE);
     if (few >= 0) {
       try {
-        moveFew(source, 0, this.#kernel.memory.bytes, few, source.length);
+        writeSome(this.#kernel.memory, few, source);
       } finally {
         this.#quick.end();
       }

@@ -17,9 +17,7 @@ import {
   THREAD_EPOCH,
 } from "./layout.js";
 import { partitionOffset, spaceWord } from "./records.js";
-
-/** Up to so many bytes. */
-const QUICK_BYTES = 64;
+import { TRAY_BYTES } from "./tray.js";
 
 /** The quick uses of one partition's memory by one thread. */
 export class QuickUse {
@@ -51,7 +49,7 @@ export class QuickUse {
   begin(address: number, length: number, mask: number): number {
     const words = this.#words;
     const inPage = address & (PAGE_BYTES - 1);
-    if (length > QUICK_BYTES || length === 0 || address >>> 0 !== address) return -1;
+    if (length > TRAY_BYTES || length === 0 || address >>> 0 !== address) return -1;
     if (inPage + length > PAGE_BYTES || address >>> 12 >= this.#entries.length) return -1;
     if (words[HEADER_THREADS_USED / 4] !== 1) {
       Atomics.store(words, this.#epochIndex, Atomics.load(words, HEADER_EPOCH / 4));

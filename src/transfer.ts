@@ -11,8 +11,6 @@ import type { Kernel } from "./kernel.js";
 import { H_NO_MEM, H_SUCCESS, PAGE_BYTES } from "./layout.js";
 import { isAlignedAlike, readSome, TRAY_BYTES, writeSome } from "./tray.js";
 
-export { moveFew } from "./tray.js";
-
 const BUFFER_BYTES = 65536;
 
 /** The transfers of one thread. */
