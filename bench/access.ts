@@ -151,9 +151,15 @@ function contender({ bytes }: Size, places: number, loop: () => void, result: ()
   };
 }
 
-/** The same with typed arrays, without any check. */
-export function plain(data: Data, size: Size): Contender {
-  const memory = data.memory.slice();
+/**
+ * The same with typed arrays, without any check.
+ * @param isShared whether the memory is shared as a table's is: the engine copies that by atomic loads and stores of single
+ * bytes or words, which is the most that a copy by Uint8Array.set() can reach there.
+ */
+export function plain(data: Data, size: Size, isShared: boolean = false): Contender {
+  const bytesMax = data.memory.length;
+  const memory = new Uint8Array(isShared ? new SharedArrayBuffer(bytesMax) : new ArrayBuffer(bytesMax));
+  memory.set(data.memory);
   const buffer = data.buffer.slice();
   const { bytes } = size;
   const loops: Record<Mode, () => void> = {
@@ -202,6 +208,7 @@ async function openStage(
     baselines: {
       ...(nativeContender === undefined ? {} : { native: nativeContender }),
       copy: plain(data, size),
+      ...(mode === "view" ? {} : { engine: plain(data, size, true) }),
     },
     audit: () => table.audit().problems,
     close: async () => {

@@ -165,15 +165,13 @@ function seatsOf(
   return pair.map((partition, index) => ({ partition, pair, base: index * LIVE * PAGE_BYTES }));
 }
 
-async function openSome(
-  name: string,
+/** A table of so many pairs, and the threads that sit in it. */
+async function openThreads(
   kind: Kind,
   isRaw: boolean,
   count: number,
-  { seed }: Context,
-): Promise<Stage | string> {
-  const cores = availableParallelism();
-  if (cores < 2) return "there is only one core";
+  seed: number,
+): Promise<{ table: ResourceTable; client: Partition; workers: readonly BenchWorker[] }> {
   const { table, pairs } = openTable(kind === "unrelated" ? count : 1);
   const [first] = pairs as [readonly [Partition, Partition]];
   const cookie = kind === "one grant" ? first[0].grant({ to: first[1], address: 0, length: PAGE_BYTES }) : 0;
@@ -186,10 +184,29 @@ async function openSome(
         : { work: "cycles", isRaw, server, client, base, live: LIVE, seed };
     workers.push(await BenchWorker.spawn(table, partition, WORKER, plan));
   }
+  return { table, client: first[1], workers };
+}
+
+async function openSome(
+  name: string,
+  kind: Kind,
+  isRaw: boolean,
+  count: number,
+  { seed }: Context,
+): Promise<Stage | string> {
+  const cores = availableParallelism();
+  if (cores < 2) return "there is only one core";
+  const { table, client, workers } = await openThreads(kind, isRaw, count, seed);
+  // What as many tables reach of which each has one thread is what the machine allows: they share nothing.
+  const isCompared = kind === "unrelated" && count > 1;
+  const apart = await Promise.all(
+    Array.from({ length: isCompared ? count : 0 }, () => openThreads(kind, isRaw, 1, seed)),
+  );
   const contender = (some: readonly BenchWorker[]): Contender => ({
     measure: together(some),
-    check: kind === "one grant" ? checkOneGrant(some, workers, first[1]) : checkCycles(some),
+    check: kind === "one grant" ? checkOneGrant(some, workers, client) : checkCycles(some),
   });
+  const tables = [table, ...apart.map((one) => one.table)];
   // Two must reach 1.7 times the rate of one; more than there are cores reach no more.
   const times = 0.85 * Math.min(count, cores);
   return {
@@ -198,7 +215,7 @@ async function openSome(
         what: name,
         contender: contender(workers),
         at: { workers: workers.length },
-        ...(kind === "unrelated" && count > 1
+        ...(isCompared
           ? {
               target: {
                 text: `alone / ${times.toFixed(1)}`,
@@ -210,9 +227,14 @@ async function openSome(
         versus: "alone",
       },
     ],
-    baselines: { alone: contender(workers.slice(0, 1)) },
-    audit: () => table.audit().problems,
-    close: () => table.close(),
+    baselines: {
+      alone: contender(workers.slice(0, 1)),
+      ...(isCompared ? { apart: contender(apart.flatMap((one) => one.workers)) } : {}),
+    },
+    audit: () => tables.flatMap((one) => one.audit().problems),
+    close: async () => {
+      for (const one of tables) await one.close();
+    },
   };
 }
 

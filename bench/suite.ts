@@ -46,9 +46,11 @@ export interface Contender {
 
 /**
  * native: C at -O3; typed: typed arrays in JavaScript; map: a Map of objects; copy: Uint8Array.set() without any check.
+ * engine: the same where one side is shared memory, as a table's is.
  * wasm: memory.copy within one WebAssembly memory, without any check.
  * single: the same by single calls.
- * bare: the core without locks, undo log and epochs; alone: one worker instead of two.
+ * bare: the core without locks, undo log and epochs; alone: one worker instead of two; apart: each with a
+ * table of its own.
  * ring, spin: a hand-written ring in a SharedArrayBuffer whose ends sleep, or spin first; transfer, clone: postMessage().
  * flag: a hand-written flag that readers look at; idle: the same while nobody reads.
  */
@@ -57,10 +59,12 @@ export const BASELINES = [
   "typed",
   "map",
   "copy",
+  "engine",
   "share",
   "wasm",
   "bare",
   "alone",
+  "apart",
   "single",
   "ring",
   "spin",

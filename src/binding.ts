@@ -62,6 +62,7 @@ export class TableMemory {
   readonly bytes: Uint8Array;
   readonly words: Uint32Array;
   readonly floats: Float64Array;
+  readonly longs: BigInt64Array;
   /** The same as `words`, as Atomics.wait wants it. */
   readonly integers: Int32Array;
   /** What another thread needs to join: both can be posted to a worker. */
@@ -85,6 +86,7 @@ export class TableMemory {
     this.words = new Uint32Array(memory.buffer);
     this.integers = new Int32Array(memory.buffer);
     this.floats = new Float64Array(memory.buffer);
+    this.longs = new BigInt64Array(memory.buffer);
     this.partitionsAt = this.header(HEADER_PARTITIONS_AT);
     this.structuresAt = this.header(HEADER_STRUCTURES_AT);
     this.thread = this.header(HEADER_THREADS_AT) + slot * THREAD_BYTES;

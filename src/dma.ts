@@ -17,7 +17,7 @@ import {
   TCES_MAX,
   THREAD_JOB,
 } from "./layout.js";
-import { FEW_BYTES, isDirect, moveFew } from "./transfer.js";
+import { isAlignedAlike, readSome, TRAY_BYTES, writeSome } from "./tray.js";
 
 /** What devices may do with a page of the holder's memory. */
 export interface DmaRights {
@@ -276,12 +276,13 @@ export class DmaDevice {
 
   /** Within a use of the whole range. */
   #move(hcall: string, place: number, ioba: number, array: Uint8Array, isRead: boolean): void {
-    const { bytes } = this.#kernel.memory;
+    const { memory } = this.#kernel;
+    const { bytes } = memory;
     const { length } = array;
-    if (place >= 0 && length <= FEW_BYTES) {
-      if (isRead) moveFew(bytes, place, array, 0, length);
-      else moveFew(array, 0, bytes, place, length);
-    } else if (place >= 0 && isDirect(place, array.byteOffset, length)) {
+    if (place >= 0 && length <= TRAY_BYTES) {
+      if (isRead) readSome(memory, place, array, 0, length);
+      else writeSome(memory, place, array);
+    } else if (place >= 0 && isAlignedAlike(place, array.byteOffset)) {
       if (isRead) array.set(bytes.subarray(place, place + length));
       else bytes.set(array, place);
     } else this.#inPieces(hcall, ioba, array, isRead);

@@ -35,7 +35,7 @@ import {
 import type { Partition } from "./partition.js";
 import { QuickUse } from "./quick.js";
 import { partitionOffset } from "./records.js";
-import { isDirect, moveFew, moveWords } from "./transfer.js";
+import { isAlignedAlike, moveFew, moveWords, readSome, writeSome } from "./tray.js";
 
 /** The import module of a guest: name and version of the interface. What is added keeps it, what changes gets another. */
 export const GUEST_ABI = "lpar_1";
@@ -349,7 +349,7 @@ export class GuestCalls {
       if (few >= 0) {
         try {
           if (((few | at | size) & 3) === 0) moveWords(words, few >>> 2, this.#words, at >>> 2, size >>> 2);
-          else moveFew(bytes, few, this.#bytes, at, size);
+          else readSome(this.#table, few, this.#bytes, at, size);
         } finally {
           this.#quick.end();
         }
@@ -359,7 +359,7 @@ export class GuestCalls {
       if (status !== H_SUCCESS) return status;
       try {
         const from = this.#table.result;
-        if (from >= 0 && isDirect(from, at, size))
+        if (from >= 0 && isAlignedAlike(from, at))
           this.#bytes.set(viewOf(this.#tableViews, bytes, from, size), at);
         else this.#kernel.transfer.read(this.#lpid, address, from, this.#bytes.subarray(at, at + size));
       } finally {
@@ -383,7 +383,7 @@ export class GuestCalls {
       if (few >= 0) {
         try {
           if (((few | at | size) & 3) === 0) moveWords(this.#words, at >>> 2, words, few >>> 2, size >>> 2);
-          else moveFew(this.#bytes, at, bytes, few, size);
+          else writeSome(this.#table, few, viewOf(this.#guestViews, this.#bytes, at, size));
         } finally {
           this.#quick.end();
         }
@@ -393,7 +393,7 @@ export class GuestCalls {
       if (status !== H_SUCCESS) return status;
       try {
         const to = this.#table.result;
-        if (to >= 0 && isDirect(to, at, size)) bytes.set(viewOf(this.#guestViews, this.#bytes, at, size), to);
+        if (to >= 0 && isAlignedAlike(to, at)) bytes.set(viewOf(this.#guestViews, this.#bytes, at, size), to);
         else this.#kernel.transfer.write(this.#lpid, address, to, this.#bytes.subarray(at, at + size));
       } finally {
         this.#core.endUse();

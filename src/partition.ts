@@ -19,7 +19,6 @@ import {
   END_OWNER,
   END_PARTNER,
   END_STATE,
-  ENTRY_FRAME,
   ENTRY_READ,
   ENTRY_VALID,
   ENTRY_WRITE,
@@ -34,13 +33,8 @@ import {
   MODE_SHARE,
   NEED_READ,
   NEED_WRITE,
-  PAGE_BYTES,
   PARTITION_ENDS,
-  PARTITION_RUNNING,
   PARTITION_STATE,
-  SPACE_ENTRIES,
-  SPACE_MEMORY,
-  SPACE_PAGES,
 } from "./layout.js";
 import { type Cookie, Mapping, returnToEnd, View } from "./mapping.js";
 import { type CrqEntry, Messages, receiveEntry } from "./messages.js";
@@ -53,17 +47,15 @@ import {
   endWord,
   type GrantMode,
   type PartitionState,
-  partitionOffset,
   partitionWord,
   type ResourceType,
-  spaceWord,
   stateName,
   unitAddress,
 } from "./records.js";
 import { checkRescindOptions, type RescindOptions, type RescindReport, rescind } from "./rescind.js";
 import { readSealed, sealRecord } from "./seal.js";
 import { onAbort, type WaitOptions } from "./stream.js";
-import { moveFew } from "./transfer.js";
+import { readSome, writeSome } from "./tray.js";
 import { type PartitionUsage, usageOf } from "./usage.js";
 
 /** What to grant, to whom, with which rights. */
@@ -124,10 +116,6 @@ export class Partition {
   /** Its device windows (KI2). */
   readonly mmio: Mmio;
   readonly #events: Events;
-  /** Indexes in the table's words, for single translations without a crossing. */
-  readonly #stateIndex: number;
-  readonly #entriesIndex: number;
-  readonly #pages: number;
   readonly #quick: QuickUse;
   readonly #holder: Holder;
 
@@ -143,9 +131,6 @@ export class Partition {
     this.interrupts = new Interrupts(kernel, lpid);
     this.dma = new Dma(kernel, lpid);
     this.#events = new Events(kernel, lpid);
-    this.#stateIndex = (partitionOffset(kernel.memory, lpid) + PARTITION_STATE) / 4;
-    this.#entriesIndex = spaceWord(kernel.memory, lpid, SPACE_MEMORY, SPACE_ENTRIES) / 4;
-    this.#pages = spaceWord(kernel.memory, lpid, SPACE_MEMORY, SPACE_PAGES);
     this.#quick = new QuickUse(kernel, lpid);
     this.#holder = new Holder(kernel, lpid);
   }
@@ -311,15 +296,11 @@ export class Partition {
     address: number,
     options?: { readonly type?: ResourceType; readonly write?: boolean; readonly length?: number },
   ): number {
-    const { words } = this.#memory;
-    // The common case reads the page table entry itself: a crossing costs more than the look-up.
-    if (address >>> 0 === address && words[this.#stateIndex] === PARTITION_RUNNING) {
-      const page = address >>> 12;
-      if (options === undefined || (options.type === undefined && options.length === undefined)) {
-        const entry = page < this.#pages ? (words[this.#entriesIndex + page] as number) : 0;
-        const mask = options?.write === true ? ENTRY_VALID | ENTRY_WRITE : ENTRY_VALID | ENTRY_READ;
-        if ((entry & mask) === mask) return (entry & ENTRY_FRAME) * PAGE_BYTES + (address & (PAGE_BYTES - 1));
-      }
+    // The common case: a crossing costs more than the look-up.
+    if (options === undefined || (options.type === undefined && options.length === undefined)) {
+      const mask = options?.write === true ? ENTRY_VALID | ENTRY_WRITE : ENTRY_VALID | ENTRY_READ;
+      const physical = this.#quick.translate(address, mask);
+      if (physical >= 0) return physical;
     }
     const type = codeOfType(options?.type ?? "memory");
     const need = options?.write === true ? NEED_WRITE : NEED_READ;
@@ -372,7 +353,7 @@ export class Partition {
     const few = this.#quick.begin(address, target.length, ENTRY_VALID | ENTRY_READ);
     if (few >= 0) {
       try {
-        moveFew(this.#memory.bytes, few, target, 0, target.length);
+        readSome(this.#memory, few, target, 0, target.length);
       } finally {
         this.#quick.end();
       }
@@ -391,7 +372,7 @@ export class Partition {
     const few = this.#quick.begin(address, source.length, ENTRY_VALID | ENTRY_WRITE);
     if (few >= 0) {
       try {
-        moveFew(source, 0, this.#memory.bytes, few, source.length);
+        writeSome(this.#memory, few, source);
       } finally {
         this.#quick.end();
       }

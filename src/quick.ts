@@ -1,5 +1,5 @@
 /**
- * A use of a few bytes of one page without a crossing into the core, by the words that the core reads itself.
+ * A use of a few bytes of one page, or a translation, without a crossing into the core, by the words that the core reads itself.
  */
 import type { Kernel } from "./kernel.js";
 import {
@@ -17,26 +17,42 @@ import {
   THREAD_EPOCH,
 } from "./layout.js";
 import { partitionOffset, spaceWord } from "./records.js";
-import { FEW_BYTES } from "./transfer.js";
+import { TRAY_BYTES } from "./tray.js";
 
-/** The quick uses of one partition's memory by one thread. */
+/** The quick uses and translations of one partition's memory by one thread. */
 export class QuickUse {
   readonly #words: Uint32Array;
-  /** Indexes in the table's words. */
-  readonly #stateIndex: number;
-  readonly #entriesIndex: number;
-  readonly #pages: number;
+  /** Of the table's words the partition's state and page table. */
+  readonly #state: Uint32Array;
+  readonly #entries: Uint32Array;
+  /** Index in the table's words. */
   readonly #epochIndex: number;
   /** Byte offset of the first frame. */
   readonly #framesAt: number;
 
   constructor({ memory }: Kernel, lpid: number) {
-    this.#words = memory.words;
-    this.#stateIndex = (partitionOffset(memory, lpid) + PARTITION_STATE) / 4;
-    this.#entriesIndex = spaceWord(memory, lpid, SPACE_MEMORY, SPACE_ENTRIES) / 4;
-    this.#pages = spaceWord(memory, lpid, SPACE_MEMORY, SPACE_PAGES);
+    const { words } = memory;
+    this.#words = words;
+    const state = (partitionOffset(memory, lpid) + PARTITION_STATE) / 4;
+    this.#state = words.subarray(state, state + 1);
+    const entries = spaceWord(memory, lpid, SPACE_MEMORY, SPACE_ENTRIES) / 4;
+    this.#entries = words.subarray(entries, entries + spaceWord(memory, lpid, SPACE_MEMORY, SPACE_PAGES));
     this.#epochIndex = (memory.thread + THREAD_EPOCH) / 4;
     this.#framesAt = memory.header(HEADER_FRAMES_AT);
+  }
+
+  /**
+   * The physical address of a logical one.
+   * @param mask of the bits that the page table entry must have.
+   * @returns -1 for everything that the core must decide.
+   */
+  translate(address: number, mask: number): number {
+    const entries = this.#entries;
+    const page = address >>> 12;
+    if (address >>> 0 !== address || page >= entries.length) return -1;
+    if (this.#state[0] !== PARTITION_RUNNING) return -1;
+    const entry = entries[page] as number;
+    return (entry & mask) === mask ? (entry & ENTRY_FRAME) * PAGE_BYTES + (address & (PAGE_BYTES - 1)) : -1;
   }
 
   /**
@@ -47,13 +63,13 @@ export class QuickUse {
   begin(address: number, length: number, mask: number): number {
     const words = this.#words;
     const inPage = address & (PAGE_BYTES - 1);
-    if (length > FEW_BYTES || length === 0 || address >>> 0 !== address) return -1;
-    if (inPage + length > PAGE_BYTES || address >>> 12 >= this.#pages) return -1;
+    if (length > TRAY_BYTES || length === 0 || address >>> 0 !== address) return -1;
+    if (inPage + length > PAGE_BYTES || address >>> 12 >= this.#entries.length) return -1;
     if (words[HEADER_THREADS_USED / 4] !== 1) {
       Atomics.store(words, this.#epochIndex, Atomics.load(words, HEADER_EPOCH / 4));
     }
-    if (words[this.#stateIndex] === PARTITION_RUNNING) {
-      const entry = Atomics.load(words, this.#entriesIndex + (address >>> 12));
+    if (this.#state[0] === PARTITION_RUNNING) {
+      const entry = Atomics.load(this.#entries, address >>> 12);
       // One that is being moved is rescinded and valid: the core waits for it.
       if ((entry & (mask | ENTRY_RESCINDED)) === mask)
         return this.#framesAt + (entry & ENTRY_FRAME) * PAGE_BYTES + inPage;

@@ -3,17 +3,14 @@
  *
  * The engine copies to and from shared memory eight bytes at a time where both sides are aligned alike, else byte by byte,
  * five times slower. So what is not aligned alike goes through staging, where the core puts it at the right distance from a
- * multiple of eight; and a few bytes are moved by a loop, which is faster than making the view that a copy needs.
+ * multiple of eight; and some bytes are moved by way of a tray, without the view that a copy needs.
  */
 import { Staging } from "./batch.js";
 import { HcallError } from "./errors.js";
 import type { Kernel } from "./kernel.js";
 import { H_NO_MEM, H_SUCCESS, PAGE_BYTES } from "./layout.js";
+import { isAlignedAlike, readSome, TRAY_BYTES, writeSome } from "./tray.js";
 
-/** Up to so many bytes a loop wins. */
-export const FEW_BYTES = 64;
-/** From so many bytes on the way through staging wins. */
-const BOUNCE_BYTES = 256;
 const BUFFER_BYTES = 65536;
 
 /** The transfers of one thread. */
@@ -29,18 +26,18 @@ export class Transfer {
 
   /** @param offset of the range in the table's memory if it is in one piece, else -1. */
   read(lpid: number, address: number, offset: number, target: Uint8Array): void {
-    const { bytes } = this.#kernel.memory;
+    const { memory } = this.#kernel;
     const { length } = target;
-    if (offset >= 0 && length <= FEW_BYTES) moveFew(bytes, offset, target, 0, length);
-    else if (offset >= 0 && isDirect(offset, target.byteOffset, length))
-      target.set(bytes.subarray(offset, offset + length));
+    if (offset >= 0 && length <= TRAY_BYTES) readSome(memory, offset, target, 0, length);
+    else if (offset >= 0 && isAlignedAlike(offset, target.byteOffset))
+      target.set(memory.bytes.subarray(offset, offset + length));
     else this.#inRuns(lpid, address, target, true);
   }
 
   write(lpid: number, address: number, offset: number, source: Uint8Array): void {
-    const { bytes } = this.#kernel.memory;
-    if (offset >= 0 && source.length <= FEW_BYTES) moveFew(source, 0, bytes, offset, source.length);
-    else if (offset >= 0 && isDirect(offset, source.byteOffset, source.length)) bytes.set(source, offset);
+    const { memory } = this.#kernel;
+    if (offset >= 0 && source.length <= TRAY_BYTES) writeSome(memory, offset, source);
+    else if (offset >= 0 && isAlignedAlike(offset, source.byteOffset)) memory.bytes.set(source, offset);
     else this.#inRuns(lpid, address, source, false);
   }
 
@@ -92,53 +89,4 @@ export class Transfer {
       throw new HcallError(hcall, status, `address ${address}, length ${length}`);
     }
   }
-}
-
-/** Whether the engine copies between two places as fast as it can, or there is too little to gain by staging. */
-export function isDirect(offset: number, other: number, length: number): boolean {
-  return ((offset ^ other) & 7) === 0 || length < BOUNCE_BYTES;
-}
-
-/** By eights, which the compiler does not do by itself. */
-export function moveFew(
-  source: Uint8Array,
-  from: number,
-  target: Uint8Array,
-  to: number,
-  length: number,
-): void {
-  let i = 0;
-  for (; i + 8 <= length; i += 8) {
-    const a = from + i;
-    const b = to + i;
-    target[b] = source[a] as number;
-    target[b + 1] = source[a + 1] as number;
-    target[b + 2] = source[a + 2] as number;
-    target[b + 3] = source[a + 3] as number;
-    target[b + 4] = source[a + 4] as number;
-    target[b + 5] = source[a + 5] as number;
-    target[b + 6] = source[a + 6] as number;
-    target[b + 7] = source[a + 7] as number;
-  }
-  for (; i < length; i++) target[to + i] = source[from + i] as number;
-}
-
-/** The same for whole words of two arrays of words; everything in words. */
-export function moveWords(
-  source: Uint32Array,
-  from: number,
-  target: Uint32Array,
-  to: number,
-  length: number,
-): void {
-  let i = 0;
-  for (; i + 4 <= length; i += 4) {
-    const a = from + i;
-    const b = to + i;
-    target[b] = source[a] as number;
-    target[b + 1] = source[a + 1] as number;
-    target[b + 2] = source[a + 2] as number;
-    target[b + 3] = source[a + 3] as number;
-  }
-  for (; i < length; i++) target[to + i] = source[from + i] as number;
 }

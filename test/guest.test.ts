@@ -356,6 +356,30 @@ describe("what a guest cannot do", () => {
     expect(client.read(2 * PAGE, 16)).toEqual(bytesOf(16, 17));
   });
 
+  test("WG3: reads and writes of a few bytes, however they are aligned, move those and no others", () => {
+    const { client } = openPair();
+    client.write(0, bytesOf(PAGE, 1));
+    const memory = new WebAssembly.Memory({ initial: 1 });
+    const imports = client.imports();
+    bindMemory(imports, memory);
+    const { read, write } = functionsOf(imports);
+    const bytes = new Uint8Array(memory.buffer);
+    const mirror = new Uint8Array(PAGE);
+    for (let length = 1; length < 290; length += length < 40 ? 3 : 13) {
+      for (let distance = 0; distance < 8; distance++) {
+        const [from, to] = [800 + distance, 1000 + ((distance * 5) & 7)];
+        const at = 512 + (length % 8);
+        bytes.fill(0xee, 480, 900);
+        expect(read?.(from, at, length)).toBe(H_SUCCESS);
+        expect(Buffer.compare(bytes.subarray(at, at + length), bytesOf(length, 1 + from))).toBe(0);
+        expect([bytes[at - 1], bytes[at + length]]).toEqual([0xee, 0xee]);
+        expect(write?.(PAGE + to, at, length)).toBe(H_SUCCESS);
+        mirror.set(bytes.subarray(at, at + length), to);
+      }
+    }
+    expect(client.read(PAGE, PAGE)).toEqual(mirror);
+  });
+
   test("WG3: a memory that is bound in the place of another is the one that pointers point into", () => {
     const { client } = openPair();
     const memories = [1, 2].map((value) => {

@@ -331,6 +331,30 @@ describe("TR3: checked access", () => {
     expect([...target]).toEqual([...data.subarray(45, 48), ...Array.from({ length: 7 }, () => 0xab)]);
   });
 
+  test("TR3: reads and writes of every few bytes, however they are aligned, move those and no others", () => {
+    const { server } = openPair();
+    const mirror = bytesOf(2 * PAGE, 3);
+    server.write(0, mirror);
+    const around = new Uint8Array(320);
+    // Across a page boundary, and within a page.
+    for (const base of [PAGE - 100, PAGE + 64]) {
+      for (let length = 1; length < 290; length += length < 70 ? 1 : 13) {
+        for (let distance = 0; distance < 8; distance++) {
+          const from = base + distance;
+          const source = around.subarray(length % 8).subarray(0, length);
+          source.set(bytesOf(length, length + distance));
+          server.write(from, source);
+          mirror.set(source, from);
+          around.fill(0xee);
+          server.readInto(from, source);
+          expect(Buffer.compare(source, mirror.subarray(from, from + length))).toBe(0);
+          expect(around[(length % 8) + length]).toBe(0xee);
+        }
+      }
+      expect(server.read(0, 2 * PAGE)).toEqual(mirror);
+    }
+  });
+
   test("TR3: a range that fails anywhere moves no byte", () => {
     const { server, client } = openMixed();
     const page4 = (): Uint8Array => server.read(8 * PAGE, PAGE);

@@ -189,7 +189,7 @@ describe("KI4: put, get, remove", () => {
     };
     for (let round = 0; round < 300; round++) {
       const start = draw(8 * PAGE);
-      const length = draw(Math.min(8 * PAGE - start, round % 3 === 0 ? 80 : 3 * PAGE) + 1);
+      const length = draw(Math.min(8 * PAGE - start, round % 3 === 0 ? 300 : 3 * PAGE) + 1);
       const backing = bytesOf(length + 8, draw(256));
       const source = backing.subarray(draw(8)).subarray(0, length);
       device.write(BUS + start, source);

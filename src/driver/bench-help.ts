@@ -28,10 +28,12 @@ times, unless --assert sets a limit. Baselines:
   typed       typed arrays in JavaScript
   map         a Map of objects
   copy        Uint8Array.set() without checks
+  engine      the same out of shared memory or into it, as a table's is
   wasm        memory.copy within one Wasm memory, without checks
   share       the same as a share
   bare        the core without locks, undo log and epochs, compiled on the spot if assemblyscript is installed
   alone       one worker instead of two
+  apart       as many workers, each with a table of its own: what the machine allows
   single      the same by single calls
   ring        a hand-written ring in a SharedArrayBuffer, asleep with Atomics while it is empty
   spin        the same ring, which spins first

@@ -1,0 +1,141 @@
+/**
+ * Moving up to 256 bytes between the table's memory and an array by way of a tray of this thread's own.
+ *
+ * The engine copies out of shared memory through a view, which takes longer to make than so few bytes to copy, and byte by byte
+ * where the two sides are not aligned alike. A loop over words of eight bytes fills the tray, and from there, which is not
+ * shared, the engine's copy is quick; the views of the tray are kept. What lies beside a range in its first and last word
+ * comes into the tray, too, and goes nowhere from there; it is never written back.
+ */
+import type { TableMemory } from "./binding.js";
+
+/** Up to so many bytes. */
+export const TRAY_BYTES = 256;
+/** Up to so many bytes a loop over bytes is as fast. More where they go in: there both ends are moved by bytes in any case. */
+const LOOP_OUT_BYTES = 32;
+const LOOP_IN_BYTES = 64;
+
+const WORD_BYTES = 8;
+const LENGTHS = TRAY_BYTES + 1;
+/** The range begins at the same distance from a multiple of eight as in the table's memory. */
+const tray: Uint8Array = new Uint8Array(TRAY_BYTES + 2 * WORD_BYTES);
+const trayWords: BigInt64Array = new BigInt64Array(tray.buffer);
+/** By distance and length, made on first need. */
+const views: (Uint8Array | undefined)[] = new Array(WORD_BYTES * LENGTHS).fill(undefined);
+
+function viewOf(distance: number, length: number): Uint8Array {
+  const index = distance * LENGTHS + length;
+  const kept = views[index];
+  if (kept !== undefined) return kept;
+  const view = tray.subarray(distance, distance + length);
+  views[index] = view;
+  return view;
+}
+
+/** Copies up to TRAY_BYTES out of the table's memory, from the byte offset `from` on. */
+export function readSome(
+  { bytes, longs }: TableMemory,
+  from: number,
+  target: Uint8Array,
+  to: number,
+  length: number,
+): void {
+  if (length <= LOOP_OUT_BYTES) moveFew(bytes, from, target, to, length);
+  else readByTray(longs, from, target, to, length);
+}
+
+/** Copies up to TRAY_BYTES into the table's memory, to the byte offset `to`. */
+export function writeSome(memory: TableMemory, to: number, source: Uint8Array): void {
+  const { length } = source;
+  if (length <= LOOP_IN_BYTES) moveFew(source, 0, memory.bytes, to, length);
+  else if (isAlignedAlike(to, source.byteOffset)) memory.bytes.set(source, to);
+  else writeByTray(memory, to, source);
+}
+
+// Functions of their own, so that what is used is inlined where it is called.
+
+function readByTray(
+  longs: BigInt64Array,
+  from: number,
+  target: Uint8Array,
+  to: number,
+  length: number,
+): void {
+  const first = from >>> 3;
+  const count = ((from + length + WORD_BYTES - 1) >>> 3) - first;
+  // By fours: the compiler looks at both arrays anew in each turn.
+  let i = 0;
+  for (; i + 4 <= count; i += 4) {
+    const word = first + i;
+    trayWords[i] = longs[word] as bigint;
+    trayWords[i + 1] = longs[word + 1] as bigint;
+    trayWords[i + 2] = longs[word + 2] as bigint;
+    trayWords[i + 3] = longs[word + 3] as bigint;
+  }
+  for (; i < count; i++) trayWords[i] = longs[first + i] as bigint;
+  target.set(viewOf(from & (WORD_BYTES - 1), length), to);
+}
+
+/** Whole words only: the first and the last one hold what others write. */
+function writeByTray({ bytes, longs }: TableMemory, to: number, source: Uint8Array): void {
+  const { length } = source;
+  const distance = to & (WORD_BYTES - 1);
+  tray.set(source, distance);
+  const first = to >>> 3;
+  const end = (to + length) >>> 3;
+  let word = first;
+  if (distance !== 0) {
+    moveFew(tray, distance, bytes, to, WORD_BYTES - distance);
+    word++;
+  }
+  for (; word < end; word++) longs[word] = trayWords[word - first] as bigint;
+  moveFew(tray, (end - first) * WORD_BYTES, bytes, end * WORD_BYTES, (to + length) & (WORD_BYTES - 1));
+}
+
+/** Whether the engine copies between two places as fast as it can. */
+export function isAlignedAlike(offset: number, other: number): boolean {
+  return ((offset ^ other) & (WORD_BYTES - 1)) === 0;
+}
+
+/** Byte by byte, eight in a turn, which the compiler does not do by itself. */
+export function moveFew(
+  source: Uint8Array,
+  from: number,
+  target: Uint8Array,
+  to: number,
+  length: number,
+): void {
+  let i = 0;
+  for (; i + 8 <= length; i += 8) {
+    const a = from + i;
+    const b = to + i;
+    target[b] = source[a] as number;
+    target[b + 1] = source[a + 1] as number;
+    target[b + 2] = source[a + 2] as number;
+    target[b + 3] = source[a + 3] as number;
+    target[b + 4] = source[a + 4] as number;
+    target[b + 5] = source[a + 5] as number;
+    target[b + 6] = source[a + 6] as number;
+    target[b + 7] = source[a + 7] as number;
+  }
+  for (; i < length; i++) target[to + i] = source[from + i] as number;
+}
+
+/** As moveFew(), for whole words of two arrays of words; everything in words. */
+export function moveWords(
+  source: Uint32Array,
+  from: number,
+  target: Uint32Array,
+  to: number,
+  length: number,
+): void {
+  let i = 0;
+  for (; i + 4 <= length; i += 4) {
+    const a = from + i;
+    const b = to + i;
+    target[b] = source[a] as number;
+    target[b + 1] = source[a + 1] as number;
+    target[b + 2] = source[a + 2] as number;
+    target[b + 3] = source[a + 3] as number;
+  }
+  for (; i < length; i++) target[to + i] = source[from + i] as number;
+}
