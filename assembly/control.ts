@@ -462,6 +462,11 @@ export class Links {
 
 // ---------------------------------------------------------------- the tree
 
+/** The children of a structure begin with this one, 0 for none; those before it have left the tree. */
+export function beginChildren(parent: usize, child: u32): void {
+  Links.join(parent + STRUCTURE_CHILD, child, child, STRUCTURE_PREVIOUS, 0);
+}
+
 /**
  * Whether no new use of the structure may start: it, or one above it, was named by a forced rescind (RS5). Once the
  * marking is complete each structure carries its own mark; only while some marking runs must the chain be looked up.

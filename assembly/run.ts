@@ -13,14 +13,13 @@ import {
   RUN_ROOM,
   RUN_WHOSE,
   SPACE_MEMORY,
-  STRUCTURE_CHILD,
-  STRUCTURE_PREVIOUS,
   THREAD_LOG,
   THREAD_RUNS,
 } from "../src/layout";
 import { COMMIT_GRANTS, countStale, Pages } from "./account";
 import { endAt } from "./adapter";
 import {
+  beginChildren,
   childOf,
   cookieOf,
   grantorOf,
@@ -37,7 +36,7 @@ import {
   whose,
 } from "./control";
 import { eventRoom, stageEvent, tellStaged } from "./event";
-import { put2, THREAD } from "./log";
+import { THREAD } from "./log";
 import { spaceAt, spaceEntries } from "./page";
 import { addPartitionWord, partitionAt, runsNow } from "./partition";
 
@@ -61,8 +60,9 @@ function clear(): void {
 
 /** Pages of a holder that are cut in the run. */
 function openCut(part: usize, lpid: u32): void {
+  const at = spaceAt(partitionAt(lpid), SPACE_MEMORY);
   store<u64>(part, lpid, RUN_WHOSE);
-  store<u32>(part, <u32>spaceEntries(spaceAt(partitionAt(lpid), SPACE_MEMORY)), RUN_ENTRIES);
+  store<u32>(part, <u32>spaceEntries(at), RUN_ENTRIES);
   store<u32>(part, 0, RUN_COUNT);
 }
 
@@ -115,10 +115,11 @@ function open(part: usize, other: usize, structure: usize): bool {
   if (!runsNow(grantee)) return false;
   // Events of both parts would be put at the same places of one ring.
   if (load<u64>(other, RUN_WHOSE) != 0 && load<u32>(other, RUN_GRANTEE) == <u32>grantee) return false;
+  const room = max(eventRoom(grantee, EVENT_RESCINDED), 0);
   store<u64>(part, its, RUN_WHOSE);
   store<u32>(part, <u32>grantee, RUN_GRANTEE);
   store<u32>(part, grantorOf(structure), RUN_GRANTOR);
-  store<u32>(part, max(eventRoom(grantee, EVENT_RESCINDED), 0), RUN_ROOM);
+  store<u32>(part, room, RUN_ROOM);
   store<u32>(part, 0, RUN_COUNT);
   return true;
 }
@@ -153,7 +154,7 @@ export function rescindRun(from: usize, most: u32): u64 {
       structure = structureAt(slot);
       const child = childOf(structure);
       if (child != 0) {
-        if (!isLinked) put2(above + STRUCTURE_CHILD, slot, structure + STRUCTURE_PREVIOUS, 0);
+        if (!isLinked) beginChildren(above, slot);
         isLinked = true;
         above = structure;
         slot = child;
@@ -184,7 +185,7 @@ export function rescindRun(from: usize, most: u32): u64 {
     left--;
     if (left == 0) break;
   }
-  if (!isLinked) Links.join(above + STRUCTURE_CHILD, slot, slot, STRUCTURE_PREVIOUS, 0);
+  if (!isLinked) beginChildren(above, slot);
   close(first());
   close(otherThan(first()));
   return ((<u64>steps) << 32) | slotOf(above);

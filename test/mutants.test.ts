@@ -463,8 +463,8 @@ const MUTATIONS: readonly (Mutation & { readonly bug: string })[] = [
   {
     bug: "a run goes down to a child and leaves its siblings linked to what it has torn down",
     file: "assembly/run.ts",
-    from: "        if (!isLinked) put2(",
-    to: "        if (false) put2(",
+    from: "        if (!isLinked) beginChildren(above, slot);\n        isLinked",
+    to: "        isLinked",
   },
   {
     bug: "what a dead holder has is still counted as mapped",
