@@ -740,6 +740,12 @@ add("ask a client to return", (made) => {
   const [cookie] = made.share(2, 3, 1);
   return { status: H_SUCCESS, call: (core) => core.requestReturn(2, cookie, 1000) };
 });
+add("ask a client to return, whose ring is full", (made) => {
+  const [cookie] = made.share(2, 3, 1);
+  const ask = (core: Core): number => core.requestReturn(2, cookie, 1000);
+  for (let left = made.rig.word(HEADER_EVENTS_MAX) / 2; left > 0; left--) made.get(ask(made.core));
+  return { status: H_SUCCESS, call: ask };
+});
 add("compact what a partition owns, with sharers", (made) => {
   scatter(made);
   made.chain(3);
