@@ -59,14 +59,23 @@ export function offsetOf(address: f64): u32 {
   return u32(address - f64(pageOfAddress(address)) * PAGE_BYTES);
 }
 
-/** Pages that a range touches; one more than the space has when it passes the end. */
+/** A method, since only those are inlined on demand. */
+class Touched {
+  /** Pages that a range touches; one more than the space has when it passes the end. */
+  @inline
+  static pages(at: usize, address: f64, length: f64): u32 {
+    const size = f64(spacePages(at)) * PAGE_BYTES;
+    const end = address + length;
+    if (length == 0) return 0;
+    return end > size
+      ? spacePages(at) - pageOfAddress(address) + 1
+      : pageOfAddress(end - 1) - pageOfAddress(address) + 1;
+  }
+}
+
+/** The same where it is not done often. */
 export function pagesTouched(at: usize, address: f64, length: f64): u32 {
-  const size = f64(spacePages(at)) * PAGE_BYTES;
-  const end = address + length;
-  if (length == 0) return 0;
-  return end > size
-    ? spacePages(at) - pageOfAddress(address) + 1
-    : pageOfAddress(end - 1) - pageOfAddress(address) + 1;
+  return Touched.pages(at, address, length);
 }
 
 /** Byte offset in the table's memory of a logical address that was examined. Only with the lock held. */
@@ -167,7 +176,7 @@ export function examine(lpid: f64, address: f64, length: f64, need: f64): i32 {
   if (rights > u32(NEED_READ | NEED_WRITE)) return H_PARAMETER;
   const at = spaceAt(partition, SPACE_MEMORY);
   if (!isRange(at, address, length)) return H_PARAMETER;
-  return locate(at, pageOfAddress(address), pagesTouched(at, address, length), rights, offsetOf(address));
+  return locate(at, pageOfAddress(address), Touched.pages(at, address, length), rights, offsetOf(address));
 }
 
 /** Sets a range of memory to one byte value. */

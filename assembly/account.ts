@@ -9,6 +9,7 @@ import {
   FLAG_DONATED,
   FLAG_LENT,
   FLAG_REVOKING,
+  FLAG_ZERO,
   HEADER_STRUCTURE_FREE,
   HEADER_STRUCTURES_USED,
   HEADER_TORN_DOWN,
@@ -31,7 +32,6 @@ import {
 } from "../src/layout";
 import { addEndWord, endAt, isOpen, releaseEndIfIdle } from "./adapter";
 import {
-  becomeUnmapped,
   childOf,
   clearZeroed,
   cookieOf,
@@ -44,6 +44,7 @@ import {
   Links,
   leaveList,
   nextHeldOf,
+  Place,
   pageCountOf,
   pageOf,
   setFlag,
@@ -58,7 +59,7 @@ import {
 import { eventRoom, Staged, stageEvent, tellStaged } from "./event";
 import { endLend } from "./lend";
 import { endLine } from "./line";
-import { beginJob, Counters, put2 } from "./log";
+import { beginJob, Counters, Words } from "./log";
 import { addHeader, header, isAlone, threadsBesides } from "./memory";
 import { areFew, entryPlace, freeFew, freePage, rescinded, spaceAt } from "./page";
 import { addPartitionWord, isDeferred, partitionAt, partitionWord, runsNow, signal } from "./partition";
@@ -100,10 +101,20 @@ function signalIfUsedNoMore(grantor: usize): void {
   if (isDeferred(grantor) && partitionWord(grantor, PARTITION_GRANTS_OUT) == 0) signal(grantor);
 }
 
-/** Pages of others that the holder reaches: only memory is counted. */
+/** A method, since only those are inlined on demand. */
+export class Mapped {
+  /** Pages of others that the holder reaches: only memory is counted. */
+  @inline
+  static count(holder: usize, structure: usize, sign: i32): void {
+    if (spaceOf(structure) != SPACE_MEMORY) return;
+    const place = holder + PARTITION_PAGES_MAPPED;
+    Words.put(place, load<u32>(place) + sign * pageCountOf(structure));
+  }
+}
+
+/** The same where it is not done often. */
 export function countMapped(holder: usize, structure: usize, sign: i32): void {
-  if (spaceOf(structure) != SPACE_MEMORY) return;
-  addPartitionWord(holder, PARTITION_PAGES_MAPPED, sign * <i32>pageCountOf(structure));
+  Mapped.count(holder, structure, sign);
 }
 
 // What becomes of the pages of a structure: right after the commit, by a job. Nobody may see that access has ended before the
@@ -145,7 +156,7 @@ export class Pages {
   @inline
   static cut(structure: usize, entry: usize): void {
     const first = load<u32>(structure) | (FLAG_REVOKING << 24);
-    put2(structure + STRUCTURE_STATE, first, entry, rescinded(load<u32>(entry)));
+    Words.put2(structure + STRUCTURE_STATE, first, entry, rescinded(load<u32>(entry)));
   }
 }
 
@@ -176,8 +187,8 @@ export class Become {
   static granted(structure: usize): void {
     Pages.free(structure);
     if (spaceOf(structure) != SPACE_MEMORY) endLine(structure);
-    clearZeroed(structure);
-    becomeUnmapped(structure);
+    if (hasFlag(structure, FLAG_ZERO)) clearZeroed(structure);
+    Place.leave(structure);
   }
 }
 
@@ -262,7 +273,7 @@ export function endLeaves(holder: usize, most: u32): u32 {
     done++;
   }
   if (done == 0) return 0;
-  put2(HEADER_STRUCTURE_FREE, free, HEADER_STRUCTURES_USED, header(HEADER_STRUCTURES_USED) - done);
+  Words.put2(HEADER_STRUCTURE_FREE, free, HEADER_STRUCTURES_USED, header(HEADER_STRUCTURES_USED) - done);
   addHeader(HEADER_TORN_DOWN, done);
   Links.join(holder + PARTITION_HELD, slot, slot, STRUCTURE_PREVIOUS_HELD, 0);
   addPartitionWord(holder, PARTITION_PAGES_MAPPED, -(<i32>done));

@@ -9,7 +9,7 @@
  * What takes and frees places of one word goes through the undo log. mapFill() does not, and may be done again from the start
  * when it stopped anywhere: for the bulk part of a job.
  */
-import { putLong } from "./log";
+import { Words } from "./log";
 import { NONE } from "./memory";
 
 const LEVELS: u32 = 4;
@@ -54,7 +54,7 @@ function raise(map: usize, bits: u32, word: u32): void {
     words = wordsFor(words);
     const at = wordAt(above, index >> 6);
     const old = load<u64>(at);
-    putLong(at, old | ((<u64>1) << (index & 63)));
+    Words.putLong(at, old | ((<u64>1) << (index & 63)));
     if (old != 0) return;
     index >>= 6;
   }
@@ -70,7 +70,7 @@ function lower(map: usize, bits: u32, word: u32): void {
     words = wordsFor(words);
     const at = wordAt(above, index >> 6);
     const left = load<u64>(at) & ~((<u64>1) << (index & 63));
-    putLong(at, left);
+    Words.putLong(at, left);
     if (left != 0) return;
     index >>= 6;
   }
@@ -82,7 +82,7 @@ export class Places {
   static freeOf(map: usize, bits: u32, word: u32, places: u64): void {
     const at = wordAt(map, word);
     const old = load<u64>(at);
-    putLong(at, old | places);
+    Words.putLong(at, old | places);
     if (old == 0) raise(map, bits, word);
   }
 
@@ -96,7 +96,7 @@ export class Places {
   static takeOf(map: usize, bits: u32, word: u32, places: u64): void {
     const at = wordAt(map, word);
     const left = load<u64>(at) & ~places;
-    putLong(at, left);
+    Words.putLong(at, left);
     if (left == 0) lower(map, bits, word);
   }
 

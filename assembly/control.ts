@@ -63,7 +63,7 @@ import {
   ZEROING,
 } from "../src/layout";
 import { decodeBits, decodeCookie, encodeCookie } from "./decode";
-import { note, put, put2 } from "./log";
+import { put, Words } from "./log";
 import { header } from "./memory";
 import { partitionWord } from "./partition";
 
@@ -115,16 +115,21 @@ export function setFlag(structure: usize, flag: u32): void {
   setFirst(structure, STRUCTURE_FLAGS, load<u8>(structure, STRUCTURE_FLAGS) | flag);
 }
 
-/** Granted becomes Shared, from a page on. */
-export function becomeShared(structure: usize, page: u32): void {
-  const first = (load<u32>(structure) & ~0xff) | STRUCTURE_SHARED;
-  put2(structure + STRUCTURE_PAGE, page, structure + STRUCTURE_STATE, first);
-}
+/** Where a mapping begins and ends. Methods, since only those are inlined on demand. */
+export class Place {
+  /** Granted becomes Shared, from a page on. */
+  @inline
+  static take(structure: usize, page: u32): void {
+    const first = (load<u32>(structure) & ~0xff) | STRUCTURE_SHARED;
+    Words.put2(structure + STRUCTURE_PAGE, page, structure + STRUCTURE_STATE, first);
+  }
 
-/** Shared or Returning becomes Granted: it has no page. */
-export function becomeUnmapped(structure: usize): void {
-  const first = (load<u32>(structure) & ~0xff) | STRUCTURE_GRANTED;
-  put2(structure + STRUCTURE_PAGE, 0, structure + STRUCTURE_STATE, first);
+  /** Shared or Returning becomes Granted: it has no page. */
+  @inline
+  static leave(structure: usize): void {
+    const first = (load<u32>(structure) & ~0xff) | STRUCTURE_GRANTED;
+    Words.put2(structure + STRUCTURE_PAGE, 0, structure + STRUCTURE_STATE, first);
+  }
 }
 
 export function clearFlag(structure: usize, flag: u32): void {
@@ -211,9 +216,9 @@ export function setZeroed(structure: usize, pages: u32): void {
   put(structure + STRUCTURE_ZEROED, ZEROING | pages);
 }
 
-/** Nothing of it has been zeroed; it may be accepted again. */
+/** Of a lend that is zeroed when it ends: nothing has been, and it may be accepted again. */
 export function clearZeroed(structure: usize): void {
-  if (hasFlag(structure, FLAG_ZERO)) put(structure + STRUCTURE_ZEROED, 0);
+  put(structure + STRUCTURE_ZEROED, 0);
 }
 
 /** Of a copy-on-write grant: how many of its pages are private. */
@@ -307,16 +312,25 @@ const COOKIE_STATES: u32 =
   (1 << STRUCTURE_RESCINDED) |
   (1 << STRUCTURE_RETURNING);
 
-/** The structure that a caller's cookie names, whatever its state but free; 0 if it never existed or is dead. */
+/** A method, since only those are inlined on demand. */
+export class Cookies {
+  /** The structure that a caller's cookie names, whatever its state but free; 0 if it never existed or is dead. */
+  @inline
+  static structure(cookie: f64): usize {
+    const bits = decodeBits(cookie);
+    const slot = <u32>(bits & 0xffffff);
+    if (slot > header(HEADER_STRUCTURES_MAX)) return 0;
+    const structure = structureAt(slot);
+    if (bits >> 24 != <u64>generationOf(structure)) return 0; // what is no cookie is beyond every generation
+    // An elemental resource has a slot and a generation too, but no cookie was ever handed out for it. Slots that were never
+    // used hold generation 0 and are free; so is slot 0, which nobody has.
+    return ((COOKIE_STATES >> stateOf(structure)) & 1) != 0 ? structure : 0;
+  }
+}
+
+/** The same where it is not done often. */
 export function decodeStructure(cookie: f64): usize {
-  const bits = decodeBits(cookie);
-  const slot = <u32>(bits & 0xffffff);
-  if (slot > header(HEADER_STRUCTURES_MAX)) return 0;
-  const structure = structureAt(slot);
-  if (bits >> 24 != <u64>generationOf(structure)) return 0; // what is no cookie is beyond every generation
-  // An elemental resource has a slot and a generation too, but no cookie was ever handed out for it. Slots that were never
-  // used hold generation 0 and are free; so is slot 0, which nobody has.
-  return ((COOKIE_STATES >> stateOf(structure)) & 1) != 0 ? structure : 0;
+  return Cookies.structure(cookie);
 }
 
 /** The slot in a caller's cookie, or 0 if there is no such slot. */
@@ -427,7 +441,7 @@ export class Links {
   @inline
   static join(before: usize, next: u32, value: u32, back: usize, previous: u32): void {
     if (next == 0) put(before, value);
-    else put2(before, value, structureAt(next) + back, previous);
+    else Words.put2(before, value, structureAt(next) + back, previous);
   }
 
   /** Takes a grant out of the tree; what it holds of it stays as it was. */
@@ -453,7 +467,7 @@ export class Links {
   /** A leaf that is Shared and under revocation becomes Rescinded, out of the tree, whose links do without it already. */
   @inline
   static leaveStale(leaf: usize): void {
-    note(leaf);
+    Words.note(leaf);
     store<u32>(leaf, (load<u32>(leaf) & ~(0xff | (FLAG_REVOKING << 24))) | STRUCTURE_RESCINDED);
     store<u64>(leaf, 0, STRUCTURE_PARENT); // and no child
     store<u64>(leaf, 0, STRUCTURE_NEXT); // and none before it

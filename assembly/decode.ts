@@ -89,9 +89,18 @@ export function isPaged(space: u32): bool {
   return ((((1 << SPACE_MEMORY) | (1 << SPACE_MMIO) | (1 << SPACE_DMA)) >> space) & 1) != 0;
 }
 
-/** An address or length of the space in its unit (pages, or numbers), else NONE. */
+/** A method, since only those are inlined on demand. */
+export class Units {
+  /** An address or length of the space in its unit (pages, or numbers), else NONE. */
+  @inline
+  static decode(space: u32, value: f64): u32 {
+    return isPaged(space) ? decodePages(value) : decodeInteger(value);
+  }
+}
+
+/** The same where it is not done often. */
 export function decodeUnits(space: u32, value: f64): u32 {
-  return isPaged(space) ? decodePages(value) : decodeInteger(value);
+  return Units.decode(space, value);
 }
 
 /** Back from units to what callers speak of. */

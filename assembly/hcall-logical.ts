@@ -53,18 +53,17 @@ import {
   becomeReturning,
   becomeUnknown,
   countGrant,
-  countMapped,
   endRescinded,
+  Mapped,
   tellReturned,
 } from "./account";
 import { decodeEnd, endNamed, endSlotOf, isOpenEnd, partnerOf, quotaFits } from "./adapter";
 import {
-  becomeShared,
+  Cookies,
   childOf,
   cookieOf,
   copiesOf,
   cursorOf,
-  decodeStructure,
   entriesOf,
   grantorOf,
   hasFlag,
@@ -75,6 +74,7 @@ import {
   isRevoking,
   liobnOf,
   mayBeRevoking,
+  Place,
   pageCountOf,
   pageOf,
   parentOf,
@@ -89,7 +89,7 @@ import {
   windowOf,
 } from "./control";
 import { releaseCopies, splitMerged } from "./cow";
-import { decodeInteger, decodeType, decodeUnits, encodeUnits, isPaged, NO_SPACE } from "./decode";
+import { decodeInteger, decodeType, encodeUnits, isPaged, NO_SPACE, Units } from "./decode";
 import { acceptDonation, isWhole } from "./donate";
 import { pushEvent } from "./event";
 import { settle } from "./job";
@@ -141,13 +141,13 @@ export function partnerNamed(lpid: f64, unit: f64): u32 {
 
 /** Of an accept or a return: the grantor. */
 export function grantorNamed(cookie: f64): u32 {
-  const structure = decodeStructure(cookie);
+  const structure = Cookies.structure(cookie);
   return structure == 0 ? 0 : grantorOf(structure);
 }
 
 /** Of a rescind: the grantee. */
 export function granteeNamed(cookie: f64): u32 {
-  const structure = decodeStructure(cookie);
+  const structure = Cookies.structure(cookie);
   return structure == 0 ? 0 : holderOf(structure);
 }
 
@@ -217,8 +217,8 @@ function grant(lpid: f64, flags: f64, hi: f64, lo: f64, length: f64, unit: f64, 
   if ((bits & ~u32(TYPE_MASK | INHIBITS)) != 0) return H_PARAMETER; // GR1
   const space = decodeType(bits & TYPE_MASK);
   if (space == NO_SPACE) return H_PARAMETER; // GR1
-  const page = decodeUnits(space, lo);
-  const count = decodeUnits(space, length);
+  const page = Units.decode(space, lo);
+  const count = Units.decode(space, length);
   const isPlain = ((space ^ SPACE_MEMORY) | (mode ^ MODE_SHARE)) == 0;
   let inhibits = bits & INHIBITS;
   if (!isPlain) {
@@ -291,7 +291,7 @@ function grant(lpid: f64, flags: f64, hi: f64, lo: f64, length: f64, unit: f64, 
 export function acceptLogical(lpid: f64, cookie: f64): i32 {
   const holder = partitionNamed(lpid);
   if (!runsNow(holder)) return whyStopped(holder);
-  const structure = decodeStructure(cookie);
+  const structure = Cookies.structure(cookie);
   if (structure == 0) return H_PARAMETER; // AC2
   if (holderOf(structure) != lpidOf(holder)) return H_PARAMETER; // AC2
   const state = stateOf(structure);
@@ -323,8 +323,8 @@ export function acceptLogical(lpid: f64, cookie: f64): i32 {
     mapFrom(at, page, count, slot, source, sourcePage, rights);
     endJob();
   }
-  becomeShared(structure, page);
-  countMapped(holder, structure, 1);
+  Place.take(structure, page);
+  Mapped.count(holder, structure, 1);
   setResult(encodeUnits(space, page));
   return H_SUCCESS;
 }
@@ -364,7 +364,7 @@ function returnCopies(structure: usize): bool {
 export function returnLogical(lpid: f64, cookie: f64): i32 {
   const holder = partitionNamed(lpid);
   if (!runsNow(holder)) return whyStopped(holder);
-  const structure = decodeStructure(cookie);
+  const structure = Cookies.structure(cookie);
   if (structure == 0) return H_PARAMETER; // RE4
   if (holderOf(structure) != lpidOf(holder)) return H_PARAMETER; // RE4
   const state = stateOf(structure);
@@ -399,7 +399,7 @@ export function returnLogical(lpid: f64, cookie: f64): i32 {
       becomeReturning(structure);
       return H_BUSY; // RE6
     }
-    countMapped(holder, structure, -1);
+    Mapped.count(holder, structure, -1);
   }
   // Where it waited for uses.
   if (cursorOf(structure) != 0) setCursor(structure, 0);
@@ -425,7 +425,7 @@ class Made {
   /** The grant of a grantor's that a cookie names and that is not rescinded yet, or 0 (RS1). */
   @inline
   static by(grantor: usize, cookie: f64): usize {
-    const structure = decodeStructure(cookie);
+    const structure = Cookies.structure(cookie);
     if (structure == 0 || stateOf(structure) == STRUCTURE_RESCINDED) return 0;
     return grantorOf(structure) == lpidOf(grantor) ? structure : 0;
   }

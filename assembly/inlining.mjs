@@ -5,7 +5,7 @@
  */
 import binaryen from "binaryen";
 
-const MOST_NODES = 50;
+const MOST_NODES = 30;
 
 const limit = binaryen._BinaryenSetFlexibleInlineMaxSize;
 binaryen._BinaryenSetFlexibleInlineMaxSize = () => limit(MOST_NODES);

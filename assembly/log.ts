@@ -1,7 +1,7 @@
 /**
  * The undo log of a thread: what makes a changing call happen wholly or not at all, wherever its thread stops.
  *
- * Every store to a table is noted first: put() notes one word and stores (put2(), put3() and Counters.add() several at once), note() notes a
+ * Every store to a table is noted first: put() notes one word and stores (Words and Counters several at once), note() notes a
  * whole record of 64 bytes, whose words may then be stored plainly until the commit. commit() forgets the notes: one store,
  * and the moment at which the call has happened. Whoever finds notes of a thread that is gone (or its own, after a trap) puts
  * the old values back, last one first; doing that twice does no harm. Only a holder of locks has notes.
@@ -85,38 +85,70 @@ function noteWord(address: usize, old: u32): void {
   Notes.end(top, 1);
 }
 
-/** Changes one aligned word of a table. */
+/** Changes of aligned words of a table, each with one look at the top. Methods, since only those are inlined on demand. */
+export class Words {
+  /** Notes a record of 64 bytes: until the commit its words may be stored plainly. */
+  @inline
+  static note(record: usize): void {
+    const top = load<u32>(THREAD, THREAD_LOG_TOP);
+    assert(top <= u32(LOG_BYTES - LOG_LINE_BYTES));
+    const at = THREAD + <usize>top;
+    v128.store(at, v128.load(record), THREAD_LOG, 8);
+    v128.store(at, v128.load(record, 16), THREAD_LOG + 16, 8);
+    v128.store(at, v128.load(record, 32), THREAD_LOG + 32, 8);
+    v128.store(at, v128.load(record, 48), THREAD_LOG + 48, 8);
+    store<u32>(at, <u32>record + 1, THREAD_LOG + LOG_LINE_BYTES - 4);
+    store<u32>(THREAD, top + LOG_LINE_BYTES, THREAD_LOG_TOP);
+  }
+
+  @inline
+  static put(address: usize, value: u32): void {
+    noteWord(address, load<u32>(address));
+    store<u32>(address, value);
+  }
+
+  @inline
+  static put2(address: usize, value: u32, address2: usize, value2: u32): void {
+    const top = Notes.begin(2);
+    Notes.first(top, address, load<u32>(address));
+    Notes.second(top, address2, load<u32>(address2));
+    Notes.end(top, 2);
+    store<u32>(address, value);
+    store<u32>(address2, value2);
+  }
+
+  @inline
+  static put3(address: usize, value: u32, address2: usize, value2: u32, address3: usize, value3: u32): void {
+    const top = Notes.begin(3);
+    Notes.first(top, address, load<u32>(address));
+    Notes.second(top, address2, load<u32>(address2));
+    Notes.third(top, address3, load<u32>(address3));
+    Notes.end(top, 3);
+    store<u32>(address, value);
+    store<u32>(address2, value2);
+    store<u32>(address3, value3);
+  }
+
+  /** One aligned double word. It is stored whole, since it is loaded whole: a load waits long for what was stored in parts. */
+  @inline
+  static putLong(address: usize, value: u64): void {
+    const top = Notes.begin(2);
+    const old = load<u64>(address);
+    Notes.first(top, address, <u32>old);
+    Notes.second(top, address + 4, <u32>(old >> 32));
+    Notes.end(top, 2);
+    store<u64>(address, value);
+  }
+}
+
+/** Changes one word, where it is not done often. */
 export function put(address: usize, value: u32): void {
-  noteWord(address, load<u32>(address));
-  store<u32>(address, value);
+  Words.put(address, value);
 }
 
-/** The same of two words, with one look at the top. */
-export function put2(address: usize, value: u32, address2: usize, value2: u32): void {
-  const top = Notes.begin(2);
-  Notes.first(top, address, load<u32>(address));
-  Notes.second(top, address2, load<u32>(address2));
-  Notes.end(top, 2);
-  store<u32>(address, value);
-  store<u32>(address2, value2);
-}
-
-export function put3(
-  address: usize,
-  value: u32,
-  address2: usize,
-  value2: u32,
-  address3: usize,
-  value3: u32,
-): void {
-  const top = Notes.begin(3);
-  Notes.first(top, address, load<u32>(address));
-  Notes.second(top, address2, load<u32>(address2));
-  Notes.third(top, address3, load<u32>(address3));
-  Notes.end(top, 3);
-  store<u32>(address, value);
-  store<u32>(address2, value2);
-  store<u32>(address3, value3);
+/** Notes a record of 64 bytes, where it is not done often. */
+export function note(record: usize): void {
+  Words.note(record);
 }
 
 /** A method, since only those are inlined on demand: with each grant three counters change. */
@@ -142,29 +174,6 @@ export class Counters {
 export function putShared(address: usize, value: u32): void {
   noteWord(address, load<u32>(address));
   atomic.store<u32>(address, value);
-}
-
-/** Notes a record of 64 bytes: until the commit its words may be stored plainly. */
-export function note(record: usize): void {
-  const top = load<u32>(THREAD, THREAD_LOG_TOP);
-  assert(top <= u32(LOG_BYTES - LOG_LINE_BYTES));
-  const at = THREAD + <usize>top;
-  v128.store(at, v128.load(record), THREAD_LOG, 8);
-  v128.store(at, v128.load(record, 16), THREAD_LOG + 16, 8);
-  v128.store(at, v128.load(record, 32), THREAD_LOG + 32, 8);
-  v128.store(at, v128.load(record, 48), THREAD_LOG + 48, 8);
-  store<u32>(at, <u32>record + 1, THREAD_LOG + LOG_LINE_BYTES - 4);
-  store<u32>(THREAD, top + LOG_LINE_BYTES, THREAD_LOG_TOP);
-}
-
-/** Changes one aligned double word. It is stored whole, since it is loaded whole: a load waits long for what was stored in parts. */
-export function putLong(address: usize, value: u64): void {
-  const top = Notes.begin(2);
-  const old = load<u64>(address);
-  Notes.first(top, address, <u32>old);
-  Notes.second(top, address + 4, <u32>(old >> 32));
-  Notes.end(top, 2);
-  store<u64>(address, value);
 }
 
 /** What was stored since the last commit has happened. */

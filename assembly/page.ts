@@ -41,7 +41,7 @@ import {
   SPACE_PAGES,
 } from "../src/layout";
 import { isInWord, mapBytes, mapFill, mapIsFree, mapLowest, mapLowestRun, mapRunEnd, Places } from "./bitmap";
-import { note, put, put2, putShared } from "./log";
+import { put, putShared, Words } from "./log";
 import { header, isAlone } from "./memory";
 
 if (ENTRY_READ != ENTRY_VALID * (NEED_READ * 2) || ENTRY_WRITE != ENTRY_VALID * (NEED_WRITE * 2)) {
@@ -182,7 +182,7 @@ export function mapPage(at: usize, page: u32, back: u32, source: usize, sourcePa
   const entry = entryPlace(at, page);
   const from = entryPlace(source, sourcePage);
   const mapped = renewed(load<u32>(entry), (load<u32>(from) & ENTRY_FRAME) | rights);
-  if (isAlone()) put2(place, back, entry, mapped);
+  if (isAlone()) Words.put2(place, back, entry, mapped);
   else {
     put(place, back);
     putShared(entry, mapped);
@@ -192,7 +192,7 @@ export function mapPage(at: usize, page: u32, back: u32, source: usize, sourcePa
 /** Unmaps a page and frees its address, where no other thread reads entries. */
 export function freePage(at: usize, page: u32): void {
   const entry = entryPlace(at, page);
-  put2(entry, left(load<u32>(entry), 0), spaceBacks(at) + ((<usize>page) << 2), 0);
+  Words.put2(entry, left(load<u32>(entry), 0), spaceBacks(at) + ((<usize>page) << 2), 0);
   Places.free(spaceMap(at), spacePages(at), page);
 }
 
@@ -379,8 +379,8 @@ export function areFew(page: u32, count: u32): bool {
  * back what stands there.
  */
 export function freeFew(at: usize, page: u32, count: u32): void {
-  note(entryPlace(at, page));
-  note(backPlace(at, page));
+  Words.note(entryPlace(at, page));
+  Words.note(backPlace(at, page));
   freePages(at, page, count);
 }
 

@@ -19,7 +19,6 @@ import {
   PARTITION_PIN_LIST,
   PARTITION_PINS,
   PARTITION_QUARANTINED,
-  PIN_BYTES,
   PIN_FRAME,
   PIN_FRAME_COUNT,
   PIN_GENERATION,
@@ -35,7 +34,7 @@ import {
 import { addPin, generationOf, slotOf, structureAt } from "./control";
 import { decodeCookie } from "./decode";
 import { pinFrame, unchargeFrame, unpinFrame } from "./frame";
-import { beginJob, commit, endJob, put } from "./log";
+import { beginJob, commit, endJob, put, Words } from "./log";
 import { addHeader, header, setHeader } from "./memory";
 import { addPartitionWord, lpidOf, partitionAt, partitionWord, setPartitionWord } from "./partition";
 
@@ -87,12 +86,16 @@ export function takePin(partition: usize, structure: usize, frame: u32, count: u
     setPinWord(pin, PIN_GENERATION, 1);
   }
   addHeader(HEADER_PINS_USED, 1);
-  setPinWord(pin, PIN_LPID, lpidOf(partition));
-  setPinWord(pin, PIN_STRUCTURE, slotOf(structure));
-  setPinWord(pin, PIN_STRUCTURE_GENERATION, generationOf(structure));
-  setPinWord(pin, PIN_FRAME, frame);
+  Words.put3(
+    pin + PIN_LPID,
+    lpidOf(partition),
+    pin + PIN_STRUCTURE,
+    slotOf(structure),
+    pin + PIN_STRUCTURE_GENERATION,
+    generationOf(structure),
+  );
   const first = partitionWord(partition, PARTITION_PIN_LIST);
-  setPinWord(pin, PIN_NEXT, first);
+  Words.put2(pin + PIN_FRAME, frame, pin + PIN_NEXT, first);
   if (first != 0) setPinWord(pinAt(first), PIN_PREVIOUS, slot);
   setPartitionWord(partition, PARTITION_PIN_LIST, slot);
   addPartitionWord(partition, PARTITION_PINS, 1);
@@ -119,8 +122,7 @@ function unlinkPin(pin: usize): void {
   if (next != 0) setPinWord(pinAt(next), PIN_PREVIOUS, previous);
   if (previous != 0) setPinWord(pinAt(previous), PIN_NEXT, next);
   else setPartitionWord(partition, PARTITION_PIN_LIST, next);
-  setPinWord(pin, PIN_NEXT, 0);
-  setPinWord(pin, PIN_PREVIOUS, 0);
+  Words.put2(pin + PIN_NEXT, 0, pin + PIN_PREVIOUS, 0);
   addPartitionWord(partition, PARTITION_PINS, -1);
 }
 
@@ -152,10 +154,11 @@ export function endPin(slot: u32): void {
   if (pinWord(pin, PIN_LPID) != PIN_ORPHAN) unlinkPin(pin);
   addHeader(HEADER_PINS_USED, -1);
   const generation = pinWord(pin, PIN_GENERATION);
-  for (let offset: usize = 0; offset < usize(PIN_BYTES); offset += 4) put(pin + offset, 0);
+  Words.put3(pin + PIN_LPID, 0, pin + PIN_STRUCTURE, 0, pin + PIN_STRUCTURE_GENERATION, 0);
   // A record whose generations are used up is not handed out again; it stays taken by nobody.
-  if (generation == PIN_GENERATION_LIMIT) return;
-  setPinWord(pin, PIN_GENERATION, generation + 1);
+  const isUsedUp = generation == PIN_GENERATION_LIMIT;
+  Words.put2(pin + PIN_FRAME, 0, pin + PIN_GENERATION, isUsedUp ? 0 : generation + 1);
+  if (isUsedUp) return;
   setPinWord(pin, PIN_NEXT, header(HEADER_PIN_FREE));
   setHeader(HEADER_PIN_FREE, slot);
 }

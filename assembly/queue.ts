@@ -30,7 +30,7 @@ import {
   THREAD_ENTRY,
 } from "../src/layout";
 import { endAt, endWord, setEndWord } from "./adapter";
-import { put, putLong, THREAD } from "./log";
+import { put, THREAD, Words } from "./log";
 import { frameAt } from "./memory";
 import { entryOf, spaceAt } from "./page";
 import { partitionAt, partitionWord, signal } from "./partition";
@@ -88,7 +88,7 @@ export function closeQueue(end: usize): void {
 }
 
 function fill(entry: usize, low: u64, high: u64): void {
-  putLong(entry + 8, high);
+  Words.putLong(entry + 8, high);
   put(entry + 4, <u32>(low >> 32));
   put(entry, <u32>low);
 }

@@ -36,9 +36,9 @@ import {
   whose,
 } from "./control";
 import { eventRoom, stageEvent, tellStaged } from "./event";
-import { THREAD } from "./log";
+import { THREAD, Words } from "./log";
 import { spaceAt, spaceEntries } from "./page";
-import { addPartitionWord, partitionAt, runsNow } from "./partition";
+import { partitionAt, runsNow } from "./partition";
 
 if (THREAD_RUNS + 2 * RUN_BYTES > THREAD_LOG) ERROR("two runs lie before the log");
 
@@ -58,18 +58,23 @@ function clear(): void {
   store<u64>(THREAD, 0, THREAD_RUNS + RUN_BYTES + RUN_WHOSE);
 }
 
-/** Pages of a holder that are cut in the run. */
-function openCut(part: usize, lpid: u32): void {
-  const at = spaceAt(partitionAt(lpid), SPACE_MEMORY);
-  store<u64>(part, lpid, RUN_WHOSE);
-  store<u32>(part, <u32>spaceEntries(at), RUN_ENTRIES);
-  store<u32>(part, 0, RUN_COUNT);
-}
+/** Pages of a holder that are cut in the run. Methods, since only those are inlined on demand: two holders may alternate. */
+class Cut {
+  @inline
+  static open(part: usize, lpid: u32): void {
+    const at = spaceAt(partitionAt(lpid), SPACE_MEMORY);
+    store<u64>(part, lpid, RUN_WHOSE);
+    store<u32>(part, <u32>spaceEntries(at), RUN_ENTRIES);
+    store<u32>(part, 0, RUN_COUNT);
+  }
 
-function closeCut(part: usize): void {
-  const lpid = load<u32>(part, RUN_WHOSE);
-  if (lpid == 0) return;
-  addPartitionWord(partitionAt(lpid), PARTITION_PAGES_MAPPED, -(<i32>load<u32>(part, RUN_COUNT)));
+  @inline
+  static close(part: usize): void {
+    const lpid = load<u32>(part, RUN_WHOSE);
+    if (lpid == 0) return;
+    const place = partitionAt(lpid) + PARTITION_PAGES_MAPPED;
+    Words.put(place, load<u32>(place) - load<u32>(part, RUN_COUNT));
+  }
 }
 
 /**
@@ -88,8 +93,8 @@ export function revokeRun(from: usize, most: u32): u64 {
     if (lpid != load<u32>(part, RUN_WHOSE)) {
       part = otherThan(part);
       if (lpid != load<u32>(part, RUN_WHOSE)) {
-        closeCut(part);
-        openCut(part, lpid);
+        Cut.close(part);
+        Cut.open(part, lpid);
       }
     }
     store<u32>(part, load<u32>(part, RUN_COUNT) + 1, RUN_COUNT);
@@ -102,8 +107,8 @@ export function revokeRun(from: usize, most: u32): u64 {
     if (left == 0) break;
     structure = structureAt(next);
   }
-  closeCut(first());
-  closeCut(otherThan(first()));
+  Cut.close(first());
+  Cut.close(otherThan(first()));
   return ((<u64>(limit - left)) << 32) | slotOf(last);
 }
 

@@ -36,7 +36,7 @@ import {
   STRUCTURE_STATE,
 } from "../src/layout";
 import { childOf, entriesOf, generationOf, Links, nextHeldOf, slotOf, spaceOf, structureAt } from "./control";
-import { note, put, put2, put3 } from "./log";
+import { note, put, Words } from "./log";
 import { addHeader, header, setHeader } from "./memory";
 import { addPartitionWord, partitionAt, partitionWord, setPartitionWord } from "./partition";
 
@@ -60,7 +60,7 @@ class Pool {
   @inline
   static take(partition: usize): usize {
     const structure = structureAt(partitionWord(partition, PARTITION_POOL));
-    put2(
+    Words.put2(
       partition + PARTITION_POOL,
       nextHeldOf(structure),
       partition + PARTITION_POOL_COUNT,
@@ -71,7 +71,7 @@ class Pool {
 
   @inline
   static give(partition: usize, structure: usize): void {
-    put3(
+    Words.put3(
       structure + STRUCTURE_NEXT_HELD,
       partitionWord(partition, PARTITION_POOL),
       partition + PARTITION_POOL,
@@ -121,7 +121,7 @@ export function grantedWord(space: u32, inhibits: u32): u32 {
 /** From here to the commit all words of the structure but the generation may be stored plainly: its slot was free. */
 function beginStructure(structure: usize, state: u32, space: u32, inhibits: u32, holder: u32): void {
   const first = state | (space << 8) | (inhibits << 16);
-  put2(structure + STRUCTURE_STATE, first, structure + STRUCTURE_NEXT_HELD, 0);
+  Words.put2(structure + STRUCTURE_STATE, first, structure + STRUCTURE_NEXT_HELD, 0);
   store<u64>(structure, holder, STRUCTURE_HOLDER);
   v128.store(structure, i64x2.splat(0), STRUCTURE_PARENT);
   v128.store(structure, i64x2.splat(0), STRUCTURE_NEXT_HELD);
@@ -215,7 +215,7 @@ export class Fresh {
     const slot = slotOf(structure);
     const next = childOf(source);
     const nextHeld = partitionWord(grantee, PARTITION_HELD);
-    put2(structure + STRUCTURE_STATE, first, structure + STRUCTURE_NEXT_HELD, nextHeld);
+    Words.put2(structure + STRUCTURE_STATE, first, structure + STRUCTURE_NEXT_HELD, nextHeld);
     store<u32>(structure, to, STRUCTURE_HOLDER);
     store<u32>(structure, end, STRUCTURE_END);
     // Each of these with the word behind it, which is 0.
@@ -241,7 +241,7 @@ class Slots {
     const isUsedUp = generation == GENERATION_LIMIT;
     const end: u32 = isUsedUp ? STRUCTURE_RETIRED : STRUCTURE_FREE;
     if (spaceOf(structure) == SPACE_DMA || entriesOf(structure) != 0) wipe(structure, end);
-    else put2(structure + STRUCTURE_STATE, end, structure + STRUCTURE_GENERATION, generation + 1);
+    else Words.put2(structure + STRUCTURE_STATE, end, structure + STRUCTURE_GENERATION, generation + 1);
     return !isUsedUp;
   }
 }
@@ -260,7 +260,7 @@ function wipe(structure: usize, end: u32): void {
 
 /** A slot that can be used again, of memory that no entry names, is free, and linked to the next free one. */
 export function putFree(structure: usize, next: u32): void {
-  put3(
+  Words.put3(
     structure + STRUCTURE_STATE,
     STRUCTURE_FREE,
     structure + STRUCTURE_GENERATION,

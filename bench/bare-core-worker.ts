@@ -25,39 +25,12 @@ const CHANGES: readonly Change[] = [
   { file: "thread.ts", after: "export function holdsAll(): bool {", insert: "return true;" },
   { file: "thread.ts", after: "export function holds(lpid: u32): bool {", insert: "return true;" },
   // Nothing is noted. Jobs stay: they are the work itself on large ranges.
-  {
-    file: "log.ts",
-    after: "export function put(address: usize, value: u32): void {",
-    insert: "store<u32>(address, value); return;",
-  },
-  {
-    file: "log.ts",
-    after: "export function put2(address: usize, value: u32, address2: usize, value2: u32): void {",
-    insert: "store<u32>(address, value); store<u32>(address2, value2); return;",
-  },
-  {
-    file: "log.ts",
-    after:
-      "export function put3(\n  address: usize,\n  value: u32,\n  address2: usize,\n  value2: u32,\n  address3: usize,\n  value3: u32,\n): void {",
-    insert: "store<u32>(address, value); store<u32>(address2, value2); store<u32>(address3, value3); return;",
-  },
-  {
-    file: "log.ts",
-    after: "  static add(address: usize, address2: usize, address3: usize, delta: i32): void {",
-    insert:
-      "store<u32>(address, load<u32>(address) + delta); store<u32>(address2, load<u32>(address2) + delta); store<u32>(address3, load<u32>(address3) + delta); return;",
-  },
-  {
-    file: "log.ts",
-    after: "export function putLong(address: usize, value: u64): void {",
-    insert: "store<u64>(address, value); return;",
-  },
-  {
-    file: "log.ts",
-    after: "export function putShared(address: usize, value: u32): void {",
-    insert: "atomic.store<u32>(address, value); return;",
-  },
-  { file: "log.ts", after: "export function note(record: usize): void {", insert: "return;" },
+  { file: "log.ts", after: "  static begin(words: u32): u32 {", insert: "return 0;" },
+  { file: "log.ts", after: "  static first(top: u32, address: usize, old: u32): void {", insert: "return;" },
+  { file: "log.ts", after: "  static second(top: u32, address: usize, old: u32): void {", insert: "return;" },
+  { file: "log.ts", after: "  static third(top: u32, address: usize, old: u32): void {", insert: "return;" },
+  { file: "log.ts", after: "  static end(top: u32, words: u32): void {", insert: "return;" },
+  { file: "log.ts", after: "  static note(record: usize): void {", insert: "return;" },
   { file: "log.ts", after: "export function commit(): void {", insert: "return;" },
   // A use is not announced.
   { file: "thread.ts", after: "export function enterUse(): void {", insert: "return;" },

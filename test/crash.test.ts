@@ -132,7 +132,7 @@ const BUGS: readonly Mutation[] = [
   {
     bug: "a word is stored before it is noted",
     file: "assembly/log.ts",
-    from: "noteWord(address, load<u32>(address));\n  store<u32>(address, value);",
+    from: "noteWord(address, load<u32>(address));\n    store<u32>(address, value);",
     to: "const old = load<u32>(address); store<u32>(address, value); noteWord(address, old);",
   },
   {
@@ -189,7 +189,7 @@ const BUGS: readonly Mutation[] = [
   {
     bug: "of two words that change together one is noted",
     file: "assembly/log.ts",
-    from: "Notes.end(top, 2);\n  store<u32>(address, value);",
+    from: "Notes.end(top, 2);\n    store<u32>(address, value);",
     to: "Notes.end(top, 1);\n  store<u32>(address, value);",
   },
   {

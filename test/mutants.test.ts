@@ -85,7 +85,7 @@ const MUTATIONS: readonly (Mutation & { readonly bug: string })[] = [
   {
     bug: "a mapping is unmapped, but still counted",
     file: "assembly/hcall-logical.ts",
-    from: "    countMapped(holder, structure, -1);\n",
+    from: "    Mapped.count(holder, structure, -1);\n",
     to: "",
   },
   {
@@ -439,7 +439,7 @@ const MUTATIONS: readonly (Mutation & { readonly bug: string })[] = [
   {
     bug: "what a third holder had in a run is counted as the first one's",
     file: "assembly/run.ts",
-    from: "        closeCut(part);\n",
+    from: "        Cut.close(part);\n",
     to: "",
   },
   {

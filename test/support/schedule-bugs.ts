@@ -72,7 +72,7 @@ export const BUGS: readonly SeededBug[] = [
     scenario: "grant / rescind",
     says: /audit/,
     file: "assembly/log.ts",
-    from: "  noteWord(address, load<u32>(address));\n  store<u32>(address, value);",
+    from: "  noteWord(address, load<u32>(address));\n    store<u32>(address, value);",
     to: "  const old = load<u32>(address);\n  store<u32>(address, value);\n  noteWord(address, old);",
   },
   {
