@@ -1,6 +1,6 @@
 /**
- * How much the core is inlined. asc has functions of up to 70 nodes inlined wherever they are called; with 50 the core is 4 %
- * smaller, and no slower, since what must be inlined says so itself (DESIGN.md, "Speed"). To be imported before asc, which
+ * How much the core is inlined. asc has functions of up to 70 nodes inlined wherever they are called; with 30 the core is a quarter
+ * smaller, and hardly slower, since what must be inlined says so itself (DESIGN.md, "Speed"). To be imported before asc, which
  * sets its own limit each time it compiles, by a function that it looks up once.
  */
 import binaryen from "binaryen";
