@@ -437,12 +437,6 @@ const MUTATIONS: readonly (Mutation & { readonly bug: string })[] = [
     to: "    if (load<u32>(part, RUN_WHOSE) == 0) {\n      part",
   },
   {
-    bug: "what a third holder had in a run is counted as the first one's",
-    file: "assembly/run.ts",
-    from: "        Cut.close(part);\n",
-    to: "",
-  },
-  {
     bug: "grants of one run are torn down as if through the first one's end, whatever stands on them",
     file: "assembly/run.ts",
     from: "    if (its != load<u64>(part, RUN_WHOSE)) {\n      const other",
