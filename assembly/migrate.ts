@@ -28,7 +28,16 @@ import { beginJob, THREAD } from "./log";
 import { addHeader, NONE, setResult } from "./memory";
 import { holdPages, MOVE_PAGES, switchPage } from "./move";
 import { ownRun, owns } from "./own";
-import { backOf, consecutivePages, entryOf, isCopyOnWrite, spaceAt, spaceMap, spacePages } from "./page";
+import {
+  anyCopyOnWrite,
+  backOf,
+  consecutivePages,
+  entryOf,
+  isCopyOnWrite,
+  spaceAt,
+  spaceMap,
+  spacePages,
+} from "./page";
 import { decodePartition, isRunning, lpidOf } from "./partition";
 
 /**
@@ -71,8 +80,9 @@ function anyPinned(space: usize, page: u32, count: u32): bool {
 
 /**
  * Puts a range of a partition's own memory onto consecutive frames, so that a view can span it. H_PARTIAL: call again.
- * H_PARAMETER: not a range of its own pages. H_RESOURCE: a view stands on it. H_NO_MEM: no run of frames is free. R4: how
- * many pages moved. H_LongBusyOrder10msec: a thread goes on using them (THREAD_WAITS_FOR); what moved has moved.
+ * H_PARAMETER: not a range of its own pages. H_RESOURCE: a view stands on it. H_NO_MEM: no run of frames is free; what was
+ * merged has frames of its own by then. R4: how many pages moved. H_LongBusyOrder10msec: a thread goes on using them
+ * (THREAD_WAITS_FOR); what moved has moved.
  */
 export function gatherMemory(lpid: f64, address: f64, length: f64, budget: f64): i32 {
   const partition = decodePartition(lpid);
@@ -86,11 +96,14 @@ export function gatherMemory(lpid: f64, address: f64, length: f64, budget: f64):
   store<u32>(THREAD, 0, THREAD_WAITS_FOR);
   setResult(0);
   const space = spaceAt(partition, SPACE_MEMORY);
+  if (anyPinned(space, page, count)) {
+    const isWhole = consecutivePages(space, page, count) == count && !anyCopyOnWrite(space, page, count);
+    return isWhole ? H_SUCCESS : H_RESOURCE;
+  }
   const split = splitPages(partition, page, count);
   if (split != H_SUCCESS) return split;
   let done = consecutivePages(space, page, count);
   if (done == count) return H_SUCCESS;
-  if (anyPinned(space, page, count)) return H_RESOURCE;
   let target = entryOf(space, page) & ENTRY_FRAME;
   if (!framesAreFree(target + done, count - done)) {
     target = lowestFrames(count);

@@ -2,6 +2,7 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import type { Mapping, Partition } from "../src/index.js";
+import { kernelOf } from "../src/kernel.js";
 import {
   H_BUSY,
   H_NO_MEM,
@@ -22,6 +23,7 @@ import {
 } from "../src/layout.js";
 import {
   auditedAfterEach,
+  expectRefused,
   HOSTILE,
   join,
   openPair,
@@ -397,6 +399,19 @@ describe("transparent sharing", () => {
     server.rescind(cookie);
     // The client's two that were merged already come to stand with the server's.
     expect(await table.deduplicate()).toMatchObject({ merged: 5, skipped: 1, saved: 5 * PAGE });
+  });
+
+  test("G1: pages that a view keeps from moving together are refused, and what was merged beside them stays merged", async () => {
+    const pair = openPair({ serverPages: 4, clientPages: 4 });
+    const { table, server } = pair;
+    const { core } = kernelOf(table);
+    using view = server.view(PAGE, PAGE);
+    await table.deduplicate();
+    expect(view.bytes.length).toBe(PAGE);
+    const before = counters(pair).framesSaved;
+    expect(before).toBeGreaterThan(0);
+    expectRefused(table, H_RESOURCE, () => core.gatherMemory(server.lpid, 0, 2 * PAGE, 1));
+    expect(counters(pair).framesSaved).toBe(before);
   });
 
   test("GR9: a grant of merged pages splits them first, so that sharers reach the owner's frame only", async () => {

@@ -191,6 +191,7 @@ const NESTED: ReadonlySet<string> = new Set([
  */
 const COPYING: Readonly<Record<string, number>> = {
   copyMemory: H_NO_MEM,
+  gatherMemory: H_NO_MEM,
   pinMemory: H_RESOURCE,
   translate: H_PERMISSION,
 };
