@@ -100,12 +100,15 @@ function learnGather(model: Model, lpid: number, address: number, length: number
   if (address % PAGE_BYTES !== 0 || length % PAGE_BYTES !== 0) return REFUSED;
   const [page, count] = [address / PAGE_BYTES, length / PAGE_BYTES];
   if (!owns(caller, page, count)) return REFUSED;
+  const pages = Array.from({ length: count }, (_, index) => page + index);
+  if (pages.some((each) => own(caller, each).frame.pins > 0)) {
+    const isMerged = pages.some((each) => own(caller, each).copiesFirst);
+    return isMerged || together(caller, page, count) < count ? answer(H_RESOURCE) : answer(H_SUCCESS, 0);
+  }
   const made = splitPages(model, caller, page, count);
   if (made !== H_SUCCESS) return answer(made);
   const before = together(caller, page, count);
   if (before === count) return answer(H_SUCCESS, 0);
-  const pages = Array.from({ length: count }, (_, index) => page + index);
-  if (pages.some((each) => own(caller, each).frame.pins > 0)) return answer(H_RESOURCE);
   const free = model.freeFrames();
   const isRoomBehind = areFree(free, frameOf(caller, page) + before, count - before);
   if (!isRoomBehind && freeRuns(free, count).length === 0) return answer(H_NO_MEM);
