@@ -29,6 +29,7 @@ export const SELECTION: readonly SelectedRow[] = [
   ...of(
     "tree",
     "wide, 100,000 nodes, raw",
+    "deep, 100,000 nodes, raw",
     "wide scattered, 1,000,000 nodes, raw",
     "mixed scattered, 1,000,000 nodes, rescindForced()",
   ),
