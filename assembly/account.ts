@@ -10,13 +10,8 @@ import {
   FLAG_LENT,
   FLAG_REVOKING,
   FLAG_ZERO,
-  HEADER_STRUCTURE_FREE,
-  HEADER_STRUCTURES_USED,
   HEADER_TORN_DOWN,
   JOB_PAGES,
-  LOG_BYTES,
-  LOG_LINE_BYTES,
-  LOG_WORD_BYTES,
   PARTITION_DEFERRED,
   PARTITION_GRANTS_IN,
   PARTITION_GRANTS_OUT,
@@ -25,45 +20,38 @@ import {
   PARTITION_RESCINDED,
   SPACE_DMA,
   SPACE_MEMORY,
-  STRUCTURE_PREVIOUS_HELD,
   STRUCTURE_RETURNING,
   STRUCTURE_SHARED,
   STRUCTURE_STATE,
 } from "../src/layout";
 import { addEndWord, endAt, isOpen, releaseEndIfIdle } from "./adapter";
 import {
-  childOf,
   clearZeroed,
   cookieOf,
   endOf,
   grantorOf,
   hasFlag,
   holderOf,
-  isBare,
-  isOnePage,
   Links,
   leaveList,
-  nextHeldOf,
-  Place,
   pageCountOf,
   pageOf,
+  Shared,
   setFlag,
   setLiobn,
   setState,
   slotOf,
   spaceOf,
   stateOf,
-  structureAt,
-  whose,
 } from "./control";
-import { eventRoom, Staged, stageEvent, tellStaged } from "./event";
+import { Staged } from "./event";
 import { endLend } from "./lend";
 import { endLine } from "./line";
 import { beginJob, Counters, Words } from "./log";
-import { addHeader, header, isAlone, threadsBesides } from "./memory";
+import { isAlone, threadsBesides } from "./memory";
 import { areFew, entryPlace, freeFew, freePage, rescinded, spaceAt } from "./page";
-import { addPartitionWord, isDeferred, partitionAt, partitionWord, runsNow, signal } from "./partition";
-import { isLastUse, isPoolFull, putFree, releaseGrant, releaseStructure } from "./slot";
+import { addPartitionWord, isDeferred, partitionAt, partitionWord, signal } from "./partition";
+import { isLastUse, isPoolFull, releaseGrant, releaseStructure } from "./slot";
 
 /** A grant stands: one more of the end's quota, one more out and in. */
 export function countGrant(end: usize, grantor: usize, grantee: usize): void {
@@ -188,7 +176,7 @@ export class Become {
     Pages.free(structure);
     if (spaceOf(structure) != SPACE_MEMORY) endLine(structure);
     if (hasFlag(structure, FLAG_ZERO)) clearZeroed(structure);
-    Place.leave(structure);
+    Shared.end(structure);
   }
 }
 
@@ -229,59 +217,6 @@ export function becomeRescinded(structure: usize): void {
   countStale(partitionAt(grantorOf(structure)), grantee, end, 1);
   Links.leaveTree(structure);
   Links.leaveStale(structure);
-}
-
-/** So many grants, at most, end in one commit: what they have in common is done once, which is most of what one costs. */
-export const COMMIT_GRANTS: u32 = 32;
-/** Notes of one that ends with its holder: links of the tree, three levels of a map, an entry and its back, the slot. */
-const GRANT_NOTES = 14 * LOG_WORD_BYTES;
-
-if (i32(COMMIT_GRANTS) * GRANT_NOTES > LOG_BYTES - 32 * LOG_WORD_BYTES)
-  ERROR("what ends in one commit fits the log");
-if (LOG_LINE_BYTES > GRANT_NOTES) ERROR("a record that is noted is no more");
-
-/**
- * Shared structures end with their holder, who does not run any more: Unknown. From the first in its list on, as long as each is a
- * leaf with one page of memory of which nobody has anything, and through the same end; where no other thread is. Their slots
- * are for all. Answers how many, at most `most`.
- */
-export function endLeaves(holder: usize, most: u32): u32 {
-  let slot = partitionWord(holder, PARTITION_HELD);
-  const first = structureAt(slot);
-  if (!isAlone() || !isOnePage(first) || !isBare(first)) return 0;
-  const its = whose(first);
-  const end = endAt(endOf(first));
-  const grantor = partitionAt(grantorOf(first));
-  const at = spaceAt(holder, SPACE_MEMORY);
-  const limit = min(most, COMMIT_GRANTS);
-  const room = <u32>max(eventRoom(grantor, EVENT_RETURNED), 0);
-  let free = header(HEADER_STRUCTURE_FREE);
-  let done: u32 = 0;
-  while (slot != 0 && done < limit) {
-    const structure = structureAt(slot);
-    if (!isOnePage(structure)) break;
-    if (childOf(structure) != 0) break;
-    if (whose(structure) != its) break;
-    if (isLastUse(structure)) break;
-    const next = nextHeldOf(structure);
-    if (done < room) stageEvent(grantor, done, EVENT_RETURNED, holderOf(structure), cookieOf(structure));
-    freePage(at, pageOf(structure));
-    Links.leaveTree(structure);
-    putFree(structure, free);
-    free = slot;
-    slot = next;
-    done++;
-  }
-  if (done == 0) return 0;
-  Words.put2(HEADER_STRUCTURE_FREE, free, HEADER_STRUCTURES_USED, header(HEADER_STRUCTURES_USED) - done);
-  addHeader(HEADER_TORN_DOWN, done);
-  Links.join(holder + PARTITION_HELD, slot, slot, STRUCTURE_PREVIOUS_HELD, 0);
-  addPartitionWord(holder, PARTITION_PAGES_MAPPED, -(<i32>done));
-  uncountGrants(grantor, holder, end, done);
-  const kept = min(done, room);
-  if (runsNow(grantor)) tellStaged(grantor, kept, done - kept);
-  if (!isOpen(end)) releaseEndIfIdle(end);
-  return done;
 }
 
 /** A Rescinded structure is returned (RE5), or its holder failed. */

@@ -116,17 +116,17 @@ export function setFlag(structure: usize, flag: u32): void {
 }
 
 /** Where a mapping begins and ends. Methods, since only those are inlined on demand. */
-export class Place {
+export class Shared {
   /** Granted becomes Shared, from a page on. */
   @inline
-  static take(structure: usize, page: u32): void {
+  static begin(structure: usize, page: u32): void {
     const first = (load<u32>(structure) & ~0xff) | STRUCTURE_SHARED;
     Words.put2(structure + STRUCTURE_PAGE, page, structure + STRUCTURE_STATE, first);
   }
 
   /** Shared or Returning becomes Granted: it has no page. */
   @inline
-  static leave(structure: usize): void {
+  static end(structure: usize): void {
     const first = (load<u32>(structure) & ~0xff) | STRUCTURE_GRANTED;
     Words.put2(structure + STRUCTURE_PAGE, 0, structure + STRUCTURE_STATE, first);
   }
@@ -326,11 +326,6 @@ export class Cookies {
     // used hold generation 0 and are free; so is slot 0, which nobody has.
     return ((COOKIE_STATES >> stateOf(structure)) & 1) != 0 ? structure : 0;
   }
-}
-
-/** The same where it is not done often. */
-export function decodeStructure(cookie: f64): usize {
-  return Cookies.structure(cookie);
 }
 
 /** The slot in a caller's cookie, or 0 if there is no such slot. */

@@ -74,11 +74,11 @@ import {
   isRevoking,
   liobnOf,
   mayBeRevoking,
-  Place,
   pageCountOf,
   pageOf,
   parentOf,
   pinsOf,
+  Shared,
   setCursor,
   setFlag,
   slotOf,
@@ -323,7 +323,7 @@ export function acceptLogical(lpid: f64, cookie: f64): i32 {
     mapFrom(at, page, count, slot, source, sourcePage, rights);
     endJob();
   }
-  Place.take(structure, page);
+  Shared.begin(structure, page);
   Mapped.count(holder, structure, 1);
   setResult(encodeUnits(space, page));
   return H_SUCCESS;

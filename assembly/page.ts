@@ -192,7 +192,7 @@ export function mapPage(at: usize, page: u32, back: u32, source: usize, sourcePa
 /** Unmaps a page and frees its address, where no other thread reads entries. */
 export function freePage(at: usize, page: u32): void {
   const entry = entryPlace(at, page);
-  Words.put2(entry, left(load<u32>(entry), 0), spaceBacks(at) + ((<usize>page) << 2), 0);
+  Words.put2(entry, left(load<u32>(entry), 0), backPlace(at, page), 0);
   Places.free(spaceMap(at), spacePages(at), page);
 }
 

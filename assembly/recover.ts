@@ -56,7 +56,7 @@ import {
   TRANSPORT_FAILED,
   ZERO_PAGE_STEPS,
 } from "../src/layout";
-import { becomeUnknown, endLeaves, endRescinded } from "./account";
+import { becomeUnknown, endRescinded } from "./account";
 import {
   closeEnd,
   endAt,
@@ -108,6 +108,7 @@ import {
 import { orphanPin, pinAt, pinWord, releasePin } from "./pin";
 import { closeQueue, putTransport } from "./queue";
 import { budgetLeft, LEAF_STEPS, revoke } from "./revoke";
+import { endLeaves } from "./run";
 import { releaseStructure, spillPool } from "./slot";
 import { endTces } from "./tce";
 import { nameUser, nextEpoch, olderUse } from "./thread";

@@ -201,23 +201,19 @@ function markOn(root: usize, budget: i32): i32 {
       continue;
     }
     const visited = structureAt(next);
-    if (isAlone()) {
-      const run = revokeRun(visited, <u32>(budget + 2) / MARK_STEPS);
-      const marked = <u32>(run >> 32);
-      if (marked != 0) {
-        budget -= marked * MARK_STEPS - 1;
-        steps += marked - 1;
-        cursor = <u32>run;
-        setCursor(root, cursor);
-        settle();
-        marks = 0;
-        continue;
-      }
+    const run = isAlone() ? revokeRun(visited, <u32>(budget + 2) / MARK_STEPS) : 0;
+    const marked = <u32>(run >> 32);
+    if (marked != 0) {
+      budget -= marked * MARK_STEPS - 1;
+      steps += marked - 1;
+      cursor = <u32>run;
+      marks = MARKS;
+    } else {
+      if (!hasFlag(visited, FLAG_REVOKING)) budget -= mark(visited);
+      cursor = absorb(visited);
+      marks++;
     }
-    if (!hasFlag(visited, FLAG_REVOKING)) budget -= mark(visited);
-    cursor = absorb(visited);
-    marks++;
-    // One commit has room for one job, or for some marks.
+    // One commit has room for one job, or for a run, or for some marks.
     if (hasJob() || marks == MARKS) {
       setCursor(root, cursor);
       settle();

@@ -1,9 +1,17 @@
 /**
- * Many grants torn down in one commit: what those of one holder and through one end have in common is done once, which is most of
- * what one costs. Two holders and ends are in a run, so that a chain may go to and fro between two partitions.
+ * Many grants marked, or ended, in one commit: what those of one holder and through one end have in common is done once, which is
+ * most of what one costs. Two holders and ends are in a run, so that a chain may go to and fro between two partitions.
  */
 import {
   EVENT_RESCINDED,
+  EVENT_RETURNED,
+  HEADER_STRUCTURE_FREE,
+  HEADER_STRUCTURES_USED,
+  HEADER_TORN_DOWN,
+  LOG_BYTES,
+  LOG_LINE_BYTES,
+  LOG_WORD_BYTES,
+  PARTITION_HELD,
   PARTITION_PAGES_MAPPED,
   RUN_BYTES,
   RUN_COUNT,
@@ -13,21 +21,24 @@ import {
   RUN_ROOM,
   RUN_WHOSE,
   SPACE_MEMORY,
+  STRUCTURE_PREVIOUS_HELD,
   THREAD_LOG,
   THREAD_RUNS,
 } from "../src/layout";
-import { COMMIT_GRANTS, countStale, Pages } from "./account";
-import { endAt } from "./adapter";
+import { countStale, Pages, uncountGrants } from "./account";
+import { endAt, isOpen, releaseEndIfIdle } from "./adapter";
 import {
   beginChildren,
   childOf,
   cookieOf,
+  endOf,
   grantorOf,
   holderOf,
   isBare,
   isOnePage,
   isStanding,
   Links,
+  nextHeldOf,
   nextOf,
   pageOf,
   parentOf,
@@ -37,8 +48,19 @@ import {
 } from "./control";
 import { eventRoom, stageEvent, tellStaged } from "./event";
 import { THREAD, Words } from "./log";
-import { spaceAt, spaceEntries } from "./page";
-import { partitionAt, runsNow } from "./partition";
+import { addHeader, header, isAlone } from "./memory";
+import { freePage, spaceAt, spaceEntries } from "./page";
+import { addPartitionWord, partitionAt, partitionWord, runsNow } from "./partition";
+import { isLastUse, putFree } from "./slot";
+
+/** So many grants, at most, end in one commit: what they have in common is done once, which is most of what one costs. */
+const COMMIT_GRANTS: u32 = 32;
+/** Notes of one that ends with its holder: links of the tree, three levels of a map, an entry and its back, the slot. */
+const GRANT_NOTES = 14 * LOG_WORD_BYTES;
+
+if (i32(COMMIT_GRANTS) * GRANT_NOTES > LOG_BYTES - 32 * LOG_WORD_BYTES)
+  ERROR("what ends in one commit fits the log");
+if (LOG_LINE_BYTES > GRANT_NOTES) ERROR("a record that is noted is no more");
 
 if (THREAD_RUNS + 2 * RUN_BYTES > THREAD_LOG) ERROR("two runs lie before the log");
 
@@ -194,4 +216,48 @@ export function rescindRun(from: usize, most: u32): u64 {
   close(first());
   close(otherThan(first()));
   return ((<u64>steps) << 32) | slotOf(above);
+}
+
+/**
+ * Shared structures end with their holder, who does not run any more: Unknown. From the first in its list on, as long as each is a
+ * leaf with one page of memory of which nobody has anything, and through the same end; where no other thread is. Their slots
+ * are for all. Answers how many, at most `most`.
+ */
+export function endLeaves(holder: usize, most: u32): u32 {
+  let slot = partitionWord(holder, PARTITION_HELD);
+  const head = structureAt(slot);
+  if (!isAlone() || !isOnePage(head) || !isBare(head)) return 0;
+  const its = whose(head);
+  const end = endAt(endOf(head));
+  const grantor = partitionAt(grantorOf(head));
+  const at = spaceAt(holder, SPACE_MEMORY);
+  const limit = min(most, COMMIT_GRANTS);
+  const room = <u32>max(eventRoom(grantor, EVENT_RETURNED), 0);
+  let free = header(HEADER_STRUCTURE_FREE);
+  let done: u32 = 0;
+  while (slot != 0 && done < limit) {
+    const structure = structureAt(slot);
+    if (!isOnePage(structure)) break;
+    if (childOf(structure) != 0) break;
+    if (whose(structure) != its) break;
+    if (isLastUse(structure)) break;
+    const next = nextHeldOf(structure);
+    if (done < room) stageEvent(grantor, done, EVENT_RETURNED, holderOf(structure), cookieOf(structure));
+    freePage(at, pageOf(structure));
+    Links.leaveTree(structure);
+    putFree(structure, free);
+    free = slot;
+    slot = next;
+    done++;
+  }
+  if (done == 0) return 0;
+  Words.put2(HEADER_STRUCTURE_FREE, free, HEADER_STRUCTURES_USED, header(HEADER_STRUCTURES_USED) - done);
+  addHeader(HEADER_TORN_DOWN, done);
+  Links.join(holder + PARTITION_HELD, slot, slot, STRUCTURE_PREVIOUS_HELD, 0);
+  addPartitionWord(holder, PARTITION_PAGES_MAPPED, -(<i32>done));
+  uncountGrants(grantor, holder, end, done);
+  const kept = min(done, room);
+  if (runsNow(grantor)) tellStaged(grantor, kept, done - kept);
+  if (!isOpen(end)) releaseEndIfIdle(end);
+  return done;
 }

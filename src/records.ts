@@ -229,8 +229,8 @@ function slotOfCookie(cookie: number): number {
 }
 
 /** Index in the table's words of the structure that a valid cookie names. */
-export function indexOfCookie({ structuresAt }: TableMemory, cookie: number): number {
-  return (structuresAt >>> 2) + (cookie & (COOKIE_SLOTS - 1)) * (STRUCTURE_BYTES / 4);
+export function indexOfCookie(memory: TableMemory, cookie: number): number {
+  return structureOffset(memory, slotOfCookie(cookie)) >>> 2;
 }
 
 /** The structure that a valid cookie names. */

@@ -172,8 +172,8 @@ const BUGS: readonly Mutation[] = [
   {
     bug: "the entry of one page that is returned is not noted",
     file: "assembly/page.ts",
-    from: "Words.put2(entry, left(load<u32>(entry), 0), spaceBacks(at) + ((<usize>page) << 2), 0);",
-    to: "storeEntry(entry, left(load<u32>(entry), 0)); put(spaceBacks(at) + ((<usize>page) << 2), 0);",
+    from: "Words.put2(entry, left(load<u32>(entry), 0), backPlace(at, page), 0);",
+    to: "storeEntry(entry, left(load<u32>(entry), 0)); put(backPlace(at, page), 0);",
   },
   {
     bug: "the entries of a few pages that are returned are not noted",

@@ -462,7 +462,7 @@ const MUTATIONS: readonly (Mutation & { readonly bug: string })[] = [
   },
   {
     bug: "what a dead holder has is still counted as mapped",
-    file: "assembly/account.ts",
+    file: "assembly/run.ts",
     from: "  addPartitionWord(holder, PARTITION_PAGES_MAPPED, -(<i32>done));\n",
     to: "",
   },
