@@ -244,7 +244,7 @@ export function endTces(pane: usize, budget: i32): i32 {
   const first = rootPageOf(pane);
   const count = pageCountOf(pane);
   let done = endedPages(pane);
-  let steps: i32 = 1;
+  let steps: i32 = 0;
   while (entriesOf(pane) != 0 && steps < budget) {
     assert(done < count);
     const end = min(done + CUT_PAGES_PER_STEP, count);

@@ -4,6 +4,7 @@
 import { describe, expect, test } from "vitest";
 import type { HcallError } from "../src/index.js";
 import { systemClock } from "../src/index.js";
+import { kernelOf } from "../src/kernel.js";
 import {
   H_BUSY,
   H_NO_MEM,
@@ -533,6 +534,38 @@ describe("KI4: what ends an entry", () => {
     expect(new Set(bounds).size).toBe(bounds.length);
     expect(client.usage().pins).toBe(0);
     expect(statusOf(() => device.read(BUS + (pages - 1) * PAGE, 1))).toBe(H_PARAMETER);
+  });
+
+  test("KI4, G5: slices of one step empty a pane, too, whoever asks for them", () => {
+    const pages = 600;
+    const begin = (): ReturnType<typeof openWindow> => {
+      const opened = openWindow(pages);
+      opened.client.dma.stuff(LIOBN, opened.pane, PAGE, {}, 1);
+      opened.client.dma.stuff(LIOBN, opened.pane + (pages - 1) * PAGE, PAGE, {}, 1);
+      opened.h.budget = 1;
+      return opened;
+    };
+    const isOver = (call: () => number, over: number): void => {
+      for (let left = 100; call() !== over; left--)
+        expect(left, "slices that get nowhere").toBeGreaterThan(0);
+    };
+    const rescinded = begin();
+    isOver(() => rescinded.h.rescindLogical(rescinded.server.lpid, 1, rescinded.paneCookie), H_SUCCESS);
+    expect(rescinded.client.usage().pins).toBe(0);
+    for (const part of ["recoverClient", "recoverDeferred"] as const) {
+      const { table, client, h, server, paneCookie } = begin();
+      const { core } = kernelOf(table);
+      expect(core.failPartition(client.lpid, 0)).toBe(H_SUCCESS);
+      isOver(() => core[part](client.lpid, 1), H_SUCCESS);
+      isOver(() => core.recoverServer(client.lpid, 1), H_SUCCESS);
+      expect(h.rescindLogical(server.lpid, 0, paneCookie)).toBe(H_PARAMETER);
+    }
+    const { table, client, server } = begin();
+    const { core } = kernelOf(table);
+    server.dma.stuff(LIOBN, WINDOW + PAGE, 0, {}, 1);
+    expect(core.failPartition(server.lpid, 0)).toBe(H_SUCCESS);
+    isOver(() => core.recoverServer(server.lpid, 1), H_SUCCESS);
+    expect(client.usage().pins).toBe(0);
   });
 
   test("KI4, FA1: a failed holder's entries give no access at once, and are gone with its panes", () => {
