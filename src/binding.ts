@@ -22,6 +22,7 @@ import {
   THREAD_RESULT,
 } from "./layout.js";
 import { type Capacities, layOut } from "./regions.js";
+import { Views } from "./views.js";
 
 /** The core's functions as asc types them, so that a change of the ABI is a compile error. */
 export type Core = Omit<Awaited<ReturnType<typeof instantiate>>, "memory">;
@@ -63,6 +64,8 @@ export class TableMemory {
   readonly words: Uint32Array;
   readonly floats: Float64Array;
   readonly longs: BigInt64Array;
+  /** Of `bytes`. */
+  readonly views: Views;
   /** The same as `words`, as Atomics.wait wants it. */
   readonly integers: Int32Array;
   /** What another thread needs to join: both can be posted to a worker. */
@@ -83,6 +86,7 @@ export class TableMemory {
     this.memory = memory;
     this.module = module;
     this.bytes = new Uint8Array(memory.buffer);
+    this.views = new Views(this.bytes);
     this.words = new Uint32Array(memory.buffer);
     this.integers = new Int32Array(memory.buffer);
     this.floats = new Float64Array(memory.buffer);

@@ -2,6 +2,7 @@
  * DMA window panes (KI4): what the holder of a pane puts behind the I/O bus, and the bus as a device sees it.
  */
 import { Staging } from "./batch.js";
+import { copyIn, copyOut, isDirect } from "./copy.js";
 import { HcallError } from "./errors.js";
 import type { Kernel } from "./kernel.js";
 import {
@@ -17,7 +18,7 @@ import {
   TCES_MAX,
   THREAD_JOB,
 } from "./layout.js";
-import { isAlignedAlike, readSome, TRAY_BYTES, writeSome } from "./tray.js";
+import { stagedAt } from "./transfer.js";
 
 /** What devices may do with a page of the holder's memory. */
 export interface DmaRights {
@@ -277,15 +278,10 @@ export class DmaDevice {
   /** Within a use of the whole range. */
   #move(hcall: string, place: number, ioba: number, array: Uint8Array, isRead: boolean): void {
     const { memory } = this.#kernel;
-    const { bytes } = memory;
     const { length } = array;
-    if (place >= 0 && length <= TRAY_BYTES) {
-      if (isRead) readSome(memory, place, array, 0, length);
-      else writeSome(memory, place, array);
-    } else if (place >= 0 && isAlignedAlike(place, array.byteOffset)) {
-      if (isRead) array.set(bytes.subarray(place, place + length));
-      else bytes.set(array, place);
-    } else this.#inPieces(hcall, ioba, array, isRead);
+    if (place < 0 || !isDirect(place, array, 0, length)) this.#inPieces(hcall, ioba, array, isRead);
+    else if (isRead) copyOut(memory, place, array, 0, length);
+    else copyIn(memory, place, array);
   }
 
   /** Through staging, where the core puts what is not aligned alike at the right distance from a multiple of eight. */
@@ -294,14 +290,14 @@ export class DmaDevice {
     const buffer = bufferOf(this.#kernel);
     for (let done = 0; done < array.length; ) {
       const run = Math.min(BUFFER_BYTES, array.length - done);
-      const at = buffer.offset + ((array.byteOffset + done) & 7);
       const from = ioba + done;
-      if (!isRead) memory.bytes.set(array.subarray(done, done + run), at);
+      const at = buffer.offset + stagedAt(from, array.byteOffset + done);
+      if (!isRead) copyIn(memory, at, array.subarray(done, done + run));
       const status = isRead
         ? core.loadDma(this.#lpid, this.liobn, from, from + this.#shift, run, at)
         : core.storeDma(this.#lpid, this.liobn, from, from + this.#shift, run, at);
       if (status !== H_SUCCESS) throw this.#error(hcall, status, from, run);
-      if (isRead) array.set(memory.bytes.subarray(at, at + run), done);
+      if (isRead) copyOut(memory, at, array, done, run);
       done += run;
     }
   }

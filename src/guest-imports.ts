@@ -8,6 +8,7 @@
  */
 import type { Core, TableMemory } from "./binding.js";
 import { POKE_SLICES } from "./binding.js";
+import { copyIn, copyOut, isDirect } from "./copy.js";
 import { HcallError } from "./errors.js";
 import { isMemory } from "./guest-module.js";
 import { Holder } from "./holder.js";
@@ -35,7 +36,8 @@ import {
 import type { Partition } from "./partition.js";
 import { QuickUse } from "./quick.js";
 import { partitionOffset } from "./records.js";
-import { isAlignedAlike, moveFew, moveWords, readSome, writeSome } from "./tray.js";
+import { moveFew, moveWords } from "./tray.js";
+import { Views } from "./views.js";
 
 /** The import module of a guest: name and version of the interface. What is added keeps it, what changes gets another. */
 export const GUEST_ABI = "lpar_1";
@@ -90,8 +92,6 @@ type GuestFunctionName = (typeof GUEST_FUNCTIONS)[number];
 const NOTHING = new Uint8Array(0);
 const NO_WORDS = new Uint32Array(0);
 const NO_VIEW = new DataView(NOTHING.buffer);
-/** Views that are kept, so that a range that was moved before allocates nothing. */
-const VIEWS = 128;
 
 /**
  * The status of what was thrown on the way: the core's own refusal, or a parameter that is no number, which no function gets
@@ -100,21 +100,6 @@ const VIEWS = 128;
 function statusOf(error: unknown): number | undefined {
   if (error instanceof HcallError) return error.status;
   return error instanceof TypeError ? H_PARAMETER : undefined;
-}
-
-/** A part of `bytes`, the one of the last time if it was asked for. */
-function viewOf(
-  views: (Uint8Array | undefined)[],
-  bytes: Uint8Array,
-  at: number,
-  length: number,
-): Uint8Array {
-  const place = ((at >>> 6) ^ (at >>> 12)) & (VIEWS - 1);
-  const kept = views[place];
-  if (kept !== undefined && kept.byteOffset === at && kept.length === length) return kept;
-  const view = bytes.subarray(at, at + length);
-  views[place] = view;
-  return view;
 }
 
 /** The calls of one guest: of one incarnation of a partition, in this thread. */
@@ -137,8 +122,8 @@ export class GuestCalls {
   #bytes: Uint8Array = NOTHING;
   #words: Uint32Array = NO_WORDS;
   #data: DataView = NO_VIEW;
-  readonly #tableViews: (Uint8Array | undefined)[] = new Array(VIEWS).fill(undefined);
-  readonly #guestViews: (Uint8Array | undefined)[] = new Array(VIEWS).fill(undefined);
+  /** Of #bytes. */
+  #views: Views = new Views(NOTHING);
   /** The partition's count of signals when wait() last answered; the first wait() looks only. */
   #seen = -1;
   /** Slices of forced rescinds that had to wait for a use. */
@@ -188,7 +173,7 @@ export class GuestCalls {
     this.#bytes = bytes;
     this.#words = words;
     this.#data = data;
-    this.#guestViews.fill(undefined);
+    this.#views = new Views(bytes);
   }
 
   /**
@@ -344,12 +329,12 @@ export class GuestCalls {
       const at = pointer >>> 0;
       const size = length >>> 0;
       if (size > GUEST_CALL_BYTES || !this.#fits(at, size)) return H_PARAMETER;
-      const { bytes, words } = this.#table;
+      const { words } = this.#table;
       const few = this.#quick.begin(address, size, ENTRY_VALID | ENTRY_READ);
       if (few >= 0) {
         try {
           if (((few | at | size) & 3) === 0) moveWords(words, few >>> 2, this.#words, at >>> 2, size >>> 2);
-          else readSome(this.#table, few, this.#bytes, at, size);
+          else copyOut(this.#table, few, this.#bytes, at, size);
         } finally {
           this.#quick.end();
         }
@@ -359,8 +344,8 @@ export class GuestCalls {
       if (status !== H_SUCCESS) return status;
       try {
         const from = this.#table.result;
-        if (from >= 0 && isAlignedAlike(from, at))
-          this.#bytes.set(viewOf(this.#tableViews, bytes, from, size), at);
+        if (from >= 0 && isDirect(from, this.#bytes, at, size))
+          copyOut(this.#table, from, this.#bytes, at, size);
         else this.#kernel.transfer.read(this.#lpid, address, from, this.#bytes.subarray(at, at + size));
       } finally {
         this.#core.endUse();
@@ -378,12 +363,12 @@ export class GuestCalls {
       const at = pointer >>> 0;
       const size = length >>> 0;
       if (size > GUEST_CALL_BYTES || !this.#fits(at, size)) return H_PARAMETER;
-      const { bytes, words } = this.#table;
+      const { words } = this.#table;
       const few = this.#quick.begin(address, size, ENTRY_VALID | ENTRY_WRITE);
       if (few >= 0) {
         try {
           if (((few | at | size) & 3) === 0) moveWords(this.#words, at >>> 2, words, few >>> 2, size >>> 2);
-          else writeSome(this.#table, few, viewOf(this.#guestViews, this.#bytes, at, size));
+          else copyIn(this.#table, few, this.#views.at(at, size));
         } finally {
           this.#quick.end();
         }
@@ -393,7 +378,7 @@ export class GuestCalls {
       if (status !== H_SUCCESS) return status;
       try {
         const to = this.#table.result;
-        if (to >= 0 && isAlignedAlike(to, at)) bytes.set(viewOf(this.#guestViews, this.#bytes, at, size), to);
+        if (to >= 0 && isDirect(to, this.#bytes, at, size)) copyIn(this.#table, to, this.#views.at(at, size));
         else this.#kernel.transfer.write(this.#lpid, address, to, this.#bytes.subarray(at, at + size));
       } finally {
         this.#core.endUse();

@@ -1,17 +1,24 @@
 /**
- * Moving bytes between the table's memory and an array of JavaScript's, within a use that has begun.
+ * Moving bytes between a partition's memory and an array of JavaScript's, within a use that has begun.
  *
- * The engine copies to and from shared memory eight bytes at a time where both sides are aligned alike, else byte by byte,
- * five times slower. So what is not aligned alike goes through staging, where the core puts it at the right distance from a
- * multiple of eight; and some bytes are moved by way of a tray, without the view that a copy needs.
+ * What is not in one piece, or would not be copied quickly, goes through staging, where the core puts it at the right distance
+ * from a multiple of eight.
  */
 import { Staging } from "./batch.js";
+import { copyIn, copyOut, isDirect } from "./copy.js";
 import { HcallError } from "./errors.js";
 import type { Kernel } from "./kernel.js";
 import { H_NO_MEM, H_SUCCESS, PAGE_BYTES } from "./layout.js";
-import { isAlignedAlike, readSome, TRAY_BYTES, writeSome } from "./tray.js";
 
 const BUFFER_BYTES = 65536;
+
+/**
+ * Where in staging a range begins: aligned alike with the array, and in its page far from where it lies in its own, since copies
+ * between places a few bytes apart there are slow (copy.ts).
+ */
+export function stagedAt(address: number, other: number): number {
+  return (((address + PAGE_BYTES / 2) & -8) | (other & 7)) & (PAGE_BYTES - 1);
+}
 
 /** The transfers of one thread. */
 export class Transfer {
@@ -28,16 +35,13 @@ export class Transfer {
   read(lpid: number, address: number, offset: number, target: Uint8Array): void {
     const { memory } = this.#kernel;
     const { length } = target;
-    if (offset >= 0 && length <= TRAY_BYTES) readSome(memory, offset, target, 0, length);
-    else if (offset >= 0 && isAlignedAlike(offset, target.byteOffset))
-      target.set(memory.bytes.subarray(offset, offset + length));
+    if (offset >= 0 && isDirect(offset, target, 0, length)) copyOut(memory, offset, target, 0, length);
     else this.#inRuns(lpid, address, target, true);
   }
 
   write(lpid: number, address: number, offset: number, source: Uint8Array): void {
     const { memory } = this.#kernel;
-    if (offset >= 0 && source.length <= TRAY_BYTES) writeSome(memory, offset, source);
-    else if (offset >= 0 && isAlignedAlike(offset, source.byteOffset)) memory.bytes.set(source, offset);
+    if (offset >= 0 && isDirect(offset, source, 0, source.length)) copyIn(memory, offset, source);
     else this.#inRuns(lpid, address, source, false);
   }
 
@@ -64,18 +68,18 @@ export class Transfer {
         const run = Math.min(PAGE_BYTES - ((address + done) % PAGE_BYTES), left);
         this.#check(core.checkAccess(lpid, address + done, run, 0), isRead, address + done, run);
         const at = memory.result;
-        if (isRead) array.set(memory.bytes.subarray(at, at + run), done);
-        else memory.bytes.set(array.subarray(done, done + run), at);
+        if (isRead) copyOut(memory, at, array, done, run);
+        else copyIn(memory, at, array.subarray(done, done + run));
         done += run;
         continue;
       }
       const run = Math.min(BUFFER_BYTES, left);
-      const at = staging.offset + ((array.byteOffset + done) & 7);
+      const at = staging.offset + stagedAt(address + done, array.byteOffset + done);
       if (isRead) {
         this.#check(core.loadMemory(lpid, address + done, run, at), isRead, address + done, run);
-        array.set(memory.bytes.subarray(at, at + run), done);
+        copyOut(memory, at, array, done, run);
       } else {
-        memory.bytes.set(array.subarray(done, done + run), at);
+        copyIn(memory, at, array.subarray(done, done + run));
         this.#check(core.storeMemory(lpid, address + done, run, at), isRead, address + done, run);
       }
       done += run;
