@@ -211,7 +211,23 @@ export function recoverClient(lpid: f64, budget: f64): i32 {
   return releaseHeld(partition, steps);
 }
 
+/**
+ * Whether nobody uses a failed partition's addresses any more: its own thread, or a partner that copies. No such use begins, and
+ * one that runs would hold up each end of a grant, too.
+ */
+function isDrained(partition: usize): bool {
+  if (partitionWord(partition, PARTITION_DRAIN) == 0) {
+    setPartitionWord(partition, PARTITION_DRAIN, nextEpoch());
+    settle();
+  }
+  const user = olderUse(partitionWord(partition, PARTITION_DRAIN));
+  if (user == NONE) return true;
+  nameUser(user);
+  return false;
+}
+
 function releaseHeld(partition: usize, budget: u32): i32 {
+  if (!isDrained(partition)) return H_PARTIAL;
   let left = <i32>min<u32>(budget, 0x3fffffff);
   while (left > 0) {
     const slot = partitionWord(partition, PARTITION_HELD);
@@ -397,18 +413,6 @@ function closeAdapters(partition: usize): void {
     orphanEnd(end);
     settle();
   }
-}
-
-/** Whether nobody can still be using the partition's own memory: its thread, or a partner that copies into it. */
-function isDrained(partition: usize): bool {
-  if (partitionWord(partition, PARTITION_DRAIN) == 0) {
-    setPartitionWord(partition, PARTITION_DRAIN, nextEpoch());
-    settle();
-  }
-  const user = olderUse(partitionWord(partition, PARTITION_DRAIN));
-  if (user == NONE) return true;
-  nameUser(user);
-  return false;
 }
 
 /** Frees what the partition owns, then what is left of it. H_SUCCESS: it is stopped; H_PARTIAL: call again. */

@@ -48,7 +48,7 @@ import {
 } from "./control";
 import { eventRoom, stageEvent, tellStaged } from "./event";
 import { THREAD, Words } from "./log";
-import { addHeader, header, isAlone } from "./memory";
+import { addHeader, header } from "./memory";
 import { freePage, spaceAt, spaceEntries } from "./page";
 import { addPartitionWord, partitionAt, partitionWord, runsNow } from "./partition";
 import { isLastUse, putFree } from "./slot";
@@ -220,13 +220,13 @@ export function rescindRun(from: usize, most: u32): u64 {
 
 /**
  * Shared structures end with their holder, who does not run any more: Unknown. From the first in its list on, as long as each is a
- * leaf with one page of memory of which nobody has anything, and through the same end; where no other thread is. Their slots
- * are for all. Answers how many, at most `most`.
+ * leaf with one page of memory of which nobody has anything, and through the same end; where nobody uses the holder's addresses.
+ * Their slots are for all. Answers how many, at most `most`.
  */
 export function endLeaves(holder: usize, most: u32): u32 {
   let slot = partitionWord(holder, PARTITION_HELD);
   const head = structureAt(slot);
-  if (!isAlone() || !isOnePage(head) || !isBare(head)) return 0;
+  if (!isOnePage(head) || !isBare(head)) return 0;
   const its = whose(head);
   const end = endAt(endOf(head));
   const grantor = partitionAt(grantorOf(head));

@@ -355,6 +355,14 @@ export const BUGS: readonly SeededBug[] = [
 `,
   },
   {
+    bug: "what a failed partition accepted ends at once while it may still be used (FA1)",
+    scenario: "read / failure and recovery of the reader",
+    says: /a stray access/,
+    file: "assembly/recover.ts",
+    from: "if (!isDrained(partition)) return H_PARTIAL;\n  let left",
+    to: "if (!BUG && !isDrained(partition)) return H_PARTIAL;\n  let left",
+  },
+  {
     bug: "an event that was not taken outlives the rescind (KI3)",
     scenario: "take and raise / forced rescind",
     says: /an event after the rescind|audit/,

@@ -20,10 +20,12 @@ import type { Program } from "./schedule-machine.js";
 import { MODES } from "./schedule-modes.js";
 import { MOVES } from "./schedule-moves.js";
 import {
+  ALL,
   accept,
   awaitEvent,
   CLIENT,
   call,
+  complete,
   expectOneOf,
   grant,
   must,
@@ -248,6 +250,32 @@ export const SCENARIOS: readonly Scenario[] = [
     [`${OK} | ${OK},${OK}`, `${OK} | ${OK},${REFUSED}`, `${OK} | ${REFUSED},${REFUSED}`],
     { isLong: true },
   ),
+  {
+    // The reader is declared failed while its thread runs, as fail() does it.
+    name: "read / failure and recovery of the reader",
+    rules: "FA1 G6",
+    mortal: [CLIENT],
+    recover,
+    setUp: (machine) => {
+      const table = open(machine);
+      const address = accept(table, CLIENT, grant(table, SERVER, CLIENT));
+      const frame = machine.frameOf(placeOf(table, CLIENT, address));
+      return [
+        function* (self) {
+          yield* noted(self, "failPartition", CLIENT, 0);
+          self.results.push(yield* complete(self, "recoverClient", CLIENT, ALL));
+          machine.monitor.forbid(frame, CLIENT);
+        },
+        function* (self) {
+          yield* use(self, CLIENT, address, false);
+        },
+      ];
+    },
+    judge: expectOneOf("read / failure and recovery of the reader", [
+      `${OK},${OK} | ${OK}`,
+      `${OK},${OK} | ${REFUSED}`,
+    ]),
+  },
   {
     name: "store by a sharer / forced rescind that moves the page",
     rules: "RS6 RS8 TR3",
