@@ -30,7 +30,7 @@ import {
   timesNative,
   type Way,
 } from "./suite.js";
-import { joinAll, must, openWorld, type World } from "./worlds.js";
+import { joinAll, must, openWorld, PlainCalls, type World } from "./worlds.js";
 
 /** Cycles of one block. */
 const BLOCK = 250;
@@ -166,7 +166,8 @@ export function routeOf(world: World): RawRoute {
 }
 
 function throughObjects(world: World, size: Size, order: Order): Contender {
-  const { server, clients, h } = world;
+  const { server, clients } = world;
+  const calls = new PlainCalls(world);
   const units = joinAll(world);
   const cycles = cyclesOfObjects({ server, clients, units }, size);
   const route = {
@@ -174,7 +175,7 @@ function throughObjects(world: World, size: Size, order: Order): Contender {
     clients: clients.map(({ lpid }) => lpid),
     units: units.map(({ unitAddress }) => unitAddress),
   };
-  return contender({ calls: h, route, ...cycles }, usageOf(world), size, order);
+  return contender({ calls, route, ...cycles }, usageOf(world), size, order);
 }
 
 export function throughRaw(world: World, size: Size, order?: Order): Contender {
@@ -190,11 +191,12 @@ export function throughRaw(world: World, size: Size, order?: Order): Contender {
  */
 export function throughBatches(world: World, size: Size, order: Order, each: number): Contender {
   const h: Hcalls = world.h;
+  const calls = new PlainCalls(world);
   const route = routeOf(world);
   const { server, clients, units } = route;
   const range = rangeOf(size);
   const length = size.pages * PAGE_BYTES;
-  const cookies = fill(h, route, size);
+  const cookies = fill(calls, route, size);
   const requests: RequestBatch = h.createRequests(each * 3);
   const lastBatch = new Uint32Array(size.live);
   let batch = 0;
@@ -241,7 +243,7 @@ export function throughBatches(world: World, size: Size, order: Order, each: num
     return sum;
   };
   const cookie = (k: number): number => cookies[k] as number;
-  const { measure, check } = contender({ calls: h, route, cycles, cookie }, usageOf(world), size, order);
+  const { measure, check } = contender({ calls, route, cycles, cookie }, usageOf(world), size, order);
   return { measure, check };
 }
 

@@ -1,5 +1,5 @@
 /**
- * The baselines in C (native/): compiled on the spot, run as one process that is told by lines what to do, so that its
+ * The baselines in C (native/): compiled on the spot, run as a process that is told by lines what to do, so that its
  * measurements take their turn between the others'.
  */
 import { type ChildProcessByStdio, execFile, spawn } from "node:child_process";
@@ -20,27 +20,21 @@ export interface NativeContender extends Contender {
 
 const COMPILER = "cc";
 
-export class Native {
+/** The compiled baselines: a file that each scenario starts for itself. */
+export class NativeProgram {
   /** Name and version of the compiler. */
   readonly compiler: string;
-  readonly #process: ChildProcessByStdio<Writable, Readable, null>;
-  readonly #lines: Interface;
-  readonly #answers: AsyncIterator<string>;
+  readonly path: string;
+  readonly #folder: string;
 
-  private constructor(compiler: string, child: ChildProcessByStdio<Writable, Readable, null>) {
+  private constructor(compiler: string, folder: string) {
     this.compiler = compiler;
-    this.#process = child;
-    this.#lines = createInterface({ input: child.stdout });
-    this.#answers = this.#lines[Symbol.asyncIterator]();
-    // A process that ended says so by the end of its answers; writing to it must not end this one.
-    child.stdin.on("error", () => {});
+    this.#folder = folder;
+    this.path = join(folder, "native");
   }
 
-  /**
-   * Compiles and starts the process. Its file is removed at once, since it runs already.
-   * @returns the process, or why there is none: no compiler, or it did not compile.
-   */
-  static async open(signal?: AbortSignal): Promise<Native | string> {
+  /** @returns the program, or why there is none: no compiler, or it did not compile. */
+  static async compile(signal?: AbortSignal): Promise<NativeProgram | string> {
     const run = promisify(execFile);
     const sources = join(dirname(fileURLToPath(import.meta.resolve("lpar/package.json"))), "bench", "native");
     const files = (await readdir(sources).catch(() => [])).filter((name) => name.endsWith(".c"));
@@ -48,19 +42,41 @@ export class Native {
     const folder = await mkdtemp(join(tmpdir(), "lpar-bench-"));
     try {
       const version = (await run(COMPILER, ["--version"], { signal })).stdout;
-      const program = join(folder, "native");
+      const program = new NativeProgram(version.split("\n")[0] ?? COMPILER, folder);
       const paths = files.sort().map((name) => join(sources, name));
-      await run(COMPILER, ["-O3", "-std=gnu11", "-o", program, ...paths, "-lm"], { signal });
-      const child = spawn(program, { stdio: ["pipe", "pipe", "inherit"] });
-      await once(child, "spawn");
-      return new Native(version.split("\n")[0] ?? COMPILER, child);
+      await run(COMPILER, ["-O3", "-std=gnu11", "-o", program.path, ...paths, "-lm"], { signal });
+      return program;
     } catch (error) {
+      await rm(folder, { recursive: true, force: true });
       if (signal?.aborted === true) return "interrupted";
       const { code, message } = error as NodeJS.ErrnoException;
       return code === "ENOENT" ? `there is no ${COMPILER}` : (message.split("\n")[1] ?? message);
-    } finally {
-      await rm(folder, { recursive: true, force: true });
     }
+  }
+
+  async remove(): Promise<void> {
+    await rm(this.#folder, { recursive: true, force: true });
+  }
+}
+
+/** A process of the program. */
+export class Native {
+  readonly #process: ChildProcessByStdio<Writable, Readable, null>;
+  readonly #lines: Interface;
+  readonly #answers: AsyncIterator<string>;
+
+  private constructor(child: ChildProcessByStdio<Writable, Readable, null>) {
+    this.#process = child;
+    this.#lines = createInterface({ input: child.stdout });
+    this.#answers = this.#lines[Symbol.asyncIterator]();
+    // A process that ended says so by the end of its answers; writing to it must not end this one.
+    child.stdin.on("error", () => {});
+  }
+
+  static async start(path: string): Promise<Native> {
+    const child = spawn(path, { stdio: ["pipe", "pipe", "inherit"] });
+    await once(child, "spawn");
+    return new Native(child);
   }
 
   async #ask(line: string): Promise<string> {

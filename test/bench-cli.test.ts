@@ -312,6 +312,28 @@ chmod 755 "$2"
     expect(JSON.parse(output)).toMatchObject({ rows: [], isComplete: false });
     expect(await readdir(join(folder, "tmp"))).toEqual([]);
   }, 60_000);
+
+  it("ends a scenario that is under way, too, and leaves no files", async () => {
+    const args = ["bench", "tree", "--time", "200", "--json"];
+    // The compiled baselines are there before the first scenario begins, which then takes seconds.
+    const begun: RunOptions["begun"] = (kill) => setTimeout(kill, 4000, "SIGINT");
+    const { code, output } = await lpar(args, { begun });
+    expect(code).toBe(130);
+    expect(JSON.parse(output)).toMatchObject({ isComplete: false, wrong: [] });
+    expect(await readdir(join(folder, "tmp"))).toEqual([]);
+  }, 60_000);
+
+  it("takes what a scenario's thread cannot read for the user's mistake", async () => {
+    const { code, output, errors } = await lpar([
+      "bench",
+      "translate",
+      "--quick",
+      "--dist",
+      "trace:missing.lpt",
+    ]);
+    expect({ code, output }).toEqual({ code: 2, output: "" });
+    expect(errors).toMatch(/^lpar: missing\.lpt: cannot be read .*\n$/);
+  }, 60_000);
 });
 
 /** Runs the command line in this process: for what ends before anything is measured. */
