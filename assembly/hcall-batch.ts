@@ -68,11 +68,20 @@ function argument(request: usize, index: usize): f64 {
   return load<f64>(request + REQUEST_ARGUMENTS + (index << 3));
 }
 
-/** Carries out one request. The token is read once: what is checked is what is used. */
-function carryOut(request: usize, token: u32): i32 {
-  const lpid = load<f64>(request, REQUEST_LPID);
-  switch (token) {
-    case TOKEN_GRANT:
+if (TOKEN_RESCIND < TOKEN_GRANT || TOKEN_ACCEPT < TOKEN_GRANT || TOKEN_RETURN < TOKEN_GRANT)
+  ERROR("calls on grants have the highest tokens");
+if (TOKEN_GET_TCE > TOKEN_GRANT || TOKEN_PUT_TCE > TOKEN_GRANT) ERROR("calls on TCEs have lower tokens");
+
+/**
+ * What becomes of one request. Its token is read once: what is checked is what is used. Methods, since only those are inlined on
+ * demand.
+ */
+class Request {
+  /** Carries out one that is about a grant, or about nothing known. */
+  @inline
+  static onGrant(request: usize, token: u32): i32 {
+    const lpid = load<f64>(request, REQUEST_LPID);
+    if (token == TOKEN_GRANT) {
       return grantLogical(
         lpid,
         argument(request, 0),
@@ -81,12 +90,28 @@ function carryOut(request: usize, token: u32): i32 {
         argument(request, 3),
         argument(request, 4),
       );
-    case TOKEN_ACCEPT:
-      return acceptLogical(lpid, argument(request, 0));
-    case TOKEN_RETURN:
-      return returnLogical(lpid, argument(request, 0));
-    case TOKEN_RESCIND:
-      return rescindLogical(lpid, argument(request, 0), argument(request, 1));
+    }
+    if (token == TOKEN_ACCEPT) return acceptLogical(lpid, argument(request, 0));
+    if (token == TOKEN_RETURN) return returnLogical(lpid, argument(request, 0));
+    if (token == TOKEN_RESCIND) return rescindLogical(lpid, argument(request, 0), argument(request, 1));
+    return unknown(lpid);
+  }
+
+  @inline
+  static answer(request: usize, status: i32): void {
+    store<i32>(request, status, REQUEST_STATUS);
+    store<f64>(request, resultOf(), REQUEST_RESULT);
+  }
+}
+
+function unknown(lpid: f64): i32 {
+  return decodePartition(lpid) == 0 ? H_PARAMETER : H_FUNCTION;
+}
+
+/** Carries out one that is about TCEs, or about nothing known. */
+function onTce(request: usize, token: u32): i32 {
+  const lpid = load<f64>(request, REQUEST_LPID);
+  switch (token) {
     case TOKEN_PUT_TCE:
       return putTce(lpid, argument(request, 0), argument(request, 1), argument(request, 2));
     case TOKEN_PUT_TCE_INDIRECT:
@@ -108,8 +133,18 @@ function carryOut(request: usize, token: u32): i32 {
     case TOKEN_GET_TCE:
       return getTce(lpid, argument(request, 0), argument(request, 1));
     default:
-      return decodePartition(lpid) == 0 ? H_PARAMETER : H_FUNCTION;
+      return unknown(lpid);
   }
+}
+
+/** Carries out one request. */
+function carryOut(request: usize, token: u32): i32 {
+  return token >= u32(TOKEN_GRANT) ? Request.onGrant(request, token) : onTce(request, token);
+}
+
+/** What was put may have to be waited for. */
+function awaited(token: u32, status: i32): i32 {
+  return token >= u32(TOKEN_GRANT) || token == TOKEN_GET_TCE ? status : awaitDma(status);
 }
 
 /** Whether a request is about TCEs. */
@@ -197,17 +232,6 @@ function otherNamed(request: usize): u32 {
   }
 }
 
-/** What a request has come to is its answer. A method, since only those are inlined on demand. */
-class Answer {
-  @inline
-  static store(request: usize, token: u32, status: i32): void {
-    // Those on grants have the highest tokens. What was put may have to be waited for.
-    const isOver = token >= u32(TOKEN_GRANT) || token == TOKEN_GET_TCE;
-    store<i32>(request, isOver ? status : awaitDma(status), REQUEST_STATUS);
-    store<f64>(request, resultOf(), REQUEST_RESULT);
-  }
-}
-
 /** Carries out a block of requests where no other thread is. */
 function carryOutAlone(first: usize, count: u32): void {
   acquireAll();
@@ -215,9 +239,16 @@ function carryOutAlone(first: usize, count: u32): void {
     const request = first + <usize>k * REQUEST_BYTES;
     const token = load<u32>(request, REQUEST_TOKEN);
     setResult(0);
-    const status = carryOut(request, token);
-    settle();
-    Answer.store(request, token, status);
+    let status: i32 = 0;
+    if (token >= u32(TOKEN_GRANT)) {
+      status = Request.onGrant(request, token);
+      settle();
+    } else {
+      status = onTce(request, token);
+      settle();
+      status = awaited(token, status);
+    }
+    Request.answer(request, status);
   }
   release();
 }
@@ -256,7 +287,7 @@ function carryOutBlock(first: usize, count: u32): void {
         }
       }
     }
-    Answer.store(request, token, status);
+    Request.answer(request, awaited(token, status));
   }
   if (heldLpid != 0) release();
 }
