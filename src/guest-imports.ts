@@ -36,7 +36,7 @@ import {
 import type { Partition } from "./partition.js";
 import { QuickUse } from "./quick.js";
 import { partitionOffset } from "./records.js";
-import { moveFew, moveWords } from "./tray.js";
+import { moveFew, moveWords, readSome, writeSome } from "./tray.js";
 import { Views } from "./views.js";
 
 /** The import module of a guest: name and version of the interface. What is added keeps it, what changes gets another. */
@@ -334,7 +334,7 @@ export class GuestCalls {
       if (few >= 0) {
         try {
           if (((few | at | size) & 3) === 0) moveWords(words, few >>> 2, this.#words, at >>> 2, size >>> 2);
-          else copyOut(this.#table, few, this.#bytes, at, size);
+          else readSome(this.#table, few, this.#bytes, at, size);
         } finally {
           this.#quick.end();
         }
@@ -368,7 +368,7 @@ export class GuestCalls {
       if (few >= 0) {
         try {
           if (((few | at | size) & 3) === 0) moveWords(this.#words, at >>> 2, words, few >>> 2, size >>> 2);
-          else copyIn(this.#table, few, this.#views.at(at, size));
+          else writeSome(this.#table, few, this.#views.at(at, size));
         } finally {
           this.#quick.end();
         }
