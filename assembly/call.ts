@@ -6,7 +6,7 @@
  * was right and if nothing that all share is needed; otherwise it says H_NEED_ALL, having changed nothing, and is made again
  * with all locks. A table that no other thread has joined takes all of them at once, since they cost nothing.
  */
-import { H_LONG_BUSY_10_MSEC, H_NEED_ALL, H_PARAMETER, H_SUCCESS } from "../src/layout";
+import { H_LONG_BUSY_10_MSEC, H_NEED_ALL, H_PARAMETER, H_SUCCESS, TOUCH_NEAR } from "../src/layout";
 import {
   pinMemory as pinMemoryLocked,
   unpinMemory as unpinMemoryLocked,
@@ -285,12 +285,12 @@ export function requestReturn(lpid: f64, cookie: f64, ms: f64): i32 {
 export function returnLogical(lpid: f64, cookie: f64): i32 {
   if (isAlone()) {
     Alone.enter();
-    return Alone.leave(returnLogicalLocked(lpid, cookie));
+    return Alone.leave(returnLogicalLocked(lpid, cookie, TOUCH_NEAR));
   }
   const entry = enter(lpid, grantorNamed(cookie));
-  const status = entry == H_SUCCESS ? leave(returnLogicalLocked(lpid, cookie)) : entry;
+  const status = entry == H_SUCCESS ? leave(returnLogicalLocked(lpid, cookie, TOUCH_NEAR)) : entry;
   if (status != H_NEED_ALL) return status;
-  return acquireAll() ? leave(returnLogicalLocked(lpid, cookie)) : H_LONG_BUSY_10_MSEC;
+  return acquireAll() ? leave(returnLogicalLocked(lpid, cookie, TOUCH_NEAR)) : H_LONG_BUSY_10_MSEC;
 }
 
 export function freeQueue(lpid: f64, unit: f64): i32 {

@@ -334,21 +334,6 @@ export function slotOfCookie(cookie: f64): u32 {
   return slot > header(HEADER_STRUCTURES_MAX) ? 0 : slot;
 }
 
-/** Reads from a structure that will be needed soon. */
-export function touchStructure(slot: u32): u32 {
-  return generationOf(structureAt(slot));
-}
-
-/** Reads from the neighbours of a structure in list and tree. */
-export function touchNeighbours(structure: usize): u32 {
-  return (
-    generationOf(structureAt(nextOf(structure))) ^
-    generationOf(structureAt(previousOf(structure))) ^
-    generationOf(structureAt(nextHeldOf(structure))) ^
-    generationOf(structureAt(previousHeldOf(structure)))
-  );
-}
-
 /** The elemental resource that a structure's right comes from. */
 export function rootOf(structure: usize): usize {
   let root = structure;

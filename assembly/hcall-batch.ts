@@ -6,10 +6,9 @@
  *     token status lpid five arguments (f64)      result ... 64
  *
  * In a large table, before it works on a block of requests, it touches the records that all of them name, and then those that
- * these link to: Wasm has no prefetch, but loads that do not wait for each other miss the cache at the same time.
+ * these link to (touch.ts).
  */
 import {
-  BATCH_NEAR,
   H_FUNCTION,
   H_LONG_BUSY_10_MSEC,
   H_NEED_ALL,
@@ -22,9 +21,7 @@ import {
   REQUEST_RESULT,
   REQUEST_STATUS,
   REQUEST_TOKEN,
-  SPACE_MEMORY,
   THREAD_TCES,
-  THREAD_TOUCHED,
   TOKEN_ACCEPT,
   TOKEN_GET_TCE,
   TOKEN_GRANT,
@@ -33,16 +30,9 @@ import {
   TOKEN_RESCIND,
   TOKEN_RETURN,
   TOKEN_STUFF_TCE,
+  TOUCH_NEAR,
 } from "../src/layout";
-import {
-  holderOf,
-  pageOf,
-  slotOfCookie,
-  spaceOf,
-  structureAt,
-  touchNeighbours,
-  touchStructure,
-} from "./control";
+import { slotOfCookie } from "./control";
 import { decodeInteger, decodePages } from "./decode";
 import { awaitDma, getTce, putTce, putTceIndirect, stuffTce, windowOwnerNamed } from "./dma";
 import {
@@ -57,9 +47,9 @@ import {
 import { settle } from "./job";
 import { acquire, acquireAll, mendCall, release } from "./lock";
 import { THREAD } from "./log";
-import { header, inStaging, isAlone, resultOf, setResult } from "./memory";
-import { backOf, entryOf, spaceAt, spacePages } from "./page";
-import { decodePartition, lpidOf, partitionAt } from "./partition";
+import { header, inStaging, isAlone, NONE, resultOf, setResult } from "./memory";
+import { decodePartition, lpidOf } from "./partition";
+import { keep, touchLinked, touchMemory, touchStructure } from "./touch";
 
 /** Requests that are touched together: their structures and neighbours are more than the misses that a core has under way. */
 const BLOCK: u32 = 32;
@@ -92,7 +82,7 @@ class Request {
       );
     }
     if (token == TOKEN_ACCEPT) return acceptLogical(lpid, argument(request, 0));
-    if (token == TOKEN_RETURN) return returnLogical(lpid, argument(request, 0));
+    if (token == TOKEN_RETURN) return returnLogical(lpid, argument(request, 0), NONE);
     if (token == TOKEN_RESCIND) return rescindLogical(lpid, argument(request, 0), argument(request, 1));
     return unknown(lpid);
   }
@@ -164,23 +154,11 @@ function namedSlot(request: usize): u32 {
   return slotOfCookie(argument(request, token == TOKEN_RESCIND ? 1 : 0));
 }
 
-/** Reads from what a structure links to: its neighbours in list and tree, and its first page. */
-function touchLinked(slot: u32): u32 {
-  const structure = structureAt(slot);
-  const space = spaceAt(partitionAt(holderOf(structure)), spaceOf(structure));
-  const page = pageOf(structure);
-  const entry = page < spacePages(space) ? entryOf(space, page) ^ backOf(space, page) : 0;
-  return touchNeighbours(structure) ^ entry;
-}
-
-/** Reads from the first page that a grant is of, if it is one of memory. */
+/** The first page that a grant is of, if it is one of memory. */
 function touchSource(request: usize): u32 {
   if (load<u32>(request, REQUEST_TOKEN) != TOKEN_GRANT) return 0;
   const partition = decodePartition(load<f64>(request, REQUEST_LPID));
-  if (partition == 0) return 0;
-  const space = spaceAt(partition, SPACE_MEMORY);
-  const page = decodePages(argument(request, 2));
-  return page < spacePages(space) ? entryOf(space, page) ^ backOf(space, page) : 0;
+  return partition == 0 ? 0 : touchMemory(partition, decodePages(argument(request, 2)));
 }
 
 /** Where the slots that a block names are listed: the upper half of the log, which is empty between two calls. */
@@ -202,10 +180,7 @@ function listNamed(first: usize, count: u32): u32 {
   return listed;
 }
 
-/**
- * Answers something that depends on every load, so that none is left out. The loops over what is listed are short, so that
- * many of their loads are under way at once.
- */
+/** The loops over what is listed are short, so that many of their loads are under way at once. */
 function touchBlock(first: usize, count: u32): u32 {
   const listed = listNamed(first, count);
   let touched: u32 = 0;
@@ -302,8 +277,7 @@ export function hcallBatch(offset: f64, count: f64): i32 {
   for (let i: u32 = 0; i < requests; i += BLOCK) {
     const first = <usize>at + <usize>i * REQUEST_BYTES;
     const count = min(BLOCK, requests - i);
-    if (header(HEADER_STRUCTURES_USED) > u32(BATCH_NEAR))
-      store<u32>(THREAD, touchBlock(first, count), THREAD_TOUCHED);
+    if (header(HEADER_STRUCTURES_USED) > u32(TOUCH_NEAR)) keep(touchBlock(first, count));
     if (isAlone()) carryOutAlone(first, count);
     else carryOutBlock(first, count);
   }

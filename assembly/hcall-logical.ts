@@ -25,6 +25,7 @@ import {
   HEADER_MERGES,
   HEADER_PAGES_LENT,
   HEADER_REVOCATIONS,
+  HEADER_STRUCTURES_USED,
   INHIBIT_READ,
   INHIBIT_REGRANT,
   INHIBIT_WRITE,
@@ -130,6 +131,7 @@ import {
   spillPool,
 } from "./slot";
 import { awaitOlder, holds, holdsAll, nextEpoch } from "./thread";
+import { touchReturned } from "./touch";
 
 // Which partitions a call changes besides its caller's, guessed without any lock; the call itself looks again. 0: none.
 
@@ -360,8 +362,8 @@ function returnCopies(structure: usize): bool {
   return copiesOf(structure) == 0;
 }
 
-/** H_RETURN_LOGICAL. */
-export function returnLogical(lpid: f64, cookie: f64): i32 {
+/** H_RETURN_LOGICAL. @param near structures in use up to which it touches nothing; a batch has touched all that it names. */
+export function returnLogical(lpid: f64, cookie: f64, near: u32): i32 {
   const holder = partitionNamed(lpid);
   if (!runsNow(holder)) return whyStopped(holder);
   const structure = Cookies.structure(cookie);
@@ -382,6 +384,7 @@ export function returnLogical(lpid: f64, cookie: f64): i32 {
   if (mayBeRevoking(structure)) {
     if (isRevoking(structure)) return H_RESCINDED;
   }
+  if (header(HEADER_STRUCTURES_USED) > near) touchReturned(structure);
   if (childOf(structure) != 0) return H_RESOURCE; // RE3
   if (pinsOf(structure) != 0) return H_RESOURCE; // RE2
   if (entriesOf(structure) != 0) return H_RESOURCE; // RE2, KI4

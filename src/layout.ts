@@ -513,8 +513,8 @@ export const FRAME_SHARES_LIMIT = 0xffff;
 
 // ---------------------------------------------------------------- request of the batch form, in staging
 
-/** Structures in use up to which a batch touches nothing before its time: all of them, half a megabyte, are in a near cache. */
-export const BATCH_NEAR = 8192;
+/** Structures in use up to which nothing is touched before its time: all of them, half a megabyte, are in a near cache. */
+export const TOUCH_NEAR = 8192;
 export const REQUEST_BYTES = 64;
 export const REQUEST_TOKEN = 0; // u32, one of the function tokens
 export const REQUEST_STATUS = 4; // i32, written by the core

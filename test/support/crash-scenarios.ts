@@ -6,7 +6,6 @@
  */
 import type { Core } from "../../src/binding.js";
 import {
-  BATCH_NEAR,
   END_BYTES,
   END_GENERATION,
   END_GENERATION_LIMIT,
@@ -57,6 +56,7 @@ import {
   TOKEN_GRANT,
   TOKEN_RESCIND,
   TOKEN_RETURN,
+  TOUCH_NEAR,
   TYPE_DMA,
   TYPE_INTERRUPT,
   TYPE_IPI,
@@ -1497,12 +1497,12 @@ for (const isAlone of [false, true]) {
   scenarios.push({
     name: `${isAlone ? "alone: " : ""}a batch in a large table`,
     isAlone,
-    capacities: { ...SMALL, structures: BATCH_NEAR + 300 },
+    capacities: { ...SMALL, structures: TOUCH_NEAR + 300 },
     setUp: (rig) => {
       const made = table(rig, isAlone);
-      made.connect(1, 2, BATCH_NEAR + 200);
+      made.connect(1, 2, TOUCH_NEAR + 200);
       const kept = made.grant(1, 2, 0);
-      while (rig.word(HEADER_STRUCTURES_USED) <= BATCH_NEAR) made.grant(1, 2, 0, 1, TYPE_MEMORY, 1);
+      while (rig.word(HEADER_STRUCTURES_USED) <= TOUCH_NEAR) made.grant(1, 2, 0, 1, TYPE_MEMORY, 1);
       const [offset, put] = requestsOf(made);
       put(0, TOKEN_ACCEPT, 2, kept);
       put(1, TOKEN_GRANT, 1, TYPE_MEMORY, 0, 0, KIB4, made.unit(1, 2));
