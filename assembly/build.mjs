@@ -1,16 +1,30 @@
 /**
  * Builds the core: assembly/index.ts -> dist/core.wasm, and for TypeScript src/generated/core.ts (the bytes, inlined) and
  * abi.ts (its functions as asc types them). Refuses a module that would keep state of its own: data segments are written
- * again at every instantiation over the shared memory, a mutable global would be one per thread.
+ * again at every instantiation over the shared memory, a mutable global would be one per thread. Does nothing if what it made last
+ * was made of the same.
  */
 import "./inlining.mjs";
-import { mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { createHash } from "node:crypto";
+import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import asc from "assemblyscript/asc";
 
 const root = fileURLToPath(new URL("..", import.meta.url));
 mkdirSync(`${root}dist`, { recursive: true });
 mkdirSync(`${root}src/generated`, { recursive: true });
+
+/** Says of what the core that is there was made. */
+const KEY = `${root}dist/core.key`;
+const MADE = ["dist/core.wasm", "dist/core.wat", "src/generated/core.ts", "src/generated/abi.ts"];
+const key = keyOf([
+  "src/layout.ts",
+  "package-lock.json",
+  ...readdirSync(`${root}assembly`).map((name) => `assembly/${name}`),
+]);
+if (MADE.every((path) => existsSync(root + path)) && existsSync(KEY) && readFileSync(KEY, "utf8") === key)
+  process.exit(0);
+rmSync(KEY, { force: true });
 
 const { error, stderr } = await asc.main(
   [
@@ -44,6 +58,17 @@ writeBeside(
 // As a module of its own rather than a .d.ts, so that tsc carries it over to dist.
 writeBeside(`${root}src/generated/abi.ts`, readFileSync(`${root}dist/core.d.ts`, "utf8"));
 for (const file of ["core.js", "core.d.ts"]) rmSync(`${root}dist/${file}`);
+writeBeside(KEY, key);
+
+function keyOf(paths) {
+  const hash = createHash("sha256");
+  for (const path of paths)
+    hash
+      .update(`${path}\0`)
+      .update(readFileSync(root + path))
+      .update("\0");
+  return hash.digest("hex");
+}
 
 /** The text of which src/inlined.ts makes the bytes again. */
 function asText(bytes) {
@@ -62,7 +87,20 @@ function asText(bytes) {
   });
   const text = Array.from(bytes, (byte) => words.get(byte)).join("");
   const hex = Buffer.from(common).toString("hex");
-  return `export const CORE_COMMON: string = "${hex}";\nexport const CORE_TEXT: string =\n  "${text}";\n`;
+  const at = sharedAt(bytes);
+  return `export const CORE_COMMON: string = "${hex}";\nexport const CORE_SHARED_AT: number = ${at};\nexport const CORE_TEXT: string =\n  "${text}";\n`;
+}
+
+/** Where the byte stands that says of the imported memory that it is shared and has a maximum. */
+function sharedAt(bytes) {
+  const name = "memory";
+  const entry = Buffer.from([name.length, ...Buffer.from(name), 0x02, 0x03]);
+  const at = bytes.indexOf(entry);
+  if (at < 0 || bytes.indexOf(entry, at + 1) >= 0) {
+    process.stderr.write("assembly: the import of the memory is not where it is looked for\n");
+    process.exit(1);
+  }
+  return at + entry.length - 1;
 }
 
 /** Two builds may run at once (a test run beside a start): nobody must read a half-written file. */

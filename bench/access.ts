@@ -27,6 +27,8 @@ export interface Size {
   readonly isScattered: boolean;
   /** Pages of the memory; left out, as few as a range needs. */
   readonly pages?: number;
+  /** As TableOptions.threads: with 0 the memory is not shared. */
+  readonly threads?: number;
 }
 
 export interface Data {
@@ -88,6 +90,7 @@ export function openMemory(
     memory: pages * PAGE_BYTES,
     partitions: 2,
     grants: pages + 16,
+    ...(size.threads === undefined ? {} : { threads: size.threads }),
     ...(module === undefined ? {} : { module }),
   });
   const server = table.createPartition({ name: "server", memory: pages * PAGE_BYTES });
@@ -208,7 +211,7 @@ async function openStage(
     baselines: {
       ...(nativeContender === undefined ? {} : { native: nativeContender }),
       copy: plain(data, size),
-      ...(mode === "view" ? {} : { engine: plain(data, size, true) }),
+      ...(mode === "view" || size.threads === 0 ? {} : { engine: plain(data, size, true) }),
     },
     audit: () => table.audit().problems,
     close: async () => {
@@ -230,17 +233,35 @@ export function accessScenarios(_quick: boolean, parameters: Parameters): readon
     ["1 MiB", 2 ** 20],
   ];
   const sizes = all.filter(([, bytes]) => pages === undefined || bytes <= pages * PAGE_BYTES);
-  const scenario = (what: string, mode: Mode, bytes: number, isScattered: boolean): Scenario => {
+  const modes = ["read", "write"] as const;
+  const scenario = (
+    what: string,
+    mode: Mode,
+    bytes: number,
+    isScattered: boolean,
+    threads?: number,
+  ): Scenario => {
     const name = pages === undefined ? what : `${what}, pages: ${pages.toLocaleString("en-US")}`;
-    const size: Size = { mode, bytes, isScattered, ...(pages === undefined ? {} : { pages }) };
+    const size: Size = {
+      mode,
+      bytes,
+      isScattered,
+      ...(pages === undefined ? {} : { pages }),
+      ...(threads === undefined ? {} : { threads }),
+    };
     return { name, open: (context) => openStage(name, size, parameters, context) };
   };
   const [largest, largestBytes] = sizes.at(-1) as readonly [string, number];
   return [
-    ...(["read", "write"] as const).flatMap((mode) => [
+    ...modes.flatMap((mode) => [
       ...sizes.map(([name, bytes]) => scenario(`${mode} ${name}`, mode, bytes, false)),
       scenario(`${mode} ${largest}, scattered pages`, mode, largestBytes, true),
     ]),
+    ...modes.flatMap((mode) =>
+      sizes
+        .filter(([, bytes]) => bytes <= PAGE_BYTES)
+        .map(([name, bytes]) => scenario(`${mode} ${name}, threads: 0`, mode, bytes, false, 0)),
+    ),
     scenario("view() and release(), 4 KiB", "view", 4096, false),
   ];
 }

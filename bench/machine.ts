@@ -36,7 +36,7 @@ export function describeMachine(): Machine {
     v8: versions.v8,
     lpar: JSON.parse(readFileSync(packageFile, "utf8")).version,
     commit: commitOf(dirname(packageFile)),
-    core: createHash("sha256").update(coreBytes()).digest("hex").slice(0, 12),
+    core: createHash("sha256").update(coreBytes(true)).digest("hex").slice(0, 12),
     load: currentLoad(),
   };
 }

@@ -34,7 +34,16 @@ export const SELECTION: readonly SelectedRow[] = [
     "mixed scattered, 1,000,000 nodes, rescindForced()",
   ),
   ...of("recovery", "dead server, 100,000 grants scattered", "dead client, 100,000 grants"),
-  ...of("access", "read 64 B", "read 4 KiB", "read 1 MiB", "write 64 B", "write 4 KiB"),
+  ...of(
+    "access",
+    "read 64 B",
+    "read 4 KiB",
+    "read 1 MiB",
+    "write 64 B",
+    "write 4 KiB",
+    "read 4 KiB, threads: 0",
+    "write 4 KiB, threads: 0",
+  ),
   ...of(
     "contention",
     "one hypercall, locks and undo log",

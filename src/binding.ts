@@ -31,12 +31,16 @@ const WASM_PAGE_BYTES = 65536;
 /** A 32-bit memory ends here; the last page stays out, so that no offset ever reaches 2^32. */
 const MEMORY_LIMIT = 65535 * WASM_PAGE_BYTES;
 
-let compiled: WebAssembly.Module | undefined;
+/** By whether the memory is shared. */
+const compiled: Map<boolean, WebAssembly.Module> = new Map();
 
 /** The core, compiled on first use. */
-export function coreModule(): WebAssembly.Module {
-  compiled ??= new WebAssembly.Module(coreBytes());
-  return compiled;
+function coreModule(isShared: boolean): WebAssembly.Module {
+  const known = compiled.get(isShared);
+  if (known !== undefined) return known;
+  const module = new WebAssembly.Module(coreBytes(isShared));
+  compiled.set(isShared, module);
+  return module;
 }
 
 /** Milliseconds that a thread waits for a lock: the owner hardly, since its event loop must hear of a holder's exit. */
@@ -71,6 +75,8 @@ export class TableMemory {
   /** What another thread needs to join: both can be posted to a worker. */
   readonly memory: WebAssembly.Memory;
   readonly module: WebAssembly.Module;
+  /** Whether other threads can join. */
+  readonly isShared: boolean;
   /** Byte offsets of the records of partitions and of structures. */
   readonly partitionsAt: number;
   readonly structuresAt: number;
@@ -85,6 +91,7 @@ export class TableMemory {
   constructor(memory: WebAssembly.Memory, module: WebAssembly.Module, slot: number) {
     this.memory = memory;
     this.module = module;
+    this.isShared = !(memory.buffer instanceof ArrayBuffer);
     this.bytes = new Uint8Array(memory.buffer);
     this.views = new Views(this.bytes);
     this.words = new Uint32Array(memory.buffer);
@@ -163,19 +170,21 @@ export class TableMemory {
 }
 
 /**
- * A new memory laid out for these capacities, with an empty table in it.
+ * A new memory laid out for these capacities, with an empty table in it; shared if there is room for more threads than one.
+ * @param module the core, if it was compiled earlier.
  * @throws RangeError if it does not fit 4 GiB, or the machine has not that much.
  */
-export function createMemory(capacities: Capacities, module: WebAssembly.Module): TableMemory {
+export function createMemory(capacities: Capacities, module?: WebAssembly.Module): TableMemory {
   const { words, bytes } = layOut(capacities);
   if (bytes > MEMORY_LIMIT) {
     throw new RangeError(`the table would take ${bytes} bytes, at most ${MEMORY_LIMIT} are addressable`);
   }
   const pages = Math.ceil(bytes / WASM_PAGE_BYTES);
-  const memory = new WebAssembly.Memory({ initial: pages, maximum: pages, shared: true });
+  const shared = capacities.threads > 1;
+  const memory = new WebAssembly.Memory({ initial: pages, maximum: pages, shared });
   const header = new Uint32Array(memory.buffer);
   for (const [offset, value] of words) header[offset / 4] = value;
-  const table = new TableMemory(memory, module, 0);
+  const table = new TableMemory(memory, module ?? coreModule(shared), 0);
   if (table.core.openTable() !== H_SUCCESS) {
     throw new Error("the core does not recognise the layout: module and package are of different versions");
   }

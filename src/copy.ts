@@ -1,7 +1,7 @@
 /**
  * Moving bytes between the table's memory and an array, however many and however the two lie to each other.
  *
- * A few go by loops (tray.ts). Beyond, the engine's own copy into and out of shared memory takes eight bytes at a time where both
+ * A few go by loops (tray.ts). Beyond, where the memory is not shared, the engine's own copy is memcpy; else the engine's own copy into and out of shared memory takes eight bytes at a time where both
  * sides are aligned alike, and else one: a third, or a twentieth, of what memory gives. Node's Buffer moves them as
  * memcpy does, if the call costs less than it gains. Without it, what is not aligned alike had better be staged.
  */
@@ -50,8 +50,14 @@ const SLOW_MS = 0.0025;
 const PIECE_BYTES = 2048;
 
 /** Whether a copy between an offset of the table's memory and `array[at]` is quick. */
-export function isDirect(offset: number, array: Uint8Array, at: number, length: number): boolean {
-  if (length <= TRAY_BYTES || isAlignedAlike(offset, array.byteOffset + at)) return true;
+export function isDirect(
+  { isShared }: TableMemory,
+  offset: number,
+  array: Uint8Array,
+  at: number,
+  length: number,
+): boolean {
+  if (!isShared || length <= TRAY_BYTES || isAlignedAlike(offset, array.byteOffset + at)) return true;
   return platformCopy !== undefined && length >= MANY_BYTES;
 }
 

@@ -279,7 +279,7 @@ export class DmaDevice {
   #move(hcall: string, place: number, ioba: number, array: Uint8Array, isRead: boolean): void {
     const { memory } = this.#kernel;
     const { length } = array;
-    if (place < 0 || !isDirect(place, array, 0, length)) this.#inPieces(hcall, ioba, array, isRead);
+    if (place < 0 || !isDirect(memory, place, array, 0, length)) this.#inPieces(hcall, ioba, array, isRead);
     else if (isRead) copyOut(memory, place, array, 0, length);
     else copyIn(memory, place, array);
   }

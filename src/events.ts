@@ -269,8 +269,10 @@ function block(integers: Int32Array, index: number, seen: number, ms: number): v
     Atomics.wait(integers, index, seen, ms);
   } catch {
     const why =
-      "waitEvent() blocks, which the main thread of a browser may not; events() waits without blocking";
-    throw new LparError("LPAR_UNSUPPORTED", why);
+      integers.buffer instanceof ArrayBuffer
+        ? "waitEvent() blocks the only thread that could cause an event, as the table was made with threads: 0"
+        : "waitEvent() blocks, which the main thread of a browser may not";
+    throw new LparError("LPAR_UNSUPPORTED", `${why}; events() waits without blocking`);
   }
 }
 

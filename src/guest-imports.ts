@@ -36,7 +36,7 @@ import {
 import type { Partition } from "./partition.js";
 import { QuickUse } from "./quick.js";
 import { partitionOffset } from "./records.js";
-import { moveFew, moveWords, readSome, writeSome } from "./tray.js";
+import { moveFew, moveWords, readSome, TRAY_BYTES, writeSome } from "./tray.js";
 import { Views } from "./views.js";
 
 /** The import module of a guest: name and version of the interface. What is added keeps it, what changes gets another. */
@@ -333,7 +333,9 @@ export class GuestCalls {
       const few = this.#quick.begin(address, size, ENTRY_VALID | ENTRY_READ);
       if (few >= 0) {
         try {
-          if (((few | at | size) & 3) === 0) moveWords(words, few >>> 2, this.#words, at >>> 2, size >>> 2);
+          if (size > TRAY_BYTES) copyOut(this.#table, few, this.#bytes, at, size);
+          else if (((few | at | size) & 3) === 0)
+            moveWords(words, few >>> 2, this.#words, at >>> 2, size >>> 2);
           else readSome(this.#table, few, this.#bytes, at, size);
         } finally {
           this.#quick.end();
@@ -344,7 +346,7 @@ export class GuestCalls {
       if (status !== H_SUCCESS) return status;
       try {
         const from = this.#table.result;
-        if (from >= 0 && isDirect(from, this.#bytes, at, size))
+        if (from >= 0 && isDirect(this.#table, from, this.#bytes, at, size))
           copyOut(this.#table, from, this.#bytes, at, size);
         else this.#kernel.transfer.read(this.#lpid, address, from, this.#bytes.subarray(at, at + size));
       } finally {
@@ -367,7 +369,9 @@ export class GuestCalls {
       const few = this.#quick.begin(address, size, ENTRY_VALID | ENTRY_WRITE);
       if (few >= 0) {
         try {
-          if (((few | at | size) & 3) === 0) moveWords(this.#words, at >>> 2, words, few >>> 2, size >>> 2);
+          if (size > TRAY_BYTES) copyIn(this.#table, few, this.#views.at(at, size));
+          else if (((few | at | size) & 3) === 0)
+            moveWords(this.#words, at >>> 2, words, few >>> 2, size >>> 2);
           else writeSome(this.#table, few, this.#views.at(at, size));
         } finally {
           this.#quick.end();
@@ -378,7 +382,8 @@ export class GuestCalls {
       if (status !== H_SUCCESS) return status;
       try {
         const to = this.#table.result;
-        if (to >= 0 && isDirect(to, this.#bytes, at, size)) copyIn(this.#table, to, this.#views.at(at, size));
+        if (to >= 0 && isDirect(this.#table, to, this.#bytes, at, size))
+          copyIn(this.#table, to, this.#views.at(at, size));
         else this.#kernel.transfer.write(this.#lpid, address, to, this.#bytes.subarray(at, at + size));
       } finally {
         this.#core.endUse();

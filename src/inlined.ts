@@ -3,7 +3,7 @@
  * bundles; and not as base64, in which gzip finds nothing again that does not stand at the same place of three bytes: this text
  * is as long, of plain ASCII, and takes under gzip what the bytes take.
  */
-import { CORE_COMMON, CORE_TEXT } from "./generated/core.js";
+import { CORE_COMMON, CORE_SHARED_AT, CORE_TEXT } from "./generated/core.js";
 
 /** Printable characters that need no escape in any kind of quotes. */
 const DIGITS = Array.from({ length: 95 }, (_, index) => String.fromCharCode(32 + index))
@@ -14,7 +14,7 @@ const DIGITS = Array.from({ length: 95 }, (_, index) => String.fromCharCode(32 +
  * A common byte is one character, the place of which among the digits is the byte's among the common ones. Each other byte is
  * two: one of the two last digits, and one that counts on from there through the rest of the bytes, in ascending order.
  */
-export function coreBytes(): Uint8Array<ArrayBuffer> {
+function decode(): Uint8Array<ArrayBuffer> {
   const common = CORE_COMMON.match(/../g)?.map((hex) => Number.parseInt(hex, 16)) ?? [];
   const rest = Array.from({ length: 256 }, (_, byte) => byte).filter((byte) => !common.includes(byte));
   const places = new Uint8Array(128);
@@ -29,4 +29,14 @@ export function coreBytes(): Uint8Array<ArrayBuffer> {
     }
   }
   return Uint8Array.from(bytes);
+}
+
+/** Of limits of a memory: they name a maximum, and the memory is not shared. */
+const MAXIMUM = 1;
+
+/** The core for a memory that is shared, or for one that is not; they differ in one byte, which says so. */
+export function coreBytes(isShared: boolean): Uint8Array<ArrayBuffer> {
+  const bytes = decode();
+  if (!isShared) bytes[CORE_SHARED_AT] = MAXIMUM;
+  return bytes;
 }

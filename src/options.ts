@@ -1,5 +1,5 @@
 /** What tables, partitions and resources are made from: options, their bounds, and the memory that follows. */
-import { coreModule, createMemory, type TableMemory } from "./binding.js";
+import { createMemory, type TableMemory } from "./binding.js";
 import type { Clock } from "./clock.js";
 import { checkBytes, checkInteger } from "./errors.js";
 import {
@@ -38,7 +38,11 @@ export interface TableOptions {
   };
   /** Virtual adapters that can exist at once, 1 to 32767. Default: one for each pair, but at most 32 per partition. */
   readonly adapters?: number;
-  /** Worker threads that can be partitions at once, 1 to 1022. Default: one for each partition, but at most 255. */
+  /**
+   * Worker threads that can be partitions at once, 0 to 1022. Default: one for each partition, but at most 255. With 0 the memory is an
+   * ordinary ArrayBuffer, not a shared one: views may be given to whatever refuses shared memory (TextDecoder, Web Crypto, fetch ...), a
+   * browser's page needs no cross-origin isolation, and reads and writes of some hundred bytes to 64 KiB take half the time.
+   */
   readonly threads?: number;
   /** Zero-copy views that can exist at once, 1 to 2^20. Default 4096. */
   readonly views?: number;
@@ -58,7 +62,7 @@ export interface TableOptions {
    * was taken. It stays pinned all the same. Costs a stack trace for each view. Default false.
    */
   readonly debug?: boolean;
-  /** A module compiled earlier, to skip compilation. */
+  /** `lpar/core.wasm` compiled earlier, to skip compilation; not with `threads: 0`, since its memory is shared. */
   readonly module?: WebAssembly.Module;
 }
 
@@ -110,7 +114,11 @@ export function openMemory(options: TableOptions): TableMemory {
   const structures = checkInteger("grants", options.grants ?? 65536, 1, STRUCTURES_LIMIT);
   const most = Math.floor((ENDS_LIMIT - 1) / 2);
   const adapters = checkInteger("adapters", options.adapters ?? defaultAdapters(partitions), 1, most);
-  const workers = checkInteger("threads", options.threads ?? Math.min(partitions, 255), 1, THREADS_LIMIT - 1);
+  const workers = checkInteger("threads", options.threads ?? Math.min(partitions, 255), 0, THREADS_LIMIT - 1);
+  if (workers === 0 && options.module !== undefined)
+    throw new RangeError(
+      "module is given, and threads is 0; such a table's memory is not shared, as that of a module is",
+    );
   const pins = checkInteger("views", options.views ?? 4096, 1, 2 ** 20);
   const staging = checkBytes("staging", options.staging ?? 2 ** 22, PAGE_BYTES, 2 ** 31, PAGE_BYTES);
   const space = options.logicalSpace ?? memory * 2;
@@ -133,7 +141,7 @@ export function openMemory(options: TableOptions): TableMemory {
     spacePages,
   };
   const quarantine = checkBytes("quarantine", options.quarantine ?? memory, 0, memory, PAGE_BYTES);
-  const table = createMemory(capacities, options.module ?? coreModule());
+  const table = createMemory(capacities, options.module);
   table.words[HEADER_QUARANTINE_MAX / 4] = quarantine / PAGE_BYTES;
   return table;
 }

@@ -4,6 +4,7 @@
 import { VirtualAdapter } from "./adapter.js";
 import { TranslationBatch } from "./batch.js";
 import type { Core, TableMemory } from "./binding.js";
+import { copyIn, copyOut } from "./copy.js";
 import { describePartition, showAs } from "./describe.js";
 import { ACCEPT, GRANT, publishAccept, publishGrant, publishRescind, RESCIND } from "./diagnostics.js";
 import { Dma } from "./dma.js";
@@ -55,7 +56,6 @@ import {
 import { checkRescindOptions, type RescindOptions, type RescindReport, rescind } from "./rescind.js";
 import { readSealed, sealRecord } from "./seal.js";
 import { onAbort, type WaitOptions } from "./stream.js";
-import { readSome, writeSome } from "./tray.js";
 import { type PartitionUsage, usageOf } from "./usage.js";
 
 /** What to grant, to whom, with which rights. */
@@ -353,7 +353,7 @@ export class Partition {
     const few = this.#quick.begin(address, target.length, ENTRY_VALID | ENTRY_READ);
     if (few >= 0) {
       try {
-        readSome(this.#memory, few, target, 0, target.length);
+        copyOut(this.#memory, few, target, 0, target.length);
       } finally {
         this.#quick.end();
       }
@@ -372,7 +372,7 @@ export class Partition {
     const few = this.#quick.begin(address, source.length, ENTRY_VALID | ENTRY_WRITE);
     if (few >= 0) {
       try {
-        writeSome(this.#memory, few, source);
+        copyIn(this.#memory, few, source);
       } finally {
         this.#quick.end();
       }
@@ -591,7 +591,8 @@ export class Partition {
    * hear meanwhile that a worker has exited.
    * @param timeoutMs an integer from 0 to 2^31 - 1, or Infinity.
    * @returns undefined when the time is over, or the partition does not run.
-   * @throws RangeError for a time that is none; LparError LPAR_UNSUPPORTED in the main thread of a browser, which may not block.
+   * @throws RangeError for a time that is none; LparError LPAR_UNSUPPORTED if it would block the main thread of a
+   * browser, which may not, or the only thread of a table made with `threads: 0`.
    */
   waitEvent(timeoutMs: number): PartitionEvent | undefined {
     return this.#events.wait(timeoutMs);

@@ -1,5 +1,6 @@
 /**
- * A use of a few bytes of one page, or a translation, without a crossing into the core, by the words that the core reads itself.
+ * A use of a few bytes of one page (of any number, if the memory is not shared), or a translation, without a crossing into the core,
+ * by the words that the core reads itself.
  */
 import type { Kernel } from "./kernel.js";
 import {
@@ -29,6 +30,8 @@ export class QuickUse {
   readonly #epochIndex: number;
   /** Byte offset of the first frame. */
   readonly #framesAt: number;
+  /** Bytes of a use: more than a tray holds may need a detour, if the memory is shared. */
+  readonly #most: number;
 
   constructor({ memory }: Kernel, lpid: number) {
     const { words } = memory;
@@ -39,6 +42,7 @@ export class QuickUse {
     this.#entries = words.subarray(entries, entries + spaceWord(memory, lpid, SPACE_MEMORY, SPACE_PAGES));
     this.#epochIndex = (memory.thread + THREAD_EPOCH) / 4;
     this.#framesAt = memory.header(HEADER_FRAMES_AT);
+    this.#most = memory.isShared ? TRAY_BYTES : PAGE_BYTES;
   }
 
   /**
@@ -63,7 +67,7 @@ export class QuickUse {
   begin(address: number, length: number, mask: number): number {
     const words = this.#words;
     const inPage = address & (PAGE_BYTES - 1);
-    if (length > TRAY_BYTES || length === 0 || address >>> 0 !== address) return -1;
+    if (length > this.#most || length === 0 || address >>> 0 !== address) return -1;
     if (inPage + length > PAGE_BYTES || address >>> 12 >= this.#entries.length) return -1;
     if (words[HEADER_THREADS_USED / 4] !== 1) {
       Atomics.store(words, this.#epochIndex, Atomics.load(words, HEADER_EPOCH / 4));

@@ -213,8 +213,8 @@ export class ResourceTable implements AsyncDisposable {
    * Starts a worker thread whose code at `url` is the partition: `currentPartition()` of `lpar/worker` is its own object
    * of the same class. The end of the thread, however it comes, is the failure of the partition (FA5).
    * @returns when the thread runs.
-   * @throws LparError LPAR_HAS_THREAD if it has one; HcallError H_PARAMETER if it does not run, H_NO_MEM when
-   * TableOptions.threads are used up; what the worker threw, if it ends before it runs.
+   * @throws LparError LPAR_HAS_THREAD if it has one, LPAR_UNSUPPORTED if TableOptions.threads is 0; HcallError H_PARAMETER if it
+   * does not run, H_NO_MEM when those threads are used up; what the worker threw, if it ends before it runs.
    */
   async spawn(partition: Partition, url: URL, options: SpawnOptions = {}): Promise<PartitionWorker> {
     this.#kernel.checkOpen();
@@ -225,7 +225,7 @@ export class ResourceTable implements AsyncDisposable {
    * Makes an existing worker a partition's thread, as a pool needs it: there `currentPartition()` of `lpar/worker` waits
    * for this. The worker's exit is the failure of the partition.
    * @throws LparError LPAR_HAS_THREAD if the partition has one, LPAR_HAS_PARTITION if the worker is one,
-   * LPAR_THREAD_ENDED if it has exited; HcallError as spawn().
+   * LPAR_THREAD_ENDED if it has exited, LPAR_UNSUPPORTED and HcallError as spawn().
    */
   attach(partition: Partition, worker: Worker): void {
     this.#kernel.checkOpen();

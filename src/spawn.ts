@@ -200,6 +200,12 @@ export class Spawns<One extends Threaded> {
       throw new LparError("LPAR_HAS_THREAD", `partition "${partition.name}" is a worker thread already`);
     }
     const { core, memory } = this.#kernel;
+    if (!memory.isShared) {
+      throw new LparError(
+        "LPAR_UNSUPPORTED",
+        "no thread can join a table that was made with threads: 0, neither by spawn() nor by attach()",
+      );
+    }
     const status = core.openThread(partition.lpid);
     this.#kernel.settle("spawn", status, `"${partition.name}" is ${partition.state}`);
     const slot = memory.result;

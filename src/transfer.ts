@@ -35,13 +35,14 @@ export class Transfer {
   read(lpid: number, address: number, offset: number, target: Uint8Array): void {
     const { memory } = this.#kernel;
     const { length } = target;
-    if (offset >= 0 && isDirect(offset, target, 0, length)) copyOut(memory, offset, target, 0, length);
+    if (offset >= 0 && isDirect(memory, offset, target, 0, length))
+      copyOut(memory, offset, target, 0, length);
     else this.#inRuns(lpid, address, target, true);
   }
 
   write(lpid: number, address: number, offset: number, source: Uint8Array): void {
     const { memory } = this.#kernel;
-    if (offset >= 0 && isDirect(offset, source, 0, source.length)) copyIn(memory, offset, source);
+    if (offset >= 0 && isDirect(memory, offset, source, 0, source.length)) copyIn(memory, offset, source);
     else this.#inRuns(lpid, address, source, false);
   }
 

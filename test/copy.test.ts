@@ -22,7 +22,13 @@ const PLACES: readonly (readonly [number, number])[] = [
 function memoryOf(buffer: ArrayBufferLike, seed: number): TableMemory {
   const bytes = new Uint8Array(buffer);
   for (let i = 0; i < bytes.length; i++) bytes[i] = i * 7 + (i >>> 8) * 3 + seed;
-  return { bytes, longs: new BigInt64Array(buffer), views: new Views(bytes) } as unknown as TableMemory;
+  const isShared = !(buffer instanceof ArrayBuffer);
+  return {
+    bytes,
+    longs: new BigInt64Array(buffer),
+    views: new Views(bytes),
+    isShared,
+  } as unknown as TableMemory;
 }
 
 async function load(): Promise<typeof Copy> {
@@ -30,8 +36,12 @@ async function load(): Promise<typeof Copy> {
   return import("../src/copy.js");
 }
 
-function checkAll({ copyOut, copyIn }: typeof Copy): void {
-  const memory = memoryOf(new SharedArrayBuffer(BYTES), 1);
+function checkAll(copy: typeof Copy): void {
+  checkCopies(copy, memoryOf(new SharedArrayBuffer(BYTES), 1));
+  checkCopies(copy, memoryOf(new ArrayBuffer(BYTES), 1));
+}
+
+function checkCopies({ copyOut, copyIn }: typeof Copy, memory: TableMemory): void {
   // Of a WebAssembly.Memory, since that begins with a page.
   const { buffer } = new WebAssembly.Memory({ initial: BYTES / 65_536 });
   const other = memoryOf(buffer, 2).bytes;
@@ -86,15 +96,21 @@ describe("copies move those bytes and no others", () => {
     const now = vi.spyOn(performance, "now");
     checkAll(copy);
     expect(now).not.toHaveBeenCalled();
-    expect(copy.isDirect(0, new Uint8Array(BYTES), 3, BYTES - 8)).toBe(false);
-    expect(copy.isDirect(0, new Uint8Array(BYTES), 16, BYTES - 16)).toBe(true);
+    const array = new Uint8Array(BYTES);
+    const shared = memoryOf(new SharedArrayBuffer(BYTES), 1);
+    expect(copy.isDirect(shared, 0, array, 3, BYTES - 8)).toBe(false);
+    expect(copy.isDirect(shared, 0, array, 16, BYTES - 16)).toBe(true);
+    expect(copy.isDirect(memoryOf(new ArrayBuffer(BYTES), 1), 0, array, 3, BYTES - 8)).toBe(true);
   });
 
-  test("between two places of one memory, as if through a buffer", async () => {
+  test.each([
+    ["shared", SharedArrayBuffer],
+    ["not shared", ArrayBuffer],
+  ])("between two places of one memory that is %s, as if through a buffer", async (_, Kind) => {
     const { copyIn, copyOut } = await load();
     for (const distance of [-4096, -8, -3, 1, 8, 4096]) {
       for (const length of [300, 100_000]) {
-        const memory = memoryOf(new SharedArrayBuffer(BYTES), 3);
+        const memory = memoryOf(new Kind(BYTES), 3);
         const { bytes } = memory;
         const at = 3 * PAGE_BYTES;
         const expected = bytes.slice();

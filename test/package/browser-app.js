@@ -21,10 +21,13 @@ function codeOf(call) {
   }
 }
 
-/** @returns what happened, line by line; `unsupported` has what refuses to run without worker threads, with the reason. */
-export async function demonstrate() {
+/**
+ * @param options of the table.
+ * @returns what happened, line by line; `unsupported` has what refuses to run without worker threads, with the reason.
+ */
+export async function demonstrate(options) {
   const lines = [];
-  const table = ResourceTable.create({ memory: 4 << 20, gracePeriodMs: 0 });
+  const table = ResourceTable.create({ memory: 4 << 20, gracePeriodMs: 0, ...options });
   const server = table.createPartition({ name: "server", memory: 1 << 20 });
   const client = table.createPartition({ name: "client", memory: 4096 });
   const plugin = table.createPartition({ name: "plugin" });
@@ -36,7 +39,7 @@ export async function demonstrate() {
   lines.push(new TextDecoder().decode(client.read(mapping.address, 5)));
   const view = client.view(mapping.address, 4096);
   view.bytes[0] = 72;
-  lines.push(`${view.bytes.buffer instanceof SharedArrayBuffer} ${server.read(0, 1)}`);
+  lines.push(`${view.bytes.buffer instanceof ArrayBuffer} ${server.read(0, 1)}`);
   view.release();
   const report = await server.rescindForced(cookie);
   lines.push(`${report.nodes} taken, ${codeOf(() => client.read(mapping.address, 1))}`);

@@ -1,6 +1,6 @@
 /**
- * The single-thread API in Chromium, served with the two headers that a page needs for shared memory (COOP and COEP): bundled
- * by esbuild, and as the ES modules that are installed, by an import map. Both must do what Node does.
+ * The single-thread API in Chromium: bundled by esbuild, and as the ES modules that are installed, by an import map. Served with the
+ * two headers that a page needs for shared memory (COOP and COEP), and, with `threads: 0`, without them. All must do what Node does.
  */
 import { readFileSync, writeFileSync } from "node:fs";
 import { createServer } from "node:http";
@@ -34,8 +34,9 @@ const REFUSALS = [
 
 export function browsers(place) {
   return [
-    { name: "browser, bundled", run: () => check(place, "/bundled.html") },
-    { name: "browser, ES modules", run: () => check(place, "/modules.html") },
+    { name: "browser, bundled", run: () => check(place, "/bundled.html", {}, HEADERS) },
+    { name: "browser, ES modules", run: () => check(place, "/modules.html", {}, HEADERS) },
+    { name: "browser, page not isolated", run: () => check(place, "/bundled.html", { threads: 0 }, {}) },
   ];
 }
 
@@ -44,9 +45,9 @@ function page(script) {
 <script type="module">import { demonstrate } from "${script}"; globalThis.demonstrate = demonstrate;</script>`;
 }
 
-async function check(place, path) {
+async function check(place, path, options, headers) {
   const source = readFileSync(join(HERE, "browser-app.js"), "utf8");
-  const server = await serve(place, source);
+  const server = await serve(place, source, headers);
   const browser = await launchChromium();
   try {
     const tab = await browser.newPage();
@@ -58,8 +59,10 @@ async function check(place, path) {
       .catch(() => {
         throw new Error(`the page does not load: ${errors.join("; ")}`);
       });
-    const { lines, unsupported } = await tab.evaluate("demonstrate()");
-    const expected = await inNode(place, source);
+    if ((await tab.evaluate("crossOriginIsolated")) !== (headers === HEADERS))
+      throw new Error("the page is not isolated as its headers say");
+    const { lines, unsupported } = await tab.evaluate(`demonstrate(${JSON.stringify(options)})`);
+    const expected = await inNode(place, source, options);
     // The last line is that after the calls which a browser refuses.
     if (lines.slice(0, -1).join("\n") !== expected.join("\n") || lines.at(-1) !== "running, 0 problems")
       throw new Error(`the browser says\n${lines.join("\n")}\nand Node\n${expected.join("\n")}`);
@@ -72,15 +75,15 @@ async function check(place, path) {
   }
 }
 
-async function inNode(place, source) {
+async function inNode(place, source, options) {
   const file = join(place.folder, "browser-app.mjs");
   writeFileSync(file, source);
   const { demonstrate } = await import(pathToFileURL(file).href);
-  return (await demonstrate()).lines;
+  return (await demonstrate(options)).lines;
 }
 
 /** Serves the two pages, the bundle, and what is installed; nothing above it. */
-async function serve(place, source) {
+async function serve(place, source, headers) {
   const stdin = { contents: source, resolveDir: place.folder };
   const bundle = await build({ stdin, bundle: true, minify: true, format: "esm", write: false });
   const pages = new Map([
@@ -98,7 +101,7 @@ async function serve(place, source) {
       // As if it had not been asked for.
     }
     const type = pathname.endsWith(".html") ? "text/html" : "text/javascript";
-    response.writeHead(body === undefined ? 404 : 200, { ...HEADERS, "content-type": type });
+    response.writeHead(body === undefined ? 404 : 200, { ...headers, "content-type": type });
     response.end(body);
   });
   await new Promise((resolve) => server.listen(0, "127.0.0.1", resolve));

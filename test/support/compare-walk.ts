@@ -132,7 +132,9 @@ export class Walk extends Twins {
     const frames = draw.pick([40, 40, 40, 28, 26, 24]) ?? 40;
     const quarantine = draw.pick([frames, frames, frames, frames, 3, 2, 1, 0]) ?? frames;
     const limits = { memory: frames * PAGE_BYTES, quarantine: quarantine * PAGE_BYTES };
-    const walk = new Walk(coverage, module, { ...TABLE, ...limits });
+    // The same core over a memory that is not shared, in one of four.
+    const threads = module === undefined && draw.below(4) === 0 ? { threads: 0 } : {};
+    const walk = new Walk(coverage, module, { ...TABLE, ...limits, ...threads });
     walk.setUp(seed);
     return walk;
   }
