@@ -10,6 +10,7 @@ import {
   HEADER_PARTITIONS_AT,
   HEADER_STRUCTURES_AT,
   HEADER_THREADS_AT,
+  HEADER_THREADS_MAX,
   HEADER_THREADS_USED,
   LOCK_SLOT_MASK,
   THREAD_BYTES,
@@ -75,7 +76,7 @@ export class TableMemory {
   /** What another thread needs to join: both can be posted to a worker. */
   readonly memory: WebAssembly.Memory;
   readonly module: WebAssembly.Module;
-  /** Whether other threads can join. */
+  /** Whether other threads can join, so that the memory is shared. */
   readonly isShared: boolean;
   /** Byte offsets of the records of partitions and of structures. */
   readonly partitionsAt: number;
@@ -91,7 +92,6 @@ export class TableMemory {
   constructor(memory: WebAssembly.Memory, module: WebAssembly.Module, slot: number) {
     this.memory = memory;
     this.module = module;
-    this.isShared = !(memory.buffer instanceof ArrayBuffer);
     this.bytes = new Uint8Array(memory.buffer);
     this.views = new Views(this.bytes);
     this.words = new Uint32Array(memory.buffer);
@@ -100,6 +100,7 @@ export class TableMemory {
     this.longs = new BigInt64Array(memory.buffer);
     this.partitionsAt = this.header(HEADER_PARTITIONS_AT);
     this.structuresAt = this.header(HEADER_STRUCTURES_AT);
+    this.isShared = this.header(HEADER_THREADS_MAX) > 1;
     this.thread = this.header(HEADER_THREADS_AT) + slot * THREAD_BYTES;
     this.entry = this.thread + THREAD_ENTRY;
     const result = (this.thread + THREAD_RESULT) / 8;

@@ -1,9 +1,9 @@
 /**
  * Moving bytes between the table's memory and an array, however many and however the two lie to each other.
  *
- * A few go by loops (tray.ts). Beyond, where the memory is not shared, the engine's own copy is memcpy; else the engine's own copy into and out of shared memory takes eight bytes at a time where both
- * sides are aligned alike, and else one: a third, or a twentieth, of what memory gives. Node's Buffer moves them as
- * memcpy does, if the call costs less than it gains. Without it, what is not aligned alike had better be staged.
+ * A few go by loops (tray.ts). Beyond, the engine's own copy is memcpy, but not into and out of shared memory: there it takes eight bytes
+ * at a time where both sides are aligned alike, and else one, a third, or a twentieth, of what memory gives. Node's Buffer moves
+ * them as memcpy does, if the call costs less than it gains. Without it, what is not aligned alike had better be staged.
  */
 import type { TableMemory } from "./binding.js";
 import { PAGE_BYTES } from "./layout.js";

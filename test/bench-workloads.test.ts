@@ -252,7 +252,7 @@ describe("suites with parameters", () => {
       grant: 3,
       tree: 3,
       recovery: 2,
-      access: 7,
+      access: 11,
       churn: 2,
       boundary: 7,
       contention: 2,
