@@ -103,10 +103,13 @@ export function copyOut(
   }
 }
 
+/** Up to so many bytes go by a loop into memory that is not shared. */
+const FEW_BYTES = 16;
+
 /** Copies into the table's memory, to the byte offset `to`. */
 export function copyIn(memory: TableMemory, to: number, source: Uint8Array): void {
   const { length } = source;
-  if (length <= TRAY_BYTES) writeSome(memory, to, source);
+  if (length <= (memory.isShared ? TRAY_BYTES : FEW_BYTES)) writeSome(memory, to, source);
   else if (platformCopy === undefined || length < MANY_BYTES || isOf(memory, source))
     memory.bytes.set(source, to);
   else copyMany(platformCopy, memory.bytes, to, source, isAlignedAlike(to, source.byteOffset));

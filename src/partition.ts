@@ -56,6 +56,7 @@ import {
 import { checkRescindOptions, type RescindOptions, type RescindReport, rescind } from "./rescind.js";
 import { readSealed, sealRecord } from "./seal.js";
 import { onAbort, type WaitOptions } from "./stream.js";
+import { readSome, writeSome } from "./tray.js";
 import { type PartitionUsage, usageOf } from "./usage.js";
 
 /** What to grant, to whom, with which rights. */
@@ -353,7 +354,8 @@ export class Partition {
     const few = this.#quick.begin(address, target.length, ENTRY_VALID | ENTRY_READ);
     if (few >= 0) {
       try {
-        copyOut(this.#memory, few, target, 0, target.length);
+        if (this.#memory.isShared) readSome(this.#memory, few, target, 0, target.length);
+        else copyOut(this.#memory, few, target, 0, target.length);
       } finally {
         this.#quick.end();
       }
@@ -372,7 +374,8 @@ export class Partition {
     const few = this.#quick.begin(address, source.length, ENTRY_VALID | ENTRY_WRITE);
     if (few >= 0) {
       try {
-        copyIn(this.#memory, few, source);
+        if (this.#memory.isShared) writeSome(this.#memory, few, source);
+        else copyIn(this.#memory, few, source);
       } finally {
         this.#quick.end();
       }

@@ -47,7 +47,7 @@ export function readSome(
 export function writeSome(memory: TableMemory, to: number, source: Uint8Array): void {
   const { length } = source;
   if (length <= LOOP_IN_BYTES) moveFew(source, 0, memory.bytes, to, length);
-  else if (!memory.isShared || isAlignedAlike(to, source.byteOffset)) memory.bytes.set(source, to);
+  else if (isAlignedAlike(to, source.byteOffset)) memory.bytes.set(source, to);
   else writeByTray(memory, to, source);
 }
 
