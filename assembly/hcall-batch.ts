@@ -49,7 +49,7 @@ import { acquire, acquireAll, mendCall, release } from "./lock";
 import { THREAD } from "./log";
 import { header, inStaging, isAlone, NONE, resultOf, setResult } from "./memory";
 import { decodePartition, lpidOf } from "./partition";
-import { keep, touchLinked, touchMemory, touchStructure } from "./touch";
+import { keep, Touch } from "./touch";
 
 /** Requests that are touched together: their structures and neighbours are more than the misses that a core has under way. */
 const BLOCK: u32 = 32;
@@ -158,7 +158,7 @@ function namedSlot(request: usize): u32 {
 function touchSource(request: usize): u32 {
   if (load<u32>(request, REQUEST_TOKEN) != TOKEN_GRANT) return 0;
   const partition = decodePartition(load<f64>(request, REQUEST_LPID));
-  return partition == 0 ? 0 : touchMemory(partition, decodePages(argument(request, 2)));
+  return partition == 0 ? 0 : Touch.memory(partition, decodePages(argument(request, 2)));
 }
 
 /** Where the slots that a block names are listed: the upper half of the log, which is empty between two calls. */
@@ -184,9 +184,9 @@ function listNamed(first: usize, count: u32): u32 {
 function touchBlock(first: usize, count: u32): u32 {
   const listed = listNamed(first, count);
   let touched: u32 = 0;
-  for (let i: u32 = 0; i < listed; i++) touched ^= touchStructure(load<u32>(namedAt(i)));
+  for (let i: u32 = 0; i < listed; i++) touched ^= Touch.structure(load<u32>(namedAt(i)));
   for (let i: u32 = 0; i < count; i++) touched ^= touchSource(first + <usize>i * REQUEST_BYTES);
-  for (let i: u32 = 0; i < listed; i++) touched ^= touchLinked(load<u32>(namedAt(i)));
+  for (let i: u32 = 0; i < listed; i++) touched ^= Touch.linked(load<u32>(namedAt(i)));
   return touched;
 }
 

@@ -26,35 +26,43 @@ export function keep(touched: u32): void {
   store<u32>(THREAD, touched, THREAD_TOUCHED);
 }
 
-export function touchStructure(slot: u32): u32 {
-  return generationOf(structureAt(slot));
-}
+/** Methods, since only those are inlined on demand: the fewer instructions between two loads, the more are under way at once. */
+export class Touch {
+  @inline
+  static structure(slot: u32): u32 {
+    return generationOf(structureAt(slot));
+  }
 
-/** A page of a space, if there is one. */
-function touchPage(space: usize, page: u32): u32 {
-  return page < spacePages(space) ? entryOf(space, page) ^ backOf(space, page) : 0;
-}
+  /** The neighbours of a structure in list and tree. */
+  @inline
+  static neighbours(structure: usize): u32 {
+    return (
+      generationOf(structureAt(nextOf(structure))) ^
+      generationOf(structureAt(previousOf(structure))) ^
+      generationOf(structureAt(nextHeldOf(structure))) ^
+      generationOf(structureAt(previousHeldOf(structure)))
+    );
+  }
 
-/** The first page of a range of memory. */
-export function touchMemory(partition: usize, page: u32): u32 {
-  return touchPage(spaceAt(partition, SPACE_MEMORY), page);
-}
+  /** A page of a space, if there is one. */
+  @inline
+  static page(space: usize, page: u32): u32 {
+    return page < spacePages(space) ? entryOf(space, page) ^ backOf(space, page) : 0;
+  }
 
-/** The neighbours of a structure in list and tree. */
-function touchNeighbours(structure: usize): u32 {
-  return (
-    generationOf(structureAt(nextOf(structure))) ^
-    generationOf(structureAt(previousOf(structure))) ^
-    generationOf(structureAt(nextHeldOf(structure))) ^
-    generationOf(structureAt(previousHeldOf(structure)))
-  );
-}
+  /** The first page of a range of memory. */
+  @inline
+  static memory(partition: usize, page: u32): u32 {
+    return Touch.page(spaceAt(partition, SPACE_MEMORY), page);
+  }
 
-/** What a structure links to: its neighbours, and its first page. */
-export function touchLinked(slot: u32): u32 {
-  const structure = structureAt(slot);
-  const space = spaceAt(partitionAt(holderOf(structure)), spaceOf(structure));
-  return touchNeighbours(structure) ^ touchPage(space, pageOf(structure));
+  /** What a structure links to: its neighbours, and its first page. */
+  @inline
+  static linked(slot: u32): u32 {
+    const structure = structureAt(slot);
+    const space = spaceAt(partitionAt(holderOf(structure)), spaceOf(structure));
+    return Touch.neighbours(structure) ^ Touch.page(space, pageOf(structure));
+  }
 }
 
 /**
@@ -64,5 +72,5 @@ export function touchLinked(slot: u32): u32 {
  */
 export function touchReturned(structure: usize): void {
   const source = spaceAt(partitionAt(grantorOf(structure)), spaceOf(structure));
-  keep(touchNeighbours(structure) ^ touchPage(source, sourcePageOf(structure)));
+  keep(Touch.neighbours(structure) ^ Touch.page(source, sourcePageOf(structure)));
 }
