@@ -32,16 +32,14 @@ const WASM_PAGE_BYTES = 65536;
 /** A 32-bit memory ends here; the last page stays out, so that no offset ever reaches 2^32. */
 const MEMORY_LIMIT = 65535 * WASM_PAGE_BYTES;
 
-/** By whether the memory is shared. */
-const compiled: Map<boolean, WebAssembly.Module> = new Map();
+/** For a memory that is not shared, and for one that is. */
+const compiled: (WebAssembly.Module | undefined)[] = [];
 
 /** The core, compiled on first use. */
 function coreModule(isShared: boolean): WebAssembly.Module {
-  const known = compiled.get(isShared);
-  if (known !== undefined) return known;
-  const module = new WebAssembly.Module(coreBytes(isShared));
-  compiled.set(isShared, module);
-  return module;
+  const kind = Number(isShared);
+  compiled[kind] ??= new WebAssembly.Module(coreBytes(isShared));
+  return compiled[kind];
 }
 
 /** Milliseconds that a thread waits for a lock: the owner hardly, since its event loop must hear of a holder's exit. */
@@ -187,7 +185,7 @@ export function createMemory(capacities: Capacities, module?: WebAssembly.Module
   for (const [offset, value] of words) header[offset / 4] = value;
   const table = new TableMemory(memory, module ?? coreModule(shared), 0);
   if (table.core.openTable() !== H_SUCCESS) {
-    throw new Error("the core does not recognise the layout: module and package are of different versions");
+    throw new Error("module and package are of different versions");
   }
   return table;
 }

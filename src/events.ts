@@ -5,7 +5,6 @@
  * taken only when somebody asks for it, since it must not be told after the right to it is gone; what one stream takes the
  * other streams of the partition get when they ask, if the right still stands then.
  */
-import type { TableMemory } from "./binding.js";
 import { systemClock } from "./clock.js";
 import { checkInteger, HcallError, LparError } from "./errors.js";
 import type { Kernel } from "./kernel.js";
@@ -169,7 +168,7 @@ export class Events {
       if (!(left > 0) || !this.#runs()) return undefined;
       Atomics.store(words, signal + (PARTITION_WAITING - PARTITION_SIGNAL) / 4, 1);
       // Who has the partition locked may have nothing to tell it.
-      block(memory, signal, seen, status === H_LONG_BUSY_10_MSEC ? Math.min(left, 1) : left);
+      block(integers, signal, seen, status === H_LONG_BUSY_10_MSEC ? Math.min(left, 1) : left);
     }
   }
 
@@ -264,15 +263,13 @@ export class Events {
   }
 }
 
-/** Sleeps until the word is another one. Only where a thread may be blocked: the main thread of a browser may not. */
-function block({ integers, isShared }: TableMemory, index: number, seen: number, ms: number): void {
+/** Sleeps until the word is another one. Only where a thread may be blocked, and by memory that others can change. */
+function block(integers: Int32Array, index: number, seen: number, ms: number): void {
   try {
     Atomics.wait(integers, index, seen, ms);
   } catch {
-    const why = isShared
-      ? "waitEvent() blocks, which the main thread of a browser may not"
-      : "waitEvent() blocks the only thread that could cause an event, as the table was made with threads: 0";
-    throw new LparError("LPAR_UNSUPPORTED", `${why}; events() waits without blocking`);
+    const why = "waitEvent() cannot block a browser's main thread, nor with threads: 0";
+    throw new LparError("LPAR_UNSUPPORTED", why);
   }
 }
 

@@ -137,7 +137,7 @@ export class GuestCalls {
     this.#core = kernel.core;
     this.#table = table;
     this.#lpid = partition.lpid;
-    this.#quick = new QuickUse(kernel, partition.lpid);
+    this.#quick = new QuickUse(kernel, partition.lpid, TRAY_BYTES);
     this.#signalIndex = (offset + PARTITION_SIGNAL) / 4;
     this.#holder = new Holder(kernel, partition.lpid);
     this.#incarnation = this.#holder.incarnation;
@@ -333,9 +333,7 @@ export class GuestCalls {
       const few = this.#quick.begin(address, size, ENTRY_VALID | ENTRY_READ);
       if (few >= 0) {
         try {
-          if (size > TRAY_BYTES) copyOut(this.#table, few, this.#bytes, at, size);
-          else if (((few | at | size) & 3) === 0)
-            moveWords(words, few >>> 2, this.#words, at >>> 2, size >>> 2);
+          if (((few | at | size) & 3) === 0) moveWords(words, few >>> 2, this.#words, at >>> 2, size >>> 2);
           else readSome(this.#table, few, this.#bytes, at, size);
         } finally {
           this.#quick.end();
@@ -369,9 +367,7 @@ export class GuestCalls {
       const few = this.#quick.begin(address, size, ENTRY_VALID | ENTRY_WRITE);
       if (few >= 0) {
         try {
-          if (size > TRAY_BYTES) copyIn(this.#table, few, this.#views.at(at, size));
-          else if (((few | at | size) & 3) === 0)
-            moveWords(this.#words, at >>> 2, words, few >>> 2, size >>> 2);
+          if (((few | at | size) & 3) === 0) moveWords(this.#words, at >>> 2, words, few >>> 2, size >>> 2);
           else writeSome(this.#table, few, this.#views.at(at, size));
         } finally {
           this.#quick.end();

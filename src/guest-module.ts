@@ -70,7 +70,7 @@ function limitMemory(reader: Reader, end: number, maxPages: number): number[] {
   if (count > 1) throw invalid(`it has ${count} memories, a guest has one`);
   const flags = reader.byte();
   if ((flags & ~(HAS_MAXIMUM | IS_SHARED)) !== 0)
-    throw invalid("its memory is of a kind that guests cannot have (64-bit, or with pages of its own size)");
+    throw invalid("its memory is 64-bit, or has pages of its own size");
   const initial = reader.number();
   const maximum = (flags & HAS_MAXIMUM) !== 0 ? reader.number() : maxPages;
   if (reader.at !== end) throw invalid("its memory section has another size than it says");

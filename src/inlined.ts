@@ -10,11 +10,16 @@ const DIGITS = Array.from({ length: 95 }, (_, index) => String.fromCharCode(32 +
   .filter((character) => !'"$\\`'.includes(character))
   .join("");
 
+/** Of the limits of a memory: they name a maximum, and it is not shared. */
+const HAS_MAXIMUM = 1;
+
 /**
+ * The core for a memory that is shared, or for one that is not; they differ in one byte, which says so.
+ *
  * A common byte is one character, the place of which among the digits is the byte's among the common ones. Each other byte is
  * two: one of the two last digits, and one that counts on from there through the rest of the bytes, in ascending order.
  */
-function decode(): Uint8Array<ArrayBuffer> {
+export function coreBytes(isShared: boolean): Uint8Array<ArrayBuffer> {
   const common = CORE_COMMON.match(/../g)?.map((hex) => Number.parseInt(hex, 16)) ?? [];
   const rest = Array.from({ length: 256 }, (_, byte) => byte).filter((byte) => !common.includes(byte));
   const places = new Uint8Array(128);
@@ -28,15 +33,6 @@ function decode(): Uint8Array<ArrayBuffer> {
       bytes.push(rest[(place - common.length) * DIGITS.length + next] as number);
     }
   }
+  if (!isShared) bytes[CORE_SHARED_AT] = HAS_MAXIMUM;
   return Uint8Array.from(bytes);
-}
-
-/** Of limits of a memory: they name a maximum, and the memory is not shared. */
-const MAXIMUM = 1;
-
-/** The core for a memory that is shared, or for one that is not; they differ in one byte, which says so. */
-export function coreBytes(isShared: boolean): Uint8Array<ArrayBuffer> {
-  const bytes = decode();
-  if (!isShared) bytes[CORE_SHARED_AT] = MAXIMUM;
-  return bytes;
 }

@@ -115,10 +115,7 @@ export function openMemory(options: TableOptions): TableMemory {
   const most = Math.floor((ENDS_LIMIT - 1) / 2);
   const adapters = checkInteger("adapters", options.adapters ?? defaultAdapters(partitions), 1, most);
   const workers = checkInteger("threads", options.threads ?? Math.min(partitions, 255), 0, THREADS_LIMIT - 1);
-  if (workers === 0 && options.module !== undefined)
-    throw new RangeError(
-      "module is given, and threads is 0; such a table's memory is not shared, as that of a module is",
-    );
+  if (workers === 0 && options.module !== undefined) throw new RangeError("module is given, with threads: 0");
   const pins = checkInteger("views", options.views ?? 4096, 1, 2 ** 20);
   const staging = checkBytes("staging", options.staging ?? 2 ** 22, PAGE_BYTES, 2 ** 31, PAGE_BYTES);
   const space = options.logicalSpace ?? memory * 2;

@@ -1,6 +1,5 @@
 /**
- * A use of a few bytes of one page (of any number, if the memory is not shared), or a translation, without a crossing into the core,
- * by the words that the core reads itself.
+ * A use of a few bytes of one page, or a translation, without a crossing into the core, by the words that the core reads itself.
  */
 import type { Kernel } from "./kernel.js";
 import {
@@ -18,7 +17,6 @@ import {
   THREAD_EPOCH,
 } from "./layout.js";
 import { partitionOffset, spaceWord } from "./records.js";
-import { TRAY_BYTES } from "./tray.js";
 
 /** The quick uses and translations of one partition's memory by one thread. */
 export class QuickUse {
@@ -30,10 +28,10 @@ export class QuickUse {
   readonly #epochIndex: number;
   /** Byte offset of the first frame. */
   readonly #framesAt: number;
-  /** Bytes of a use: more than a tray holds may need a detour, if the memory is shared. */
   readonly #most: number;
 
-  constructor({ memory }: Kernel, lpid: number) {
+  /** @param most bytes of one use. */
+  constructor({ memory }: Kernel, lpid: number, most: number) {
     const { words } = memory;
     this.#words = words;
     const state = (partitionOffset(memory, lpid) + PARTITION_STATE) / 4;
@@ -42,7 +40,7 @@ export class QuickUse {
     this.#entries = words.subarray(entries, entries + spaceWord(memory, lpid, SPACE_MEMORY, SPACE_PAGES));
     this.#epochIndex = (memory.thread + THREAD_EPOCH) / 4;
     this.#framesAt = memory.header(HEADER_FRAMES_AT);
-    this.#most = memory.isShared ? TRAY_BYTES : PAGE_BYTES;
+    this.#most = most;
   }
 
   /**

@@ -201,10 +201,7 @@ export class Spawns<One extends Threaded> {
     }
     const { core, memory } = this.#kernel;
     if (!memory.isShared) {
-      throw new LparError(
-        "LPAR_UNSUPPORTED",
-        "no thread can join a table that was made with threads: 0, neither by spawn() nor by attach()",
-      );
+      throw new LparError("LPAR_UNSUPPORTED", "no spawn() or attach() with threads: 0");
     }
     const status = core.openThread(partition.lpid);
     this.#kernel.settle("spawn", status, `"${partition.name}" is ${partition.state}`);

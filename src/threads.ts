@@ -48,8 +48,8 @@ import(url);
 type WorkerThreads = typeof import("node:worker_threads");
 
 const WITHOUT_THREADS =
-  "partitions in worker threads (spawn(), attach(), lpar/worker, lpar/guest-worker) need node:worker_threads, which is not here: " +
-  "in a browser, all partitions of a table live in the thread that made it";
+  "spawn(), attach(), lpar/worker and lpar/guest-worker need node:worker_threads; " +
+  "in a browser, partitions live in the thread that made their table";
 
 /** Node's worker_threads without an import, so that the library also loads where there is none. @throws LparError */
 export function workerThreads(): WorkerThreads {

@@ -62,7 +62,7 @@ export function currentPartition(): Partition {
   if (handle === undefined) {
     throw new LparError(
       "LPAR_NOT_A_WORKER",
-      "this thread is not a partition: it was not started by spawn() or attached by attach()",
+      "this thread is no partition: neither spawn() nor attach() made it one",
     );
   }
   current = join(handle);
