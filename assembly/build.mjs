@@ -4,11 +4,9 @@
  * again at every instantiation over the shared memory, a mutable global would be one per thread. Does nothing if what it made last
  * was made of the same.
  */
-import "./inlining.mjs";
 import { createHash } from "node:crypto";
 import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
-import asc from "assemblyscript/asc";
 
 const root = fileURLToPath(new URL("..", import.meta.url));
 mkdirSync(`${root}dist`, { recursive: true });
@@ -25,6 +23,10 @@ const key = keyOf([
 if (MADE.every((path) => existsSync(root + path)) && existsSync(KEY) && readFileSync(KEY, "utf8") === key)
   process.exit(0);
 rmSync(KEY, { force: true });
+
+// Not before it is known that they are needed; the limit of inlining is set before the compiler looks it up.
+await import("./inlining.mjs");
+const { default: asc } = await import("assemblyscript/asc");
 
 const { error, stderr } = await asc.main(
   [

@@ -213,6 +213,8 @@ export const THREAD_EPOCH = 64; // the epoch in which its running use began, 0: 
 export const THREAD_ENTRY = 128; // 16 bytes: the queue entry or event last taken
 export const THREAD_BUDGET_LEFT = 144; // steps that its last slice of a revocation did not use
 export const THREAD_TOUCHED = 148; // means nothing: what was read only to have it in the cache
+/** Structures in use up to which nothing is touched before its time: all of them, half a megabyte, are in a near cache. */
+export const TOUCH_NEAR = 8192;
 export const THREAD_WAITS_FOR = 152; // lpid whose use holds up its last slice of a revocation, plus 1; 0: none
 export const THREAD_STUCK_ON = 172; // lpid whose views stand where no page can be moved away, plus 1; 0: none
 export const THREAD_SIGNALS = 156; // counts what it signalled, to any partition, wraps
@@ -513,8 +515,6 @@ export const FRAME_SHARES_LIMIT = 0xffff;
 
 // ---------------------------------------------------------------- request of the batch form, in staging
 
-/** Structures in use up to which nothing is touched before its time: all of them, half a megabyte, are in a near cache. */
-export const TOUCH_NEAR = 8192;
 export const REQUEST_BYTES = 64;
 export const REQUEST_TOKEN = 0; // u32, one of the function tokens
 export const REQUEST_STATUS = 4; // i32, written by the core

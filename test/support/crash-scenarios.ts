@@ -1493,42 +1493,37 @@ add("end all views of a failed thread", (made) => {
 
 // ---------------------------------------------------------------- calls in a table whose records are not near
 
-/** A table with more structures than are near, one of them a grant of page 0 that may be accepted. */
-function farTable(rig: Rig, isAlone: boolean): { made: Table; kept: number } {
-  const made = table(rig, isAlone);
-  made.connect(1, 2, TOUCH_NEAR + 200);
-  const kept = made.grant(1, 2, 0);
-  while (rig.word(HEADER_STRUCTURES_USED) <= TOUCH_NEAR) made.grant(1, 2, 0, 1, TYPE_MEMORY, 1);
-  return { made, kept };
+/** A call in a table with more structures than are near, one of them a grant of page 0 that may be accepted. */
+function addFar(what: string, calls: (made: Table, kept: number) => Act): void {
+  for (const isAlone of [false, true]) {
+    scenarios.push({
+      name: `${isAlone ? "alone: " : ""}${what} in a large table`,
+      isAlone,
+      capacities: { ...SMALL, structures: TOUCH_NEAR + 300 },
+      most: 60,
+      setUp: (rig) => {
+        const made = table(rig, isAlone);
+        made.connect(1, 2, TOUCH_NEAR + 200);
+        const kept = made.grant(1, 2, 0);
+        while (rig.word(HEADER_STRUCTURES_USED) <= TOUCH_NEAR) made.grant(1, 2, 0, 1, TYPE_MEMORY, 1);
+        return calls(made, kept);
+      },
+    });
+  }
 }
 
-for (const isAlone of [false, true]) {
-  scenarios.push({
-    name: `${isAlone ? "alone: " : ""}a return in a large table`,
-    isAlone,
-    capacities: { ...SMALL, structures: TOUCH_NEAR + 300 },
-    most: 60,
-    setUp: (rig) => {
-      const { made, kept } = farTable(rig, isAlone);
-      made.accept(2, kept);
-      return { status: H_SUCCESS, call: (core) => core.returnLogical(2, kept) };
-    },
-  });
-  scenarios.push({
-    name: `${isAlone ? "alone: " : ""}a batch in a large table`,
-    isAlone,
-    capacities: { ...SMALL, structures: TOUCH_NEAR + 300 },
-    most: 60,
-    setUp: (rig) => {
-      const { made, kept } = farTable(rig, isAlone);
-      const [offset, put] = requestsOf(made);
-      put(0, TOKEN_ACCEPT, 2, kept);
-      put(1, TOKEN_GRANT, 1, TYPE_MEMORY, 0, 0, KIB4, made.unit(1, 2));
-      const call = (core: Core): number => core.hcallBatch(offset, 2);
-      return { status: H_SUCCESS, call, leave: { staging: true }, once: true };
-    },
-  });
-}
+addFar("a return", (made, kept) => {
+  made.accept(2, kept);
+  return { status: H_SUCCESS, call: (core) => core.returnLogical(2, kept) };
+});
+
+addFar("a batch", (made, kept) => {
+  const [offset, put] = requestsOf(made);
+  put(0, TOKEN_ACCEPT, 2, kept);
+  put(1, TOKEN_GRANT, 1, TYPE_MEMORY, 0, 0, KIB4, made.unit(1, 2));
+  const call = (core: Core): number => core.hcallBatch(offset, 2);
+  return { status: H_SUCCESS, call, leave: { staging: true }, once: true };
+});
 
 // ---------------------------------------------------------------- a pool that is full
 
