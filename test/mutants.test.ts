@@ -17,8 +17,8 @@ const root = fileURLToPath(new URL("..", import.meta.url));
 /** Inside the package, so that the workers find its dependencies. */
 const folder = join(root, "node_modules", ".cache", `lpar-mutants-${process.pid}`);
 const WORKERS = 2;
-/** A mutant that does not come back in so many milliseconds is caught, too: the core never loops for ever, but may be slow. */
-const PATIENCE_MS = 30_000;
+/** A mutant whose hunt gets no further for so many milliseconds is caught, too: the core never loops for ever. */
+const PATIENCE_MS = 15_000;
 const OPTIONS: HuntOptions = { sequences: 200, commands: 600, walks: 60, tables: 4, calls: 20_000 };
 /** For the core as it is, in which the same nets find nothing at greater length in tests of their own. */
 const CONTROL: HuntOptions = { ...OPTIONS, sequences: 70, tables: 1 };
@@ -561,11 +561,11 @@ class Hunter {
       };
       const giveUp = (): void => {
         this.end();
-        settle({ found: `no answer in ${PATIENCE_MS} ms` });
+        settle({ found: `no step further in ${PATIENCE_MS} ms` });
       };
       const hear = (report: Report): void => {
-        if (report.isCompiled === true)
-          timer = setTimeout(giveUp, PATIENCE_MS * (mutation === undefined ? 10 : 1));
+        clearTimeout(timer);
+        if (report.goesOn === true) timer = setTimeout(giveUp, PATIENCE_MS);
         else settle(report);
       };
       worker.on("message", hear).on("error", fail).on("exit", fail);

@@ -22,11 +22,19 @@ export interface HuntOptions {
   readonly calls: number;
 }
 
-/** What the walks over the object API find first, undefined if they find nothing: for bugs of the library. */
-export async function huntObjects(sequences: number, commands: number): Promise<string | undefined> {
+/**
+ * What the walks over the object API find first, undefined if they find nothing: for bugs of the library.
+ * @param goOn is called before each of them.
+ */
+export async function huntObjects(
+  sequences: number,
+  commands: number,
+  goOn: () => void,
+): Promise<string | undefined> {
   // What goes wrong in the background is told by the walk itself.
   process.on("unhandledRejection", () => {});
   for (let seed = 1; seed <= sequences; seed++) {
+    goOn();
     try {
       await new ObjectWalk(new Map(), undefined, seed * 7919).run(commands);
     } catch (error) {
@@ -36,20 +44,31 @@ export async function huntObjects(sequences: number, commands: number): Promise<
   return undefined;
 }
 
-/** What the nets find first, undefined if they find nothing. */
-export function hunt(module: WebAssembly.Module | undefined, options: HuntOptions): string | undefined {
+/**
+ * What the nets find first, undefined if they find nothing.
+ * @param goOn is called before each sequence and each table.
+ */
+export function hunt(
+  module: WebAssembly.Module | undefined,
+  options: HuntOptions,
+  goOn: () => void,
+): string | undefined {
   let place = "";
+  const begin = (what: string): void => {
+    place = what;
+    goOn();
+  };
   try {
     // What finds most first: few sequences find nearly all, and what they miss a fuzzed table finds sooner than many more.
     const compare = (from: number, to: number): void => {
       for (let seed = from; seed <= Math.min(to, options.sequences); seed++) {
-        place = `comparison ${seed}`;
+        begin(`comparison ${seed}`);
         compareOnce(module, seed, options.commands);
       }
     };
     compare(1, FIRST_SEQUENCES);
     for (let seed = 1; seed <= options.tables; seed++) {
-      place = `fuzzing ${seed}`;
+      begin(`fuzzing ${seed}`);
       fuzzOnce(module, seed, options.calls);
       if (seed === 1) compare(FIRST_SEQUENCES + 1, options.sequences);
     }

@@ -16,9 +16,9 @@ export interface Order {
   readonly options: HuntOptions;
 }
 
-/** `broken` says why the mutant is none; else `found` is what the nets found first. Before it comes `isCompiled`. */
+/** `broken` says why the mutant is none; else `found` is what the nets found first. Before it comes `goesOn`, again and again. */
 export interface Report {
-  readonly isCompiled?: true;
+  readonly goesOn?: true;
   readonly broken?: string;
   readonly found?: string | undefined;
 }
@@ -30,22 +30,24 @@ async function compile({ root, mutation }: Order): Promise<WebAssembly.Module> {
   return new WebAssembly.Module((await compileCore(root, change, "-O0")).wasm);
 }
 
+function goOn(): void {
+  parentPort?.postMessage({ goesOn: true } satisfies Report);
+}
+
 parentPort?.on("message", (order: Order) => {
   if (order.mutation?.file.startsWith("src/") === true) {
-    parentPort?.postMessage({ isCompiled: true } satisfies Report);
     // A record that is not read as the model has it is found by the calls themselves.
     const { walks, sequences, commands } = order.options;
-    void huntObjects(walks, commands / 2).then((found) => {
+    void huntObjects(walks, commands / 2, goOn).then((found) => {
       const report =
-        found ?? hunt(undefined, { ...order.options, sequences: sequences / 4, commands, tables: 0 });
+        found ?? hunt(undefined, { ...order.options, sequences: sequences / 4, commands, tables: 0 }, goOn);
       parentPort?.postMessage({ found: report } satisfies Report);
     });
     return;
   }
   compile(order).then(
     (module) => {
-      parentPort?.postMessage({ isCompiled: true } satisfies Report);
-      const found = hunt(module, order.options);
+      const found = hunt(module, order.options, goOn);
       parentPort?.postMessage({ found } satisfies Report);
     },
     (error: unknown) => parentPort?.postMessage({ broken: String(error) } satisfies Report),
