@@ -7,6 +7,7 @@ import {
   ENTRY_COPY_ON_WRITE,
   ENTRY_FRAME,
   ENTRY_RESCINDED,
+  ENTRY_VALID,
   ENTRY_WRITE,
   H_LONG_BUSY_1_MSEC,
   H_LONG_BUSY_10_MSEC,
@@ -16,6 +17,7 @@ import {
   H_RESCINDED,
   H_RESOURCE,
   H_SUCCESS,
+  HEADER_LPIDS_USED,
   NEED_READ,
   NEED_WRITE,
   PAGE_BYTES,
@@ -27,7 +29,7 @@ import { decodeInteger, decodeWord, isSafe, isWord } from "./decode";
 import { makeWritable } from "./fault";
 import { framePinFits } from "./frame";
 import { waitForMover } from "./lock";
-import { frameAt, NONE, resultOf, setResult, stagingHolds } from "./memory";
+import { frameAt, header, NONE, resultOf, setResult, stagingHolds } from "./memory";
 import {
   backOf,
   consecutivePages,
@@ -38,7 +40,7 @@ import {
   spaceAt,
   spacePages,
 } from "./page";
-import { decodePartition, isRunning, lpidOf } from "./partition";
+import { decodePartition, isRunning, lpidOf, partitionAt } from "./partition";
 import { decodePin, pinNumberOf, pinsLeft, releasePin, takePin } from "./pin";
 import { enterUse, isInUse, leaveUse } from "./thread";
 
@@ -143,6 +145,33 @@ export function beginUse(lpid: f64, address: f64, length: f64, need: f64): i32 {
     } else if (status != H_LONG_BUSY_1_MSEC) return status;
     else if (!waitForMover(attempt++)) return H_LONG_BUSY_10_MSEC;
   }
+}
+
+/**
+ * As beginUse(), for a few bytes in one or two pages that are on consecutive frames. Answers the frame of the first one;
+ * H_PARAMETER for everything that beginUse() must decide, and then no use runs. Integers, and no second result, since both take longer
+ * than the rest.
+ * @param last the other page, or the same.
+ * @param rights bits of an entry, all of which the pages' must have.
+ */
+export function openUse(lpid: u32, page: u32, last: u32, rights: u32): i32 {
+  enterUse();
+  if (lpid - 1 < header(HEADER_LPIDS_USED)) {
+    const partition = partitionAt(lpid);
+    const at = spaceAt(partition, SPACE_MEMORY);
+    if (isRunning(partition) && last - page <= 1 && last < spacePages(at)) {
+      const mask = rights | ENTRY_VALID;
+      const entry = entryOf(at, page);
+      const end = entryOf(at, last);
+      // One that is being moved is rescinded and valid.
+      if ((entry & end & mask) == mask && ((entry | end) & ENTRY_RESCINDED) == 0) {
+        const frame = entry & ENTRY_FRAME;
+        if ((end & ENTRY_FRAME) - frame == last - page) return frame;
+      }
+    }
+  }
+  leaveUse();
+  return H_PARAMETER;
 }
 
 /** Ends the use that runs. */

@@ -8,6 +8,7 @@ export {
   fillMemory,
   loadMemory,
   loadWord,
+  openUse,
   storeMemory,
   storeWord,
 } from "./access";

@@ -67,6 +67,8 @@ export class TableMemory {
   readonly words: Uint32Array;
   readonly floats: Float64Array;
   readonly longs: BigInt64Array;
+  /** For words that are not aligned. */
+  readonly view: DataView;
   /** Of `bytes`. */
   readonly views: Views;
   /** The same as `words`, as Atomics.wait wants it. */
@@ -96,6 +98,7 @@ export class TableMemory {
     this.integers = new Int32Array(memory.buffer);
     this.floats = new Float64Array(memory.buffer);
     this.longs = new BigInt64Array(memory.buffer);
+    this.view = new DataView(memory.buffer);
     this.partitionsAt = this.header(HEADER_PARTITIONS_AT);
     this.structuresAt = this.header(HEADER_STRUCTURES_AT);
     this.isShared = this.header(HEADER_THREADS_MAX) > 1;

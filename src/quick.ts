@@ -1,11 +1,11 @@
 /**
  * A use of a few bytes of one page, or a translation, without a crossing into the core, by the words that the core reads itself.
  */
+import type { Core } from "./binding.js";
 import type { Kernel } from "./kernel.js";
 import {
   ENTRY_FRAME,
   ENTRY_RESCINDED,
-  HEADER_EPOCH,
   HEADER_FRAMES_AT,
   HEADER_THREADS_USED,
   PAGE_BYTES,
@@ -14,31 +14,31 @@ import {
   SPACE_ENTRIES,
   SPACE_MEMORY,
   SPACE_PAGES,
-  THREAD_EPOCH,
 } from "./layout.js";
 import { partitionOffset, spaceWord } from "./records.js";
 
 /** The quick uses and translations of one partition's memory by one thread. */
 export class QuickUse {
+  readonly #core: Core;
+  readonly #lpid: number;
   readonly #words: Uint32Array;
   /** Of the table's words the partition's state and page table. */
   readonly #state: Uint32Array;
   readonly #entries: Uint32Array;
-  /** Index in the table's words. */
-  readonly #epochIndex: number;
   /** Byte offset of the first frame. */
   readonly #framesAt: number;
   readonly #most: number;
 
-  /** @param most bytes of one use. */
-  constructor({ memory }: Kernel, lpid: number, most: number) {
+  /** @param most bytes of one use, a page at most: so it touches two pages at most. */
+  constructor({ core, memory }: Kernel, lpid: number, most: number) {
     const { words } = memory;
+    this.#core = core;
+    this.#lpid = lpid;
     this.#words = words;
     const state = (partitionOffset(memory, lpid) + PARTITION_STATE) / 4;
     this.#state = words.subarray(state, state + 1);
     const entries = spaceWord(memory, lpid, SPACE_MEMORY, SPACE_ENTRIES) / 4;
     this.#entries = words.subarray(entries, entries + spaceWord(memory, lpid, SPACE_MEMORY, SPACE_PAGES));
-    this.#epochIndex = (memory.thread + THREAD_EPOCH) / 4;
     this.#framesAt = memory.header(HEADER_FRAMES_AT);
     this.#most = most;
   }
@@ -58,29 +58,33 @@ export class QuickUse {
   }
 
   /**
-   * Begins a use, which end() ends. A table that no other thread has joined needs no epoch: nobody else revokes meanwhile.
+   * Begins a use, which end() ends. A table that no other thread has joined needs no epoch: nobody else revokes meanwhile. Where there
+   * are others the core begins it: the engine calls a function for each of the four atomic accesses that it takes.
    * @param mask of the bits that the page table entry must have.
    * @returns the byte offset in the table's memory; -1 for everything that the core must decide, and then no use runs.
    */
   begin(address: number, length: number, mask: number): number {
-    const words = this.#words;
     const inPage = address & (PAGE_BYTES - 1);
     if (length > this.#most || length === 0 || address >>> 0 !== address) return -1;
-    if (inPage + length > PAGE_BYTES || address >>> 12 >= this.#entries.length) return -1;
-    if (words[HEADER_THREADS_USED / 4] !== 1) {
-      Atomics.store(words, this.#epochIndex, Atomics.load(words, HEADER_EPOCH / 4));
-    }
-    if (this.#state[0] === PARTITION_RUNNING) {
-      const entry = Atomics.load(this.#entries, address >>> 12);
+    const entries = this.#entries;
+    const page = address >>> 12;
+    const last = page + ((inPage + length - 1) >>> 12);
+    if (last >= entries.length) return -1;
+    let frame = -1;
+    if (this.#words[HEADER_THREADS_USED / 4] !== 1) frame = this.#core.openUse(this.#lpid, page, last, mask);
+    else if (this.#state[0] === PARTITION_RUNNING) {
+      const entry = entries[page] as number;
+      const end = entries[last] as number;
       // One that is being moved is rescinded and valid: the core waits for it.
-      if ((entry & (mask | ENTRY_RESCINDED)) === mask)
-        return this.#framesAt + (entry & ENTRY_FRAME) * PAGE_BYTES + inPage;
+      if ((entry & end & mask) === mask && ((entry | end) & ENTRY_RESCINDED) === 0) {
+        const first = entry & ENTRY_FRAME;
+        if ((end & ENTRY_FRAME) - first === last - page) frame = first;
+      }
     }
-    this.end();
-    return -1;
+    return frame < 0 ? -1 : this.#framesAt + frame * PAGE_BYTES + inPage;
   }
 
   end(): void {
-    if (this.#words[HEADER_THREADS_USED / 4] !== 1) Atomics.store(this.#words, this.#epochIndex, 0);
+    if (this.#words[HEADER_THREADS_USED / 4] !== 1) this.#core.endUse();
   }
 }

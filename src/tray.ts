@@ -1,5 +1,5 @@
 /**
- * Moving up to 256 bytes between the table's memory and an array by way of a tray of this thread's own.
+ * Moving up to 512 bytes between the table's memory and an array by way of a tray of this thread's own.
  *
  * The engine copies out of shared memory through a view, which takes longer to make than so few bytes to copy, and byte by byte
  * where the two sides are not aligned alike. A loop over words of eight bytes fills the tray, and from there, which is not
@@ -9,16 +9,16 @@
 import type { TableMemory } from "./binding.js";
 
 /** Up to so many bytes. */
-export const TRAY_BYTES = 256;
-/** Up to so many bytes a loop over bytes is as fast. More where they go in: there both ends are moved by bytes in any case. */
-const LOOP_OUT_BYTES = 32;
-const LOOP_IN_BYTES = 64;
+export const TRAY_BYTES = 512;
+/** Up to so many bytes a loop over bytes is as fast. */
+const LOOP_BYTES = 32;
 
 const WORD_BYTES = 8;
 const LENGTHS = TRAY_BYTES + 1;
 /** The range begins at the same distance from a multiple of eight as in the table's memory. */
 const tray: Uint8Array = new Uint8Array(TRAY_BYTES + 2 * WORD_BYTES);
 const trayWords: BigInt64Array = new BigInt64Array(tray.buffer);
+const trayView: DataView = new DataView(tray.buffer);
 /** By distance and length, made on first need. */
 const views: (Uint8Array | undefined)[] = new Array(WORD_BYTES * LENGTHS).fill(undefined);
 
@@ -39,15 +39,14 @@ export function readSome(
   to: number,
   length: number,
 ): void {
-  if (length <= LOOP_OUT_BYTES) moveFew(bytes, from, target, to, length);
+  if (length <= LOOP_BYTES) moveFew(bytes, from, target, to, length);
   else readByTray(longs, from, target, to, length);
 }
 
 /** Copies up to TRAY_BYTES into the table's memory, to the byte offset `to`. */
 export function writeSome(memory: TableMemory, to: number, source: Uint8Array): void {
   const { length } = source;
-  if (length <= LOOP_IN_BYTES) moveFew(source, 0, memory.bytes, to, length);
-  else if (isAlignedAlike(to, source.byteOffset)) memory.bytes.set(source, to);
+  if (length <= LOOP_BYTES) moveFew(source, 0, memory.bytes, to, length);
   else writeByTray(memory, to, source);
 }
 
@@ -75,8 +74,11 @@ function readByTray(
   target.set(viewOf(from & (WORD_BYTES - 1), length), to);
 }
 
-/** Whole words only: the first and the last one hold what others write. */
-function writeByTray({ bytes, longs }: TableMemory, to: number, source: Uint8Array): void {
+/**
+ * Whole words, since the first and the last one hold what others write: what lies in those goes by the eight bytes at either end
+ * of the range, wherever it begins. Halves of them, since engines are slow with places of eight that are not aligned.
+ */
+function writeByTray({ longs, view }: TableMemory, to: number, source: Uint8Array): void {
   const { length } = source;
   const distance = to & (WORD_BYTES - 1);
   tray.set(source, distance);
@@ -84,11 +86,24 @@ function writeByTray({ bytes, longs }: TableMemory, to: number, source: Uint8Arr
   const end = (to + length) >>> 3;
   let word = first;
   if (distance !== 0) {
-    moveFew(tray, distance, bytes, to, WORD_BYTES - distance);
+    writeEnd(view, to, distance);
     word++;
   }
+  for (; word + 4 <= end; word += 4) {
+    const i = word - first;
+    longs[word] = trayWords[i] as bigint;
+    longs[word + 1] = trayWords[i + 1] as bigint;
+    longs[word + 2] = trayWords[i + 2] as bigint;
+    longs[word + 3] = trayWords[i + 3] as bigint;
+  }
   for (; word < end; word++) longs[word] = trayWords[word - first] as bigint;
-  moveFew(tray, (end - first) * WORD_BYTES, bytes, end * WORD_BYTES, (to + length) & (WORD_BYTES - 1));
+  if (((to + length) & (WORD_BYTES - 1)) !== 0)
+    writeEnd(view, to + length - WORD_BYTES, distance + length - WORD_BYTES);
+}
+
+function writeEnd(view: DataView, to: number, from: number): void {
+  view.setInt32(to, trayView.getInt32(from));
+  view.setInt32(to + 4, trayView.getInt32(from + 4));
 }
 
 /** Whether the engine copies between two places as fast as it can. */

@@ -26,6 +26,7 @@ function memoryOf(buffer: ArrayBufferLike, seed: number): TableMemory {
   return {
     bytes,
     longs: new BigInt64Array(buffer),
+    view: new DataView(buffer),
     views: new Views(bytes),
     isShared,
   } as unknown as TableMemory;
@@ -69,6 +70,29 @@ afterEach(() => {
 describe("copies move those bytes and no others", () => {
   test("as this machine has it", async () => {
     checkAll(await load());
+  });
+
+  test("few of them, of every number and at every distance from whole words", async () => {
+    const { copyIn, copyOut } = await load();
+    for (const Kind of [SharedArrayBuffer, ArrayBuffer]) {
+      const memory = memoryOf(new Kind(2048), 1);
+      const other = memoryOf(new ArrayBuffer(2048), 2).bytes;
+      for (let length = 0; length <= 520; length++) {
+        for (let inside = 800; inside < 808; inside++) {
+          const outside = 700 + ((inside * 3 + length) & 7);
+          const read = other.slice();
+          read.set(memory.bytes.subarray(inside, inside + length), outside);
+          copyOut(memory, inside, other, outside, length);
+          expect(Buffer.compare(other, read), `read ${length} from ${inside} to ${outside}`).toBe(0);
+          // Not what was read just now.
+          const source = other.subarray(outside - 1, outside - 1 + length);
+          const written = memory.bytes.slice();
+          written.set(source, inside);
+          copyIn(memory, inside, source);
+          expect(Buffer.compare(memory.bytes, written), `write ${length} to ${inside}`).toBe(0);
+        }
+      }
+    }
   });
 
   test("where the platform's copy is quick, and where it is slow", async () => {

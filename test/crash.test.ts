@@ -52,6 +52,7 @@ const NOT_CHANGING: Readonly<Record<string, string>> = {
   loadDma: "a use",
   loadMemory: "a use",
   loadWord: "a use",
+  openUse: "a use",
   openTable: "nobody knows the table before it answers",
   postRequest: "a mailbox of the caller, which ends with it",
   readStaged: "a use",

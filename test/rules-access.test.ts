@@ -1,13 +1,18 @@
 /** Translation and checked access, rules TR1 to TR5 (1-semantics, section 8; DESIGN.md, 3.6). */
 import { describe, expect, test } from "vitest";
+import { kernelOf } from "../src/kernel.js";
 import {
+  ENTRY_READ,
+  ENTRY_WRITE,
   H_PARAMETER,
   H_PERMISSION,
   H_RESCINDED,
   H_RESOURCE,
   H_SUCCESS,
+  HEADER_FRAMES_AT,
   INHIBIT_READ,
   INHIBIT_WRITE,
+  THREAD_EPOCH,
   TYPE_INTERRUPT,
   TYPE_MEMORY,
   TYPE_MMIO,
@@ -76,6 +81,41 @@ const RANGES = [
   [2 ** 20, 1, 0, H_PARAMETER],
   [2 ** 32, 1, 0, H_PARAMETER],
 ] as const;
+
+test("TR1, TR3: a use of a few bytes, where there are other threads, begins where one of any length does", () => {
+  const { table, server, client } = openMixed();
+  const { core, memory } = kernelOf(table);
+  const gone = table.createPartition({ name: "gone" });
+  table.fail(gone);
+  const begun = (lpid: number, page: number, last: number, need: number): number => {
+    const status = core.beginUse(lpid, (page + 1) * PAGE - 1, last === page ? 1 : 2, need);
+    if (status !== H_SUCCESS) return H_PARAMETER;
+    core.endUse();
+    const place = memory.result + 1 - PAGE - memory.header(HEADER_FRAMES_AT);
+    return memory.result < 0 ? H_PARAMETER : place / PAGE;
+  };
+  expect(core.openUse(client.lpid, 0, 2, ENTRY_READ)).toBe(H_PARAMETER);
+  expect(core.openUse(client.lpid, 1, 0, ENTRY_READ)).toBe(H_PARAMETER);
+  for (const lpid of [0, server.lpid, client.lpid, gone.lpid, gone.lpid + 1, -1, 2 ** 31]) {
+    for (const page of [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 31, 32, 2 ** 20, -1]) {
+      for (const [need, rights] of [
+        [0, 0],
+        [1, ENTRY_READ],
+        [2, ENTRY_WRITE],
+        [3, ENTRY_READ | ENTRY_WRITE],
+      ] as const) {
+        for (const last of [page, page + 1]) {
+          const frame = core.openUse(lpid, page, last, rights);
+          const isOpen = memory.header(memory.thread + THREAD_EPOCH) !== 0;
+          core.endUse();
+          const what = `partition ${lpid}, pages ${page} to ${last}, need ${need}`;
+          expect(frame, what).toBe(begun(lpid, page, last, need));
+          expect(isOpen, what).toBe(frame >= 0);
+        }
+      }
+    }
+  }
+});
 
 describe("TR1: translation", () => {
   test("TR1: unmapped and past the end H_PARAMETER, rescinded H_RESCINDED, right missing H_PERMISSION", () => {

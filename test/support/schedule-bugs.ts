@@ -126,6 +126,14 @@ export const BUGS: readonly SeededBug[] = [
     to: "nextEpoch();",
   },
   {
+    bug: "a use of a few bytes is not announced (G6)",
+    scenario: "read of a few bytes / forced rescind",
+    says: /stray/,
+    file: "assembly/access.ts",
+    from: "  enterUse();\n  if (lpid - 1 < header(HEADER_LPIDS_USED)) {",
+    to: "  if (!BUG) enterUse();\n  if (lpid - 1 < header(HEADER_LPIDS_USED)) {",
+  },
+  {
     bug: "a use begins with a plain store",
     scenario: "read / forced rescind",
     says: /a race at thread/,

@@ -44,6 +44,7 @@ export const CALLS = [
   "mergePages",
   "openTable",
   "openThread",
+  "openUse",
   "pinMemory",
   "postRequest",
   "raiseInterrupt",

@@ -597,6 +597,10 @@ export class Machine {
     return (address - this.word(HEADER_FRAMES_AT)) >> 12;
   }
 
+  frameAt(frame: number): number {
+    return this.word(HEADER_FRAMES_AT) + frame * PAGE_BYTES;
+  }
+
   /** Which word that is, for people. */
   describe(at: number): string {
     const pages = this.word(HEADER_SPACE_PAGES);

@@ -34,6 +34,7 @@ import {
   notedWithResult,
   open,
   placeOf,
+  quickUse,
   recover,
   recovery,
   rescinded,
@@ -237,6 +238,25 @@ export const SCENARIOS: readonly Scenario[] = [
         yield* use(self, CLIENT, address, true);
       },
     [`${OK} | ${OK}`, `${OK} | ${REFUSED}`],
+    { isLong: true },
+  ),
+  againstRevocation(
+    "read of a few bytes / forced rescind",
+    "G6 RS5 FA5",
+    (_table, _cookie, address) =>
+      function* (self) {
+        yield* quickUse(self, CLIENT, address, false);
+      },
+    [`${OK} | ${OK}`, `${OK} | ${H_PARAMETER}`],
+  ),
+  againstRevocation(
+    "write of a few bytes / forced rescind",
+    "G6 RS5 FA5",
+    (_table, _cookie, address) =>
+      function* (self) {
+        yield* quickUse(self, CLIENT, address, true);
+      },
+    [`${OK} | ${OK}`, `${OK} | ${H_PARAMETER}`],
     { isLong: true },
   ),
   againstRevocation(
