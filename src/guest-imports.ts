@@ -36,7 +36,7 @@ import {
 import type { Partition } from "./partition.js";
 import { QuickUse } from "./quick.js";
 import { partitionOffset } from "./records.js";
-import { moveFew, moveWords, readSome, TRAY_BYTES, writeSome } from "./tray.js";
+import { moveFew, readSome, TRAY_BYTES, writeSome } from "./tray.js";
 import { Views } from "./views.js";
 
 /** The import module of a guest: name and version of the interface. What is added keeps it, what changes gets another. */
@@ -90,7 +90,6 @@ export const GUEST_FUNCTIONS = [
 type GuestFunctionName = (typeof GUEST_FUNCTIONS)[number];
 
 const NOTHING = new Uint8Array(0);
-const NO_WORDS = new Uint32Array(0);
 const NO_VIEW = new DataView(NOTHING.buffer);
 
 /**
@@ -120,7 +119,6 @@ export class GuestCalls {
   #memory: WebAssembly.Memory | undefined;
   /** The guest's memory as it was when something last did not fit; a memory that has grown leaves this empty, or short. */
   #bytes: Uint8Array = NOTHING;
-  #words: Uint32Array = NO_WORDS;
   #data: DataView = NO_VIEW;
   /** Of #bytes. */
   #views: Views = new Views(NOTHING);
@@ -159,19 +157,18 @@ export class GuestCalls {
   end(): void {
     this.#isOver = true;
     this.#memory = undefined;
-    this.#see(NOTHING, NO_WORDS, NO_VIEW);
+    this.#see(NOTHING, NO_VIEW);
   }
 
   /** @throws TypeError if it is no WebAssembly.Memory. */
   bind(memory: WebAssembly.Memory): void {
     if (!isMemory(memory)) throw new TypeError("this is no memory of a module");
     this.#memory = memory;
-    this.#see(NOTHING, NO_WORDS, NO_VIEW);
+    this.#see(NOTHING, NO_VIEW);
   }
 
-  #see(bytes: Uint8Array, words: Uint32Array, data: DataView): void {
+  #see(bytes: Uint8Array, data: DataView): void {
     this.#bytes = bytes;
-    this.#words = words;
     this.#data = data;
     this.#views = new Views(bytes);
   }
@@ -185,12 +182,8 @@ export class GuestCalls {
     if (this.#memory === undefined) return false;
     const { buffer } = this.#memory;
     const size = buffer.byteLength;
-    // All of a fixed length, so that they agree on where the memory ends.
-    this.#see(
-      new Uint8Array(buffer, 0, size),
-      new Uint32Array(buffer, 0, size >>> 2),
-      new DataView(buffer, 0, size),
-    );
+    // Both of a fixed length, so that they agree on where the memory ends.
+    this.#see(new Uint8Array(buffer, 0, size), new DataView(buffer, 0, size));
     return at + length <= this.#bytes.length;
   }
 
@@ -329,12 +322,10 @@ export class GuestCalls {
       const at = pointer >>> 0;
       const size = length >>> 0;
       if (size > GUEST_CALL_BYTES || !this.#fits(at, size)) return H_PARAMETER;
-      const { words } = this.#table;
       const few = this.#quick.begin(address, size, ENTRY_VALID | ENTRY_READ);
       if (few >= 0) {
         try {
-          if (((few | at | size) & 3) === 0) moveWords(words, few >>> 2, this.#words, at >>> 2, size >>> 2);
-          else readSome(this.#table, few, this.#bytes, at, size);
+          readSome(this.#table, few, this.#bytes, at, size);
         } finally {
           this.#quick.end();
         }
@@ -363,12 +354,10 @@ export class GuestCalls {
       const at = pointer >>> 0;
       const size = length >>> 0;
       if (size > GUEST_CALL_BYTES || !this.#fits(at, size)) return H_PARAMETER;
-      const { words } = this.#table;
       const few = this.#quick.begin(address, size, ENTRY_VALID | ENTRY_WRITE);
       if (few >= 0) {
         try {
-          if (((few | at | size) & 3) === 0) moveWords(this.#words, at >>> 2, words, few >>> 2, size >>> 2);
-          else writeSome(this.#table, few, this.#views.at(at, size));
+          writeSome(this.#table, few, this.#views.at(at, size));
         } finally {
           this.#quick.end();
         }
