@@ -57,7 +57,7 @@ import {
 import { checkRescindOptions, type RescindOptions, type RescindReport, rescind } from "./rescind.js";
 import { readSealed, sealRecord } from "./seal.js";
 import { onAbort, type WaitOptions } from "./stream.js";
-import { readSome, TRAY_BYTES, writeSome } from "./tray.js";
+import { TRAY_BYTES } from "./tray.js";
 import { type PartitionUsage, usageOf } from "./usage.js";
 
 /** What to grant, to whom, with which rights. */
@@ -356,8 +356,7 @@ export class Partition {
     const few = this.#quick.begin(address, target.length, ENTRY_VALID | ENTRY_READ);
     if (few >= 0) {
       try {
-        if (this.#memory.isShared) readSome(this.#memory, few, target, 0, target.length);
-        else copyOut(this.#memory, few, target, 0, target.length);
+        copyOut(this.#memory, few, target, 0, target.length);
       } finally {
         this.#quick.end();
       }
@@ -376,8 +375,7 @@ export class Partition {
     const few = this.#quick.begin(address, source.length, ENTRY_VALID | ENTRY_WRITE);
     if (few >= 0) {
       try {
-        if (this.#memory.isShared) writeSome(this.#memory, few, source);
-        else copyIn(this.#memory, few, source);
+        copyIn(this.#memory, few, source);
       } finally {
         this.#quick.end();
       }
