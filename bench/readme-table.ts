@@ -1,29 +1,51 @@
-/** The README's table of figures, made from a report: which rows it has, and how they are written. */
+/** The README's table of figures, made from reports: which rows it has, and how they are written. */
 import { formatTime } from "./format.js";
-import { SELECTION } from "./readme-rows.js";
+import { SELECTION, type SelectedRow } from "./readme-rows.js";
 import { type Report, ReportError, type Row } from "./report.js";
 import { describeBaselines, describeRatioTo, mdTable } from "./report-md.js";
 
-export const TABLE_BEGIN = "<!-- figures: made by `npm run bench:table` from bench/results/full.json -->";
+export const TABLE_BEGIN = "<!-- figures: made by `npm run bench:table` from bench/results -->";
 export const TABLE_END = "<!-- end of figures -->";
 
-/** @throws ReportError naming the rows that the report does not have. */
-export function readmeTable(report: Report): string {
-  const found = SELECTION.map(({ suite, what }) =>
-    report.rows.find((row) => row.suite === suite && row.what === what && Object.keys(row.scan).length === 0),
-  );
+/**
+ * @param others runs of the same on other Nodes, of which the ratios are shown.
+ * @throws ReportError naming the rows that the report does not have.
+ */
+export function readmeTable(report: Report, others: readonly Report[] = []): string {
+  const found = SELECTION.map((selected) => rowOf(report, selected));
   const missing = SELECTION.filter((_, index) => found[index] === undefined);
   if (missing.length > 0)
     throw new ReportError(
       `the report lacks rows of the README: ${missing.map(({ suite, what }) => `"${suite}: ${what}"`).join(", ")}`,
     );
-  const rows = (found as readonly Row[]).flatMap((row) => [figures(row), ...slice(row)]);
-  return `${describeRun(report)}\n\n${mdTable([["what", "lpar", "baselines", "ratio", "aim"], ...rows])}`;
+  const rows = (found as readonly Row[]).flatMap((row) => {
+    const rest = others.map((other) => rowOf(other, row));
+    return [
+      [...figures(row), ...rest.map((found) => (found === undefined ? "" : ratio(found)))],
+      ...slice(row).map((cells) => [...cells, ...rest.map((found) => slice(found)[0]?.[1] ?? "")]),
+    ];
+  });
+  const titles = ["what", "lpar", "baselines", "ratio", "aim", ...others.map(titleOf)];
+  return `${describeRun(report, others)}\n\n${mdTable([titles, ...rows])}`;
 }
 
-function describeRun({ machine, options, startedAt, loadAtEnd }: Report): string {
+function rowOf({ rows }: Report, { suite, what }: SelectedRow): Row | undefined {
+  return rows.find((row) => row.suite === suite && row.what === what && Object.keys(row.scan).length === 0);
+}
+
+function titleOf({ machine }: Report): string {
+  return `Node ${machine.node.split(".")[0]}`;
+}
+
+function describeRun(report: Report, others: readonly Report[]): string {
+  const { machine, options, startedAt } = report;
   const commit = machine.commit === null ? "" : `, commit ${machine.commit}`;
-  return `One run of ${startedAt.slice(0, 10)}: ${machine.cpu}, ${machine.cores} cores, load ${machine.load.toFixed(1)} to ${loadAtEnd.toFixed(1)}, Node ${machine.node}${commit}; medians of ${options.repetitions} interleaved repetitions of ${options.timeMs} ms, ratios with their 95 % intervals.`;
+  const runs = [report, ...others].map(
+    ({ machine, loadAtEnd }) =>
+      `Node ${machine.node} (load ${machine.load.toFixed(1)} to ${loadAtEnd.toFixed(1)})`,
+  );
+  const rest = others.length === 0 ? "" : `; of ${runs.slice(1).join(" and ")} the ratios`;
+  return `${startedAt.slice(0, 10)}: ${machine.cpu}, ${machine.cores} cores${commit}; ${runs[0]}${rest}. Medians of ${options.repetitions} interleaved repetitions of ${options.timeMs} ms, ratios with their 95 % intervals.`;
 }
 
 function figures(row: Row): string[] {
@@ -37,8 +59,15 @@ function figures(row: Row): string[] {
   ];
 }
 
+/** Of another run. */
+function ratio(row: Row): string {
+  const text = describeRatioTo(row);
+  return row.target === undefined ? text : `${text}, ${verdict(row.target.reached)}`;
+}
+
 /** How long nothing else could run, where there is a limit to it. */
-function slice({ longestMs, target }: Row): string[][] {
+function slice(row: Row | undefined): string[][] {
+  const { longestMs, target } = row ?? {};
   if (longestMs === undefined || target?.longestMs === undefined) return [];
   const aim = `${target.longestMs} ms: ${verdict(target.longestReached)}`;
   return [["- its longest time in one piece", formatTime(longestMs * 1e6), "", "", aim]];

@@ -1,13 +1,19 @@
-/** Writes the README's table of figures anew, from the report beside this file. `npm run bench:table` builds what it needs. */
-import { readFileSync, writeFileSync } from "node:fs";
+/**
+ * Writes the README's table of figures anew, from the reports beside this file: that of the newest Node, and the ratios of the others.
+ * `npm run bench:table` builds what it needs.
+ */
+import { readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { readmeTable, replaceTable } from "../../dist/bench/readme-table.js";
 import { ReportError, readReport } from "../../dist/bench/report.js";
 
-const report = new URL("./full.json", import.meta.url);
 const readme = new URL("../../README.md", import.meta.url);
+const names = readdirSync(new URL(".", import.meta.url)).filter((name) => /^node-\d+\.json$/.test(name));
 
 try {
-  const table = readmeTable(readReport("bench/results/full.json", readFileSync(report, "utf8")));
+  const reports = names
+    .map((name) => readReport(`bench/results/${name}`, readFileSync(new URL(name, import.meta.url), "utf8")))
+    .sort((one, other) => Number.parseInt(other.machine.node, 10) - Number.parseInt(one.machine.node, 10));
+  const table = readmeTable(reports[0], reports.slice(1));
   writeFileSync(readme, replaceTable(readFileSync(readme, "utf8"), table));
 } catch (error) {
   if (!(error instanceof ReportError)) throw error;
