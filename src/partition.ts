@@ -351,7 +351,10 @@ export class Partition {
     return target;
   }
 
-  /** Copies a range of its memory into `target`. @throws HcallError as read(). */
+  /**
+   * Copies a range of its memory into `target`, which may be a part of the table's memory, but not of the range.
+   * @throws HcallError as read().
+   */
   readInto(address: number, target: Uint8Array): void {
     const few = this.#quick.begin(address, target.length, ENTRY_VALID | ENTRY_READ);
     if (few >= 0) {
@@ -370,7 +373,7 @@ export class Partition {
     }
   }
 
-  /** Copies `source` into its memory. @throws HcallError as read(), for the right to write. */
+  /** Copies `source` into its memory; as readInto(). @throws HcallError as read(), for the right to write. */
   write(address: number, source: Uint8Array): void {
     const few = this.#quick.begin(address, source.length, ENTRY_VALID | ENTRY_WRITE);
     if (few >= 0) {
