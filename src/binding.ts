@@ -165,6 +165,10 @@ export class TableMemory {
     return this.#result[0] as number;
   }
 
+  set result(value: number) {
+    this.#result[0] = value;
+  }
+
   /** The word at a byte offset. By shifts: the compiler cannot know that a division has no remainder. */
   header(offset: number): number {
     return this.words[offset >>> 2] as number;

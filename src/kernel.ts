@@ -209,9 +209,12 @@ export class Kernel {
 
   /** Wakes those for whose partition something has come, or all; lets the views follow pages that moved. */
   wake(all: boolean = false): void {
+    // Whoever is told makes calls, and the result of the last one before them is still to be read.
+    const { result } = this.memory;
     this.#signals = this.#signalled[0] as number;
     if (this.views.size !== 0) this.followMoves();
     if (this.#waits.size !== 0) this.#tell(all);
+    this.memory.result = result;
   }
 
   #tell(all: boolean): void {

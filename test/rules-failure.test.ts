@@ -212,6 +212,25 @@ describe("FA2: a server fails", () => {
     expect(b.usage()).toMatchObject({ grantsIn: 0, grantsOut: 0, rescinded: 0 });
   });
 
+  test("FA2: the grace period is owed also where views hear only with the failure of pages that another thread has moved", async () => {
+    const { table, h, row, clock } = openRow(4);
+    const [a, b, c, d] = [at(row, 0), at(row, 1), at(row, 2), at(row, 3)];
+    const taken = shared(h, a, table.connect(a, b).unitAddress, b, 0);
+    const kept = shared(h, a, table.connect(a, c).unitAddress, c, 0);
+    const lasting = shared(h, d, table.connect(d, c).unitAddress, c, 0);
+    using leaked = b.view(taken.address, PAGE);
+    using view = c.view(kept.address, PAGE);
+    // As a thread of its own would do it, which tells this one nothing.
+    expect(kernelOf(table).core.rescindLogical(a.lpid, 1, taken.cookie)).toBe(H_SUCCESS);
+    table.fail(d);
+    expect(d.state).toBe("failed");
+    expect(statusOf(() => c.read(lasting.address, 8))).toBe(H_SUCCESS);
+    expect(view.bytes.byteOffset).not.toBe(leaked.bytes.byteOffset);
+    clock.advance(GRACE);
+    await table.recovered(d);
+    expect(d.state).toBe("stopped");
+  });
+
   test("FA2: every client gets exactly one partner-failed event, before anything is lost", async () => {
     const world = openTable();
     const { table, h, clock } = world;

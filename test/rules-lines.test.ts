@@ -193,6 +193,20 @@ describe("KI3: raising", () => {
     expect(lines(server)).toEqual([]);
   });
 
+  test("G5: where a raise goes on is what the raw call says, whatever those take who listen", async () => {
+    const { table, h, server, client, unit } = openPair();
+    table.assign(server, { type: "interrupt", address: 0, length: 1 });
+    accepted(h, client.lpid, granted(h, server.lpid, unit, 0, 1, TYPE_INTERRUPT));
+    const { seen, stop } = listen((signal) => server.events({ signal }));
+    await settle();
+    h.budget = 1;
+    expect(h.raiseInterrupt(server.lpid, 0)).toBe(H_PARTIAL);
+    expect(h.raiseInterrupt(server.lpid, 0, h.r4)).toBe(H_SUCCESS);
+    expect(client.takeEvent()).toMatchObject({ type: "interrupt", partner: server.lpid });
+    await stop();
+    expect(seen).toMatchObject([{ type: "interrupt", address: 0 }]);
+  });
+
   test("G5: a source with more sharers than the budget is raised in slices, and each is told once", () => {
     const { table, h } = openTable({ memory: 8 * PAGE });
     const server = table.createPartition({ name: "server" });

@@ -482,6 +482,22 @@ describe("RS6: pins", () => {
     foreign.release();
   });
 
+  test("RS5: the bound of the raw call is its own, whatever views follow the pages that it has moved", () => {
+    const { h, row, units } = openRow(4);
+    const [a, b, c, d] = [at(row, 0), at(row, 1), at(row, 2), at(row, 3)];
+    const toB = shared(h, a, at(units, 0), b, 0);
+    const toC = shared(h, b, at(units, 1), c, toB.address);
+    const toD = shared(h, c, at(units, 2), d, toC.address);
+    using own = a.view(0, PAGE);
+    using leaked = d.view(toD.address, PAGE);
+    h.budget = 1;
+    const bounds = rescindInSlices(h, a.lpid, toB.cookie);
+    expect(own.bytes.byteOffset).not.toBe(leaked.bytes.byteOffset);
+    expect(bounds.length).toBeGreaterThan(1);
+    expect(Math.max(...bounds)).toBeLessThan(1000);
+    expect(bounds).toEqual([...new Set(bounds)].sort((one, other) => other - one));
+  });
+
   test("RS6: a page that only its owner pinned stays where it is", async () => {
     const { h, server, client, unit } = openPair();
     const { cookie } = shared(h, server, unit, client, 0);
