@@ -121,7 +121,7 @@ function mergeInto(first: usize, firstPage: u32, partition: usize, page: u32): i
 }
 
 /**
- * Lets two equal pages stand on one frame. R4: 1 if a frame was saved, 0 if they stood on one already. H_NOT_FOUND: they are not
+ * Lets two equal pages stand on the first one's frame, whoever else stands on either. R4: 1 if that was another's, 0 if they stood on one already. H_NOT_FOUND: they are not
  * equal. H_RESOURCE: one of them cannot be merged. H_LongBusyOrder10msec: a thread goes on using one.
  */
 export function mergePages(lpid: f64, address: f64, otherLpid: f64, otherAddress: f64): i32 {
@@ -139,11 +139,8 @@ export function mergePages(lpid: f64, address: f64, otherLpid: f64, otherAddress
   const otherFrame = entryOf(otherAt, otherPage) & ENTRY_FRAME;
   setResult(0);
   if (frame == otherFrame) return H_SUCCESS;
-  const isFuller = frameShares(frame) >= frameShares(otherFrame);
-  if (max(frameShares(frame), frameShares(otherFrame)) == u32(FRAME_SHARES_LIMIT)) return H_RESOURCE;
-  const status = isFuller
-    ? mergeInto(at, page, other, otherPage)
-    : mergeInto(otherAt, otherPage, partition, page);
+  if (frameShares(frame) == u32(FRAME_SHARES_LIMIT)) return H_RESOURCE;
+  const status = mergeInto(at, page, other, otherPage);
   if (status == H_SUCCESS) setResult(1);
   return status;
 }

@@ -362,6 +362,24 @@ describe("transparent sharing", () => {
     expect(table.inspect().counters).toMatchObject({ framesFree: 128, framesSaved: 0 });
   });
 
+  test("one pass is enough, also where equal pages stand in groups already", async () => {
+    const { table } = openTable();
+    const first = table.createPartition({ name: "first", memory: 4 * PAGE, lmb: 4 * PAGE });
+    const other = table.createPartition({ name: "other", memory: 4 * PAGE });
+    const adapter = table.connect(first, other);
+    other.fill(0, 4 * PAGE, 1);
+    expect(await table.deduplicate()).toMatchObject({ merged: 3 + 3 });
+    // What is left of the first group is not looked at while something of its LMB is granted.
+    const cookie = first.grant({ to: adapter, address: 3 * PAGE, length: PAGE });
+    const third = table.createPartition({ name: "third", memory: 8 * PAGE });
+    expect(await table.deduplicate()).toMatchObject({ merged: 7 });
+    first.rescind(cookie);
+    await table.deduplicate();
+    expect(first.translate(PAGE)).toBe(third.translate(7 * PAGE));
+    expect(table.inspect().counters).toMatchObject({ framesSaved: 3 + 11 });
+    expect(await table.deduplicate()).toMatchObject({ merged: 0, skipped: 0 });
+  });
+
   test("private pages of copy-on-write mappings merge, also with each other's", async () => {
     const pair = openPair({ lmbPages: 8 });
     const { table, server, client } = pair;

@@ -123,7 +123,7 @@ function mergeable(model: Model, partition: ModelPartition, page: number): Entry
   return hasQueue && !entry.isPrivate ? undefined : entry;
 }
 
-/** Two equal pages come to stand on one frame: that on which more stand. R4: whether a frame was saved. */
+/** Two equal pages come to stand on one frame: that of the first. R4: whether the second has moved. */
 export function mergePages(
   model: Model,
   lpid: number,
@@ -143,10 +143,8 @@ export function mergePages(
   if (entry === undefined || otherEntry === undefined) return answer(H_RESOURCE);
   if (entry.frame === otherEntry.frame) return answer(H_SUCCESS, 0);
   if (Buffer.compare(entry.frame.bytes, otherEntry.frame.bytes) !== 0) return answer(H_NOT_FOUND);
-  const isFuller = model.standingOn(entry.frame) >= model.standingOn(otherEntry.frame);
-  const [kept, moved] = isFuller ? [entry, otherEntry] : [otherEntry, entry];
-  moved.frame = kept.frame;
-  kept.copiesFirst = true;
-  moved.copiesFirst = true;
+  otherEntry.frame = entry.frame;
+  entry.copiesFirst = true;
+  otherEntry.copiesFirst = true;
   return answer(H_SUCCESS, 1);
 }
