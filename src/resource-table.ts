@@ -297,14 +297,21 @@ export class ResourceTable implements AsyncDisposable {
 
   /**
    * Starts a recovered partition again from its description: a new incarnation, without adapters (FA8, G4).
-   * @throws HcallError H_RESOURCE until its recovery is complete, whatever that waits for; H_NO_MEM if its memory was given to others.
+   * @throws HcallError H_RESOURCE until its recovery is complete, whatever that waits for; H_NO_MEM if its memory, or the control
+   * structures for what it was assigned, were given to others: then it is stopped, as before.
    */
   restart(partition: Partition): void {
     this.#kernel.checkOpen();
-    const { resources } = this.#describe(partition);
+    const description = this.#describe(partition);
     const status = this.#kernel.core.restartPartition(partition.lpid);
     this.#kernel.settle("restart", status, `"${partition.name}" is ${partition.state}`);
-    for (const resource of resources) this.#assign(partition, resource);
+    try {
+      for (const resource of description.resources) this.#assign(partition, resource);
+    } catch (error) {
+      // With all that its description says, or not at all.
+      this.#begin(description, true);
+      throw error;
+    }
     this.#emit("partition-restarted", partition.lpid);
     if (RESTART.hasSubscribers) RESTART.publish(this.#message(partition));
   }

@@ -5,6 +5,7 @@ import { kernelOf } from "../src/kernel.js";
 import {
   H_BUSY,
   H_CLOSED,
+  H_NO_MEM,
   H_PARAMETER,
   H_PARTIAL,
   H_RESCINDED,
@@ -641,6 +642,26 @@ describe("FA8: restart", () => {
     const fresh = join(world, server, client).unitAddress;
     granted(h, server.lpid, fresh, 4 * PAGE, 4 * PAGE);
     expectRefused(table, H_PARAMETER, () => h.grantLogical(server.lpid, SHARE, 0, 3 * PAGE, 2 * PAGE, fresh));
+  });
+
+  test("FA8, G1: with all that it was assigned, or not at all", async () => {
+    const { table, server, client, clock } = openPair({ serverPages: 4, clientPages: 4, grants: 4 });
+    const shortOf = { type: "interrupt", length: 1 } as const;
+    table.assign(server, { ...shortOf, address: 0 });
+    table.assign(server, { ...shortOf, address: 3 });
+    table.fail(server);
+    clock.advance(GRACE);
+    await table.recovered(server);
+    table.assign(client, { ...shortOf, address: 0 });
+    const { counters } = table.inspect();
+    expect(statusOf(() => table.restart(server))).toBe(H_NO_MEM);
+    await table.recovered(server);
+    expect(server.state).toBe("stopped");
+    expect(table.inspect().counters).toEqual(counters);
+    expect(statusOf(() => server.read(0, 1))).toBe(H_RESCINDED);
+    await table.destroyPartition(client);
+    table.restart(server);
+    expect(server.translate(3, { type: "interrupt" })).toBe(3);
   });
 
   test("FA8: memory can be allocated again from the beginning", async () => {
