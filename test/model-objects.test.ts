@@ -37,9 +37,10 @@ test(`the object API does what the naive model says, over ${WALKS} random sequen
     calls += walk.twins.calls;
   }
   console.log(`objects: ${calls} hypercalls overheard in ${WALKS} sequences, seed ${SEED}`);
+  if (process.env.LPAR_MODEL_COVERAGE !== undefined)
+    for (const [key, count] of [...coverage].sort()) console.log(`${key}: ${count}`);
   for (const [sight, often] of Object.entries(SIGHTS)) {
     const count = coverage.get(`saw: ${sight}`) ?? 0;
-    if (process.env.LPAR_MODEL_COVERAGE !== undefined) console.log(`${sight}: ${count}`);
     expect(count * 100, `${sight}, seed ${SEED}`).toBeGreaterThanOrEqual(often * WALKS);
   }
 });

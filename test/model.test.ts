@@ -46,6 +46,7 @@ const ANSWERS: Readonly<Record<string, readonly number[]>> = {
   copy: [0, -4, -11, -16, -46],
   create: [0, -4, -9],
   deallocate: [0, -4, -46],
+  digest: [0],
   "end-interrupt": [0, -4, -46],
   "end-views": [0, 5, -4, -16],
   fail: [0, -4, -16],

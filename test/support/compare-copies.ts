@@ -1,10 +1,11 @@
 /** Copy-on-write grants and merged pages on both tables: granted, merged, and looked for by digests. */
-import { H_SUCCESS, PAGE_BYTES, TYPE_MEMORY } from "../../src/layout.js";
+import { H_PARAMETER, H_RESCINDED, H_SUCCESS, PAGE_BYTES, TYPE_MEMORY } from "../../src/layout.js";
 import type { Twins } from "./compare.js";
 import { type Choices, HOSTILE } from "./compare-choices.js";
 import type { Draw } from "./draw.js";
+import type { GrantRequest } from "./model.js";
 import { mayMerge, mergePages } from "./model-copies.js";
-import { ensure, type Frame } from "./model-records.js";
+import { answer, ensure, type Frame } from "./model-records.js";
 
 /** Pages whose digests fit the walk's staging. */
 const DIGESTS = 64;
@@ -12,14 +13,14 @@ const DIGESTS = 64;
 /** @param staged byte offset of staging for digests. */
 export function drawCopies(twins: Twins, choose: Choices, draw: Draw, staged: number): void {
   const choice = draw.below(8);
-  if (choice < 4) grant(twins, choose, draw);
+  if (choice < 4) twins.grantCopyOnWrite(copyRequest(choose, draw));
   else if (choice < 7) merge(twins, choose, draw);
   else digest(twins, choose, draw, staged);
 }
 
-function grant(twins: Twins, choose: Choices, draw: Draw): void {
+export function copyRequest(choose: Choices, draw: Draw): GrantRequest {
   const [lpid, flags, hi, lo, length, unit] = choose.grantRequest(draw);
-  twins.grantCopyOnWrite([lpid, draw.once(4) ? flags : TYPE_MEMORY, hi, lo, length, unit]);
+  return [lpid, draw.once(4) ? flags : TYPE_MEMORY, hi, lo, length, unit];
 }
 
 export function mergeOnBoth(twins: Twins, ...args: readonly [number, number, number, number]): number {
@@ -55,19 +56,31 @@ function merge(twins: Twins, choose: Choices, draw: Draw): void {
   mergeOnBoth(twins, one.lpid, address, lpid, other.address);
 }
 
-/** Equal pages have the same digest, what cannot be merged has none. */
 function digest(twins: Twins, choose: Choices, draw: Draw, staged: number): void {
-  const { memory } = twins.kernel;
   const partition = choose.partition(draw, "running");
-  if (partition?.state !== "running") return;
-  const { lpid, spaces } = partition;
-  const status = twins.core.digestPages(lpid, 0, DIGESTS, staged);
-  ensure(status === H_SUCCESS && twins.r4 === spaces.memory.pageCount, () => `digests of ${lpid}: ${status}`);
+  if (partition?.state === "running") digestOnBoth(twins, partition.lpid, 0, DIGESTS, staged);
+}
+
+/**
+ * Equal pages have the same digest, what cannot be merged has none.
+ * @param at byte offset of staging for the digests.
+ */
+export function digestOnBoth(twins: Twins, lpid: number, first: number, count: number, at: number): number {
+  const status = twins.core.digestPages(lpid, first, count, at);
+  const partition = twins.model.partitions.get(lpid);
+  if (partition?.state !== "running") {
+    const expected = answer(partition === undefined ? H_PARAMETER : H_RESCINDED);
+    return twins.same("digest", [lpid, first, count], status, expected);
+  }
+  const { memory } = twins.kernel;
+  const { entries, pageCount } = partition.spaces.memory;
+  const pages = Math.min(count, pageCount - first);
+  twins.same("digest", [lpid, first, count], status, answer(H_SUCCESS, pages));
   const contents = new Map<number, Uint8Array>();
-  for (let page = 0; page < spaces.memory.pageCount; page++) {
-    const value = memory.floats[staged / 8 + page] as number;
+  for (let page = first; page < first + pages; page++) {
+    const value = memory.floats[at / 8 + page - first] as number;
     ensure((value !== 0) === mayMerge(partition, page), () => `page ${page} of ${lpid} has digest ${value}`);
-    const bytes = spaces.memory.entries.get(page)?.frame.bytes;
+    const bytes = entries.get(page)?.frame.bytes;
     if (value === 0 || bytes === undefined) continue;
     const before = contents.get(value);
     const isSame = before === undefined || Buffer.compare(before, bytes) === 0;
@@ -79,4 +92,5 @@ function digest(twins: Twins, choose: Choices, draw: Draw, staged: number): void
       );
     contents.set(value, bytes);
   }
+  return status;
 }

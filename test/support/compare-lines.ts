@@ -15,15 +15,50 @@ import { ensure, TYPE_NUMBERS } from "./model-records.js";
 
 type LineType = "interrupt" | "ipi";
 
+/** One slice of a raise. */
+export function raiseOnBoth(
+  twins: Twins,
+  ...args: readonly [lpid: number, number: number, device: number, position: number]
+): number {
+  const status = twins.core.raiseInterrupt(...args);
+  return twins.same("raise", args, status, raiseInterrupt(twins.model, ...args, twins.h.budget));
+}
+
+export function ringOnBoth(twins: Twins, lpid: number, number: number): number {
+  const status = twins.core.sendIpi(lpid, number);
+  return twins.same("ring", [lpid, number], status, sendIpi(twins.model, lpid, number));
+}
+
+export function takeLineOnBoth(twins: Twins, lpid: number): number {
+  const status = twins.core.takeLine(lpid);
+  const expected = takeLine(twins.model, lpid);
+  twins.same("take-line", [lpid], status, expected.answer);
+  if (status === H_SUCCESS) twins.sameEvent("takeLine", lpid, expected.event);
+  return status;
+}
+
+export function endOnBoth(twins: Twins, lpid: number, number: number): number {
+  const status = twins.core.endInterrupt(lpid, number);
+  return twins.same("end-interrupt", [lpid, number], status, endInterrupt(twins.model, lpid, number));
+}
+
+export function armOnBoth(twins: Twins, lpid: number, number: number, mode: number): number {
+  const status = twins.core.armInterrupt(lpid, number, mode);
+  return twins.same("arm", [lpid, number, mode], status, armInterrupt(twins.model, lpid, number, mode));
+}
+
+export function maskOnBoth(twins: Twins, lpid: number, number: number, mode: number): number {
+  const status = twins.core.maskInterrupt(lpid, number, mode);
+  return twins.same("mask", [lpid, number, mode], status, maskInterrupt(twins.model, lpid, number, mode));
+}
+
 export function drawLine(twins: Twins, choose: Choices, draw: Draw): void {
   const choice = draw.below(17);
   if (choice >= 15) end(twins, choose, draw);
   else if (choice >= 12) provide(twins, choose, draw);
   else if (choice < 3) raise(twins, choose, draw);
-  else if (choice < 5) {
-    const [lpid, number] = place(twins, choose, draw, "ipi");
-    twins.same("ring", [lpid, number], twins.core.sendIpi(lpid, number), sendIpi(twins.model, lpid, number));
-  } else if (choice < 8) take(twins, choose, draw);
+  else if (choice < 5) ringOnBoth(twins, ...place(twins, choose, draw, "ipi"));
+  else if (choice < 8) take(twins, choose, draw);
   else change(twins, choose, draw, choice);
 }
 
@@ -63,11 +98,7 @@ function raise(twins: Twins, choose: Choices, draw: Draw): void {
   const isDriven = !draw.once(3);
   for (let left = 100; ; left--) {
     ensure(left > 0, () => `a raise of ${number} of ${lpid} does not end`);
-    const args = [lpid, number, device, position] as const;
-    const status = twins.core.raiseInterrupt(...args);
-    const expected = raiseInterrupt(twins.model, ...args, twins.h.budget);
-    twins.same("raise", args, status, expected);
-    if (status !== H_PARTIAL || !isDriven) return;
+    if (raiseOnBoth(twins, lpid, number, device, position) !== H_PARTIAL || !isDriven) return;
     position = twins.r4;
   }
 }
@@ -75,37 +106,29 @@ function raise(twins: Twins, choose: Choices, draw: Draw): void {
 function take(twins: Twins, choose: Choices, draw: Draw): void {
   const waiting = draw.pick([...twins.model.partitions.values()].filter(({ due }) => due.length > 0));
   const lpid = choose.lpid(draw, waiting?.lpid);
-  for (let left = draw.once(3) ? 20 : 1; left > 0; left--) {
-    const status = twins.core.takeLine(lpid);
-    const expected = takeLine(twins.model, lpid);
-    twins.same("take-line", [lpid], status, expected.answer);
-    if (status !== H_SUCCESS) return;
-    twins.sameEvent("takeLine", lpid, expected.event);
-  }
+  for (let left = draw.once(3) ? 20 : 1; left > 0; left--)
+    if (takeLineOnBoth(twins, lpid) !== H_SUCCESS) return;
 }
 
 /** Mostly of an interrupt that is in service. */
 function end(twins: Twins, choose: Choices, draw: Draw): void {
-  const { core, model } = twins;
-  const taken = [...model.partitions.values()].flatMap((one) =>
+  const taken = [...twins.model.partitions.values()].flatMap((one) =>
     [...one.spaces.interrupt.entries]
       .filter(([, entry]) => one.lines.get(entry)?.isInService === true)
       .map(([at]) => [one.lpid, at] as const),
   );
   const args = (draw.once(4) ? undefined : draw.pick(taken)) ?? place(twins, choose, draw, "interrupt");
-  twins.same("end-interrupt", args, core.endInterrupt(...args), endInterrupt(model, ...args));
+  endOnBoth(twins, ...args);
 }
 
 function change(twins: Twins, choose: Choices, draw: Draw, choice: number): void {
   const [lpid, number] = place(twins, choose, draw, "interrupt");
-  const { core, model } = twins;
   // Armed more often than not.
   const mode = draw.once(30)
     ? (draw.pick([2, ...HOSTILE]) ?? 2)
     : choice < 10
       ? Number(!draw.once(4))
       : draw.below(2);
-  const args = [lpid, number, mode] as const;
-  if (choice < 10) twins.same("arm", args, core.armInterrupt(...args), armInterrupt(model, ...args));
-  else twins.same("mask", args, core.maskInterrupt(...args), maskInterrupt(model, ...args));
+  if (choice < 10) armOnBoth(twins, lpid, number, mode);
+  else maskOnBoth(twins, lpid, number, mode);
 }

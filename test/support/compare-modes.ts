@@ -13,9 +13,22 @@ export function drawMode(twins: Twins, choose: Choices, draw: Draw): void {
     const mode = draw.once(4) ? (draw.pick([0, 3, 4, 6, 7, 8, ...HOSTILE]) ?? 3) : (draw.pick(LENDS) ?? 1);
     const request = choose.grantRequest(draw);
     grantMode(twins, choose, request, mode);
-  } else if (draw.once(3)) donate(twins, choose, draw);
-  else lend(twins, choose, draw);
+  } else {
+    const [request, mode] = modeRequest(twins, choose, draw);
+    if (request !== undefined) grantMode(twins, choose, request, mode);
+  }
   twins.budget = draw.pick(BUDGETS) ?? 1;
+}
+
+/** A lend or a donation, mostly one that can be; no request where nothing is left for it. */
+export function modeRequest(
+  twins: Twins,
+  choose: Choices,
+  draw: Draw,
+): readonly [request: GrantRequest | undefined, mode: number] {
+  if (draw.once(3)) return [donation(twins, choose, draw), MODE_DONATE];
+  const request = lend(twins, choose, draw);
+  return [request, request === undefined ? MODE_LEND : (draw.pick(LENDS) ?? MODE_LEND)];
 }
 
 /** A resource of more grants than a slice has steps is not searched: here there are never so many (OM3). */
@@ -28,7 +41,7 @@ function grantMode(twins: Twins, choose: Choices, request: GrantRequest, mode: n
 }
 
 /** Pages that nobody else has, one or two of them. */
-function lend(twins: Twins, choose: Choices, draw: Draw): void {
+function lend(twins: Twins, choose: Choices, draw: Draw): GrantRequest | undefined {
   const free = [...twins.model.partitions.values()].flatMap(({ lpid, state, spaces }) =>
     [...spaces.memory.entries]
       .filter(
@@ -39,38 +52,25 @@ function lend(twins: Twins, choose: Choices, draw: Draw): void {
   );
   const accepted = free.filter(({ node }) => node.kind === "grant");
   const one = draw.pick(draw.once(2) && accepted.length > 0 ? accepted : free);
-  if (one === undefined) return;
+  if (one === undefined) return undefined;
   const { lpid, page, node } = one;
   const left = node.page + node.pageCount - page;
   const pageCount = 1 + draw.below(Math.min(left, 3));
   const flags = TYPE_MEMORY | node.inhibits;
-  const request = [
-    lpid,
-    flags,
-    0,
-    page * PAGE_BYTES,
-    pageCount * PAGE_BYTES,
-    choose.unit(draw, lpid),
-  ] as const;
-  grantMode(twins, choose, request, draw.pick(LENDS) ?? MODE_LEND);
+  return [lpid, flags, 0, page * PAGE_BYTES, pageCount * PAGE_BYTES, choose.unit(draw, lpid)];
 }
 
 /** A whole resource, or nearly so. */
-function donate(twins: Twins, choose: Choices, draw: Draw): void {
+function donation(twins: Twins, choose: Choices, draw: Draw): GrantRequest | undefined {
   const all = [...twins.model.partitions.values()].flatMap(({ resources, state }) =>
     state === "running" ? resources.filter(({ type }) => type === "memory") : [],
   );
   const bare = all.filter(({ children }) => children.size === 0);
   const one = draw.pick(draw.once(6) || bare.length === 0 ? all : bare);
-  if (one === undefined) return;
+  if (one === undefined) return undefined;
   const { lpid } = one.holder;
   const pageCount = draw.once(12) ? 1 + draw.below(one.pageCount) : one.pageCount;
   const flags = draw.once(20) ? draw.below(256) : TYPE_MEMORY;
   const unit = choose.unit(draw, lpid);
-  grantMode(
-    twins,
-    choose,
-    [lpid, flags, 0, one.page * PAGE_BYTES, pageCount * PAGE_BYTES, unit],
-    MODE_DONATE,
-  );
+  return [lpid, flags, 0, one.page * PAGE_BYTES, pageCount * PAGE_BYTES, unit];
 }

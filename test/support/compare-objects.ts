@@ -2,59 +2,71 @@
  * Random commands of the object API against the naive model: what goes on by itself between two commands, recoveries and
  * rescinds with a deadline, is overheard call by call, and what it must come to is checked when it had time enough.
  */
-import { type Cookie, HcallError, type Partition, type View } from "../../src/index.js";
-import { H_SUCCESS, HEADER_FRAMES_AT, NEED_READ, NEED_WRITE, PAGE_BYTES } from "../../src/layout.js";
+import { HcallError, type Partition } from "../../src/index.js";
+import { H_SUCCESS, PAGE_BYTES } from "../../src/layout.js";
 import { type Coverage, TABLE, Twins } from "./compare.js";
 import { Choices } from "./compare-choices.js";
 import { Draw } from "./draw.js";
-import { checkAccess, read, write } from "./model-access.js";
+import { checkAccess } from "./model-access.js";
+import { mayMerge } from "./model-copies.js";
 import { lentBy } from "./model-defer.js";
-import { ensure, type Grant, type Node } from "./model-records.js";
+import { ensure, type Frame, type ModelPartition } from "./model-records.js";
+import { cookieOf, Objects, outcomeOf } from "./objects.js";
+import { ObjectAccess } from "./objects-access.js";
+import { ObjectDma } from "./objects-dma.js";
+import { ObjectEvents } from "./objects-events.js";
+import { ObjectGrants } from "./objects-grants.js";
+import { ObjectLines } from "./objects-lines.js";
 import { Overheard, type PendingRescind } from "./overhear.js";
+import { turnOf } from "./turns.js";
 
 const GRACE_MS = 500;
 const DEADLINE_MS = 1000;
 /** Turns of the event loop in which everything that need not wait must come to its end. */
 const PATIENCE_TURNS = 500;
-
-interface TakenView {
-  readonly view: View;
-  readonly lpid: number;
-  readonly incarnation: number;
-  readonly address: number;
-  readonly length: number;
-  readonly node: Node | undefined;
-}
+/** Pages of staging that lists and transfers of devices, transfers of partitions, and digests take. */
+const STAGING_PAGES = 40;
+/** How many partitions there are, more or less. */
+const PARTITIONS = 4;
 
 export class ObjectWalk {
   readonly twins: Twins;
   readonly #heard: Overheard;
   readonly #draw: Draw;
   readonly #choose: Choices;
-  readonly #views = new Set<TakenView>();
-  /** Whether all pins were in use when views were last looked at, or before. */
-  #wasFull = false;
+  readonly #objects: Objects;
+  readonly #access: ObjectAccess;
+  readonly #grants: ObjectGrants;
+  readonly #lines: ObjectLines;
+  readonly #events: ObjectEvents;
+  readonly #dma: ObjectDma;
+  #created = 0;
+  /** What is being destroyed: nobody starts that again. */
+  readonly #doomed = new WeakSet<Partition>();
 
   constructor(coverage: Coverage, module: WebAssembly.Module | undefined, seed: number) {
     this.#draw = new Draw(seed);
     const draw = this.#draw;
     const frames = draw.pick([40, 30, 26]) ?? 40;
     const quarantine = draw.pick([frames, frames, 2, 0]) ?? frames;
+    const isStarved = draw.once(8);
     const limits = {
       memory: frames * PAGE_BYTES,
       quarantine: quarantine * PAGE_BYTES,
       views: draw.pick([6, 3, 2]) ?? 6,
+      grants: draw.pick([64, 48, 28]) ?? 64,
+      staging: (isStarved ? STAGING_PAGES / 4 : STAGING_PAGES) * PAGE_BYTES,
     };
     this.twins = new Twins(coverage, module, { ...TABLE, ...limits, gracePeriodMs: GRACE_MS });
     this.#heard = new Overheard(this.twins, GRACE_MS);
     this.#choose = new Choices(this.twins.model, this.twins.dead);
-    for (const pages of [8, 6, 5, 4]) {
-      const onFailure = draw.once(2) ? "defer" : "rescind";
-      const lmb = (pages % 2 === 0 ? 2 : 1) * PAGE_BYTES;
-      const options = { name: `p${pages}`, memory: pages * PAGE_BYTES, onFailure } as const;
-      const { lpid } = this.twins.table.createPartition(draw.once(2) ? { ...options, lmb } : options);
-      if (onFailure === "defer") this.#heard.deferring.add(lpid);
-    }
+    this.#objects = new Objects(this.twins, this.#heard, this.#choose, draw);
+    this.#access = new ObjectAccess(this.#objects);
+    this.#grants = new ObjectGrants(this.#objects);
+    this.#lines = new ObjectLines(this.#objects);
+    this.#events = new ObjectEvents(this.#objects);
+    this.#dma = new ObjectDma(this.#objects, isStarved);
+    for (const pages of [8, 6, 5, 4]) this.#create(pages);
     for (const [a, b] of [
       [1, 2],
       [2, 3],
@@ -63,25 +75,39 @@ export class ObjectWalk {
       [4, 1],
     ] as const)
       this.#connect(a, b);
+    for (let count = 0; count < 2; count++) {
+      this.#dma.provide();
+      this.#lines.provide();
+      this.#lines.provide();
+    }
   }
 
   static readonly commands: readonly [weight: number, run: (walk: ObjectWalk) => unknown][] = [
-    [20, (walk) => walk.#grant()],
-    [18, (walk) => walk.#accept()],
-    [10, (walk) => walk.#return()],
-    [3, (walk) => walk.#rescind()],
+    [18, (walk) => walk.#grants.grant()],
+    [10, (walk) => walk.#grants.grantSpecially()],
+    [24, (walk) => walk.#grants.accept()],
+    [10, (walk) => walk.#grants.return()],
+    [1, (walk) => walk.#grants.returnStale()],
+    [3, (walk) => walk.#grants.rescind()],
     [12, (walk) => walk.#rescindForced()],
     [8, (walk) => walk.twins.clock.advance(walk.#draw.below(400))],
     [3, (walk) => walk.#fail()],
     [2, (walk) => walk.#reclaim()],
-    [3, (walk) => walk.#restart()],
-    [2, (walk) => walk.#connect(walk.#running().lpid, walk.#running().lpid)],
+    [8, (walk) => walk.#restart()],
+    [3, (walk) => walk.#join(walk.#objects.running().lpid)],
+    [1, (walk) => walk.#createOrDestroy()],
     [4, (walk) => walk.#migrate()],
     [2, (walk) => walk.twins.table.compact()],
-    [8, (walk) => walk.#view()],
-    [4, (walk) => walk.#release()],
-    [8, (walk) => walk.#write()],
-    [3, (walk) => walk.twins.takeEvent(walk.#running().lpid)],
+    [2, (walk) => walk.#deduplicate()],
+    [7, (walk) => walk.#access.view()],
+    [4, (walk) => walk.#access.release()],
+    [2, (walk) => walk.#access.scribble()],
+    [1, (walk) => walk.#access.returnUnder()],
+    [12, (walk) => walk.#access.draw()],
+    [3, (walk) => walk.#provide()],
+    [12, (walk) => walk.#lines.draw()],
+    [6, (walk) => walk.#events.draw()],
+    [12, (walk) => walk.#dma.draw()],
   ];
 
   /** How many numbers stand for commands. */
@@ -96,7 +122,8 @@ export class ObjectWalk {
       await this.#one();
       for (let turn = this.#draw.below(4); turn > 0; turn--) await turnOf(turn);
       this.#heard.rethrow();
-      for (const taken of this.#views) this.#look(taken);
+      this.#access.look();
+      this.#events.check();
       if (index % 25 === 0) await this.#quiet();
     }
     await this.#end();
@@ -122,7 +149,7 @@ export class ObjectWalk {
   /** Everything that need not wait comes to its end, and nothing else. */
   async #quiet(): Promise<void> {
     const { twins } = this;
-    if (this.#draw.once(2)) this.#releaseAll();
+    if (this.#draw.once(2)) this.#access.releaseAll();
     twins.budget = 4096;
     // A view may hold anything up.
     const isFree = twins.model.pins.size === 0;
@@ -131,6 +158,8 @@ export class ObjectWalk {
       await turnOf(turn);
       this.#heard.rethrow();
     }
+    await this.#events.quiet();
+    this.#heard.rethrow();
     twins.check();
   }
 
@@ -151,40 +180,14 @@ export class ObjectWalk {
     return undefined;
   }
 
-  /** A view shows the memory as its partition has it, as long as its mapping stands (RS6). */
-  #look({ view, lpid, incarnation, address, length, node }: TakenView): void {
-    const { model } = this.twins;
-    const partition = model.partitions.get(lpid);
-    const entry = partition?.spaces.memory.entries.get(Math.floor(address / PAGE_BYTES));
-    if (partition?.state !== "running" || partition.incarnation !== incarnation || entry?.node !== node)
-      return;
-    const { status, r4 } = checkAccess(model, lpid, address, length, NEED_READ | NEED_WRITE);
-    if (status !== H_SUCCESS) return;
-    const bytes = bytesOf(view);
-    const expected = r4 === -1 ? undefined : read(model, lpid, address, length).bytes;
-    // Without a record for another pin it cannot follow its page, and gives nothing away.
-    this.#wasFull ||= model.pins.size >= model.options.views;
-    if (bytes === undefined && this.#wasFull) return;
-    const isSame =
-      bytes === undefined || expected === undefined
-        ? bytes === expected
-        : Buffer.compare(bytes, expected) === 0;
-    const at = this.twins.kernel.memory.header(HEADER_FRAMES_AT) + (r4 ?? 0);
-    ensure(
-      bytes === undefined || bytes.byteOffset === at,
-      () => `a view of ${lpid} has not followed its page`,
-    );
-    ensure(isSame, () => `a view of ${lpid} at ${address} shows something else than there is`);
-  }
-
   async #end(): Promise<void> {
     const { table } = this.twins;
-    this.#releaseAll();
+    this.#access.releaseAll();
     this.twins.budget = 4096;
     for (const partition of [...table.partitions]) {
-      this.#force(partition.lpid);
+      if (table.partition(partition.lpid) !== partition) continue; // it was about to be destroyed
       let isOver = false;
-      const end = table.destroyPartition(partition).finally(() => {
+      const end = this.#destroy(partition).finally(() => {
         isOver = true;
       });
       for (let turn = 0; !isOver; turn++) {
@@ -195,63 +198,101 @@ export class ObjectWalk {
       await end;
     }
     for (let turn = 0; turn < 20; turn++) await turnOf(turn);
+    await this.#events.quiet();
     this.#heard.rethrow();
     this.twins.tearDown();
     await table.close();
   }
 
-  // -------------------------------------------------------------- commands
+  // -------------------------------------------------------------- partitions
 
-  #object(lpid: number): Partition {
-    const partition = this.twins.table.partition(lpid);
-    if (partition === undefined) throw new Error(`there is no partition ${lpid}`);
-    return partition;
+  #create(pages: number): void {
+    const { twins } = this;
+    const onFailure = this.#draw.once(2) ? "defer" : "rescind";
+    const lmb = (pages % 2 === 0 ? 2 : 1) * PAGE_BYTES;
+    const options = { name: `p${this.#created++}`, memory: pages * PAGE_BYTES, onFailure } as const;
+    const { value } = this.#objects.attempt(() =>
+      twins.table.createPartition(this.#draw.once(2) ? { ...options, lmb } : options),
+    );
+    if (value === undefined) return;
+    this.#heard.failures.delete(value.lpid);
+    if (onFailure === "defer") this.#heard.deferring.add(value.lpid);
+    else this.#heard.deferring.delete(value.lpid);
   }
 
-  #running(): Partition {
-    return this.#object(this.#choose.partition(this.#draw, "running")?.lpid ?? 1);
+  /** What was destroyed is as if it had never been, also for objects of it that somebody has kept. */
+  #createOrDestroy(): void {
+    const all = [...this.twins.table.partitions];
+    if (all.length < PARTITIONS || (all.length === PARTITIONS && this.#draw.once(3))) {
+      this.#create(4 + this.#draw.below(3));
+      this.#join(all.at(-1)?.lpid ?? 1);
+      return;
+    }
+    if (all.length < PARTITIONS) return;
+    const partition = this.#draw.pick(all);
+    if (partition === undefined) return;
+    this.#destroy(partition).catch((error: unknown) => {
+      this.#heard.first ??= error;
+    });
+  }
+
+  #destroy(partition: Partition): Promise<void> {
+    const failure = this.#heard.failures.get(partition.lpid);
+    if (failure !== undefined) failure.isForced = true;
+    this.#doomed.add(partition);
+    return this.twins.table.destroyPartition(partition);
   }
 
   #connect(a: number, b: number): void {
-    this.twins.table.connect(this.#object(a), this.#object(b), { grants: 3 + this.#draw.below(6) });
+    const grants = 3 + this.#draw.below(6);
+    this.twins.table.connect(this.#objects.object(a), this.#objects.object(b), { grants });
   }
 
-  #grant(): void {
-    const [lpid, , , address, length, to] = this.#choose.grantRequest(this.#draw);
-    if (!this.twins.model.partitions.has(lpid)) return;
-    this.#object(lpid).grant({ to, address, length, write: !this.#draw.once(10) });
+  #join(lpid: number): void {
+    for (let count = 0; count < 2; count++) {
+      const other = this.#objects.running();
+      if (other.lpid !== lpid) this.#connect(lpid, other.lpid);
+    }
   }
 
-  /** One of the grants in a state, if there is one. */
-  #pick(state: Grant["state"], filter: (grant: Grant) => boolean = () => true): Grant | undefined {
-    return this.#draw.pick(
-      [...this.twins.model.grants.values()].filter((one) => one.state === state && filter(one)),
+  #provide(): void {
+    if (this.#draw.once(3)) this.#dma.provide();
+    else this.#lines.provide();
+  }
+
+  #fail(): void {
+    this.twins.table.fail(this.#objects.running());
+  }
+
+  #reclaim(): void {
+    const failed = this.#choose.partition(this.#draw, "failed");
+    if (failed?.state !== "failed") return;
+    if (failed.deferred && lentBy(this.twins.model, failed).length > 0)
+      this.twins.saw("what is borrowed is reclaimed");
+    const failure = this.#heard.failures.get(failed.lpid);
+    if (failure !== undefined) failure.isForced = true;
+    this.twins.table.reclaim(this.#objects.object(failed.lpid));
+  }
+
+  /** A new incarnation has no adapters, and all that its description says: or it has not begun (G1). */
+  #restart(): void {
+    const stopped = this.#choose.partition(this.#draw, "stopped");
+    if (stopped?.state !== "stopped") return;
+    const { lpid } = stopped;
+    const object = this.#objects.object(lpid);
+    if (this.#doomed.has(object)) return;
+    const { status } = outcomeOf(() => this.twins.table.restart(object));
+    ensure(
+      status === H_SUCCESS || object.state !== "running",
+      () => `partition ${lpid} runs after a restart that came to ${status}`,
     );
+    if (status === H_SUCCESS) this.#join(lpid);
   }
 
-  #accept(): void {
-    const grant = this.#pick("granted");
-    if (grant !== undefined) this.#object(grant.holder.lpid).accept(grant.cookie as Cookie);
-  }
-
-  #return(): void {
-    const owed = this.#pick(
-      "shared",
-      ({ cookie, grantor }) =>
-        grantor.deferred || [...this.#heard.rescinds].some((one) => one.cookie === cookie),
-    );
-    const other = this.#pick(this.#draw.once(2) ? "rescinded" : "shared");
-    const grant = this.#draw.once(2) ? (owed ?? other) : other;
-    if (grant !== undefined) this.#object(grant.holder.lpid).return(grant.cookie as Cookie);
-  }
-
-  #rescind(): void {
-    const grant = this.#pick("granted");
-    if (grant !== undefined) this.#object(grant.grantor.lpid).rescind(grant.cookie as Cookie);
-  }
+  // -------------------------------------------------------------- what takes time
 
   #rescindForced(): void {
-    const grant = this.#draw.once(6) ? this.#pick("granted") : this.#pick("shared");
+    const grant = this.#draw.once(6) ? this.#objects.pick("granted") : this.#objects.pick("shared");
     if (grant === undefined) return;
     const { cookie, grantor } = grant;
     const ms = this.#draw.once(3) ? 0 : 1 + this.#draw.below(DEADLINE_MS);
@@ -259,8 +300,9 @@ export class ObjectWalk {
     this.#heard.rescinds.add(pending);
     const onStuck = this.#draw.once(8) ? "terminate" : "wait";
     const options = { onStuck, ...(ms === 0 ? {} : { deadline: ms }) } as const;
-    this.#object(grantor.lpid)
-      .rescindForced(cookie as Cookie, options)
+    this.#objects
+      .object(grantor.lpid)
+      .rescindForced(cookieOf(grant), options)
       .then(
         ({ nodes, slices }) => {
           this.#heard.rescinds.delete(pending);
@@ -284,37 +326,8 @@ export class ObjectWalk {
       });
   }
 
-  #fail(): void {
-    this.twins.table.fail(this.#running());
-  }
-
-  #force(lpid: number): void {
-    const failure = this.#heard.failures.get(lpid);
-    if (failure !== undefined) failure.isForced = true;
-  }
-
-  #reclaim(): void {
-    const failed = this.#choose.partition(this.#draw, "failed");
-    if (failed?.state !== "failed") return;
-    if (failed.deferred && lentBy(this.twins.model, failed).length > 0)
-      this.twins.saw("what is borrowed is reclaimed");
-    this.#force(failed.lpid);
-    this.twins.table.reclaim(this.#object(failed.lpid));
-  }
-
-  /** A new incarnation has no adapters. */
-  #restart(): void {
-    const stopped = this.#choose.partition(this.#draw, "stopped");
-    if (stopped?.state !== "stopped") return;
-    this.twins.table.restart(this.#object(stopped.lpid));
-    for (let count = 0; count < 2; count++) {
-      const other = this.#running();
-      if (other.lpid !== stopped.lpid) this.#connect(stopped.lpid, other.lpid);
-    }
-  }
-
   async #migrate(): Promise<void> {
-    const partition = this.#running();
+    const partition = this.#objects.running();
     const pages = this.twins.model.partitions.get(partition.lpid)?.memoryPages ?? 1;
     const page = this.#draw.below(3);
     const length = (pages - page) * PAGE_BYTES;
@@ -323,60 +336,32 @@ export class ObjectWalk {
     ensure(r4 !== -1, () => `what partition ${partition.lpid} had moved together is in pieces`);
   }
 
-  #view(): void {
-    const { model } = this.twins;
-    const mapped = this.#pick("shared", ({ type }) => type === "memory");
-    const lpid = this.#draw.once(3) ? this.#running().lpid : (mapped?.holder.lpid ?? 1);
-    const page = lpid === mapped?.holder.lpid ? mapped.page : this.#draw.below(6);
-    const pageCount = 1 + this.#draw.below(Math.min(3, mapped?.pageCount ?? 2));
-    const [address, length] = [page * PAGE_BYTES, pageCount * PAGE_BYTES];
-    const view = this.#object(lpid).view(address, length);
-    const { incarnation, spaces } = model.partitions.get(lpid) ?? { incarnation: 0 };
-    const node = spaces?.memory.entries.get(page)?.node;
-    this.#views.add({ view, lpid, incarnation, address, length, node });
-  }
-
-  #release(): void {
-    const taken = this.#draw.pick([...this.#views]);
-    taken?.view.release();
-    if (taken !== undefined) this.#views.delete(taken);
-  }
-
-  #releaseAll(): void {
-    for (const { view } of this.#views) view.release();
-    this.#views.clear();
-  }
-
-  #write(): void {
-    const { lpid } = this.#running();
-    const [address, some] = this.#choose.range(this.#draw, lpid);
-    const source = new Uint8Array(some >= 0 && some < 9999 ? Math.floor(some) : 8).fill(
-      this.#draw.below(256),
-    );
-    let status = H_SUCCESS;
-    try {
-      this.#object(lpid).write(address, source);
-    } catch (error) {
-      if (!(error instanceof HcallError)) throw error;
-      status = error.status;
+  /** Equal pages stand on one frame each when it is over, unless something else has gone on meanwhile. */
+  async #deduplicate(): Promise<void> {
+    const { model, coverage, table } = this.twins;
+    const mergedBefore = coverage.get("saw: two pages are merged") ?? 0;
+    const isCalm = this.#isCalm();
+    const { merged, skipped, saved } = await table.deduplicate();
+    const count = (coverage.get("saw: two pages are merged") ?? 0) - mergedBefore;
+    ensure(merged === count, () => `deduplicate() tells of ${merged} merged pages, of ${count}`);
+    const less = (model.ownFrames().length - model.framesOwned().size) * PAGE_BYTES;
+    ensure(saved === less, () => `deduplicate() tells of ${saved} bytes saved, of ${less}`);
+    if (!isCalm || !this.#isCalm() || skipped > 0) return;
+    const met: Frame[] = [];
+    for (const partition of model.partitions.values()) {
+      for (const [page, { frame }] of partition.spaces.memory.entries) {
+        if (partition.state !== "running" || !mayMerge(partition, page) || met.includes(frame)) continue;
+        const isNew = met.every(({ bytes }) => Buffer.compare(bytes, frame.bytes) !== 0);
+        ensure(isNew, () => `page ${page} of ${partition.lpid} is equal to another, and was not merged`);
+        met.push(frame);
+      }
     }
-    this.twins.same("write", [lpid, address], status, write(this.twins.model, lpid, address, source));
+    this.twins.saw("equal pages are together");
   }
-}
 
-function bytesOf(view: View): Uint8Array | undefined {
-  try {
-    return view.bytes;
-  } catch (error) {
-    if (error instanceof HcallError) return undefined;
-    throw error;
+  /** Whether nothing goes on by itself. */
+  #isCalm(): boolean {
+    const isAtRest = ({ state }: ModelPartition): boolean => state === "running" || state === "stopped";
+    return this.#heard.rescinds.size === 0 && [...this.twins.model.partitions.values()].every(isAtRest);
   }
-}
-
-/** Lets what goes on by itself go on a little; whoever waits a moment for a frame waits a millisecond. */
-function turnOf(index: number): Promise<void> {
-  return new Promise((resolve) => {
-    if (index % 8 === 7) setTimeout(resolve, 1);
-    else setImmediate(resolve);
-  });
 }

@@ -21,6 +21,122 @@ import {
 const LENGTH = 3 * PAGE_BYTES;
 const LISTED = 4;
 
+export function stuffTceOnBoth(
+  twins: Twins,
+  ...args: readonly [lpid: number, liobn: number, ioba: number, tce: number, count: number]
+): number {
+  const status = twins.core.stuffTce(...args);
+  return twins.same("stuff-tce", args, status, stuffTce(twins.model, ...args));
+}
+
+export function putTceOnBoth(
+  twins: Twins,
+  ...args: readonly [lpid: number, liobn: number, ioba: number, tce: number]
+): number {
+  const status = twins.core.putTce(...args);
+  return twins.same("put-tce", args, status, stuffTce(twins.model, ...args, 1));
+}
+
+/** @param at byte offset of the list, which lies in staging. */
+export function putTceListOnBoth(
+  twins: Twins,
+  ...args: readonly [lpid: number, liobn: number, ioba: number, at: number, count: number]
+): number {
+  const [lpid, liobn, ioba, at, count] = args;
+  const list = [...twins.kernel.memory.floats.subarray(at / 8, at / 8 + count)];
+  const status = twins.core.putTceList(...args);
+  const expected = putTceList(twins.model, lpid, liobn, ioba, list);
+  return twins.same("put-tce-list", [lpid, liobn, ioba, ...list], status, expected);
+}
+
+export function getTceOnBoth(
+  twins: Twins,
+  ...args: readonly [lpid: number, liobn: number, ioba: number]
+): number {
+  return twins.same("get-tce", args, twins.core.getTce(...args), getTce(twins.model, ...args));
+}
+
+export function findWindowOnBoth(
+  twins: Twins,
+  ...args: readonly [lpid: number, liobn: number, ioba: number]
+): number {
+  const found = findWindow(twins.model, ...args);
+  return twins.same("find-window", args, twins.core.findWindow(...args), found);
+}
+
+type Transfer = readonly [lpid: number, liobn: number, ioba: number, window: number, length: number];
+
+/** A use that has begun is not over. */
+export function beginDmaOnBoth(twins: Twins, ...args: readonly [...Transfer, need: number]): number {
+  return twins.same("begin-dma", args, twins.core.beginDma(...args), checkBus(twins.model, ...args));
+}
+
+/** @param at byte offset of staging, as in the core. */
+export function loadDmaOnBoth(
+  twins: Twins,
+  ...[lpid, liobn, ioba, window, length, at]: readonly [...Transfer, at: number]
+): number {
+  const args = [lpid, liobn, ioba, window, length] as const;
+  const status = twins.core.loadDma(...args, at);
+  const { bytes, answer } = readBus(twins.model, ...args);
+  twins.same("load-dma", args, status, answer);
+  const staged = twins.kernel.memory.bytes.subarray(at, at + length);
+  const isSame = bytes === undefined || Buffer.compare(staged, bytes) === 0;
+  ensure(isSame, () => `loadDma(${args.join()}) gave another content than in the model`);
+  return status;
+}
+
+export function storeDmaOnBoth(
+  twins: Twins,
+  ...[lpid, liobn, ioba, window, length, at]: readonly [...Transfer, at: number]
+): number {
+  const source = twins.kernel.memory.bytes.slice(at, at + length);
+  const args = [lpid, liobn, ioba, window, length] as const;
+  const status = twins.core.storeDma(...args, at);
+  return twins.same("store-dma", args, status, writeBus(twins.model, lpid, liobn, ioba, window, source));
+}
+
+/** Mostly a page of a pane of somebody's, half of the time one that is accepted. */
+export function drawPane(
+  { model }: Twins,
+  choose: Choices,
+  draw: Draw,
+): readonly [lpid: number, liobn: number, ioba: number] {
+  const places = [...model.partitions.values()].flatMap(({ lpid, spaces }) =>
+    [...spaces.dma.entries].map(([page, { node }]) => ({ lpid, page, node })),
+  );
+  const accepted = places.filter(({ node }) => node.kind === "grant");
+  const taken = places.filter(({ node }) => [...model.tces].some(({ pane }) => pane === node));
+  const those = draw.pick([places, accepted, taken]) ?? [];
+  const one = draw.pick(those.length === 0 ? places : those);
+  const page = draw.once(20) ? draw.below(10) : (one?.page ?? 0);
+  return [
+    choose.lpid(draw, one?.lpid),
+    draw.once(40) ? (draw.pick([0, 1, ...HOSTILE]) ?? 0) : (one?.node.liobn ?? 3),
+    draw.once(40) ? (draw.pick(HOSTILE) ?? 0) : page * PAGE_BYTES,
+  ];
+}
+
+/** Where a device goes: mostly to a page of a window with an entry. `page` is the window's, as its owner counts. */
+export function drawBus(
+  { model }: Twins,
+  choose: Choices,
+  draw: Draw,
+): { readonly lpid: number; readonly liobn: number; readonly ioba: number; readonly page: number } {
+  const tce = draw.pick([...model.tces]);
+  const owner = tce?.owner ?? choose.partition(draw);
+  const windows = [...(owner?.spaces.dma.entries ?? [])].filter(([, { node }]) => node.kind === "resource");
+  const [page, entry] = (draw.once(8) ? undefined : windows.find(([at]) => at === tce?.page)) ??
+    draw.pick(windows) ?? [draw.below(10), undefined];
+  const lpid = choose.lpid(draw, owner?.lpid);
+  const liobn = draw.once(40) ? (draw.pick([0, 1, ...HOSTILE]) ?? 0) : (entry?.node.liobn ?? 3);
+  const offset = draw.once(3) ? PAGE_BYTES - 1 - draw.below(64) : draw.below(PAGE_BYTES);
+  const ioba = draw.once(40)
+    ? (draw.pick(HOSTILE) ?? 0)
+    : (entry?.frame.physical ?? draw.below(60)) * PAGE_BYTES + offset;
+  return { lpid, liobn, ioba, page };
+}
+
 export class TceDraws {
   readonly #twins: Twins;
   /** Byte offset of staging for transfers and lists. */
@@ -50,23 +166,6 @@ export class TceDraws {
     this.#twins.share(choose.grantRequest(draw, "dma"));
   }
 
-  /** Mostly a page of a pane of somebody's, half of the time one that is accepted. */
-  #pane(choose: Choices, draw: Draw): readonly [lpid: number, liobn: number, ioba: number] {
-    const places = [...this.#twins.model.partitions.values()].flatMap(({ lpid, spaces }) =>
-      [...spaces.dma.entries].map(([page, { node }]) => ({ lpid, page, node })),
-    );
-    const accepted = places.filter(({ node }) => node.kind === "grant");
-    const taken = places.filter(({ node }) => [...this.#twins.model.tces].some(({ pane }) => pane === node));
-    const those = draw.pick([places, accepted, taken]) ?? [];
-    const one = draw.pick(those.length === 0 ? places : those);
-    const page = draw.once(20) ? draw.below(10) : (one?.page ?? 0);
-    return [
-      choose.lpid(draw, one?.lpid),
-      draw.once(40) ? (draw.pick([0, 1, ...HOSTILE]) ?? 0) : (one?.node.liobn ?? 3),
-      draw.once(40) ? (draw.pick(HOSTILE) ?? 0) : page * PAGE_BYTES,
-    ];
-  }
-
   /** A logical address and rights, sometimes none. */
   #value(draw: Draw, lpid: number): number {
     if (draw.once(25)) return draw.pick([7, PAGE_BYTES + 4, ...HOSTILE]) ?? 7;
@@ -77,36 +176,26 @@ export class TceDraws {
   }
 
   #stuff(choose: Choices, draw: Draw): void {
-    const { core, model } = this.#twins;
-    const [lpid, liobn, ioba] = this.#pane(choose, draw);
-    const tce = draw.once(5) ? 0 : this.#value(draw, lpid);
+    const pane = drawPane(this.#twins, choose, draw);
+    const tce = draw.once(5) ? 0 : this.#value(draw, pane[0]);
     if (draw.once(2)) {
-      const status = core.putTce(lpid, liobn, ioba, tce);
-      this.#twins.same(
-        "put-tce",
-        [lpid, liobn, ioba, tce],
-        status,
-        stuffTce(model, lpid, liobn, ioba, tce, 1),
-      );
+      putTceOnBoth(this.#twins, ...pane, tce);
       return;
     }
     const count = draw.once(30) ? (draw.pick([0, 513, ...HOSTILE]) ?? 0) : 1 + draw.below(4);
-    const args = [lpid, liobn, ioba, tce, count] as const;
-    this.#twins.same("stuff-tce", args, core.stuffTce(...args), stuffTce(model, ...args));
+    stuffTceOnBoth(this.#twins, ...pane, tce, count);
   }
 
   /** A list, in memory or in staging. */
   #putSome(choose: Choices, draw: Draw): void {
     const { core, model, kernel } = this.#twins;
-    const [lpid, liobn, ioba] = this.#pane(choose, draw);
+    const [lpid, liobn, ioba] = drawPane(this.#twins, choose, draw);
     const list = Array.from({ length: 1 + draw.below(LISTED) }, () =>
       draw.once(6) ? 0 : this.#value(draw, lpid),
     );
     if (draw.once(2)) {
       kernel.memory.floats.set(list, this.#staged / 8);
-      const status = core.putTceList(lpid, liobn, ioba, this.#staged, list.length);
-      const expected = putTceList(model, lpid, liobn, ioba, list);
-      this.#twins.same("put-tce-list", [lpid, liobn, ioba, ...list], status, expected);
+      putTceListOnBoth(this.#twins, lpid, liobn, ioba, this.#staged, list.length);
       return;
     }
     const places = [...(model.partitions.get(lpid)?.spaces.memory.entries.keys() ?? [])];
@@ -136,49 +225,24 @@ export class TceDraws {
   }
 
   #get(choose: Choices, draw: Draw): void {
-    const args = this.#pane(choose, draw);
-    this.#twins.same("get-tce", args, this.#twins.core.getTce(...args), getTce(this.#twins.model, ...args));
+    getTceOnBoth(this.#twins, ...drawPane(this.#twins, choose, draw));
   }
 
   /** A device goes through a window: mostly one with an entry, at its physical address. */
   #use(choose: Choices, draw: Draw): void {
-    const { core, model } = this.#twins;
-    const tce = draw.pick([...model.tces]);
-    const owner = tce?.owner ?? choose.partition(draw);
-    const windows = [...(owner?.spaces.dma.entries ?? [])].filter(([, { node }]) => node.kind === "resource");
-    const [page, entry] = (draw.once(8) ? undefined : windows.find(([at]) => at === tce?.page)) ??
-      draw.pick(windows) ?? [draw.below(10), undefined];
-    const lpid = choose.lpid(draw, owner?.lpid);
-    const liobn = draw.once(40) ? (draw.pick([0, 1, ...HOSTILE]) ?? 0) : (entry?.node.liobn ?? 3);
-    const offset = draw.once(3) ? PAGE_BYTES - 1 - draw.below(64) : draw.below(PAGE_BYTES);
-    const ioba = draw.once(40)
-      ? (draw.pick(HOSTILE) ?? 0)
-      : (entry?.frame.physical ?? draw.below(60)) * PAGE_BYTES + offset;
+    const { lpid, liobn, ioba, page } = drawBus(this.#twins, choose, draw);
     const length = draw.once(12) ? draw.below(LENGTH) : draw.below(100);
-    const found = findWindow(model, lpid, liobn, ioba);
-    this.#twins.same("find-window", [lpid, liobn, ioba], core.findWindow(lpid, liobn, ioba), found);
+    const found = findWindowOnBoth(this.#twins, lpid, liobn, ioba) === H_SUCCESS ? this.#twins.r4 : undefined;
     // Not always the one that was found: several may have the same bus pages.
-    const at = draw.once(4) || found.r4 === undefined ? page * PAGE_BYTES : found.r4;
+    const at = draw.once(4) ? page * PAGE_BYTES : (found ?? page * PAGE_BYTES);
     const window = draw.once(30) ? at + 1 : at + (ioba % PAGE_BYTES);
     if (draw.once(3)) {
       const odd = draw.once(8) ? (draw.pick(HOSTILE) ?? 0) : length;
       const need = draw.once(20) ? (draw.pick([4, ...HOSTILE]) ?? 4) : draw.below(4);
-      const args = [lpid, liobn, ioba, window, odd, need] as const;
-      const status = core.beginDma(...args);
-      if (status === H_SUCCESS) core.endUse();
-      this.#twins.same("begin-dma", args, status, checkBus(model, ...args));
-    } else if (draw.once(2)) this.#load(lpid, liobn, ioba, window, length);
+      if (beginDmaOnBoth(this.#twins, lpid, liobn, ioba, window, odd, need) === H_SUCCESS)
+        this.#twins.core.endUse();
+    } else if (draw.once(2)) loadDmaOnBoth(this.#twins, lpid, liobn, ioba, window, length, this.#staged);
     else this.#store(choose, draw, lpid, liobn, ioba, window, length);
-  }
-
-  #load(lpid: number, liobn: number, ioba: number, window: number, length: number): void {
-    const args = [lpid, liobn, ioba, window, length] as const;
-    const status = this.#twins.core.loadDma(...args, this.#staged);
-    const { bytes, answer } = readBus(this.#twins.model, ...args);
-    this.#twins.same("load-dma", args, status, answer);
-    const staged = this.#twins.kernel.memory.bytes.subarray(this.#staged, this.#staged + length);
-    const isSame = bytes === undefined || Buffer.compare(staged, bytes) === 0;
-    ensure(isSame, () => `loadDma(${args.join()}) gave another content than in the model`);
   }
 
   #store(
@@ -190,7 +254,7 @@ export class TceDraws {
     window: number,
     length: number,
   ): void {
-    const { core, model, kernel } = this.#twins;
+    const { model, kernel } = this.#twins;
     // A device that writes into a ring of a queue only hurts its driver.
     const queues = choose.queueFrames();
     const hurts = [...model.tces].some(({ pane, memoryPage }) => {
@@ -200,9 +264,6 @@ export class TceDraws {
     if (hurts) return;
     const source = Uint8Array.from({ length }, (_, index) => index + draw.below(200));
     kernel.memory.bytes.set(source, this.#staged);
-    const args = [lpid, liobn, ioba, window, length] as const;
-    const status = core.storeDma(...args, this.#staged);
-    const expected = writeBus(model, lpid, liobn, ioba, window, source);
-    this.#twins.same("store-dma", args, status, expected);
+    storeDmaOnBoth(this.#twins, lpid, liobn, ioba, window, length, this.#staged);
   }
 }

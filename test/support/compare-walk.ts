@@ -14,6 +14,18 @@ import {
   PAGE_BYTES,
 } from "../../src/layout.js";
 import { type Coverage, statusOf, TABLE, Twins } from "./compare.js";
+import {
+  adapterBetweenOnBoth,
+  addWordOnBoth,
+  checkAccessOnBoth,
+  copyOnBoth,
+  exchangeWordOnBoth,
+  fillOnBoth,
+  loadOnBoth,
+  loadWordOnBoth,
+  storeOnBoth,
+  storeWordOnBoth,
+} from "./compare-access.js";
 import { BUDGETS, Choices, HOSTILE } from "./compare-choices.js";
 import { drawCopies } from "./compare-copies.js";
 import { FailureDraws } from "./compare-failure.js";
@@ -23,17 +35,7 @@ import { drawMove } from "./compare-moves.js";
 import { SealTwins } from "./compare-seal.js";
 import { TceDraws } from "./compare-tces.js";
 import { Draw } from "./draw.js";
-import {
-  accessWord,
-  adapterBetween,
-  adapterPeer,
-  checkAccess,
-  copy,
-  fill,
-  read,
-  translate,
-  write,
-} from "./model-access.js";
+import { accessWord, adapterPeer, read, translate, write } from "./model-access.js";
 import { splitPages } from "./model-copies.js";
 import { freeQueue, receive, send } from "./model-queue.js";
 import {
@@ -332,13 +334,7 @@ export class Walk extends Twins {
     const lpid = this.#choose.lpid(draw);
     const [address, length] = this.#choose.range(draw, lpid);
     const need = draw.once(40) ? (draw.pick([4, ...HOSTILE]) ?? 4) : draw.below(4);
-    const args = [lpid, address, length, need] as const;
-    const model = checkAccess(this.model, ...args);
-    const { core } = this;
-    const { memory } = this.kernel;
-    const offset = model.r4 === undefined || model.r4 < 0 ? 0 : memory.header(HEADER_FRAMES_AT);
-    const r4 = model.r4 === undefined ? undefined : model.r4 + offset;
-    this.same("check-access", args, core.checkAccess(...args), { ...model, r4 });
+    checkAccessOnBoth(this, lpid, address, length, need);
   }
 
   #readOrWrite(draw: Draw): void {
@@ -377,22 +373,14 @@ export class Walk extends Twins {
 
   /** The same through staging, as threads do that may be stopped. */
   #moveStaged(draw: Draw, lpid: number, address: number, length: number): void {
-    const { core } = this;
-    const { memory } = this.kernel;
-    const staged = memory.bytes.subarray(this.#staged, this.#staged + length);
-    const args = [lpid, address, length, this.#staged] as const;
     if (draw.once(2)) {
-      const status = core.loadMemory(...args);
-      const model = read(this.model, lpid, address, length);
-      this.same("load-staged", args, status, model.answer);
-      const isSame = model.bytes === undefined || Buffer.compare(staged, model.bytes) === 0;
-      ensure(isSame, () => `loadMemory(${args.join()}) gave another content than in the model`);
+      loadOnBoth(this, lpid, address, length, this.#staged);
       return;
     }
     if (this.#choose.touchesQueue(lpid, address, length)) return;
-    for (let index = 0; index < length; index++) staged[index] = index + draw.below(200);
-    const status = core.storeMemory(...args);
-    this.same("store-staged", args, status, write(this.model, lpid, address, staged.slice()));
+    const { bytes } = this.kernel.memory;
+    for (let index = 0; index < length; index++) bytes[this.#staged + index] = index + draw.below(200);
+    storeOnBoth(this, lpid, address, length, this.#staged);
   }
 
   #fill(draw: Draw): void {
@@ -400,8 +388,7 @@ export class Walk extends Twins {
     const [address, length] = this.#choose.range(draw, lpid);
     if (this.#choose.touchesQueue(lpid, address, length)) return;
     const byte = draw.once(30) ? (draw.pick([256, ...HOSTILE]) ?? 256) : draw.below(256);
-    const args = [lpid, address, length, byte] as const;
-    this.same("fill", args, this.core.fillMemory(...args), fill(this.model, ...args));
+    fillOnBoth(this, lpid, address, length, byte);
   }
 
   #copy(draw: Draw): void {
@@ -418,45 +405,23 @@ export class Walk extends Twins {
     const length = onto === undefined || draw.once(2) ? some : PAGE_BYTES + draw.below(PAGE_BYTES);
     const to = onto === undefined ? apart : onto + (from % PAGE_BYTES) + draw.below(300) - 150;
     if (this.#choose.touchesQueue(partner, to, length)) return;
-    const args = [lpid, from, partner, to, length] as const;
-    this.same("copy", args, this.core.copyMemory(...args), copy(this.model, ...args));
+    copyOnBoth(this, lpid, from, partner, to, length);
   }
 
   #word(draw: Draw): void {
-    const { core } = this;
     const lpid = this.#choose.lpid(draw);
     const [any] = this.#choose.range(draw, lpid);
     const address = draw.once(12) ? any : any - (any % 4);
     const value = draw.once(20) ? (draw.pick(HOSTILE) ?? 0) : draw.word() - (draw.once(2) ? 0 : 2 ** 31);
-    const { model } = this;
-    if (draw.once(4)) {
-      const expected = accessWord(model, lpid, address, NEED_READ, [], () => undefined);
-      this.same("load", [lpid, address], core.loadWord(lpid, address), expected);
-    }
+    if (draw.once(4)) loadWordOnBoth(this, lpid, address);
     if (this.#choose.touchesQueue(lpid, address, 4)) return;
-    const both = NEED_READ | NEED_WRITE;
-    switch (draw.below(3)) {
-      case 0: {
-        const stored = accessWord(model, lpid, address, NEED_WRITE, [value], () => value >>> 0);
-        const status = core.storeWord(lpid, address, value);
-        this.same("store", [lpid, address, value], status, answer(stored.status));
-        break;
-      }
-      case 1: {
-        const added = accessWord(model, lpid, address, both, [value], (word) => (word + value) >>> 0);
-        this.same("add", [lpid, address, value], core.addWord(lpid, address, value), added);
-        break;
-      }
-      default: {
-        // Often what stands there, so that the exchange happens.
-        const present = accessWord(model, lpid, address, NEED_READ, [], () => undefined).r4 ?? 0;
-        const expected = draw.once(3) ? value : present;
-        const swapped = accessWord(model, lpid, address, both, [expected, value], (word) =>
-          word === expected >>> 0 ? value >>> 0 : undefined,
-        );
-        const status = core.compareExchangeWord(lpid, address, expected, value);
-        this.same("compare-exchange", [lpid, address, expected, value], status, swapped);
-      }
+    const choice = draw.below(3);
+    if (choice === 0) storeWordOnBoth(this, lpid, address, value);
+    else if (choice === 1) addWordOnBoth(this, lpid, address, value);
+    else {
+      // Often what stands there, so that the exchange happens.
+      const present = accessWord(this.model, lpid, address, NEED_READ, [], () => undefined).r4 ?? 0;
+      exchangeWordOnBoth(this, lpid, address, draw.once(3) ? value : present, value);
     }
   }
 
@@ -614,12 +579,9 @@ export class Walk extends Twins {
 
   #adapter(draw: Draw): void {
     const { core } = this;
-    const { memory } = this.kernel;
     const lpid = this.#choose.lpid(draw);
     const partner = this.#choose.lpid(draw);
-    const status = core.adapterBetween(lpid, partner);
-    const model = adapterBetween(this.model, lpid, partner, memory.result);
-    this.same("adapter-between", [lpid, partner], status, model);
+    adapterBetweenOnBoth(this, lpid, partner);
     const unit = this.#choose.unit(draw, lpid);
     this.same(
       "adapter-peer",

@@ -514,9 +514,13 @@ export class Twins {
   }
 
   /** What the last call has left for the taker of an event. */
+  get eventTaken(): ModelEvent {
+    return this.#eventAt(this.kernel.memory.entry);
+  }
+
   sameEvent(call: string, lpid: number, expected: ModelEvent | undefined): void {
     if (expected === undefined) return;
-    const difference = differenceOf(this.#eventAt(this.kernel.memory.entry), expected, `event of ${lpid}`);
+    const difference = differenceOf(this.eventTaken, expected, `event of ${lpid}`);
     ensure(difference === undefined, () => `${call}: ${difference}`);
   }
 }

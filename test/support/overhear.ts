@@ -4,9 +4,41 @@
  */
 import { H_SUCCESS, RESCIND_FORCED } from "../../src/layout.js";
 import type { Twins } from "./compare.js";
+import {
+  adapterBetweenOnBoth,
+  addWordOnBoth,
+  beginUseOnBoth,
+  checkAccessOnBoth,
+  copyOnBoth,
+  exchangeWordOnBoth,
+  fillOnBoth,
+  loadOnBoth,
+  loadWordOnBoth,
+  storeOnBoth,
+  storeWordOnBoth,
+} from "./compare-access.js";
+import { digestOnBoth, mergeOnBoth } from "./compare-copies.js";
+import {
+  armOnBoth,
+  endOnBoth,
+  maskOnBoth,
+  raiseOnBoth,
+  ringOnBoth,
+  takeLineOnBoth,
+} from "./compare-lines.js";
 import { compactOnBoth, findFramesOnBoth, gatherOnBoth } from "./compare-moves.js";
+import {
+  beginDmaOnBoth,
+  findWindowOnBoth,
+  getTceOnBoth,
+  loadDmaOnBoth,
+  putTceListOnBoth,
+  putTceOnBoth,
+  storeDmaOnBoth,
+  stuffTceOnBoth,
+} from "./compare-tces.js";
 import { lentBy } from "./model-defer.js";
-import { ensure, isUnderRevocation } from "./model-records.js";
+import { ensure, isUnderRevocation, type ModelEvent } from "./model-records.js";
 
 /** A forced rescind that is not over: the client has until `due`. */
 export interface PendingRescind {
@@ -35,6 +67,14 @@ export class Overheard {
   readonly deferring = new Set<number>();
   /** What went wrong first: it may have come where nobody could catch it. */
   first: unknown;
+  /** The answers of the last few calls, until somebody empties it. */
+  answers: number[] = [];
+  /** The place in its owner's space that a device's last transfer named. */
+  window = 0;
+  /** The partitions whose events some stream takes. */
+  readonly listening = new Set<number>();
+  /** Who hears of each event, interrupt and doorbell that a partition takes. */
+  taken: (lpid: number, event: ModelEvent) => void = () => {};
 
   constructor(twins: Twins, graceMs: number) {
     this.twins = twins;
@@ -69,14 +109,25 @@ export class Overheard {
       <A extends unknown[]>(call: (...args: A) => number) =>
       (...args: A): number => {
         try {
-          return call(...args);
+          const status = call(...args);
+          this.answers.push(status);
+          return status;
         } catch (error) {
           this.first ??= error;
           throw error;
         }
       };
+    /** A call that is made on both tables, and is the business of nobody else. */
+    const both = <A extends unknown[]>(call: (twins: Twins, ...args: A) => number) =>
+      noting((...args: A) => call(twins, ...args));
     return {
+      ...this.#mirroredAccesses(both),
       grantLogical: noting((...request: Parameters<Twins["grant"]>) => twins.grant(...request)),
+      grantMode: noting((...args: [...Parameters<Twins["grant"]>, number]) => {
+        const [mode] = args.splice(6) as [number];
+        return twins.grantMode(args as unknown as Parameters<Twins["grant"]>, mode);
+      }),
+      grantCopyOnWrite: noting((...request: Parameters<Twins["grant"]>) => twins.grantCopyOnWrite(request)),
       acceptLogical: noting((lpid: number, cookie: number) => twins.accept(lpid, cookie)),
       returnLogical: noting((lpid: number, cookie: number) => twins.return(lpid, cookie)),
       rescindLogical: noting((lpid: number, flags: number, cookie: number) => {
@@ -113,6 +164,53 @@ export class Overheard {
       restartPartition: noting((lpid: number) => twins.restart(lpid)),
       removePartition: noting((lpid: number) => twins.remove(lpid)),
     };
+  }
+
+  /** What a partition does with what it has: nothing of it waits for anything. */
+  #mirroredAccesses(
+    both: <A extends unknown[]>(call: (twins: Twins, ...args: A) => number) => (...args: A) => number,
+  ): Partial<Record<keyof Twins["core"], (...args: never[]) => number>> {
+    return {
+      checkAccess: both(checkAccessOnBoth),
+      beginUse: both(beginUseOnBoth),
+      loadMemory: both(loadOnBoth),
+      storeMemory: both(storeOnBoth),
+      fillMemory: both(fillOnBoth),
+      copyMemory: both(copyOnBoth),
+      loadWord: both(loadWordOnBoth),
+      storeWord: both(storeWordOnBoth),
+      addWord: both(addWordOnBoth),
+      compareExchangeWord: both(exchangeWordOnBoth),
+      adapterBetween: both(adapterBetweenOnBoth),
+      assignResource: both((twins, ...args: Parameters<Twins["assign"]>) => twins.assign(...args)),
+      digestPages: both(digestOnBoth),
+      mergePages: both(mergeOnBoth),
+      raiseInterrupt: both(raiseOnBoth),
+      sendIpi: both(ringOnBoth),
+      armInterrupt: both(armOnBoth),
+      maskInterrupt: both(maskOnBoth),
+      endInterrupt: both(endOnBoth),
+      takeLine: both((twins, lpid: number) => this.#take(lpid, takeLineOnBoth(twins, lpid))),
+      takeEvent: both((twins, lpid: number) => this.#take(lpid, twins.takeEvent(lpid))),
+      putTce: both(putTceOnBoth),
+      stuffTce: both(stuffTceOnBoth),
+      putTceList: both(putTceListOnBoth),
+      getTce: both(getTceOnBoth),
+      findWindow: both(findWindowOnBoth),
+      beginDma: both(
+        (twins, ...args: Parameters<typeof beginDmaOnBoth> extends [Twins, ...infer A] ? A : never) => {
+          this.window = args[3];
+          return beginDmaOnBoth(twins, ...args);
+        },
+      ),
+      loadDma: both(loadDmaOnBoth),
+      storeDma: both(storeDmaOnBoth),
+    };
+  }
+
+  #take(lpid: number, status: number): number {
+    if (status === H_SUCCESS) this.taken(lpid, this.twins.eventTaken);
+    return status;
   }
 
   #ensureDue(cookie: number): void {

@@ -1,0 +1,239 @@
+/** Grants through the objects, of every kind and mode: made, accepted, returned, and what a mapping says of itself. */
+import type { GrantOptions, Mapping } from "../../src/index.js";
+import {
+  H_PARAMETER,
+  H_RESOURCE,
+  H_SUCCESS,
+  INHIBIT_READ,
+  INHIBIT_REGRANT,
+  INHIBIT_WRITE,
+  MODE_DONATE,
+  MODE_ZERO,
+  TYPE_MASK,
+} from "../../src/layout.js";
+import { copyRequest } from "./compare-copies.js";
+import { modeRequest } from "./compare-modes.js";
+import type { GrantRequest } from "./model.js";
+import { anyLent } from "./model-lend.js";
+import { ensure, type Grant, isUnderRevocation, rootOf, typeOf, unitOf } from "./model-records.js";
+import { differenceOf } from "./model-snapshot.js";
+import { cookieOf, type Objects, outcomeOf } from "./objects.js";
+
+type Terms = Pick<GrantOptions, "mode" | "zero" | "copyOnWrite">;
+
+export class ObjectGrants {
+  readonly #objects: Objects;
+  /** The last mapping of each grant. */
+  readonly #mappings = new Map<number, Mapping>();
+  /** What was donated, with whose it is. */
+  readonly #donated: { readonly mapping: Mapping; readonly lpid: number; readonly incarnation: number }[] =
+    [];
+
+  constructor(objects: Objects) {
+    this.#objects = objects;
+  }
+
+  // -------------------------------------------------------------- grant
+
+  /** Mostly memory that is shared. */
+  grant(): void {
+    const { draw, choose } = this.#objects;
+    const kinds = (["mmio", "interrupt", "dma", "ipi"] as const).filter((kind) => choose.countOf(kind) > 0);
+    const type = draw.once(2) ? "memory" : (draw.pick(kinds) ?? "memory");
+    this.#grant(choose.grantRequest(draw, type), {});
+  }
+
+  grantSpecially(): void {
+    const { twins, draw, choose } = this.#objects;
+    if (draw.once(2)) {
+      const isOdd = draw.once(20);
+      this.#grant(
+        copyRequest(choose, draw),
+        isOdd ? { copyOnWrite: true, mode: "lend" } : { copyOnWrite: true },
+      );
+      return;
+    }
+    const [request, mode] = modeRequest(twins, choose, draw);
+    if (request === undefined) return;
+    // A resource of more grants than a slice has steps is not searched: here there are never so many (OM3).
+    twins.budget = 4096;
+    this.#grant(
+      request,
+      mode === MODE_DONATE ? { mode: "donate" } : { mode: "lend", zero: (mode & MODE_ZERO) !== 0 },
+    );
+  }
+
+  #grant(request: GrantRequest, terms: Terms): void {
+    const { twins, draw, heard } = this.#objects;
+    const [lpid, flags, liobn, address, length, unit] = request;
+    const type = typeOf(flags & TYPE_MASK);
+    if (!this.#objects.has(lpid) || type === undefined) return;
+    // Named by the partition instead of the adapter, now and then.
+    const partners = [...twins.model.ends].filter(({ owner, isOpen }) => owner?.lpid === lpid && isOpen);
+    const { lpid: named } = draw.pick(partners)?.partner?.owner ?? this.#objects.running();
+    const partner = this.#objects.object(named);
+    const to = draw.once(4) ? partner : unit;
+    const options: GrantOptions = {
+      ...{ to, address, length, type, liobn, ...terms },
+      read: (flags & INHIBIT_READ) === 0,
+      write: (flags & INHIBIT_WRITE) === 0,
+      regrant: (flags & INHIBIT_REGRANT) === 0,
+    };
+    heard.answers = [];
+    const { status, value: cookie } = outcomeOf(() => this.#objects.object(lpid).grant(options));
+    const isOdd = terms.copyOnWrite === true && terms.mode !== undefined;
+    const answer = heard.answers.at(-1);
+    // Whom no adapter joins with the grantor can be granted nothing.
+    const isRefused = answer === undefined || (to === partner && heard.answers.length === 1 && answer < 0);
+    const expected = isOdd || isRefused ? H_PARAMETER : answer;
+    ensure(
+      status === expected || status === answer,
+      () => `a grant of ${lpid} came to ${status}, not ${expected}`,
+    );
+    if (cookie !== undefined) this.#sawGrant(cookie);
+  }
+
+  #sawGrant(cookie: number): void {
+    const { twins } = this.#objects;
+    const grant = twins.model.grants.get(cookie);
+    ensure(grant !== undefined, () => `grant() gave the cookie ${cookie}, which is none`);
+    const { source, mode, type } = grant;
+    if (source.kind === "grant") twins.saw(`a ${type} is granted on`);
+    if (source.kind === "grant" && mode === "lend" && source.mode === "lend") twins.saw("a lend is lent on");
+    if (source.kind === "resource" && source.isDonated) twins.saw("what was donated is granted");
+  }
+
+  // -------------------------------------------------------------- accept
+
+  accept(): void {
+    const { twins } = this.#objects;
+    const grant = this.#objects.pick("granted");
+    if (grant === undefined) return;
+    const object = this.#objects.object(grant.holder.lpid);
+    const expected = {
+      cookie: grant.cookie,
+      type: grant.type,
+      length: grant.pageCount * unitOf(grant.type),
+      readable: (grant.inhibits & INHIBIT_READ) === 0,
+      writable: grant.isCopyOnWrite || (grant.inhibits & INHIBIT_WRITE) === 0,
+      regrantable: (grant.inhibits & INHIBIT_REGRANT) === 0,
+      mode: grant.mode,
+    };
+    const { value: mapping } = this.#objects.attempt(() => object.accept(cookieOf(grant)));
+    if (mapping === undefined) return;
+    const address = twins.r4;
+    const { cookie, type, length, readable, writable, regrantable, mode } = mapping;
+    const said = { cookie, type, length, readable, writable, regrantable, mode };
+    const difference = differenceOf(
+      { ...said, address: mapping.address },
+      { ...expected, address },
+      "mapping",
+    );
+    ensure(difference === undefined, () => `${difference}`);
+    if (mode === "donate") {
+      twins.saw("a donation is accepted");
+      this.#donated.push({ mapping, lpid: object.lpid, incarnation: object.incarnation });
+    } else this.#mappings.set(cookie, mapping);
+  }
+
+  // -------------------------------------------------------------- return
+
+  /** Mostly something that somebody waits for: the end of a failed partition, or a deadline. */
+  return(): void {
+    const { draw, heard } = this.#objects;
+    const owed = this.#objects.pick(
+      "shared",
+      ({ cookie, grantor }) => grantor.deferred || [...heard.rescinds].some((one) => one.cookie === cookie),
+    );
+    const other = this.#objects.pick(draw.once(2) ? "rescinded" : "shared");
+    const grant = draw.once(2) ? (owed ?? other) : other;
+    if (grant !== undefined) this.#return(grant);
+    if (draw.once(8)) this.#keep();
+  }
+
+  #return(grant: Grant): void {
+    const { twins, draw, heard } = this.#objects;
+    const mapping = this.#mappings.get(grant.cookie);
+    const object = this.#objects.object(grant.holder.lpid);
+    const { state, type, children, zeroes } = grant;
+    const isPinned = twins.model.pinsOf(grant) > 0;
+    heard.answers = [];
+    const { status } = outcomeOf(() =>
+      mapping === undefined || draw.once(2) ? object.return(cookieOf(grant)) : mapping.return(),
+    );
+    // A return that takes several calls is made to its end; what it causes comes after that.
+    const answer = heard.answers.find((one) => one <= H_SUCCESS);
+    ensure(
+      answer === undefined || status === answer,
+      () => `a return answered ${answer}, and came to ${status}`,
+    );
+    if (status === H_RESOURCE && isPinned && state === "shared" && children.size === 0)
+      twins.saw(`pins hold up a return of ${type}`);
+    if (status === H_SUCCESS && zeroes && state === "shared") twins.saw("a lend comes back zero");
+    if (status !== H_SUCCESS || mapping === undefined) return;
+    this.#mappings.delete(grant.cookie);
+    this.#again(mapping);
+  }
+
+  /** What was returned is not returned once more, whatever stands there. */
+  #again(mapping: Mapping): void {
+    const { model } = this.#objects.twins;
+    const grant = model.grants.get(mapping.cookie);
+    if (grant !== undefined && grant.state !== "granted") return;
+    const { heard } = this.#objects;
+    heard.answers = [];
+    const { status } = outcomeOf(() => mapping.return());
+    ensure(
+      heard.answers.length === 0 ? status === H_SUCCESS : status === H_PARAMETER,
+      () => `a second return() came to ${status}`,
+    );
+  }
+
+  /** What was donated is kept: there is nothing to return. */
+  #keep(): void {
+    const { draw, heard, twins } = this.#objects;
+    const one = draw.pick(this.#donated);
+    if (one === undefined) return;
+    const partition = twins.model.partitions.get(one.lpid);
+    const isCurrent = partition?.state === "running" && partition.incarnation === one.incarnation;
+    heard.answers = [];
+    const { status } = outcomeOf(() => one.mapping.return());
+    ensure(
+      status === (isCurrent ? H_PARAMETER : H_SUCCESS) && heard.answers.length === 0,
+      () => `return() of what was donated to ${one.lpid} came to ${status}`,
+    );
+    if (!isCurrent) this.#donated.splice(this.#donated.indexOf(one), 1);
+    one.mapping[Symbol.dispose]();
+    ensure(heard.answers.length === 0, () => `what was donated to ${one.lpid} was returned`);
+  }
+
+  /** Mappings of what has ended are nobody's: their return() does nothing. */
+  returnStale(): void {
+    const { draw, twins, heard } = this.#objects;
+    const stale = [...this.#mappings].filter(([cookie]) => !twins.model.grants.has(cookie));
+    const one = draw.pick(stale);
+    if (one === undefined) return;
+    const [cookie, mapping] = one;
+    this.#mappings.delete(cookie);
+    heard.answers = [];
+    const { status } = outcomeOf(() => mapping.return());
+    const isAsked = heard.answers.length > 0;
+    ensure(
+      status === (isAsked ? H_PARAMETER : H_SUCCESS),
+      () => `return() of ${cookie}, which is dead, came to ${status}`,
+    );
+  }
+
+  rescind(): void {
+    const grant = this.#objects.pick("granted");
+    if (grant === undefined) return;
+    const { source, sourcePage, pageCount, mode } = grant;
+    const wasLent = mode !== "share" && anyLent(source, sourcePage, pageCount);
+    const { status } = this.#objects.attempt(() =>
+      this.#objects.object(grant.grantor.lpid).rescind(cookieOf(grant)),
+    );
+    const isFree = !anyLent(source, sourcePage, pageCount) && !isUnderRevocation(rootOf(source));
+    if (status === H_SUCCESS && wasLent && isFree)
+      this.#objects.twins.saw("a lend ends, and its owner has it again");
+  }
+}
