@@ -121,8 +121,9 @@ function mergeInto(first: usize, firstPage: u32, partition: usize, page: u32): i
 }
 
 /**
- * Lets two equal pages stand on the first one's frame, whoever else stands on either. R4: 1 if that was another's, 0 if they stood on one already. H_NOT_FOUND: they are not
- * equal. H_RESOURCE: one of them cannot be merged. H_LongBusyOrder10msec: a thread goes on using one.
+ * Lets two equal pages stand on one frame: the second joins the first one's, so that one pass over all pages finds them all. R4: 1
+ * if it has moved, 0 if they stood on one already. H_NOT_FOUND: they are not equal. H_RESOURCE: one of them cannot be merged.
+ * H_LongBusyOrder10msec: a thread goes on using one.
  */
 export function mergePages(lpid: f64, address: f64, otherLpid: f64, otherAddress: f64): i32 {
   const partition = decodePartition(lpid);

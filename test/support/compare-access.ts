@@ -1,7 +1,16 @@
 /** Checked access on both tables: ranges that are examined, moved through staging, filled and copied, and words (TR3). */
 import { H_SUCCESS, HEADER_FRAMES_AT, NEED_READ, NEED_WRITE } from "../../src/layout.js";
 import type { Twins } from "./compare.js";
-import { accessWord, adapterBetween, checkAccess, copy, fill, read, write } from "./model-access.js";
+import {
+  accessWord,
+  adapterBetween,
+  checkAccess,
+  copy,
+  fill,
+  read,
+  translate,
+  write,
+} from "./model-access.js";
 import { type Answer, answer, ensure } from "./model-records.js";
 
 const BOTH = NEED_READ | NEED_WRITE;
@@ -91,6 +100,25 @@ export function exchangeWordOnBoth(
   );
   const status = twins.core.compareExchangeWord(lpid, address, expected, value);
   return twins.same("compare-exchange", [lpid, address, expected, value], status, swapped);
+}
+
+/** @param typeNumber as in the flags of a grant. */
+export function translateOnBoth(
+  twins: Twins,
+  ...args: readonly [lpid: number, typeNumber: number, address: number, length: number, need: number]
+): number {
+  const expected = translate(twins.model, ...args);
+  return twins.same("translate", args, twins.core.translate(...args), expected);
+}
+
+export function allocateOnBoth(twins: Twins, lpid: number, length: number): number {
+  const status = twins.core.allocate(lpid, length);
+  return twins.same("allocate", [lpid, length], status, twins.model.allocate(lpid, length));
+}
+
+export function deallocateOnBoth(twins: Twins, lpid: number, address: number): number {
+  const status = twins.core.deallocate(lpid, address);
+  return twins.same("deallocate", [lpid, address], status, twins.model.deallocate(lpid, address));
 }
 
 /** Which of the adapters that join the two is the core's choice. */

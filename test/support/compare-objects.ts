@@ -2,26 +2,26 @@
  * Random commands of the object API against the naive model: what goes on by itself between two commands, recoveries and
  * rescinds with a deadline, is overheard call by call, and what it must come to is checked when it had time enough.
  */
-import { HcallError, type Partition } from "../../src/index.js";
+import { HcallError } from "../../src/index.js";
 import { H_SUCCESS, PAGE_BYTES } from "../../src/layout.js";
 import { type Coverage, TABLE, Twins } from "./compare.js";
 import { Choices } from "./compare-choices.js";
+import { SealTwins } from "./compare-seal.js";
 import { Draw } from "./draw.js";
 import { checkAccess } from "./model-access.js";
 import { mayMerge } from "./model-copies.js";
-import { lentBy } from "./model-defer.js";
 import { ensure, type Frame, type ModelPartition } from "./model-records.js";
-import { cookieOf, Objects, outcomeOf } from "./objects.js";
+import { Objects, outcomeOf } from "./objects.js";
 import { ObjectAccess } from "./objects-access.js";
 import { ObjectDma } from "./objects-dma.js";
 import { ObjectEvents } from "./objects-events.js";
 import { ObjectGrants } from "./objects-grants.js";
 import { ObjectLines } from "./objects-lines.js";
-import { Overheard, type PendingRescind } from "./overhear.js";
+import { ObjectWaits } from "./objects-waits.js";
+import { Overheard } from "./overhear.js";
 import { turnOf } from "./turns.js";
 
 const GRACE_MS = 500;
-const DEADLINE_MS = 1000;
 /** Turns of the event loop in which everything that need not wait must come to its end. */
 const PATIENCE_TURNS = 500;
 /** Pages of staging that lists and transfers of devices, transfers of partitions, and digests take. */
@@ -40,9 +40,9 @@ export class ObjectWalk {
   readonly #lines: ObjectLines;
   readonly #events: ObjectEvents;
   readonly #dma: ObjectDma;
+  readonly #seals: SealTwins;
   #created = 0;
-  /** What is being destroyed: nobody starts that again. */
-  readonly #doomed = new WeakSet<Partition>();
+  readonly #waits: ObjectWaits;
 
   constructor(coverage: Coverage, module: WebAssembly.Module | undefined, seed: number) {
     this.#draw = new Draw(seed);
@@ -57,15 +57,19 @@ export class ObjectWalk {
       grants: draw.pick([64, 48, 28]) ?? 64,
       staging: (isStarved ? STAGING_PAGES / 4 : STAGING_PAGES) * PAGE_BYTES,
     };
-    this.twins = new Twins(coverage, module, { ...TABLE, ...limits, gracePeriodMs: GRACE_MS });
+    // Over a memory that is not shared, in one of four.
+    const threads = module === undefined && draw.once(4) ? { threads: 0 } : {};
+    this.twins = new Twins(coverage, module, { ...TABLE, ...limits, ...threads, gracePeriodMs: GRACE_MS });
     this.#heard = new Overheard(this.twins, GRACE_MS);
     this.#choose = new Choices(this.twins.model, this.twins.dead);
     this.#objects = new Objects(this.twins, this.#heard, this.#choose, draw);
     this.#access = new ObjectAccess(this.#objects);
     this.#grants = new ObjectGrants(this.#objects);
-    this.#lines = new ObjectLines(this.#objects);
+    this.#lines = new ObjectLines(this.#objects, this.#grants);
     this.#events = new ObjectEvents(this.#objects);
-    this.#dma = new ObjectDma(this.#objects, isStarved);
+    this.#dma = new ObjectDma(this.#objects, this.#grants, isStarved);
+    this.#waits = new ObjectWaits(this.#objects);
+    this.#seals = new SealTwins(this.twins);
     for (const pages of [8, 6, 5, 4]) this.#create(pages);
     for (const [a, b] of [
       [1, 2],
@@ -74,8 +78,8 @@ export class ObjectWalk {
       [3, 4],
       [4, 1],
     ] as const)
-      this.#connect(a, b);
-    for (let count = 0; count < 2; count++) {
+      this.#grants.connect(a, b);
+    for (let count = 0; count < 3; count++) {
       this.#dma.provide();
       this.#lines.provide();
       this.#lines.provide();
@@ -89,25 +93,29 @@ export class ObjectWalk {
     [10, (walk) => walk.#grants.return()],
     [1, (walk) => walk.#grants.returnStale()],
     [3, (walk) => walk.#grants.rescind()],
-    [12, (walk) => walk.#rescindForced()],
+    [12, (walk) => walk.#waits.rescind()],
+    [2, (walk) => walk.#waits.rescindRaw()],
+    [1, (walk) => walk.#waits.abort()],
     [8, (walk) => walk.twins.clock.advance(walk.#draw.below(400))],
-    [3, (walk) => walk.#fail()],
-    [2, (walk) => walk.#reclaim()],
+    [3, (walk) => walk.#waits.fail()],
+    [2, (walk) => walk.#waits.reclaim()],
+    [2, (walk) => walk.#waits.await()],
     [8, (walk) => walk.#restart()],
     [3, (walk) => walk.#join(walk.#objects.running().lpid)],
     [1, (walk) => walk.#createOrDestroy()],
     [4, (walk) => walk.#migrate()],
     [2, (walk) => walk.twins.table.compact()],
-    [2, (walk) => walk.#deduplicate()],
+    [1, (walk) => walk.#deduplicate()],
     [7, (walk) => walk.#access.view()],
     [4, (walk) => walk.#access.release()],
     [2, (walk) => walk.#access.scribble()],
     [1, (walk) => walk.#access.returnUnder()],
     [12, (walk) => walk.#access.draw()],
+    [2, (walk) => walk.#seals.draw(walk.#choose, walk.#draw)],
     [3, (walk) => walk.#provide()],
-    [12, (walk) => walk.#lines.draw()],
-    [6, (walk) => walk.#events.draw()],
-    [12, (walk) => walk.#dma.draw()],
+    [14, (walk) => walk.#lines.draw()],
+    [9, (walk) => walk.#events.draw()],
+    [14, (walk) => walk.#dma.draw()],
   ];
 
   /** How many numbers stand for commands. */
@@ -159,7 +167,9 @@ export class ObjectWalk {
       this.#heard.rethrow();
     }
     await this.#events.quiet();
+    this.#waits.quiet();
     this.#heard.rethrow();
+    this.#grants.checkAdapters();
     twins.check();
   }
 
@@ -182,26 +192,41 @@ export class ObjectWalk {
 
   async #end(): Promise<void> {
     const { table } = this.twins;
+    if (this.#draw.once(3)) {
+      await this.#close();
+      this.twins.tearDown();
+      return;
+    }
     this.#access.releaseAll();
     this.twins.budget = 4096;
     for (const partition of [...table.partitions]) {
       if (table.partition(partition.lpid) !== partition) continue; // it was about to be destroyed
-      let isOver = false;
-      const end = this.#destroy(partition).finally(() => {
-        isOver = true;
-      });
-      for (let turn = 0; !isOver; turn++) {
+      const end = this.#waits.destroy(partition);
+      for (let turn = 0; !end.isOver; turn++) {
         ensure(turn < PATIENCE_TURNS, () => `the end of ${partition.lpid} does not come`);
         await turnOf(turn);
         this.#heard.rethrow();
       }
-      await end;
     }
     for (let turn = 0; turn < 20; turn++) await turnOf(turn);
     await this.#events.quiet();
+    this.#waits.quiet();
     this.#heard.rethrow();
+    await this.#close();
     this.twins.tearDown();
-    await table.close();
+  }
+
+  /** The table closes, whatever goes on: nobody waits any more, and raw calls find it sound. */
+  async #close(): Promise<void> {
+    this.#waits.close();
+    this.#events.close();
+    await this.twins.table.close();
+    for (let turn = 0; turn < 10; turn++) await turnOf(turn);
+    await this.#events.closed();
+    this.#heard.rethrow();
+    this.#waits.closed();
+    this.#access.releaseAll();
+    this.twins.check();
   }
 
   // -------------------------------------------------------------- partitions
@@ -230,28 +255,13 @@ export class ObjectWalk {
     }
     if (all.length < PARTITIONS) return;
     const partition = this.#draw.pick(all);
-    if (partition === undefined) return;
-    this.#destroy(partition).catch((error: unknown) => {
-      this.#heard.first ??= error;
-    });
-  }
-
-  #destroy(partition: Partition): Promise<void> {
-    const failure = this.#heard.failures.get(partition.lpid);
-    if (failure !== undefined) failure.isForced = true;
-    this.#doomed.add(partition);
-    return this.twins.table.destroyPartition(partition);
-  }
-
-  #connect(a: number, b: number): void {
-    const grants = 3 + this.#draw.below(6);
-    this.twins.table.connect(this.#objects.object(a), this.#objects.object(b), { grants });
+    if (partition !== undefined) this.#waits.destroy(partition);
   }
 
   #join(lpid: number): void {
     for (let count = 0; count < 2; count++) {
       const other = this.#objects.running();
-      if (other.lpid !== lpid) this.#connect(lpid, other.lpid);
+      if (other.lpid !== lpid) this.#grants.connect(lpid, other.lpid);
     }
   }
 
@@ -260,71 +270,24 @@ export class ObjectWalk {
     else this.#lines.provide();
   }
 
-  #fail(): void {
-    this.twins.table.fail(this.#objects.running());
-  }
-
-  #reclaim(): void {
-    const failed = this.#choose.partition(this.#draw, "failed");
-    if (failed?.state !== "failed") return;
-    if (failed.deferred && lentBy(this.twins.model, failed).length > 0)
-      this.twins.saw("what is borrowed is reclaimed");
-    const failure = this.#heard.failures.get(failed.lpid);
-    if (failure !== undefined) failure.isForced = true;
-    this.twins.table.reclaim(this.#objects.object(failed.lpid));
-  }
-
   /** A new incarnation has no adapters, and all that its description says: or it has not begun (G1). */
   #restart(): void {
     const stopped = this.#choose.partition(this.#draw, "stopped");
     if (stopped?.state !== "stopped") return;
     const { lpid } = stopped;
     const object = this.#objects.object(lpid);
-    if (this.#doomed.has(object)) return;
+    if (this.#waits.isDoomed(object)) return;
     const { status } = outcomeOf(() => this.twins.table.restart(object));
     ensure(
       status === H_SUCCESS || object.state !== "running",
       () => `partition ${lpid} runs after a restart that came to ${status}`,
     );
-    if (status === H_SUCCESS) this.#join(lpid);
+    if (status !== H_SUCCESS) return;
+    this.#objects.checkAssigned(object);
+    this.#join(lpid);
   }
 
   // -------------------------------------------------------------- what takes time
-
-  #rescindForced(): void {
-    const grant = this.#draw.once(6) ? this.#objects.pick("granted") : this.#objects.pick("shared");
-    if (grant === undefined) return;
-    const { cookie, grantor } = grant;
-    const ms = this.#draw.once(3) ? 0 : 1 + this.#draw.below(DEADLINE_MS);
-    const pending: PendingRescind = { cookie, ms, due: this.twins.clock.now() + ms, isJoined: false };
-    this.#heard.rescinds.add(pending);
-    const onStuck = this.#draw.once(8) ? "terminate" : "wait";
-    const options = { onStuck, ...(ms === 0 ? {} : { deadline: ms }) } as const;
-    this.#objects
-      .object(grantor.lpid)
-      .rescindForced(cookieOf(grant), options)
-      .then(
-        ({ nodes, slices }) => {
-          this.#heard.rescinds.delete(pending);
-          const after = this.twins.model.grants.get(cookie);
-          ensure(
-            after === undefined || after.state === "rescinded",
-            () => `the rescind of ${cookie} is over, and the grant is ${after?.state}`,
-          );
-          if (ms === 0 || pending.isJoined) return;
-          const isInTime = this.twins.clock.now() < pending.due;
-          if (isInTime) ensure(nodes === 1 && slices === 0, () => `${cookie} was rescinded by force in time`);
-          this.twins.saw(isInTime ? "a client gives back in time" : "a client is forced after its deadline");
-        },
-        (error: unknown) => {
-          this.#heard.rescinds.delete(pending);
-          if (!(error instanceof HcallError)) throw error;
-        },
-      )
-      .catch((error: unknown) => {
-        this.#heard.first ??= error;
-      });
-  }
 
   async #migrate(): Promise<void> {
     const partition = this.#objects.running();

@@ -17,14 +17,17 @@ import { type Coverage, statusOf, TABLE, Twins } from "./compare.js";
 import {
   adapterBetweenOnBoth,
   addWordOnBoth,
+  allocateOnBoth,
   checkAccessOnBoth,
   copyOnBoth,
+  deallocateOnBoth,
   exchangeWordOnBoth,
   fillOnBoth,
   loadOnBoth,
   loadWordOnBoth,
   storeOnBoth,
   storeWordOnBoth,
+  translateOnBoth,
 } from "./compare-access.js";
 import { BUDGETS, Choices, HOSTILE } from "./compare-choices.js";
 import { drawCopies } from "./compare-copies.js";
@@ -241,9 +244,7 @@ export class Walk extends Twins {
     const address = draw.once(30) ? (draw.pick(HOSTILE) ?? 0) : page * unit + draw.below(unit);
     const length = draw.once(30) ? (draw.pick(HOSTILE) ?? 0) : 1 + draw.below(draw.once(3) ? 3 * unit : 8);
     const need = draw.once(40) ? (draw.pick([4, ...HOSTILE]) ?? 4) : draw.below(4);
-    const args = [lpid, typeNumber, address, length, need] as const;
-    const model = translate(this.model, ...args);
-    this.same("translate", args, this.h.translate(...args), model);
+    translateOnBoth(this, lpid, typeNumber, address, length, need);
     // The fast path of the object API reads the same entries from JavaScript.
     if (!this.model.partitions.has(lpid)) return;
     const partition = this.#api(lpid);
@@ -564,17 +565,15 @@ export class Walk extends Twins {
 
   #arena(draw: Draw): void {
     const lpid = this.#choose.lpid(draw);
-    const { core } = this;
     if (draw.once(2)) {
       const length = draw.once(20) ? (draw.pick(HOSTILE) ?? 0) : draw.below(5 * PAGE_BYTES);
-      this.same("allocate", [lpid, length], core.allocate(lpid, length), this.model.allocate(lpid, length));
+      allocateOnBoth(this, lpid, length);
       return;
     }
     const pages = [...(this.model.partitions.get(lpid)?.allocated.keys() ?? [])];
     const page = draw.once(4) ? draw.below(10) : (draw.pick(pages) ?? 0);
     const address = draw.once(20) ? (draw.pick(HOSTILE) ?? 0) : page * PAGE_BYTES;
-    const model = this.model.deallocate(lpid, address);
-    this.same("deallocate", [lpid, address], core.deallocate(lpid, address), model);
+    deallocateOnBoth(this, lpid, address);
   }
 
   #adapter(draw: Draw): void {

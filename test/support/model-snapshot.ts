@@ -11,13 +11,14 @@ import {
   RESOURCE_TYPES,
   unitOf,
 } from "./model-records.js";
+import { snapshotLines, snapshotMaps, snapshotTces } from "./model-snapshot-lines.js";
 
-/** What the model knows of a table. Maps it compares page by page, against the page tables (compare.ts). */
+/** What the model knows of a table. */
 type KnownGrant = Omit<GrantSnapshot, "grantor" | "depth" | "pages" | "copies" | "quarantined" | "adapter">;
 type KnownAdapter = Omit<PartitionSnapshot["adapters"][number], "queued">;
 type KnownPartition = Pick<
   PartitionSnapshot,
-  "lpid" | "name" | "state" | "incarnation" | "counters" | "resources"
+  "lpid" | "name" | "state" | "incarnation" | "counters" | "resources" | "maps" | "interrupts" | "tces"
 > & { readonly grants: readonly KnownGrant[]; readonly adapters: readonly KnownAdapter[] };
 type KnownTable = Pick<TableSnapshot, "version" | "counters"> & {
   readonly partitions: readonly KnownPartition[];
@@ -110,6 +111,9 @@ function snapshotPartition(model: Model, partition: ModelPartition): KnownPartit
       .filter(({ owner }) => owner === partition)
       .map((end) => snapshotEnd(model, end))
       .sort((a, b) => a.unitAddress - b.unitAddress),
+    maps: snapshotMaps(model, partition),
+    interrupts: snapshotLines(model, partition),
+    tces: snapshotTces(model, partition),
   };
 }
 

@@ -1,7 +1,14 @@
 /** What partitions do with their memory through the objects: checked access (TR3), and zero-copy views that follow moves (TR4, RS6). */
 import { HcallError, type View } from "../../src/index.js";
-import { H_SUCCESS, HEADER_FRAMES_AT, NEED_READ, NEED_WRITE, PAGE_BYTES } from "../../src/layout.js";
-import { examineAccess, framesAt, read, write } from "./model-access.js";
+import {
+  H_SUCCESS,
+  HEADER_FRAMES_AT,
+  NEED_READ,
+  NEED_WRITE,
+  PAGE_BYTES,
+  TYPE_MEMORY,
+} from "../../src/layout.js";
+import { examineAccess, framesAt, read, translate, write } from "./model-access.js";
 import { ensure, type Frame, type Node } from "./model-records.js";
 import { cookieOf, type Objects, outcomeOf } from "./objects.js";
 
@@ -25,13 +32,17 @@ export class ObjectAccess {
   }
 
   draw(): void {
-    const { draw } = this.#objects;
-    const choice = draw.below(16);
+    const { draw, twins } = this.#objects;
+    const choice = draw.below(19);
+    const before = this.#copies();
     if (choice < 6) this.#write();
     else if (choice < 9) this.#read();
     else if (choice < 11) this.#fill();
     else if (choice < 13) this.#copy();
-    else this.#word();
+    else if (choice < 15) this.#word();
+    else if (choice < 17) this.#translate();
+    else this.#allocate();
+    if (this.#copies() > before) twins.saw("a write copies");
   }
 
   // -------------------------------------------------------------- checked access
@@ -39,15 +50,15 @@ export class ObjectAccess {
   /** A range of somebody who runs, often of a page that is copied before it is written, if there is one. */
   #range(): readonly [lpid: number, address: number, length: number] {
     const { twins, draw, choose } = this.#objects;
-    const copied = draw.pick(
-      [...twins.model.partitions.values()].flatMap(({ lpid, state, spaces }) =>
-        [...spaces.memory.entries]
-          .filter(([, { copiesFirst }]) => copiesFirst && state === "running")
-          .map(([page]) => [lpid, page] as const),
-      ),
+    const copied = [...twins.model.partitions.values()].flatMap(({ lpid, state, spaces }) =>
+      [...spaces.memory.entries]
+        .filter(([, { copiesFirst }]) => copiesFirst && state === "running")
+        .map(([page, { node }]) => ({ lpid, page, node })),
     );
-    if (copied !== undefined && draw.once(3)) {
-      const [lpid, page] = copied;
+    const granted = copied.filter(({ node }) => node.kind === "grant");
+    const one = draw.pick(granted.length > 0 && !draw.once(4) ? granted : copied);
+    if (one !== undefined && draw.once(3)) {
+      const { lpid, page } = one;
       const length = draw.once(3) ? PAGE_BYTES + draw.below(2 * PAGE_BYTES) : 1 + draw.below(100);
       return [lpid, page * PAGE_BYTES + draw.below(PAGE_BYTES), length];
     }
@@ -61,10 +72,8 @@ export class ObjectAccess {
     const { twins, draw } = this.#objects;
     const [lpid, address, length] = this.#range();
     const source = new Uint8Array(length).fill(draw.below(256));
-    const before = this.#copies();
     const { status } = outcomeOf(() => this.#objects.object(lpid).write(address, source));
     twins.same("write", [lpid, address], status, write(twins.model, lpid, address, source));
-    if (this.#copies() > before) twins.saw("a write copies");
   }
 
   #copies(): number {
@@ -93,7 +102,8 @@ export class ObjectAccess {
   #fill(): void {
     const [lpid, address, length] = this.#range();
     const byte = this.#objects.draw.below(256);
-    this.#objects.attempt(() => this.#objects.object(lpid).fill(address, length, byte));
+    const { status } = this.#objects.attempt(() => this.#objects.object(lpid).fill(address, length, byte));
+    if (status === H_SUCCESS) this.#checkBytes(lpid, address, new Uint8Array(length).fill(byte));
   }
 
   #copy(): void {
@@ -105,7 +115,9 @@ export class ObjectAccess {
     const partner = draw.once(3) ? lpid : (draw.pick(partners)?.partner?.owner?.lpid ?? lpid);
     const [to] = choose.range(draw, partner);
     const other = this.#objects.object(partner);
-    this.#objects.attempt(() => this.#objects.object(lpid).copy(from, other, to, length));
+    const source = read(twins.model, lpid, from, length).bytes;
+    const { status } = this.#objects.attempt(() => this.#objects.object(lpid).copy(from, other, to, length));
+    if (status === H_SUCCESS && source !== undefined) this.#checkBytes(partner, to, source);
   }
 
   #word(): void {
@@ -115,16 +127,74 @@ export class ObjectAccess {
     const object = this.#objects.object(lpid);
     const value = draw.word() - (draw.once(2) ? 0 : 2 ** 31);
     const choice = draw.below(4);
+    const before = this.#wordAt(lpid, address);
     const { status, value: word } = this.#objects.attempt(() => {
       if (choice === 0) return object.load32(address);
       if (choice === 1) return object.store32(address, value);
       return choice === 2 ? object.add32(address, value) : object.compareExchange32(address, 0, value);
     });
-    const { r4 } = this.#objects.twins;
+    if (status !== H_SUCCESS) return;
     ensure(
-      status !== H_SUCCESS || choice === 1 || word === r4,
-      () => `the word at ${address} of ${lpid} was ${word}, for the core ${r4}`,
+      choice === 1 || word === before,
+      () => `the word at ${address} of ${lpid} was ${before}, not ${word}`,
     );
+    const exchanged = before === 0 ? value >>> 0 : before;
+    const expected = [before, value >>> 0, ((before ?? 0) + value) >>> 0, exchanged][choice];
+    const after = this.#wordAt(lpid, address);
+    ensure(after === expected, () => `the word at ${address} of ${lpid} is ${after}, not ${expected}`);
+  }
+
+  /** Where a page is; where a write goes is decided by the copies that it makes first. */
+  #translate(): void {
+    const { twins, draw } = this.#objects;
+    const [lpid, address] = this.#range();
+    const options = { write: draw.once(2) };
+    const { status, value } = outcomeOf(() => this.#objects.object(lpid).translate(address, options));
+    const need = options.write ? NEED_WRITE : NEED_READ;
+    const expected = translate(twins.model, lpid, TYPE_MEMORY, address, 1, need);
+    twins.same("translate-fast", [lpid, address], status, { ...expected, r4: undefined });
+    ensure(
+      status !== H_SUCCESS || value === expected.r4,
+      () => `${address} of ${lpid} is at ${value}, in the model at ${expected.r4}`,
+    );
+  }
+
+  /** Of its own memory, without what is on offer, or gone, or was received (OM9). */
+  #allocate(): void {
+    const { twins, draw } = this.#objects;
+    const { lpid } = this.#objects.running();
+    const object = this.#objects.object(lpid);
+    const pages = [...(twins.model.partitions.get(lpid)?.allocated.keys() ?? [])];
+    const page = draw.once(4) ? draw.below(8) : draw.pick(pages);
+    if (page === undefined || draw.once(2)) {
+      const length = 1 + draw.below(3 * PAGE_BYTES);
+      const { value: address } = this.#objects.attempt(() => object.allocate(length));
+      const { allocated } = twins.model.partitions.get(lpid) ?? {};
+      const isThere =
+        address === undefined || allocated?.get(address / PAGE_BYTES) === Math.ceil(length / PAGE_BYTES);
+      ensure(isThere, () => `allocate(${length}) of ${lpid} gave ${address}`);
+    } else this.#objects.attempt(() => object.free(page * PAGE_BYTES));
+  }
+
+  /** What stands at an address, whether its partition may read it or not. */
+  #bytesAt(lpid: number, address: number, length: number): Uint8Array {
+    const partition = this.#objects.twins.model.partitions.get(lpid);
+    const bytes = new Uint8Array(length);
+    for (let done = 0; partition !== undefined && done < length; done++) {
+      const [frame] = framesAt(partition, address + done, 1);
+      bytes[done] = frame?.bytes[(address + done) % PAGE_BYTES] ?? 0;
+    }
+    return bytes;
+  }
+
+  #wordAt(lpid: number, address: number): number | undefined {
+    const bytes = this.#bytesAt(lpid, address, 4);
+    return new DataView(bytes.buffer).getUint32(0, true);
+  }
+
+  #checkBytes(lpid: number, address: number, expected: Uint8Array): void {
+    const isSame = Buffer.compare(this.#bytesAt(lpid, address, expected.length), expected) === 0;
+    ensure(isSame, () => `what was to be written at ${address} of ${lpid} is not there`);
   }
 
   // -------------------------------------------------------------- views

@@ -15,32 +15,41 @@ import { answer, ensure, isInteger, type ModelPartition, rootOf, rootPageOf } fr
 import { differenceOf } from "./model-snapshot.js";
 import { checkBus, findWindow, readBus, tceAt, writeBus } from "./model-tces.js";
 import { type Objects, outcomeOf } from "./objects.js";
+import type { ObjectGrants } from "./objects-grants.js";
 
 const LIOBN = 3;
-const WINDOW_PAGES = 4;
+const WINDOW_PAGES = 3;
 /** Bytes of one transfer, and entries of one list. */
 const LENGTH = 3 * PAGE_BYTES;
 const LISTED = 4;
 
 type Rights = { readonly read: boolean; readonly write: boolean };
 
+function needOf({ read, write }: Rights): number {
+  return (read ? NEED_READ : 0) | (write ? NEED_WRITE : 0);
+}
+
 export class ObjectDma {
   readonly #objects: Objects;
+  readonly #grants: ObjectGrants;
   /** Devices are kept: each remembers the window that it used last. */
   readonly #devices = new Map<string, DmaDevice>();
   /** Whether staging is too small for lists and for transfers in pieces. */
   readonly #isStarved: boolean;
 
-  constructor(objects: Objects, isStarved: boolean) {
+  constructor(objects: Objects, grants: ObjectGrants, isStarved: boolean) {
     this.#objects = objects;
+    this.#grants = grants;
     this.#isStarved = isStarved;
   }
 
   draw(): void {
     const { draw, choose } = this.#objects;
     if (choose.countOf("dma") === 0) this.provide();
-    const choice = draw.below(16);
-    if (choice < 4) this.#put();
+    const choice = draw.below(18);
+    if (choice === 17) this.#putCopy();
+    else if (choice === 16) this.#grants.share("dma");
+    else if (choice < 4) this.#put();
     else if (choice < 5) this.#remove();
     else if (choice < 6) this.#stuff();
     else if (choice < 8) this.#putIndirect();
@@ -52,9 +61,13 @@ export class ObjectDma {
   /** New windows where owners have failed. They come again with each incarnation of who gets them. */
   provide(): void {
     const { twins, draw, choose } = this.#objects;
-    if (choose.countOf("dma") >= 2) return;
-    const [page, physical] = [draw.below(5), draw.below(60)];
-    const { lpid } = this.#objects.running();
+    if (choose.countOf("dma") >= 3) return;
+    const [page, physical] = [draw.below(6), draw.below(60)];
+    // A device of an owner with two windows must find each of them.
+    const owners = [...twins.model.partitions.values()].filter(
+      ({ state, resources }) => state === "running" && resources.some(({ type }) => type === "dma"),
+    );
+    const { lpid } = draw.pick(draw.once(2) ? owners : []) ?? this.#objects.running();
     const resource = {
       type: "dma",
       address: page * PAGE_BYTES,
@@ -62,7 +75,7 @@ export class ObjectDma {
       physical: physical * PAGE_BYTES,
       liobn: LIOBN,
     } as const;
-    this.#objects.attempt(() => twins.table.assign(this.#objects.object(lpid), resource));
+    this.#objects.assign(this.#objects.object(lpid), resource);
   }
 
   #pane(): ReturnType<typeof drawPane> {
@@ -77,7 +90,9 @@ export class ObjectDma {
     if (draw.once(40)) return draw.pick(HOSTILE) ?? 0;
     const places = [...(twins.model.partitions.get(lpid)?.spaces.memory.entries ?? [])];
     const accepted = places.filter(([, { node }]) => node.kind === "grant");
-    const page = draw.pick(draw.once(2) && accepted.length > 0 ? accepted : places)?.[0] ?? 0;
+    const copied = accepted.filter(([, { copiesFirst }]) => copiesFirst);
+    const those = draw.pick([places, accepted, copied]) ?? [];
+    const page = draw.pick(those.length > 0 ? those : places)?.[0] ?? 0;
     return page * PAGE_BYTES + (draw.once(30) ? 8 : 0);
   }
 
@@ -91,12 +106,31 @@ export class ObjectDma {
     const [address, rights] = [this.#address(lpid), this.#rights()];
     const { dma } = this.#objects.object(lpid);
     const { status } = this.#objects.attempt(() => dma.put(liobn, ioba, address, rights));
-    if (status === H_SUCCESS && (rights.read || rights.write)) this.#checkEntry(lpid, ioba, address, rights);
+    if (status === H_SUCCESS) this.#checkEntry(lpid, ioba, address, needOf(rights));
+  }
+
+  /** Behind a pane of somebody's who has pages that are copied before they are written: one of those. */
+  #putCopy(): void {
+    const { twins, draw } = this.#objects;
+    const places = [...twins.model.partitions.values()].flatMap(({ lpid, state, spaces }) => {
+      const copied = [...spaces.memory.entries].filter(
+        ([, { node, copiesFirst }]) => node.kind === "grant" && copiesFirst,
+      );
+      const panes = state === "running" && copied.length > 0 ? [...spaces.dma.entries] : [];
+      return panes.map(([page, { node }]) => ({ lpid, page, liobn: node.liobn, copied }));
+    });
+    const one = draw.pick(places);
+    const [page = 0] = draw.pick(one?.copied ?? []) ?? [];
+    if (one === undefined) return;
+    const { lpid, liobn } = one;
+    const { dma } = this.#objects.object(lpid);
+    this.#objects.attempt(() => dma.put(liobn, one.page * PAGE_BYTES, page * PAGE_BYTES));
   }
 
   #remove(): void {
     const [lpid, liobn, ioba] = this.#pane();
-    this.#objects.attempt(() => this.#objects.object(lpid).dma.remove(liobn, ioba));
+    const { status } = this.#objects.attempt(() => this.#objects.object(lpid).dma.remove(liobn, ioba));
+    if (status === H_SUCCESS) this.#checkEntry(lpid, ioba, undefined, 0);
   }
 
   #stuff(): void {
@@ -105,7 +139,11 @@ export class ObjectDma {
     const address = draw.once(4) ? undefined : this.#address(lpid);
     const count = draw.once(30) ? (draw.pick([0, 513, ...HOSTILE]) ?? 0) : 1 + draw.below(LISTED);
     const rights = this.#rights();
-    this.#objects.attempt(() => this.#objects.object(lpid).dma.stuff(liobn, ioba, address, rights, count));
+    const { dma } = this.#objects.object(lpid);
+    const { status } = this.#objects.attempt(() => dma.stuff(liobn, ioba, address, rights, count));
+    if (status !== H_SUCCESS) return;
+    for (let index = 0; index < count; index++)
+      this.#checkEntry(lpid, ioba + index * PAGE_BYTES, address, needOf(rights));
   }
 
   #putIndirect(): void {
@@ -116,6 +154,9 @@ export class ObjectDma {
     const rights = this.#rights();
     const call = (): void => this.#objects.object(lpid).dma.putIndirect(liobn, ioba, addresses, rights);
     const { status } = this.#objects.attempt(call);
+    if (status === H_SUCCESS)
+      for (const [index, address] of addresses.entries())
+        this.#checkEntry(lpid, ioba + index * PAGE_BYTES, address, needOf(rights));
     if (heard.answers.length > 0) return;
     const expected = length === 0 ? H_PARAMETER : H_NO_MEM;
     const isDue = status === expected && (length === 0 || this.#isStarved);
@@ -123,13 +164,15 @@ export class ObjectDma {
   }
 
   /** What was put is what is there, with its rights. */
-  #checkEntry(lpid: number, ioba: number, address: number, rights: Rights): void {
+  #checkEntry(lpid: number, ioba: number, address: number | undefined, need: number): void {
     const { model } = this.#objects.twins;
     const page = ioba / PAGE_BYTES;
     const pane = model.partitions.get(lpid)?.spaces.dma.entries.get(page)?.node;
     const tce = pane && tceAt(model, rootOf(pane).holder, rootPageOf(pane) + page - pane.page);
-    const expected = (rights.read ? NEED_READ : 0) | (rights.write ? NEED_WRITE : 0);
-    const isSame = tce?.rights === expected && tce.memoryPage === address / PAGE_BYTES;
+    const isNone = need === 0 || address === undefined;
+    const isSame = isNone
+      ? tce === undefined
+      : tce?.rights === need && tce.memoryPage === address / PAGE_BYTES;
     ensure(isSame, () => `put(${ioba}, ${address}) of ${lpid} put ${tce?.rights}`);
   }
 
@@ -161,6 +204,21 @@ export class ObjectDma {
     return device;
   }
 
+  /** An entry of a page that is copied before it is written, if there is one. */
+  #copied(): { readonly lpid: number; readonly liobn: number; readonly ioba: number } | undefined {
+    const { twins, draw } = this.#objects;
+    const tce = draw.pick(
+      [...twins.model.tces].filter(({ pane, memoryPage, rights }) => {
+        const entry = pane.holder.spaces.memory.entries.get(memoryPage);
+        return entry?.copiesFirst === true && (rights & NEED_WRITE) !== 0;
+      }),
+    );
+    const window = tce?.owner.spaces.dma.entries.get(tce.page);
+    if (tce === undefined || window === undefined) return undefined;
+    const ioba = window.frame.physical * PAGE_BYTES + draw.below(PAGE_BYTES / 2);
+    return { lpid: tce.owner.lpid, liobn: window.node.liobn, ioba };
+  }
+
   #bus(): { readonly lpid: number; readonly liobn: number; readonly ioba: number; readonly length: number } {
     const { twins, choose, draw } = this.#objects;
     const { lpid, liobn, ioba } = drawBus(twins, choose, draw);
@@ -188,7 +246,7 @@ export class ObjectDma {
 
   #write(): void {
     const { twins, draw } = this.#objects;
-    const { lpid, liobn, ioba, length } = this.#bus();
+    const { lpid, liobn, ioba, length } = { ...this.#bus(), ...(draw.once(2) ? this.#copied() : {}) };
     const source = Uint8Array.from({ length }, (_, index) => index + draw.below(200));
     const device = this.#device(lpid, liobn);
     const copies = this.#copies(twins.model.partitions.values());
@@ -225,7 +283,7 @@ export class ObjectDma {
     call: () => T,
   ): { readonly status: number; readonly value: T | undefined } {
     const { twins, heard } = this.#objects;
-    heard.answers = [];
+    this.#objects.begin();
     const outcome = outcomeOf(call);
     const { status } = outcome;
     if (status === H_NO_MEM && this.#isStarved) return { ...outcome, value: undefined };

@@ -13,7 +13,7 @@ import {
   EVENTS_LOST,
 } from "../../src/layout.js";
 import { dueLines } from "./model-lines.js";
-import { ensure, type ModelEvent, type ModelPartition } from "./model-records.js";
+import { type Entry, ensure, type ModelEvent, type ModelPartition } from "./model-records.js";
 import { differenceOf } from "./model-snapshot.js";
 import type { Objects } from "./objects.js";
 import { turnOf } from "./turns.js";
@@ -54,16 +54,21 @@ function nextOf(partition: ModelPartition): Told | undefined {
   return line === undefined ? undefined : toldOf(line);
 }
 
+/** An interrupt or a doorbell that one of several streams has taken: the others get it as long as its mapping stands. */
+interface TakenLine {
+  readonly told: Told;
+  readonly entry: Entry | undefined;
+}
+
 /** A stream of one incarnation. */
 class Listener {
   readonly lpid: number;
   readonly incarnation: number;
   stream: AsyncIterableIterator<PartitionEvent> | undefined;
-  /** What the core has given for it and it has not told yet. */
+  /** What the core has given for it and it has not told yet, in order. */
   readonly due: Told[] = [];
-  /** How often it was asked, and how much was taken for it. */
-  asked = 0;
-  taken = 0;
+  /** What was taken by it or by another one, and it has not told. */
+  readonly lines: TakenLine[] = [];
   /** How often it was asked and has not answered. */
   waiting = 0;
   isOver = false;
@@ -76,37 +81,54 @@ class Listener {
 
 export class ObjectEvents {
   readonly #objects: Objects;
-  readonly #listeners = new Map<number, Listener>();
+  readonly #listeners: Listener[] = [];
+  #isClosed = false;
 
   constructor(objects: Objects) {
     this.#objects = objects;
-    objects.heard.taken = (lpid, event) => {
-      const listener = this.#listeners.get(lpid);
-      if (event.type === EVENT_INTERRUPT) objects.twins.saw("an interrupt is taken");
-      if (event.type === EVENT_DOORBELL) objects.twins.saw("a doorbell is taken");
-      if (listener === undefined) return;
-      listener.due.push(toldOf(event));
-      listener.taken++;
-    };
+    objects.heard.taken = (lpid, event) => this.#taken(lpid, event);
   }
 
   draw(): void {
     const { draw } = this.#objects;
-    const listener = draw.pick([...this.#listeners.values()]);
-    if (listener === undefined ? draw.once(6) : draw.once(25)) this.#listen();
+    const listener = draw.pick(this.#listeners);
+    if (listener === undefined ? draw.once(6) : draw.once(20)) this.#listen();
     else if (listener === undefined || draw.once(2)) this.#take();
-    else if (draw.once(16)) this.#leave(listener);
+    else if (draw.once(20)) this.#leave(listener);
     else for (let count = draw.once(3) ? 20 : 1; count > 0; count--) this.#ask(listener);
+  }
+
+  #of(lpid: number): Listener[] {
+    return this.#listeners.filter((listener) => listener.lpid === lpid);
+  }
+
+  /** The core has given an event; what is in the ring goes to all who listen. */
+  #taken(lpid: number, event: ModelEvent): void {
+    const { twins } = this.#objects;
+    const listeners = this.#of(lpid);
+    const isLine = event.type === EVENT_INTERRUPT || event.type === EVENT_DOORBELL;
+    if (isLine) twins.saw(event.type === EVENT_DOORBELL ? "a doorbell is taken" : "an interrupt is taken");
+    const told = toldOf(event);
+    if (!isLine || listeners.length === 1) for (const listener of listeners) listener.due.push(told);
+    else for (const listener of listeners) listener.lines.push({ told, entry: this.#entryOf(lpid, told) });
+  }
+
+  #entryOf(lpid: number, { type, address = -1 }: Told): Entry | undefined {
+    const spaces = this.#objects.twins.model.partitions.get(lpid)?.spaces;
+    const entry = spaces?.[type === "doorbell" ? "ipi" : "interrupt"].entries.get(address);
+    return entry?.state === "mapped" ? entry : undefined;
   }
 
   /** Takes one event, now and then all; which of them is told the model knows. */
   #take(): void {
     const { twins, draw } = this.#objects;
     const waiting = [...twins.model.partitions.values()].filter((one) => nextOf(one) !== undefined);
-    const partition = draw.pick(draw.once(3) ? [] : waiting) ?? this.#objects.first();
+    const raised = waiting.filter((one) => dueLines(one).length > 0);
+    const those = draw.pick([waiting, raised, raised, [...twins.model.partitions.values()]]) ?? [];
+    const partition = draw.pick(those) ?? this.#objects.first();
     const object = this.#objects.object(partition.lpid);
     // What it takes no stream sees.
-    if (this.#listeners.has(partition.lpid)) return;
+    if (this.#of(partition.lpid).length > 0) return;
     for (let left = draw.once(3) ? 300 : 1; left > 0; left--) {
       const expected = nextOf(partition);
       const event = object.takeEvent();
@@ -116,18 +138,20 @@ export class ObjectEvents {
   }
 
   #listen(): void {
-    const partition = this.#objects.running();
+    const { draw, heard } = this.#objects;
+    const one = draw.pick(this.#listeners.filter((listener) => this.#runs(listener)));
+    const partition =
+      one !== undefined && !draw.once(3) ? this.#objects.object(one.lpid) : this.#objects.running();
     const { lpid, state } = partition;
-    if (state !== "running" || this.#listeners.has(lpid)) return;
+    if (state !== "running" || this.#of(lpid).length > 1) return;
     const listener = new Listener(partition);
-    this.#listeners.set(lpid, listener);
-    this.#objects.heard.listening.add(lpid);
+    this.#listeners.push(listener);
+    heard.listening.add(lpid);
     // What waits already comes with the opening.
     listener.stream = partition.events();
   }
 
   #ask(listener: Listener): void {
-    listener.asked++;
     listener.waiting++;
     listener.stream?.next().then(
       ({ done, value }) => this.#heard(listener, done === true ? undefined : value),
@@ -142,15 +166,33 @@ export class ObjectEvents {
     listener.waiting--;
     try {
       if (value === undefined) {
-        const isOver = listener.isOver || !this.#runs(listener);
+        const isOver = this.#isClosed || listener.isOver || !this.#runs(listener);
         ensure(isOver, () => `the stream of ${listener.lpid} has ended, and the partition has not`);
         return;
       }
-      same(value, listener.due.shift(), `the stream of ${listener.lpid}`);
+      this.#tell(listener, value);
       twins.saw("a stream tells");
     } catch (error) {
       heard.first ??= error;
     }
+  }
+
+  /** No event after a rescind: what another stream took is told only as long as its mapping stands. */
+  #tell(listener: Listener, value: PartitionEvent): void {
+    const what = `the stream of ${listener.lpid}`;
+    const those = listener.lines.filter(({ told }) => differenceOf(value, told) === undefined);
+    if (differenceOf(value, listener.due[0]) === undefined || those.length === 0) {
+      same(value, listener.due.shift(), what);
+      return;
+    }
+    const line = those.find((one) => this.#isStanding(listener, one));
+    ensure(line !== undefined, () => `${what} tells ${JSON.stringify(value)} after the end of its mapping`);
+    listener.lines.splice(listener.lines.indexOf(line), 1);
+    this.#objects.twins.saw("several streams tell of a line");
+  }
+
+  #isStanding({ lpid }: Listener, { told, entry }: TakenLine): boolean {
+    return entry !== undefined && this.#entryOf(lpid, told) === entry;
   }
 
   #runs({ lpid, incarnation }: Listener): boolean {
@@ -164,40 +206,56 @@ export class ObjectEvents {
   }
 
   #forget(listener: Listener): void {
+    const { listening } = this.#objects.heard;
     listener.isOver = true;
-    this.#listeners.delete(listener.lpid);
-    this.#objects.heard.listening.delete(listener.lpid);
+    this.#listeners.splice(this.#listeners.indexOf(listener), 1);
+    if (this.#of(listener.lpid).length === 0) listening.delete(listener.lpid);
   }
 
-  /** Whoever listens has been told all that is in its ring; whoever has asked for more than there was, what was raised, too. */
+  /** Whoever listens has been told all that is in its ring; whoever waits for more than there was, what was raised, too. */
   check(): void {
-    for (const listener of this.#listeners.values()) {
-      const { lpid, asked, taken } = listener;
+    for (const listener of this.#listeners) {
+      const { lpid, waiting, due } = listener;
       const partition = this.#objects.twins.model.partitions.get(lpid);
       if (partition === undefined || !this.#runs(listener)) continue;
       const { length } = partition.events;
       ensure(length === 0, () => `partition ${lpid} listens, and ${length} events wait for it`);
       const lines = dueLines(partition).length;
-      ensure(
-        asked <= taken || lines === 0,
-        () => `partition ${lpid} has asked, and ${lines} lines wait for it`,
-      );
+      const isServed = waiting <= due.length + listener.lines.length || lines === 0;
+      ensure(isServed, () => `partition ${lpid} has asked, and ${lines} lines wait for it`);
     }
   }
 
   /** What was asked and is there has been told; the streams of who does not run any more end after what they had. */
   async quiet(): Promise<void> {
-    for (const listener of [...this.#listeners.values()]) {
+    await turnOf(0);
+    for (const listener of [...this.#listeners]) {
+      const { lpid, waiting, due, lines } = listener;
       if (this.#runs(listener)) {
-        const missing = Math.min(listener.due.length, listener.waiting);
-        ensure(missing === 0, () => `the stream of ${listener.lpid} keeps ${missing} events`);
+        const standing = lines.filter((line) => this.#isStanding(listener, line));
+        const missing = Math.min(due.length + standing.length, waiting);
+        ensure(missing === 0, () => `the stream of ${lpid} keeps ${missing} events`);
         continue;
       }
+      for (let left = due.length + lines.length + 1; left > 0; left--) this.#ask(listener);
+      await turnOf(0);
+      ensure(listener.waiting === 0, () => `the stream of ${lpid} does not end with its partition`);
+      this.#objects.twins.saw("a stream ends with its partition");
+      this.#forget(listener);
+    }
+  }
+
+  /** The table is about to be closed. */
+  close(): void {
+    this.#isClosed = true;
+  }
+
+  /** The table is closed: so are all streams. */
+  async closed(): Promise<void> {
+    for (const listener of [...this.#listeners]) {
       for (let left = listener.due.length + 1; left > 0; left--) this.#ask(listener);
       await turnOf(0);
-      const { lpid, waiting } = listener;
-      ensure(waiting === 0, () => `the stream of ${lpid} does not end with its partition`);
-      this.#objects.twins.saw("a stream ends with its partition");
+      ensure(listener.waiting === 0, () => `the stream of ${listener.lpid} does not end with its table`);
       this.#forget(listener);
     }
   }

@@ -1,5 +1,5 @@
 /** Grants through the objects, of every kind and mode: made, accepted, returned, and what a mapping says of itself. */
-import type { GrantOptions, Mapping } from "../../src/index.js";
+import type { GrantOptions, Mapping, ResourceType, VirtualAdapter } from "../../src/index.js";
 import {
   H_PARAMETER,
   H_RESOURCE,
@@ -23,6 +23,8 @@ type Terms = Pick<GrantOptions, "mode" | "zero" | "copyOnWrite">;
 
 export class ObjectGrants {
   readonly #objects: Objects;
+  /** The last few adapters, also of partitions that are gone. */
+  readonly #adapters: VirtualAdapter[] = [];
   /** The last mapping of each grant. */
   readonly #mappings = new Map<number, Mapping>();
   /** What was donated, with whose it is. */
@@ -31,6 +33,31 @@ export class ObjectGrants {
 
   constructor(objects: Objects) {
     this.#objects = objects;
+  }
+
+  connect(a: number, b: number): void {
+    const { twins, draw } = this.#objects;
+    const grants = 3 + draw.below(6);
+    const adapter = twins.table.connect(this.#objects.object(a), this.#objects.object(b), { grants });
+    this.#adapters.push(adapter);
+    if (this.#adapters.length > 12) this.#adapters.shift();
+  }
+
+  /** What a partition finds of its adapters is what there is. */
+  checkAdapters(): void {
+    const { table, model } = this.#objects.twins;
+    const byUnit = (a: readonly number[], b: readonly number[]): number => (a[0] ?? 0) - (b[0] ?? 0);
+    for (const { lpid, adapters } of table.partitions) {
+      const found = adapters.map(({ unitAddress, partner, peer }) => [
+        unitAddress,
+        partner.lpid,
+        peer.unitAddress,
+      ]);
+      const open = [...model.ends].filter(({ owner, isOpen }) => owner?.lpid === lpid && isOpen);
+      const expected = open.map(({ unit, partner }) => [unit, partner?.owner?.lpid ?? 0, partner?.unit ?? 0]);
+      const difference = differenceOf(found.sort(byUnit), expected.sort(byUnit), `adapters of ${lpid}`);
+      ensure(difference === undefined, () => `${difference}`);
+    }
   }
 
   // -------------------------------------------------------------- grant
@@ -63,42 +90,63 @@ export class ObjectGrants {
     );
   }
 
-  #grant(request: GrantRequest, terms: Terms): void {
+  #grant(request: GrantRequest, terms: Terms): Grant | undefined {
     const { twins, draw, heard } = this.#objects;
     const [lpid, flags, liobn, address, length, unit] = request;
     const type = typeOf(flags & TYPE_MASK);
-    if (!this.#objects.has(lpid) || type === undefined) return;
+    if (!this.#objects.has(lpid) || type === undefined) return undefined;
     // Named by the partition instead of the adapter, now and then.
     const partners = [...twins.model.ends].filter(({ owner, isOpen }) => owner?.lpid === lpid && isOpen);
     const { lpid: named } = draw.pick(partners)?.partner?.owner ?? this.#objects.running();
     const partner = this.#objects.object(named);
-    const to = draw.once(4) ? partner : unit;
+    const to = draw.pick([unit, unit, partner, draw.pick(this.#adapters) ?? unit]) ?? unit;
     const options: GrantOptions = {
       ...{ to, address, length, type, liobn, ...terms },
       read: (flags & INHIBIT_READ) === 0,
       write: (flags & INHIBIT_WRITE) === 0,
       regrant: (flags & INHIBIT_REGRANT) === 0,
     };
-    heard.answers = [];
+    this.#objects.begin();
     const { status, value: cookie } = outcomeOf(() => this.#objects.object(lpid).grant(options));
     const isOdd = terms.copyOnWrite === true && terms.mode !== undefined;
     const answer = heard.answers.at(-1);
     // Whom no adapter joins with the grantor can be granted nothing.
     const isRefused = answer === undefined || (to === partner && heard.answers.length === 1 && answer < 0);
     const expected = isOdd || isRefused ? H_PARAMETER : answer;
-    ensure(
-      status === expected || status === answer,
-      () => `a grant of ${lpid} came to ${status}, not ${expected}`,
-    );
-    if (cookie !== undefined) this.#sawGrant(cookie);
-  }
-
-  #sawGrant(cookie: number): void {
-    const { twins } = this.#objects;
+    ensure(status === expected, () => `a grant of ${lpid} came to ${status}, not ${expected}`);
+    if (cookie === undefined) return undefined;
     const grant = twins.model.grants.get(cookie);
     ensure(grant !== undefined, () => `grant() gave the cookie ${cookie}, which is none`);
+    if (to === partner) ensure(grant.holder.lpid === named, () => `the grant of ${lpid} is for another`);
+    this.#checkGrant(grant, options);
+    this.#sawGrant(grant);
+    return grant;
+  }
+
+  /** The core was asked for what the options say. */
+  #checkGrant(grant: Grant, options: GrantOptions): void {
+    const { type, sourcePage, pageCount, liobn, mode, zeroes, isCopyOnWrite, inhibits } = grant;
+    const unit = unitOf(type);
+    const { copyOnWrite = false } = options;
+    const made = {
+      ...{ type, address: sourcePage * unit, length: pageCount * unit, liobn, mode, zeroes, isCopyOnWrite },
+      ...{ read: (inhibits & INHIBIT_READ) === 0, write: (inhibits & INHIBIT_WRITE) === 0 },
+      regrant: (inhibits & INHIBIT_REGRANT) === 0,
+    };
+    const asked = {
+      ...{ type: options.type, address: options.address, length: options.length, liobn: options.liobn },
+      ...{ mode: options.mode ?? "share", zeroes: options.zero === true, isCopyOnWrite: copyOnWrite },
+      ...{ read: options.read, write: options.write === true && !copyOnWrite },
+      regrant: options.regrant === true && !copyOnWrite,
+    };
+    const difference = differenceOf(made, asked, `the grant of ${grant.grantor.lpid}`);
+    ensure(difference === undefined, () => `${difference}`);
+  }
+
+  #sawGrant(grant: Grant): void {
+    const { twins } = this.#objects;
     const { source, mode, type } = grant;
-    if (source.kind === "grant") twins.saw(`a ${type} is granted on`);
+    if (source.kind === "grant") twins.saw(`granted on: ${type}`);
     if (source.kind === "grant" && mode === "lend" && source.mode === "lend") twins.saw("a lend is lent on");
     if (source.kind === "resource" && source.isDonated) twins.saw("what was donated is granted");
   }
@@ -106,9 +154,21 @@ export class ObjectGrants {
   // -------------------------------------------------------------- accept
 
   accept(): void {
-    const { twins } = this.#objects;
     const grant = this.#objects.pick("granted");
-    if (grant === undefined) return;
+    if (grant !== undefined) this.#accept(grant);
+  }
+
+  /** What many have, some of them through others. */
+  share(type: ResourceType): void {
+    const { choose, draw } = this.#objects;
+    for (let left = 1 + draw.below(3); left > 0; left--) {
+      const grant = this.#grant(choose.grantRequest(draw, type), {});
+      if (grant !== undefined) this.#accept(grant);
+    }
+  }
+
+  #accept(grant: Grant): void {
+    const { twins } = this.#objects;
     const object = this.#objects.object(grant.holder.lpid);
     const expected = {
       cookie: grant.cookie,
@@ -122,6 +182,10 @@ export class ObjectGrants {
     const { value: mapping } = this.#objects.attempt(() => object.accept(cookieOf(grant)));
     if (mapping === undefined) return;
     const address = twins.r4;
+    ensure(
+      grant.state === (grant.mode === "donate" ? "dead" : "shared"),
+      () => `accept(${grant.cookie}) left it ${grant.state}`,
+    );
     const { cookie, type, length, readable, writable, regrantable, mode } = mapping;
     const said = { cookie, type, length, readable, writable, regrantable, mode };
     const difference = differenceOf(
@@ -140,12 +204,14 @@ export class ObjectGrants {
 
   /** Mostly something that somebody waits for: the end of a failed partition, or a deadline. */
   return(): void {
-    const { draw, heard } = this.#objects;
+    const { draw, heard, twins } = this.#objects;
     const owed = this.#objects.pick(
       "shared",
       ({ cookie, grantor }) => grantor.deferred || [...heard.rescinds].some((one) => one.cookie === cookie),
     );
-    const other = this.#objects.pick(draw.once(2) ? "rescinded" : "shared");
+    const isPinned = (one: Grant): boolean => one.type !== "memory" && twins.model.pinsOf(one) > 0;
+    const pinned = draw.once(6) ? this.#objects.pick("shared", isPinned) : undefined;
+    const other = pinned ?? this.#objects.pick(draw.once(2) ? "rescinded" : "shared");
     const grant = draw.once(2) ? (owed ?? other) : other;
     if (grant !== undefined) this.#return(grant);
     if (draw.once(8)) this.#keep();
@@ -157,7 +223,7 @@ export class ObjectGrants {
     const object = this.#objects.object(grant.holder.lpid);
     const { state, type, children, zeroes } = grant;
     const isPinned = twins.model.pinsOf(grant) > 0;
-    heard.answers = [];
+    this.#objects.begin();
     const { status } = outcomeOf(() =>
       mapping === undefined || draw.once(2) ? object.return(cookieOf(grant)) : mapping.return(),
     );
@@ -167,9 +233,11 @@ export class ObjectGrants {
       answer === undefined || status === answer,
       () => `a return answered ${answer}, and came to ${status}`,
     );
+    const after = twins.model.grants.get(grant.cookie)?.state ?? "granted";
+    ensure(answer !== H_SUCCESS || after === "granted", () => `return(${grant.cookie}) left it ${after}`);
     if (status === H_RESOURCE && isPinned && state === "shared" && children.size === 0)
       twins.saw(`pins hold up a return of ${type}`);
-    if (status === H_SUCCESS && zeroes && state === "shared") twins.saw("a lend comes back zero");
+    if (answer === H_SUCCESS && zeroes && state === "shared") twins.saw("a lend comes back zero");
     if (status !== H_SUCCESS || mapping === undefined) return;
     this.#mappings.delete(grant.cookie);
     this.#again(mapping);
@@ -181,7 +249,7 @@ export class ObjectGrants {
     const grant = model.grants.get(mapping.cookie);
     if (grant !== undefined && grant.state !== "granted") return;
     const { heard } = this.#objects;
-    heard.answers = [];
+    this.#objects.begin();
     const { status } = outcomeOf(() => mapping.return());
     ensure(
       heard.answers.length === 0 ? status === H_SUCCESS : status === H_PARAMETER,
@@ -196,7 +264,7 @@ export class ObjectGrants {
     if (one === undefined) return;
     const partition = twins.model.partitions.get(one.lpid);
     const isCurrent = partition?.state === "running" && partition.incarnation === one.incarnation;
-    heard.answers = [];
+    this.#objects.begin();
     const { status } = outcomeOf(() => one.mapping.return());
     ensure(
       status === (isCurrent ? H_PARAMETER : H_SUCCESS) && heard.answers.length === 0,
@@ -215,7 +283,7 @@ export class ObjectGrants {
     if (one === undefined) return;
     const [cookie, mapping] = one;
     this.#mappings.delete(cookie);
-    heard.answers = [];
+    this.#objects.begin();
     const { status } = outcomeOf(() => mapping.return());
     const isAsked = heard.answers.length > 0;
     ensure(
@@ -232,6 +300,8 @@ export class ObjectGrants {
     const { status } = this.#objects.attempt(() =>
       this.#objects.object(grant.grantor.lpid).rescind(cookieOf(grant)),
     );
+    const isLeft = this.#objects.twins.model.grants.has(grant.cookie);
+    ensure(status !== H_SUCCESS || !isLeft, () => `rescind(${grant.cookie}) left it`);
     const isFree = !anyLent(source, sourcePage, pageCount) && !isUnderRevocation(rootOf(source));
     if (status === H_SUCCESS && wasLent && isFree)
       this.#objects.twins.saw("a lend ends, and its owner has it again");

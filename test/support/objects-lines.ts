@@ -1,23 +1,27 @@
 /** Interrupt sources and doorbells through the objects: assigned, raised, rung, armed, masked and ended (KI3, KI5). */
 import type { Partition } from "../../src/index.js";
 import { H_CLOSED, H_PARTIAL, H_SUCCESS } from "../../src/layout.js";
-import { below, ensure, isUnderRevocation, type ModelPartition, rootOf } from "./model-records.js";
+import { below, ensure, isUnderRevocation, type Line, type ModelPartition, rootOf } from "./model-records.js";
 import { type Objects, outcomeOf } from "./objects.js";
+import type { ObjectGrants } from "./objects-grants.js";
 
 type LineType = "interrupt" | "ipi";
 
 export class ObjectLines {
   readonly #objects: Objects;
+  readonly #grants: ObjectGrants;
 
-  constructor(objects: Objects) {
+  constructor(objects: Objects, grants: ObjectGrants) {
     this.#objects = objects;
+    this.#grants = grants;
   }
 
   draw(): void {
     const { draw, choose } = this.#objects;
     if (choose.countOf("interrupt") === 0) this.provide();
-    const choice = draw.below(16);
-    if (choice < 4) this.#raise();
+    const choice = draw.below(18);
+    if (choice >= 16) this.#grants.share(draw.once(4) ? "ipi" : "interrupt");
+    else if (choice < 4) this.#raise();
     else if (choice < 7) this.#ring();
     else if (choice < 9) this.#end();
     else this.#change(choice);
@@ -31,7 +35,7 @@ export class ObjectLines {
     const address = draw.below(twins.model.options.spaces[type]);
     const resource = { type, address, length: 1, physical: draw.below(60) } as const;
     const { lpid } = this.#objects.running();
-    this.#objects.attempt(() => twins.table.assign(this.#objects.object(lpid), resource));
+    this.#objects.assign(this.#objects.object(lpid), resource);
   }
 
   /** Mostly somebody who has a source or a port, and its number. */
@@ -49,13 +53,34 @@ export class ObjectLines {
   #raise(): void {
     const { twins, draw, heard } = this.#objects;
     const [partition, number] = this.#place("interrupt");
-    heard.answers = [];
+    if (draw.once(4)) {
+      this.#raiseRaw(partition.lpid, number);
+      return;
+    }
+    this.#objects.begin();
+    const { lpid } = partition;
+    const holder = twins.model.partitions.get(lpid);
+    const wasRaised = lineAt(holder, number)?.raisedBy !== undefined;
+    const isDevice = draw.once(2);
     const { status } = outcomeOf(() =>
-      draw.once(2) ? twins.table.raise(partition, number) : partition.raise(number),
+      isDevice ? twins.table.raise(partition, number) : partition.raise(number),
     );
     const answer = heard.answers.find((one) => one !== H_PARTIAL);
     ensure(status === answer, () => `a raise that the core answered with ${answer} came to ${status}`);
-    if (status === H_SUCCESS) this.#checkReach(partition.lpid, number);
+    if (status !== H_SUCCESS) return;
+    this.#checkReach(lpid, number);
+    const raisedBy = lineAt(holder, number)?.raisedBy;
+    const isRight = raisedBy === (isDevice ? 0 : lpid) || wasRaised || heard.listening.has(lpid);
+    ensure(isRight, () => `interrupt ${number} of ${lpid} was raised by ${raisedBy}`);
+  }
+
+  /** Slice by slice: each goes on where the last one says. */
+  #raiseRaw(lpid: number, number: number): void {
+    const { raw } = this.#objects;
+    let status = H_PARTIAL as number;
+    for (let position = 0; status === H_PARTIAL; position = raw.r4)
+      status = this.#objects.rawCall(() => raw.raiseInterrupt(lpid, number, position));
+    if (status === H_SUCCESS) this.#checkReach(lpid, number);
   }
 
   /** Whoever has the source has been told, or has the raise waiting: nobody is left out, in however many slices (G5). */
@@ -81,6 +106,8 @@ export class ObjectLines {
   #ring(): void {
     const [partition, number] = this.#place("ipi");
     const { status } = this.#objects.attempt(() => partition.ring(number));
+    const [answer] = this.#objects.heard.answers;
+    ensure(status === answer, () => `a ring that the core answered with ${answer} came to ${status}`);
     if (status === H_CLOSED) this.#objects.twins.saw("a doorbell is nobody's");
   }
 
@@ -99,14 +126,23 @@ export class ObjectLines {
 
   #change(choice: number): void {
     const { draw } = this.#objects;
-    const [{ interrupts }, number] = this.#place("interrupt");
+    const [{ lpid, interrupts }, number] = this.#place("interrupt");
     // Armed and unmasked more often than not.
     const isOn = choice < 14 ? !draw.once(4) : draw.once(3);
-    this.#objects.attempt(() => {
+    const { status } = this.#objects.attempt(() => {
       if (choice < 14) return isOn ? interrupts.arm(number) : interrupts.disarm(number);
       return isOn ? interrupts.mask(number) : interrupts.unmask(number);
     });
+    if (status !== H_SUCCESS) return;
+    const line = lineAt(this.#objects.twins.model.partitions.get(lpid), number);
+    const isSo = choice < 14 ? line?.isArmed : line?.isMasked;
+    ensure(isSo === isOn, () => `interrupt ${number} of ${lpid} is not as it was to be`);
   }
+}
+
+function lineAt(partition: ModelPartition | undefined, number: number): Line | undefined {
+  const entry = partition?.spaces.interrupt.entries.get(number);
+  return entry === undefined ? undefined : partition?.lines.get(entry);
 }
 
 function isInService(

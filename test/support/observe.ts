@@ -41,6 +41,14 @@ import {
   SPACE_INTERRUPT,
   STRUCTURE_BYTES,
   STRUCTURE_FLAGS,
+  STRUCTURE_GENERATION,
+  STRUCTURE_GRANTED,
+  STRUCTURE_NEXT_HELD,
+  STRUCTURE_PAGE,
+  STRUCTURE_RESCINDED,
+  STRUCTURE_RETURNING,
+  STRUCTURE_SHARED,
+  STRUCTURE_STATE,
   STRUCTURE_ZEROED,
   TCE_BYTES,
   TCE_PANE,
@@ -49,12 +57,19 @@ import {
   TCE_WORD,
   ZEROING,
 } from "../../src/layout.js";
-import { partitionWord, RESOURCE_TYPES, readStructure, spaceWord } from "../../src/records.js";
+import { partitionWord, RESOURCE_TYPES, spaceWord } from "../../src/records.js";
 import type { Observed } from "./model.js";
 import type { DueLine } from "./model-lines.js";
 import type { GrantState } from "./model-records.js";
 
 const ZEROS = new Uint8Array(PAGE_BYTES);
+/** Of what a cookie can name. */
+const STATES: ReadonlyMap<number, GrantState> = new Map([
+  [STRUCTURE_GRANTED, "granted"],
+  [STRUCTURE_SHARED, "shared"],
+  [STRUCTURE_RESCINDED, "rescinded"],
+  [STRUCTURE_RETURNING, "returning"],
+]);
 const DEAD = { state: "dead", named: false, marked: false } as const;
 
 export class Observer implements Observed {
@@ -71,10 +86,14 @@ export class Observer implements Observed {
     return (entry & ENTRY_VALID) === 0 ? undefined : entry & ENTRY_FRAME;
   }
 
-  #flags(slot: number): { readonly named: boolean; readonly marked: boolean } {
+  /** A word of a structure: decoding all of it, which is looked at again and again, is most of the work. */
+  #word(slot: number, offset: number): number {
     const { memory } = this.#kernel;
-    const at = memory.header(HEADER_STRUCTURES_AT) + slot * STRUCTURE_BYTES;
-    const flags = memory.bytes[at + STRUCTURE_FLAGS] as number;
+    return memory.header(memory.structuresAt + slot * STRUCTURE_BYTES + offset);
+  }
+
+  #flags(slot: number): { readonly named: boolean; readonly marked: boolean } {
+    const flags = this.#word(slot, STRUCTURE_STATE) >>> ((STRUCTURE_FLAGS - STRUCTURE_STATE) * 8);
     return { named: (flags & FLAG_ROOT) !== 0, marked: (flags & FLAG_REVOKING) !== 0 };
   }
 
@@ -82,10 +101,9 @@ export class Observer implements Observed {
     const { memory } = this.#kernel;
     const slot = cookie % COOKIE_SLOTS;
     if (slot === 0 || slot > memory.header(HEADER_STRUCTURES_MAX)) return DEAD;
-    const structure = readStructure(memory, slot);
-    const { state } = structure;
-    if (structure.cookie !== cookie || state === "free" || state === "owned") return DEAD;
-    return { state, ...this.#flags(slot) };
+    const state = STATES.get(this.#word(slot, STRUCTURE_STATE) & 0xff);
+    const named = this.#word(slot, STRUCTURE_GENERATION) * COOKIE_SLOTS + slot;
+    return named !== cookie || state === undefined ? DEAD : { state, ...this.#flags(slot) };
   }
 
   resource(
@@ -96,9 +114,9 @@ export class Observer implements Observed {
     const { memory } = this.#kernel;
     const space = RESOURCE_TYPES.indexOf(type);
     for (let slot = partitionWord(memory, lpid, PARTITION_OWNED); slot !== 0; ) {
-      const structure = readStructure(memory, slot);
-      if (structure.space === space && structure.page === page) return this.#flags(slot);
-      slot = structure.nextHeld;
+      const isOfSpace = ((this.#word(slot, STRUCTURE_STATE) >>> 8) & 0xff) === space;
+      if (isOfSpace && this.#word(slot, STRUCTURE_PAGE) === page) return this.#flags(slot);
+      slot = this.#word(slot, STRUCTURE_NEXT_HELD);
     }
     return undefined;
   }

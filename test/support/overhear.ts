@@ -7,15 +7,18 @@ import type { Twins } from "./compare.js";
 import {
   adapterBetweenOnBoth,
   addWordOnBoth,
+  allocateOnBoth,
   beginUseOnBoth,
   checkAccessOnBoth,
   copyOnBoth,
+  deallocateOnBoth,
   exchangeWordOnBoth,
   fillOnBoth,
   loadOnBoth,
   loadWordOnBoth,
   storeOnBoth,
   storeWordOnBoth,
+  translateOnBoth,
 } from "./compare-access.js";
 import { digestOnBoth, mergeOnBoth } from "./compare-copies.js";
 import {
@@ -69,6 +72,8 @@ export class Overheard {
   first: unknown;
   /** The answers of the last few calls, until somebody empties it. */
   answers: number[] = [];
+  /** Their second results. */
+  results: number[] = [];
   /** The place in its owner's space that a device's last transfer named. */
   window = 0;
   /** The partitions whose events some stream takes. */
@@ -111,6 +116,7 @@ export class Overheard {
         try {
           const status = call(...args);
           this.answers.push(status);
+          this.results.push(this.twins.kernel.memory.result);
           return status;
         } catch (error) {
           this.first ??= error;
@@ -181,6 +187,9 @@ export class Overheard {
       storeWord: both(storeWordOnBoth),
       addWord: both(addWordOnBoth),
       compareExchangeWord: both(exchangeWordOnBoth),
+      translate: both(translateOnBoth),
+      allocate: both(allocateOnBoth),
+      deallocate: both(deallocateOnBoth),
       adapterBetween: both(adapterBetweenOnBoth),
       assignResource: both((twins, ...args: Parameters<Twins["assign"]>) => twins.assign(...args)),
       digestPages: both(digestOnBoth),
