@@ -308,7 +308,7 @@ const SABOTAGES: readonly Sabotage[] = [
     where: "workers",
     code: "Partition.prototype.rescindForced = async () => ({});",
     found:
-      /refused: H_FREE|somebody wrote to a ring|announced up to \d+, then up to|is of \d+, another ring|: byte \d+ is 238/,
+      /refused: H_FREE|somebody wrote to pages|announced up to \d+, then up to|is of \d+, another ring|: byte \d+ is 238/,
   },
   {
     what: "a thread that ends by itself",
@@ -369,6 +369,41 @@ const SABOTAGES: readonly Sabotage[] = [
   },
 ];
 
+/** A method of the partition, called with what a function makes of its first argument. */
+function changed(method: string, change: string): string {
+  return `
+    const { ${method} } = Partition.prototype;
+    Partition.prototype.${method} = function (first, ...rest) {
+      return ${method}.call(this, (${change})(first), ...rest);
+    };`;
+}
+
+/** Of the kinds of grants. */
+const SABOTAGES_OF_GRANTS: readonly Sabotage[] = [
+  {
+    what: "a copy-on-write grant that is a plain one",
+    where: "workers",
+    code: changed("grant", "(what) => ({ ...what, copyOnWrite: false })"),
+    // The ring is overwritten, or what its owner writes is seen in pages that should be private.
+    found: /ring|private page|is not what was written|: \d+ is not the owner's/,
+  },
+  {
+    what: "a lend that is a share",
+    where: "workers",
+    code: changed(
+      "grant",
+      '(what) => (what.mode === "lend" ? { ...what, mode: "share", zero: false } : what)',
+    ),
+    found: /^worker \d: Violation: the lender has access to what it has lent to "worker \d"/,
+  },
+  {
+    what: "a lend that is not zeroed",
+    where: "workers",
+    code: changed("grant", "(what) => ({ ...what, zero: false })"),
+    found: /neither zero nor as it was lent|just accepted: word \d+ is 0x[0-9a-f]+ instead of 0x0/,
+  },
+];
+
 /** These are found only when patience is at its end. */
 const HANGS: readonly Sabotage[] = [
   {
@@ -423,7 +458,8 @@ describe("lpar chaos finds", { timeout: RUN_MS }, () => {
     );
   }
 
-  for (const sabotage of SABOTAGES) it(sabotage.what, () => expectFound(sabotage, 40));
+  for (const sabotage of [...SABOTAGES, ...SABOTAGES_OF_GRANTS])
+    it(sabotage.what, () => expectFound(sabotage, 40));
 
   it("waits that never end", () => Promise.all(HANGS.map((sabotage) => expectFound(sabotage, 400))));
 

@@ -1,7 +1,7 @@
 /**
  * What the driver and one worker tell each other in shared memory, since what a dying thread posts may never arrive.
  *
- *     0     4       8       12     16       20           128
+ *     0     4       8       12     16       20           256
  *     order state   length  turns  overdue  operations   what is wrong, as text of that length
  */
 
@@ -28,7 +28,7 @@ const LENGTH = 2;
 const TURNS = 3;
 const OVERDUE = 4;
 const COUNTS = 5;
-const TEXT_AT = 128;
+const TEXT_AT = 256;
 const TEXT_BYTES = 2048;
 
 /** Kinds of operations that are counted; their places on the board. */
@@ -41,6 +41,11 @@ export const OPERATIONS = [
   "rescind",
   "rescindForced",
   "regrant",
+  "grantCopy",
+  "writeCopy",
+  "lend",
+  "lender",
+  "borrower",
   "write",
   "check",
   "view",

@@ -25,7 +25,9 @@ const WORKER = new URL("./worker.js", import.meta.url);
 const ACTOR_PAGES = 48;
 const LMB_PAGES = 16;
 const HOME_PAGES = 32;
+/** For pages that move and pages that are copied. */
 const SPARE_PAGES = 64;
+const SPARE_PAGES_EACH = 16;
 /** A stack overflow takes as long as the stack is deep. */
 const LIMITS = { stackSizeMb: 1 };
 /** A thread lives for less than so many rounds of up to 60 operations. */
@@ -90,7 +92,7 @@ export class Chaos {
     const { workers, seed, graceMs } = this.#options;
     this.#plan = new Plan(seed, workers);
     this.#table = ResourceTable.create({
-      memory: (workers * ACTOR_PAGES + HOME_PAGES + SPARE_PAGES) * PAGE_BYTES,
+      memory: (workers * (ACTOR_PAGES + SPARE_PAGES_EACH) + HOME_PAGES + SPARE_PAGES) * PAGE_BYTES,
       logicalSpace: 4 * ACTOR_PAGES * PAGE_BYTES,
       spaces: { mmio: PAGE_BYTES, dma: PAGE_BYTES, interrupt: 1, ipi: 1 },
       partitions: workers + 1,

@@ -3,6 +3,7 @@
  * asked must answer, and the wait for messages must end when the partner does.
  */
 import type { VirtualAdapter } from "../adapter.js";
+import type { Cookie } from "../mapping.js";
 import type { CrqEntry } from "../messages.js";
 import type { Partition } from "../partition.js";
 import { Violation } from "./records.js";
@@ -17,15 +18,31 @@ export const PONG = 2;
 export const RING_OF_SENDER = 3;
 /** A ring that the receiver writes and the sender reads. */
 export const RING_OF_RECEIVER = 4;
+/** A ring of the sender, of which the receiver gets a copy of each page that it writes to. */
+export const COPY_OF_RING = 5;
+/** Pages that the receiver has alone until it returns them. */
+export const LEND = 6;
+/** A whole LMB that becomes the receiver's. */
+export const DONATION = 7;
+/** A DMA window pane. */
+export const PANE = 8;
+/** An interrupt source, a doorbell. */
+export const SOURCE = 9;
+export const DOORBELL = 10;
+/** A device window. */
+export const WINDOW = 11;
+const KIND_MOST = WINDOW;
 
-/** A ring is at most as many pages; the format says how many. */
-const PAGES_SHIFT = 4;
+/** The other half of the format is the offer's detail. */
+const KIND_BITS = 4;
+const KIND_MASK = 15;
 
 /** What a message offers. */
 export interface Offer {
   readonly kind: number;
-  readonly cookie: number;
-  readonly pages: number;
+  readonly cookie: Cookie;
+  /** How many pages, or what else the kind has to say; from 0 to 15. */
+  readonly detail: number;
 }
 
 /** Milliseconds after which a partner that lives should have answered, and a wait that is over have ended. */
@@ -47,11 +64,11 @@ export class Mail {
   }
 
   /** Sends a message. @throws HcallError H_CLOSED, H_DROPPED, H_PARAMETER */
-  send(format: number, cookie: number = 0, pages: number = 0): void {
+  send(kind: number, cookie: number = 0, detail: number = 0): void {
     const entry = new Uint8Array(16);
     const words = new DataView(entry.buffer);
     entry[0] = HEADER_MESSAGE;
-    entry[1] = format | (pages << PAGES_SHIFT);
+    entry[1] = kind | (detail << KIND_BITS);
     words.setUint32(4, this.#sent, true);
     words.setFloat64(8, cookie, true);
     this.#partition.send(this.adapter, entry);
@@ -95,11 +112,11 @@ export class Mail {
     if (number !== this.#expected && isTrusted())
       throw new Violation(`${who}: number ${number} came where ${this.#expected} was due`);
     this.#expected = (number + 1) >>> 0;
-    const kind = format & 15;
+    const kind = format & KIND_MASK;
     if (kind === PING) this.#owed++;
     else if (kind === PONG) this.#askedAt = undefined;
-    else if (kind === RING_OF_SENDER || kind === RING_OF_RECEIVER)
-      return { kind, cookie: words.getFloat64(6, true), pages: format >> PAGES_SHIFT };
+    else if (kind >= RING_OF_SENDER && kind <= KIND_MOST)
+      return { kind, cookie: words.getFloat64(6, true) as Cookie, detail: format >> KIND_BITS };
     else throw new Violation(`${who}: format ${format}`);
     return undefined;
   }
