@@ -275,15 +275,16 @@ export function getTce(lpid: f64, liobn: f64, ioba: f64): i32 {
   return H_SUCCESS;
 }
 
-/**
- * After a put that took entries away, when its locks are given back: waits a little for the uses of devices that may have
- * begun before. H_BUSY: one of them is not over; the entries are what was asked for, and calling again waits again.
- */
+/** Waits a little for the uses of devices that may have begun before. H_BUSY: one of them is not over. */
+export function awaitDevices(): i32 {
+  return isAlone() || awaitUses() == NONE ? H_SUCCESS : H_BUSY;
+}
+
+/** After a put that took entries away, when its locks are given back: as awaitDevices(). The entries are what was asked for. */
 export function awaitDma(status: i32): i32 {
   if (status != H_SUCCESS || resultOf() == 0) return status;
   setResult(0);
-  if (isAlone()) return H_SUCCESS;
-  return awaitUses() == NONE ? H_SUCCESS : H_BUSY;
+  return awaitDevices();
 }
 
 // ---------------------------------------------------------------- the side of the device

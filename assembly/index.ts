@@ -67,7 +67,7 @@ export {
   unpinOrphan,
 } from "./call";
 export { endDevice } from "./device";
-export { beginDma, loadDma, storeDma } from "./dma";
+export { awaitDevices, beginDma, loadDma, storeDma } from "./dma";
 export { hcallBatch } from "./hcall-batch";
 export { mendCall, reapThread } from "./lock";
 export { answerRequest, collectRequest, postRequest, takeRequest } from "./mailbox";

@@ -48,8 +48,8 @@ function tceOf(address: number, rights: number): number {
 }
 
 /**
- * How often a call is made again that waits for a device which goes on using what was taken away, and after how many times a
- * millisecond passes in between. In all short of what an event loop feels, since it must hear of the exit of a device's thread.
+ * How often a call looks again whether a device goes on using what was taken away, and after how many times a millisecond passes
+ * in between. In all short of what an event loop feels, since it must hear of the exit of a device's thread.
  */
 const PATIENCE = 64;
 const AT_ONCE = 4;
@@ -98,9 +98,10 @@ export class Dma {
 
   #call(hcall: string, call: () => number, detail: () => string): number {
     let status = call();
+    // The call itself is done: made again, it could find what another holder has put since.
     for (let i = 0; status === H_BUSY && i < PATIENCE; i++) {
       if (i >= AT_ONCE) sleep(this.#kernel, 1);
-      status = call();
+      status = this.#kernel.core.awaitDevices();
     }
     if (status < 0 || status === H_BUSY) throw new HcallError(hcall, status, detail());
     this.#kernel.settle(hcall, status);

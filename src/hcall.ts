@@ -147,7 +147,8 @@ export class Hcalls {
   /**
    * H_PUT_TCE (0x20): maps a bus page of a DMA window pane to a page of the caller's memory. `tce` is the logical address,
    * a multiple of 4096, plus 1 for devices to read and 2 for devices to write; without either the entry is removed. H_BUSY:
-   * done, but a device goes on using what was there; call again to wait again.
+   * done, but a device goes on using what was there; call again to wait again. H_RESOURCE then: what was to be removed is, and
+   * another holder has put something since.
    */
   putTce(lpid: number, liobn: number, ioba: number, tce: number): number {
     return this.#core.putTce(lpid, liobn, ioba, tce);

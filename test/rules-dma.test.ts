@@ -1,7 +1,7 @@
 /**
  * DMA window panes, rule KI4: what a holder puts behind the bus, what devices reach through it, and what ends it.
  */
-import { describe, expect, test } from "vitest";
+import { describe, expect, test, vi } from "vitest";
 import type { HcallError } from "../src/index.js";
 import { systemClock } from "../src/index.js";
 import { kernelOf } from "../src/kernel.js";
@@ -793,6 +793,41 @@ describe("KI4: threads", { timeout: 60_000 }, () => {
     await server.rescindForced(paneCookie as never);
     Atomics.store(words, 0, 1);
     await sleep(5);
+    await worker.terminate();
+  });
+
+  test("KI4, G1: a removal that waits for a device is not made again, though another holder puts meanwhile", async () => {
+    const { table, server, client, pane } = openWindow(8, { clock: systemClock });
+    const third = table.createPartition({ name: "device", memory: PAGE });
+    const { worker } = await table.spawn(third, REMOTE);
+    const use = (isInUse: boolean): Promise<void> =>
+      new Remote(worker).run(
+        ({ layout, handle }, { isInUse }) => {
+          // In the middle of an access, as a device is that stops half way.
+          const words = new Uint32Array(handle.memory.buffer);
+          const thread = (words[layout.HEADER_THREADS_AT / 4] ?? 0) + handle.slot * layout.THREAD_BYTES;
+          const epoch = isInUse ? Atomics.load(words, layout.HEADER_EPOCH / 4) : 0;
+          Atomics.store(words, (thread + layout.THREAD_EPOCH) / 4, epoch);
+        },
+        { isInUse },
+      );
+    client.dma.put(LIOBN, pane, 2 * PAGE);
+    await use(true);
+    let puts = 0;
+    const wait = vi.spyOn(Atomics, "wait").mockImplementation(() => {
+      if (puts++ === 0) server.dma.put(LIOBN, WINDOW, 3 * PAGE);
+      return "timed-out";
+    });
+    try {
+      expect(statusOf(() => client.dma.remove(LIOBN, pane))).toBe(H_BUSY);
+    } finally {
+      wait.mockRestore();
+    }
+    expect(puts).toBeGreaterThan(1);
+    expect(client.usage().pins).toBe(0);
+    expect(server.dma.get(LIOBN, WINDOW)?.address).toBe(3 * PAGE);
+    await use(false);
+    server.dma.remove(LIOBN, WINDOW);
     await worker.terminate();
   });
 
