@@ -68,6 +68,11 @@ export class HcallError extends Error {
   }
 }
 
+/** @internal Whether the table was locked. */
+export function isBusy(error: unknown): boolean {
+  return error instanceof HcallError && error.status === H_LONG_BUSY_10_MSEC;
+}
+
 /** A use of the package that its present state does not allow. */
 export class LparError extends Error {
   /** "LparError". */

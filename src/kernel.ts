@@ -4,7 +4,7 @@
  */
 import type { Core, TableMemory } from "./binding.js";
 import { type Clock, nextTurn } from "./clock.js";
-import { HcallError, LparError } from "./errors.js";
+import { HcallError, isBusy, LparError } from "./errors.js";
 import {
   H_LONG_BUSY_10_MSEC,
   HEADER_MOVES,
@@ -196,7 +196,7 @@ export class Kernel {
       try {
         return call();
       } catch (error) {
-        if (!(error instanceof HcallError) || error.status !== H_LONG_BUSY_10_MSEC) throw error;
+        if (!isBusy(error)) throw error;
       }
       await nextTurn(1);
     }

@@ -9,7 +9,7 @@ import { type Clock, systemClock } from "./clock.js";
 import { type DeduplicationReport, deduplicate } from "./deduplicate.js";
 import { describeTable, showAs } from "./describe.js";
 import { FAILURE, type PartitionMessage, RECOVERY, RESTART } from "./diagnostics.js";
-import { checkBytes, checkInteger, LparError } from "./errors.js";
+import { checkBytes, checkInteger, isBusy, LparError } from "./errors.js";
 import { Group, type GroupOptions } from "./group.js";
 import { History, type HistoryEntry } from "./history.js";
 import { raiseInterrupt } from "./interrupts.js";
@@ -42,6 +42,8 @@ import type { TableEvent } from "./table-event.js";
 /** What one partition is made of, for its restart. */
 interface Description extends Threaded {
   readonly resources: ResourceOptions[];
+  /** What a restart that found the table locked has still to assign. */
+  unassigned: ResourceOptions[];
   readonly onFailure: "rescind" | "defer";
   recovery: Recovery | undefined;
 }
@@ -134,6 +136,7 @@ export class ResourceTable implements AsyncDisposable {
     this.#descriptions.set(partition.lpid, {
       partition,
       resources: [],
+      unassigned: [],
       onFailure,
       recovery: undefined,
       thread: undefined,
@@ -298,18 +301,23 @@ export class ResourceTable implements AsyncDisposable {
   /**
    * Starts a recovered partition again from its description: a new incarnation, without adapters (FA8, G4).
    * @throws HcallError H_RESOURCE until its recovery is complete, whatever that waits for; H_NO_MEM if its memory, or the control
-   * structures for what it was assigned, were given to others: then it is stopped, as before.
+   * structures for what it was assigned, were given to others: then it is stopped, as before; H_LongBusyOrder10msec if another
+   * thread has the table locked: call again, also if the partition runs already.
    */
   restart(partition: Partition): void {
     this.#kernel.checkOpen();
     const description = this.#describe(partition);
-    const status = this.#kernel.core.restartPartition(partition.lpid);
-    this.#kernel.settle("restart", status, `"${partition.name}" is ${partition.state}`);
+    if (description.unassigned.length === 0 || partition.state !== "running") {
+      const status = this.#kernel.core.restartPartition(partition.lpid);
+      this.#kernel.settle("restart", status, `"${partition.name}" is ${partition.state}`);
+      description.unassigned = [...description.resources];
+    }
     try {
-      for (const resource of description.resources) this.#assign(partition, resource);
+      for (const { unassigned } = description; unassigned[0] !== undefined; unassigned.shift())
+        this.#assign(partition, unassigned[0]);
     } catch (error) {
-      // With all that its description says, or not at all.
-      this.#begin(description, true);
+      // With all that its description says, or not at all; a lock is waited for in between.
+      if (!isBusy(error)) this.#begin(description, true);
       throw error;
     }
     this.#emit("partition-restarted", partition.lpid);

@@ -162,10 +162,13 @@ export class Spawns<One extends Threaded> {
     const { one, restarts } = spawn;
     const { partition } = one;
     const isOver = (): boolean => this.#kernel.isClosed || restarts.isStopped;
+    // It runs already when what is assigned to it has to wait for a lock.
+    let isBegun = false;
     try {
       await this.#kernel.patiently(() => {
-        if (!isOver() && partition.state === "stopped") this.#host.restart(one);
-        else restarts.stop();
+        if (isOver() || !(isBegun || partition.state === "stopped")) return restarts.stop();
+        isBegun = true;
+        this.#host.restart(one);
       });
       await this.#kernel.patiently(() => {
         if (!isOver() && one.thread === undefined) this.#launch(spawn);

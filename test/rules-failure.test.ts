@@ -5,6 +5,7 @@ import { kernelOf } from "../src/kernel.js";
 import {
   H_BUSY,
   H_CLOSED,
+  H_LONG_BUSY_10_MSEC,
   H_NO_MEM,
   H_PARAMETER,
   H_PARTIAL,
@@ -662,6 +663,41 @@ describe("FA8: restart", () => {
     await table.destroyPartition(client);
     table.restart(server);
     expect(server.translate(3, { type: "interrupt" })).toBe(3);
+  });
+
+  test("FA8: a restart that finds the table locked is called again, and has assigned everything then, once", async () => {
+    const { table, server } = openPair();
+    table.assign(server, { type: "interrupt", address: 0, length: 3 });
+    table.assign(server, { type: "mmio", address: PAGE, length: PAGE, physical: 9 * PAGE });
+    const { incarnation } = server;
+    const kernel = kernelOf(table) as { core: { assignResource(...all: number[]): number } };
+    const { core } = kernel;
+    // Locked before each resource.
+    let calls = 0;
+    const assignResource = (...all: number[]): number =>
+      calls++ % 2 === 0 ? H_LONG_BUSY_10_MSEC : core.assignResource(...all);
+    kernel.core = { ...core, assignResource };
+    for (let life = 1; life <= 2; life++) {
+      table.fail(server);
+      await table.recovered(server);
+      for (let left = 2; left > 0; left--)
+        expect(statusOf(() => table.restart(server))).toBe(H_LONG_BUSY_10_MSEC);
+      table.restart(server);
+      expect(server.incarnation).toBe(incarnation + life);
+      expect(server.translate(2, { type: "interrupt" })).toBe(2);
+      expect(server.translate(PAGE, { type: "mmio" })).toBe(9 * PAGE);
+      expect(statusOf(() => table.restart(server))).toBe(H_RESOURCE);
+    }
+    // It may fail before the rest is assigned: the next incarnation gets all.
+    table.fail(server);
+    await table.recovered(server);
+    expect(statusOf(() => table.restart(server))).toBe(H_LONG_BUSY_10_MSEC);
+    table.fail(server);
+    await table.recovered(server);
+    kernel.core = core;
+    table.restart(server);
+    expect(server.translate(0, { type: "interrupt" })).toBe(0);
+    expect(server.translate(PAGE, { type: "mmio" })).toBe(9 * PAGE);
   });
 
   test("FA8: memory can be allocated again from the beginning", async () => {

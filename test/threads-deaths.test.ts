@@ -15,6 +15,8 @@ import {
   type TableEvent,
   type VirtualAdapter,
 } from "../src/index.js";
+import { kernelOf } from "../src/kernel.js";
+import { H_LONG_BUSY_10_MSEC } from "../src/layout.js";
 import { type Inside, OWNER, REMOTE, Remote, sleep, THROWS, within } from "./support/remote.js";
 import {
   auditedAfterEach,
@@ -869,6 +871,26 @@ describe("FA8: restart policies", { timeout: 30_000 }, () => {
     await sleep(50);
     expect(client.state).toBe("stopped");
     expect(await nextOf(table.events())).toMatchObject({ type: "partition-failed" });
+  });
+
+  test('"always": a restart that finds the table locked before a resource is assigned goes on with it', async () => {
+    const world = await spawnPair({ gracePeriodMs: 0 }, { restart: { max: 100, backoffMs: 1 } });
+    const { table, client, handle } = world;
+    table.assign(client, { type: "interrupt", address: 0, length: 1 });
+    const kernel = kernelOf(table) as { core: { assignResource(...all: number[]): number } };
+    const { core } = kernel;
+    let refusals = 3;
+    const assignResource = (...all: number[]): number =>
+      refusals-- > 0 ? H_LONG_BUSY_10_MSEC : core.assignResource(...all);
+    kernel.core = { ...core, assignResource };
+    const { worker } = handle;
+    await worker.terminate();
+    for (let turn = 0; handle.worker === worker && turn < 2000; turn++) await sleep(2);
+    kernel.core = core;
+    const remote = new Remote(handle.worker);
+    expect(await remote.run(({ partition }) => partition.translate(0, { type: "interrupt" }))).toBe(0);
+    expect([client.incarnation, refusals]).toEqual([2, -1]);
+    await handle.terminate();
   });
 
   test("a crash loop ends with partition-given-up, after the restarts that were allowed, later and later", async () => {
