@@ -8,9 +8,11 @@ import { PAGE_BYTES } from "../layout.js";
 import type { Cookie } from "../mapping.js";
 import type { Partition } from "../partition.js";
 import type { Board } from "./board.js";
+import { Bus } from "./bus.js";
 import { Copies } from "./copies.js";
 import { type Dealings, Desk } from "./desk.js";
 import { Lending } from "./lending.js";
+import { Lines } from "./lines.js";
 import { Mail, type Offer } from "./mail.js";
 import { Notices } from "./notices.js";
 import type { Random } from "./random.js";
@@ -20,7 +22,7 @@ import { Rings } from "./rings.js";
 /** A thread that has waited so long for something lives until the wait has ended. Most threads live for longer. */
 const OVERDUE_MS = 50;
 /** How many tickets the kinds of operations share. */
-const MIX = 118;
+const MIX = 128;
 const HOSTILE = [Number.NaN, -1, 0.5, 2 ** 32, 2 ** 53, -(2 ** 31), Number.POSITIVE_INFINITY, 4097];
 
 export class Actor {
@@ -32,6 +34,8 @@ export class Actor {
   readonly #rings: Rings;
   readonly #copies: Copies;
   readonly #lending: Lending;
+  readonly #bus: Bus;
+  readonly #lines: Lines;
   readonly #dealings: readonly Dealings[];
   /** Who accepts an offer, by its kind. */
   readonly #dealers: ReadonlyMap<number, Dealings>;
@@ -49,7 +53,9 @@ export class Actor {
     this.#rings = new Rings(this.#desk);
     this.#copies = new Copies(this.#desk, this.#rings);
     this.#lending = new Lending(this.#desk);
-    this.#dealings = [this.#rings, this.#copies, this.#lending];
+    this.#bus = new Bus(this.#desk, this.#rings);
+    this.#lines = new Lines(this.#desk);
+    this.#dealings = [this.#rings, this.#copies, this.#lending, this.#bus, this.#lines];
     this.#dealers = new Map(this.#dealings.flatMap((one) => one.offers.map((kind) => [kind, one])));
     const pages = partition.usage().pagesOwned;
     // The page at 0 is where partners copy to: they may have done so already.
@@ -79,6 +85,7 @@ export class Actor {
     for await (const event of this.#partition.events()) {
       this.#desk.count("event");
       if (!this.#desk.isInjured) this.#notices.take(event);
+      this.#lines.hear(event);
       if (event.type === "rescinded") for (const one of this.#dealings) one.lose(event.cookie as Cookie);
     }
   }
@@ -97,7 +104,7 @@ export class Actor {
       else if (mail.owes)
         this.#desk.try("send", ["H_CLOSED", "H_DROPPED", "H_PARAMETER"], () => mail.answer());
     }
-    due = Math.max(due, this.#desk.due(now));
+    due = Math.max(due, this.#desk.due(now), this.#lines.tend(now));
     this.#board.isOverdue = due > OVERDUE_MS;
   }
 
@@ -127,7 +134,8 @@ export class Actor {
     else if (choice < 21) this.#beHostile();
     else if (choice < 100) this.#rings.step();
     else if (choice < 108) this.#copies.step();
-    else this.#lending.step();
+    else if (choice < 118) this.#lending.step();
+    else this.#bus.step();
   }
 
   /** One operation whose interruption leaves no doubt about what this actor has. */

@@ -11,6 +11,7 @@ import { ResourceTable } from "../resource-table.js";
 import type { PartitionWorker } from "../spawn.js";
 import { Board, OPERATIONS, STATE_WORKING } from "./board.js";
 import { DEATHS, type Death } from "./deaths.js";
+import { equip, SPACES } from "./equipment.js";
 import { Home } from "./home.js";
 import { ResidentMemory } from "./memory.js";
 import { type ChaosOptions, checkOptions } from "./options.js";
@@ -28,6 +29,8 @@ const HOME_PAGES = 32;
 /** For pages that move and pages that are copied. */
 const SPARE_PAGES = 64;
 const SPARE_PAGES_EACH = 16;
+/** What a device stages its transfers in. */
+const STAGING_PAGES_EACH = 20;
 /** A stack overflow takes as long as the stack is deep. */
 const LIMITS = { stackSizeMb: 1 };
 /** A thread lives for less than so many rounds of up to 60 operations. */
@@ -94,13 +97,13 @@ export class Chaos {
     this.#table = ResourceTable.create({
       memory: (workers * (ACTOR_PAGES + SPARE_PAGES_EACH) + HOME_PAGES + SPARE_PAGES) * PAGE_BYTES,
       logicalSpace: 4 * ACTOR_PAGES * PAGE_BYTES,
-      spaces: { mmio: PAGE_BYTES, dma: PAGE_BYTES, interrupt: 1, ipi: 1 },
+      spaces: SPACES,
       partitions: workers + 1,
       threads: workers,
       // Closed ends stay until their partner has returned what it had.
       adapters: 16 * workers * workers,
       grants: 4096,
-      staging: 64 * PAGE_BYTES,
+      staging: (64 + STAGING_PAGES_EACH * workers) * PAGE_BYTES,
       gracePeriodMs: graceMs,
     });
     this.#home = new Home(this.#table, HOME_PAGES * PAGE_BYTES, (error) => this.#fail(error));
@@ -118,6 +121,7 @@ export class Chaos {
       isDying: true,
       deaths: 0,
     }));
+    for (const { partition, index } of this.#seats) equip(this.#table, partition, index);
   }
 
   /** Runs to the last kill, or to the first violation. Once. */

@@ -24,7 +24,7 @@ export interface Served {
 }
 
 /** A ring of somebody else's memory. */
-interface Held {
+export interface Held {
   readonly mapping: Mapping;
   readonly ring: Ring;
   readonly isMine: boolean;
@@ -58,6 +58,16 @@ export class Rings implements Dealings {
     const isShared = ({ isTheirs, grants }: Served): boolean =>
       !isTheirs && grants.length > 0 && grants.length < GRANTS_MOST;
     return this.#random.pick(this.#served.filter(isShared));
+  }
+
+  /** A ring of somebody else's that it only reads. */
+  pickHeld(): Held | undefined {
+    return this.#random.pick(this.#held.filter(({ isMine }) => !isMine));
+  }
+
+  /** Whether it has not returned a ring of somebody else's. */
+  holds(held: Held): boolean {
+    return this.#held.includes(held);
   }
 
   /** A plain mapping of the ring with this nonce. */
