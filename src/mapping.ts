@@ -43,10 +43,12 @@ export type Cookie = number & {
 
 /** H_RETURN_LOGICAL until it is complete. */
 export function returnToEnd({ kernel, lpid }: Holder, cookie: number): void {
-  let status: number;
-  do {
-    status = kernel.core.returnLogical(lpid, cookie);
-  } while (status === H_BUSY);
+  let status = kernel.core.returnLogical(lpid, cookie);
+  if (status === H_BUSY) {
+    while (status === H_BUSY) status = kernel.core.returnLogical(lpid, cookie);
+    // Rescinded in between it ends as a grant that is not accepted: nothing is left to be returned.
+    if (status === H_PARAMETER || status === H_RESCINDED) status = H_SUCCESS;
+  }
   if (status !== H_SUCCESS) refuseAbout("H_RETURN_LOGICAL", status, "cookie", cookie);
   kernel.notice();
   if (RETURN.hasSubscribers) publishReturn(kernel.partitionOf(lpid), cookie);

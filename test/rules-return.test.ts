@@ -1,5 +1,6 @@
 /** H_RETURN_LOGICAL, rules RE1 to RE6 (1-semantics, section 6; DESIGN.md, 3.4). */
 import { describe, expect, test } from "vitest";
+import { kernelOf } from "../src/kernel.js";
 import {
   H_BUSY,
   H_PARAMETER,
@@ -7,7 +8,11 @@ import {
   H_RESCINDED,
   H_RESOURCE,
   H_SUCCESS,
+  HEADER_EPOCH,
+  HEADER_THREADS_AT,
   RETURN_PAGES,
+  THREAD_BYTES,
+  THREAD_EPOCH,
   TYPE_MEMORY,
   TYPE_MMIO,
 } from "../src/layout.js";
@@ -266,6 +271,51 @@ describe("RE6: more than one slice", () => {
     server.rescind(cookie as never);
     expect(server.usage().grantsOut).toBe(0);
     expect(unit).toBeGreaterThan(0);
+  });
+
+  /** Returns by the object API; when that has begun, the server rescinds by force, as another thread would. Answers its status. */
+  function returnRescinded({ table, h, client, server }: Pair, cookie: number): number {
+    const kernel = kernelOf(table) as { core: { returnLogical(lpid: number, cookie: number): number } };
+    const { core } = kernel;
+    const answers: number[] = [];
+    const returnLogical = (lpid: number, named: number): number => {
+      const status = core.returnLogical(lpid, named);
+      if (status === H_BUSY) answers.push(h.rescindLogical(server.lpid, 1, named));
+      return status;
+    };
+    kernel.core = { ...core, returnLogical };
+    try {
+      client.return(cookie as never);
+    } finally {
+      kernel.core = core;
+    }
+    expect(answers).toHaveLength(1);
+    expect(statusOf(() => client.return(cookie as never))).not.toBe(H_SUCCESS);
+    return answers[0] as number;
+  }
+
+  test("RE6: what is rescinded by force while the object API returns it is returned: nothing is left to be done", () => {
+    const world = openWindow(RETURN_PAGES + 1);
+    expect(returnRescinded(world, world.cookie)).toBe(H_SUCCESS);
+    expect(world.client.usage()).toMatchObject({ pagesMapped: 0, grantsIn: 0, rescinded: 0 });
+  });
+
+  test("RE6, RS5: the same while the forced rescind goes on, since somebody uses the private copies", () => {
+    const world = openPair();
+    const { table, h, server, client, unit } = world;
+    const { memory, core } = kernelOf(table);
+    const cookie = server.grant({ to: unit, address: 0, length: PAGE, copyOnWrite: true });
+    client.store32(client.accept(cookie).address, 1);
+    // A thread in the middle of an access.
+    expect(core.openThread(client.lpid)).toBe(H_SUCCESS);
+    const slot = memory.result;
+    const epoch = (memory.header(HEADER_THREADS_AT) + slot * THREAD_BYTES + THREAD_EPOCH) / 4;
+    memory.words[epoch] = memory.header(HEADER_EPOCH);
+    expect(returnRescinded(world, cookie)).toBe(H_PARTIAL);
+    memory.words[epoch] = 0;
+    expect(h.rescindLogical(server.lpid, 1, cookie)).toBe(H_SUCCESS);
+    expect(client.usage()).toMatchObject({ pagesMapped: 0, grantsIn: 0, rescinded: 0, copies: 0 });
+    expect(core.reapThread(slot)).toBe(H_SUCCESS);
   });
 
   test("RE6: a client that fails between the two calls leaves nothing behind", async () => {
