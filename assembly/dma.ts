@@ -277,7 +277,8 @@ export function getTce(lpid: f64, liobn: f64, ioba: f64): i32 {
 
 /** Waits a little for the uses of devices that may have begun before. H_BUSY: one of them is not over. */
 export function awaitDevices(): i32 {
-  return isAlone() || awaitUses() == NONE ? H_SUCCESS : H_BUSY;
+  if (isAlone()) return H_SUCCESS;
+  return awaitUses() == NONE ? H_SUCCESS : H_BUSY;
 }
 
 /** After a put that took entries away, when its locks are given back: as awaitDevices(). The entries are what was asked for. */
