@@ -270,11 +270,22 @@ describe("lpar chaos", { timeout: RUN_MS }, () => {
   });
 });
 
+/** What can be tampered with, by its module. */
+const CLASSES: ReadonlyMap<string, string> = new Map([
+  ["partition", "Partition"],
+  ["resource-table", "ResourceTable"],
+  ["mapping", "Mapping"],
+  ["dma", "Dma"],
+  ["interrupts", "Interrupts"],
+  ["mmio", "Mmio"],
+  ["stream", "Stream"],
+]);
+
 /** Something that goes wrong in the built library, in its workers or in the owner's thread, and what must be said of it. */
 interface Sabotage {
   readonly what: string;
   readonly where: "workers" | "owner";
-  /** JavaScript in which `Partition`, `ResourceTable`, `kernelOf` and `layout` are the built ones. */
+  /** JavaScript in which `kernelOf`, `layout` and the classes above are the built ones. */
   readonly code: string;
   readonly found: RegExp;
 }
@@ -369,7 +380,7 @@ const SABOTAGES: readonly Sabotage[] = [
   },
 ];
 
-/** A method of the partition, called with what a function makes of its first argument. */
+/** The method of a class, called with what a function makes of its first argument. */
 function changed(method: string, change: string): string {
   return `
     const { ${method} } = Partition.prototype;
@@ -378,8 +389,8 @@ function changed(method: string, change: string): string {
     };`;
 }
 
-/** Of the kinds of grants. */
-const SABOTAGES_OF_GRANTS: readonly Sabotage[] = [
+/** Of the other kinds of dealings. */
+const SABOTAGES_OF_KINDS: readonly Sabotage[] = [
   {
     what: "a copy-on-write grant that is a plain one",
     where: "workers",
@@ -402,6 +413,40 @@ const SABOTAGES_OF_GRANTS: readonly Sabotage[] = [
     code: changed("grant", "(what) => ({ ...what, zero: false })"),
     found: /neither zero nor as it was lent|just accepted: word \d+ is 0x[0-9a-f]+ instead of 0x0/,
   },
+  {
+    what: "a bus page that stays mapped",
+    where: "workers",
+    code: "Dma.prototype.remove = () => {};",
+    found: /bus address \d+[:,]|somebody wrote to pages|refused: H_RETURN_LOGICAL: H_RESOURCE/,
+  },
+  {
+    what: "a mask that masks nothing",
+    where: "workers",
+    code: "Interrupts.prototype.mask = () => {};",
+    found: /^worker \d: Violation: interrupt \d from partition \d, which is masked/,
+  },
+  {
+    what: "a source that is heard where it is not",
+    where: "workers",
+    code: `
+      const { push } = Stream.prototype;
+      Stream.prototype.push = function (event) {
+        return push.call(this, event.type === "interrupt" ? { ...event, address: event.address + 20 } : event);
+      };`,
+    found: /^worker \d: Violation: interrupt 2\d from partition \d, which it does not have/,
+  },
+  {
+    what: "a store to a device that happens twice",
+    where: "workers",
+    code: `
+      const { store32 } = Mmio.prototype;
+      Mmio.prototype.store32 = function (...all) {
+        store32.apply(this, all);
+        return store32.apply(this, all);
+      };`,
+    found:
+      /^worker \d: Violation: the model of a window: partition \d stores \d+ after \d+: it is stored twice/,
+  },
 ];
 
 /** These are found only when patience is at its end. */
@@ -411,6 +456,16 @@ const HANGS: readonly Sabotage[] = [
     where: "workers",
     code: "Partition.prototype.rescindForced = () => new Promise(() => {});",
     found: /^worker \d: Violation: a forced rescind takes 1\d{4} ms/,
+  },
+  {
+    what: "an interrupt that is never told",
+    where: "workers",
+    code: `
+      const { push } = Stream.prototype;
+      Stream.prototype.push = function (event) {
+        if (event.type !== "interrupt") push.call(this, event);
+      };`,
+    found: /^worker \d: Violation: interrupt \d+ was raised 10000 ms ago, and not heard/,
   },
   {
     what: "a wait for messages that outlives the partner",
@@ -429,13 +484,14 @@ describe("lpar chaos finds", { timeout: RUN_MS }, () => {
   async function expectFound({ what, where, code, found }: Sabotage, kills: number): Promise<void> {
     const preload = join(folder, `${what.replaceAll(" ", "-")}.cjs`);
     const urlOf = (name: string): string => JSON.stringify(pathToFileURL(join(DIST, `${name}.js`)).href);
-    const modules = ["partition", "resource-table", "kernel", "layout"].map(
-      (name) => `import(${urlOf(name)})`,
-    );
+    const modules = ["kernel", "layout", ...CLASSES.keys()].map((name) => `import(${urlOf(name)})`);
     await writeFile(
       preload,
       `if (require("node:worker_threads").isMainThread === ${where === "owner"})
-        Promise.all([${modules}]).then(([{ Partition }, { ResourceTable }, { kernelOf }, layout]) => {${code}});`,
+        Promise.all([${modules}]).then(([{ kernelOf }, layout, ...classes]) => {
+          const { ${[...CLASSES.values()].join(", ")} } = Object.assign({}, ...classes);
+          ${code}
+        });`,
     );
     const {
       code: exit,
@@ -458,7 +514,7 @@ describe("lpar chaos finds", { timeout: RUN_MS }, () => {
     );
   }
 
-  for (const sabotage of [...SABOTAGES, ...SABOTAGES_OF_GRANTS])
+  for (const sabotage of [...SABOTAGES, ...SABOTAGES_OF_KINDS])
     it(sabotage.what, () => expectFound(sabotage, 40));
 
   it("waits that never end", () => Promise.all(HANGS.map((sabotage) => expectFound(sabotage, 400))));

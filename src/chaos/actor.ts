@@ -18,11 +18,12 @@ import { Notices } from "./notices.js";
 import type { Random } from "./random.js";
 import { Violation } from "./records.js";
 import { Rings } from "./rings.js";
+import { Windows } from "./windows.js";
 
 /** A thread that has waited so long for something lives until the wait has ended. Most threads live for longer. */
 const OVERDUE_MS = 50;
 /** How many tickets the kinds of operations share. */
-const MIX = 128;
+const MIX = 132;
 const HOSTILE = [Number.NaN, -1, 0.5, 2 ** 32, 2 ** 53, -(2 ** 31), Number.POSITIVE_INFINITY, 4097];
 
 export class Actor {
@@ -35,6 +36,7 @@ export class Actor {
   readonly #copies: Copies;
   readonly #lending: Lending;
   readonly #bus: Bus;
+  readonly #windows: Windows;
   readonly #lines: Lines;
   readonly #dealings: readonly Dealings[];
   /** Who accepts an offer, by its kind. */
@@ -55,7 +57,8 @@ export class Actor {
     this.#lending = new Lending(this.#desk);
     this.#bus = new Bus(this.#desk, this.#rings);
     this.#lines = new Lines(this.#desk);
-    this.#dealings = [this.#rings, this.#copies, this.#lending, this.#bus, this.#lines];
+    this.#windows = new Windows(this.#desk);
+    this.#dealings = [this.#rings, this.#copies, this.#lending, this.#bus, this.#lines, this.#windows];
     this.#dealers = new Map(this.#dealings.flatMap((one) => one.offers.map((kind) => [kind, one])));
     const pages = partition.usage().pagesOwned;
     // The page at 0 is where partners copy to: they may have done so already.
@@ -92,11 +95,12 @@ export class Actor {
 
   /** New adapters get a listener, and all waits are looked at. */
   tend(): void {
+    const now = performance.now();
+    // First, as nothing that is heard is on its way yet.
+    let due = this.#lines.tend(now);
     const { adapters } = this.#partition;
     const open = new Map(adapters.map((adapter) => [adapter.unitAddress, adapter]));
     for (const [unit, adapter] of open) if (!this.#desk.mails.has(unit)) this.#join(unit, adapter);
-    const now = performance.now();
-    let due = 0;
     for (const [unit, mail] of this.#desk.mails) {
       // The answer, or the end, may have been lost with what an injury interrupted.
       if (!this.#desk.isInjured) due = Math.max(due, mail.check(open.has(unit), now));
@@ -104,7 +108,7 @@ export class Actor {
       else if (mail.owes)
         this.#desk.try("send", ["H_CLOSED", "H_DROPPED", "H_PARAMETER"], () => mail.answer());
     }
-    due = Math.max(due, this.#desk.due(now), this.#lines.tend(now));
+    due = Math.max(due, this.#desk.due(now));
     this.#board.isOverdue = due > OVERDUE_MS;
   }
 
@@ -135,7 +139,8 @@ export class Actor {
     else if (choice < 100) this.#rings.step();
     else if (choice < 108) this.#copies.step();
     else if (choice < 118) this.#lending.step();
-    else this.#bus.step();
+    else if (choice < 128) this.#bus.step();
+    else this.#windows.step();
   }
 
   /** One operation whose interruption leaves no doubt about what this actor has. */

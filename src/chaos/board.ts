@@ -51,6 +51,8 @@ export const OPERATIONS = [
   "raise",
   "ring",
   "line",
+  "serve",
+  "mmio",
   "write",
   "check",
   "view",

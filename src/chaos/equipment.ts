@@ -7,13 +7,14 @@ import type { ResourceTable } from "../resource-table.js";
 /** Logical I/O bus number of everybody's DMA window. */
 export const LIOBN = 5;
 export const BUS_PAGES = 4;
+export const WINDOW_PAGES = 2;
 /** Interrupt sources, and ports, from 0 on. */
 export const SOURCES = 2;
 export const PORTS = 1;
 
 /** Room for what it owns, and for what it accepts until it has returned it. */
 export const SPACES: NonNullable<TableOptions["spaces"]> = {
-  mmio: PAGE_BYTES,
+  mmio: 16 * PAGE_BYTES,
   dma: 32 * PAGE_BYTES,
   interrupt: 32,
   ipi: 16,
@@ -29,6 +30,8 @@ export function equip(table: ResourceTable, partition: Partition, index: number)
     physical: (index + 1) * bytes,
     liobn: LIOBN,
   });
+  const window = WINDOW_PAGES * PAGE_BYTES;
+  table.assign(partition, { type: "mmio", address: 0, length: window, physical: index * window });
   const physical = index * SOURCES;
   table.assign(partition, { type: "interrupt", address: 0, length: SOURCES, physical });
   table.assign(partition, { type: "ipi", address: 0, length: PORTS, physical });

@@ -46,6 +46,8 @@ interface Granted {
 
 const HELD_MOST = 6;
 const GRANTED_MOST = 8;
+/** Most events come sooner than this. */
+const LATE_MS = 20;
 /** An event that takes longer than this is lost. */
 const HEAR_MS = 10_000;
 
@@ -91,11 +93,13 @@ export class Lines implements Dealings {
 
   step(): void {
     const { random } = this.#desk;
+    const late = performance.now() - LATE_MS;
     const lost = this.#lines.find(({ isLost }) => isLost);
     const line = random.pick(this.#lines);
     const choice = random.below(16);
     if (lost !== undefined && random.once(2)) this.#useLost(lost);
-    else if (line === undefined || line.isLost) return;
+    // What is late is left alone until it has come.
+    else if (line === undefined || line.isLost || (line.due ?? late) < late) return;
     else if (choice < 4) this.#grant();
     else if (choice < 8 && line.kind === "ipi") this.#ring(line);
     else if (choice < 8) this.#raise(line);
