@@ -9,6 +9,7 @@ import type { Cookie } from "../mapping.js";
 import type { Partition } from "../partition.js";
 import type { Board } from "./board.js";
 import { Bus } from "./bus.js";
+import { areAll, differenceAt } from "./bytes.js";
 import { Copies } from "./copies.js";
 import { type Dealings, Desk } from "./desk.js";
 import { Lending } from "./lending.js";
@@ -63,7 +64,7 @@ export class Actor {
     const pages = partition.usage().pagesOwned;
     // The page at 0 is where partners copy to: they may have done so already.
     for (let page = 1; page < pages; page++) {
-      if (partition.read(page * PAGE_BYTES, PAGE_BYTES).some((byte) => byte !== 0))
+      if (!areAll(partition.read(page * PAGE_BYTES, PAGE_BYTES), 0))
         throw new Violation(`page ${page} of a fresh partition is not zero`);
     }
     partition.allocate(PAGE_BYTES);
@@ -165,7 +166,7 @@ export class Actor {
         throw new Violation(`own counters are ${before} and ${word} instead of ${this.#counter}`);
       this.#counter++;
       const found = this.#partition.read(this.#own + 16, this.#pattern.length);
-      const at = found.findIndex((byte, index) => byte !== this.#pattern[index]);
+      const at = differenceAt(found, this.#pattern);
       if (at >= 0)
         throw new Violation(`byte ${at} of own memory is ${found[at]} instead of ${this.#pattern[at]}`);
     });

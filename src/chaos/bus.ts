@@ -60,10 +60,12 @@ function makePage(bus: number): Uint32Array {
 /** What is wrong with a page behind the bus, undefined if nothing is. */
 function faultOf(found: Uint32Array, bus: number, mayWrite: boolean): string | undefined {
   const expected = makePage(bus);
-  const { device } = noncesOf(bus);
-  for (let place = DEVICE_FROM; place < WORDS; place++) {
-    const word = found[place] as number;
-    if (word !== 0 && mayWrite && word === wordOf(device, place, word)) expected[place] = word;
+  if (mayWrite && differenceOf(found, expected) !== undefined) {
+    const { device } = noncesOf(bus);
+    for (let place = DEVICE_FROM; place < WORDS; place++) {
+      const word = found[place] as number;
+      if (word !== 0 && word === wordOf(device, place, word)) expected[place] = word;
+    }
   }
   return differenceOf(found, expected);
 }

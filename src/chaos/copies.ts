@@ -5,6 +5,7 @@
  */
 import { PAGE_BYTES } from "../layout.js";
 import type { Cookie, Mapping, View } from "../mapping.js";
+import { areSame, differenceAt } from "./bytes.js";
 import type { Dealings, Desk } from "./desk.js";
 import { RUBBISH } from "./graves.js";
 import { COPY_OF_RING, type Mail, type Offer } from "./mail.js";
@@ -30,7 +31,7 @@ interface OwnersPage {
 
 /** Whether a page has not changed in between: between two records only bytes of the next one change, each of them once. */
 function isSame(before: OwnersPage, after: OwnersPage | undefined): boolean {
-  return before.head === after?.head && before.bytes.every((byte, i) => byte === after.bytes[i]);
+  return before.head === after?.head && areSame(before.bytes, after.bytes);
 }
 
 const HELD_MOST = 3;
@@ -138,7 +139,7 @@ export class Copies implements Dealings {
   ): boolean {
     const isDone = this.#desk.try("check", ["H_RESCINDED"], () => {
       const found = this.#read(copy, page);
-      const wrong = piece.findIndex((byte, i) => found[start + i] !== byte);
+      const wrong = differenceAt(found.subarray(start, start + piece.length), piece);
       if (wrong >= 0)
         this.#desk.accuse(`${copy.who}: byte ${start + wrong} of page ${page} is not what was written`);
       // What it copied is the owner's page, if that has not changed meanwhile.
@@ -154,7 +155,7 @@ export class Copies implements Dealings {
   /** Nobody else writes to a private page. */
   #checkPrivate({ who, pages }: Copy, page: number, found: Uint8Array): void {
     const expected = pages[page];
-    const wrong = expected?.findIndex((byte, i) => found[i] !== byte) ?? -1;
+    const wrong = expected === undefined ? -1 : differenceAt(found, expected);
     if (wrong >= 0)
       this.#desk.accuse(
         `${who}: byte ${wrong} of private page ${page} is ${found[wrong]}, not ${expected?.[wrong]}`,
@@ -196,7 +197,7 @@ export class Copies implements Dealings {
       const before = this.#ownersPage(copy, page);
       const found = this.#read(copy, page);
       if (before === undefined || !isSame(before, this.#ownersPage(copy, page))) return;
-      const wrong = before.bytes.findIndex((byte, i) => byte !== found[i]);
+      const wrong = differenceAt(found, before.bytes);
       if (wrong < 0) return;
       const [mine, owners] = [found[wrong], before.bytes[wrong]];
       this.#desk.accuse(`${copy.who}: byte ${wrong} of page ${page} is ${mine}, the owner's is ${owners}`);

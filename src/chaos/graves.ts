@@ -1,4 +1,5 @@
 /** Pages that nobody else has access to any more: what a partner could still write goes nowhere, what it could still read is rubbish. */
+import { areAll } from "./bytes.js";
 import type { Desk } from "./desk.js";
 import { Violation } from "./records.js";
 
@@ -10,7 +11,7 @@ export function bury(desk: Desk, address: number, bytes: number): void {
   if (!desk.try("write", [], () => desk.partition.fill(address, bytes, RUBBISH))) return;
   desk.later(() => {
     desk.try("free", [], () => {
-      if (desk.partition.read(address, bytes).some((byte) => byte !== RUBBISH))
+      if (!areAll(desk.partition.read(address, bytes), RUBBISH))
         throw new Violation("somebody wrote to pages after they were back from everybody");
       desk.partition.free(address);
     });

@@ -223,7 +223,10 @@ export class Windows implements Dealings {
     const { server, incarnation, mapping } = held;
     const began = performance.now();
     const isThere = server.incarnation === incarnation;
-    const why = this.#desk.attempt("mmio", refusals, () => access(mapping.address));
+    const why = this.#desk.attempt("mmio", ["H_PARAMETER", ...refusals], () => access(mapping.address));
+    // A model that ran meanwhile may have found it rescinded, and returned it.
+    if (why === "H_PARAMETER" && !refusals.includes(why) && this.#held.includes(held))
+      this.#desk.accuse(`a window of "${server.name}" is not there`);
     const took = performance.now() - began;
     if (took > ANSWER_MS + HANG_MS)
       this.#desk.accuse(`an access to a window of "${server.name}" took ${took} ms`);
