@@ -300,7 +300,8 @@ const SABOTAGES: readonly Sabotage[] = [
       Partition.prototype.write = function (address, bytes) {
         return write.call(this, address, ++count % 40 === 0 ? bytes.map((byte) => byte ^ 16) : bytes);
       };`,
-    found: /record \d+ of ring \d+, announced up to \d+: (byte \d+ is|is of)/,
+    found:
+      /record \d+ of ring \d+, announced up to \d+: (byte \d+ is|is of)|: word \d+ is|not what was written/,
   },
   {
     what: "a call that is refused without a reason",
@@ -319,7 +320,7 @@ const SABOTAGES: readonly Sabotage[] = [
     where: "workers",
     code: "Partition.prototype.rescindForced = async () => ({});",
     found:
-      /refused: H_FREE|somebody wrote to pages|announced up to \d+, then up to|is of \d+, another ring|: byte \d+ is 238/,
+      /refused: H_(FREE|GRANT)|somebody wrote to pages|announced up to \d+, then up to|is of \d+, another ring|: byte \d+ is 238|: the (lender|device|model) |, which has no right/,
   },
   {
     what: "a thread that ends by itself",
@@ -405,13 +406,19 @@ const SABOTAGES_OF_KINDS: readonly Sabotage[] = [
       "grant",
       '(what) => (what.mode === "lend" ? { ...what, mode: "share", zero: false } : what)',
     ),
-    found: /^worker \d: Violation: the lender has access to what it has lent to "worker \d"/,
+    found: /^worker \d: Violation: the lender has access to what it has lent to "(worker \d|home)"/,
   },
   {
     what: "a lend that is not zeroed",
     where: "workers",
     code: changed("grant", "(what) => ({ ...what, zero: false })"),
     found: /neither zero nor as it was lent|just accepted: word \d+ is 0x[0-9a-f]+ instead of 0x0/,
+  },
+  {
+    what: "a donation that is a share",
+    where: "workers",
+    code: changed("grant", '(what) => (what.mode === "donate" ? { ...what, mode: "share" } : what)'),
+    found: /^worker \d: Violation: (the donor has access to what it offers|donated by "worker \d": a share)/,
   },
   {
     what: "a bus page that stays mapped",

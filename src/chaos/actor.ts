@@ -12,6 +12,7 @@ import { Bus } from "./bus.js";
 import { areAll, differenceAt } from "./bytes.js";
 import { Copies } from "./copies.js";
 import { type Dealings, Desk } from "./desk.js";
+import { Estates } from "./estates.js";
 import { Lending } from "./lending.js";
 import { Lines } from "./lines.js";
 import { Mail, type Offer } from "./mail.js";
@@ -24,7 +25,7 @@ import { Windows } from "./windows.js";
 /** A thread that has waited so long for something lives until the wait has ended. Most threads live for longer. */
 const OVERDUE_MS = 50;
 /** How many tickets the kinds of operations share. */
-const MIX = 132;
+const MIX = 136;
 const HOSTILE = [Number.NaN, -1, 0.5, 2 ** 32, 2 ** 53, -(2 ** 31), Number.POSITIVE_INFINITY, 4097];
 
 export class Actor {
@@ -37,6 +38,7 @@ export class Actor {
   readonly #copies: Copies;
   readonly #lending: Lending;
   readonly #bus: Bus;
+  readonly #estates: Estates;
   readonly #windows: Windows;
   readonly #lines: Lines;
   readonly #dealings: readonly Dealings[];
@@ -59,7 +61,16 @@ export class Actor {
     this.#bus = new Bus(this.#desk, this.#rings);
     this.#lines = new Lines(this.#desk);
     this.#windows = new Windows(this.#desk);
-    this.#dealings = [this.#rings, this.#copies, this.#lending, this.#bus, this.#lines, this.#windows];
+    this.#estates = new Estates(this.#desk);
+    this.#dealings = [
+      this.#rings,
+      this.#copies,
+      this.#lending,
+      this.#bus,
+      this.#lines,
+      this.#windows,
+      this.#estates,
+    ];
     this.#dealers = new Map(this.#dealings.flatMap((one) => one.offers.map((kind) => [kind, one])));
     const pages = partition.usage().pagesOwned;
     // The page at 0 is where partners copy to: they may have done so already.
@@ -141,7 +152,8 @@ export class Actor {
     else if (choice < 108) this.#copies.step();
     else if (choice < 118) this.#lending.step();
     else if (choice < 128) this.#bus.step();
-    else this.#windows.step();
+    else if (choice < 132) this.#windows.step();
+    else this.#estates.step();
   }
 
   /** One operation whose interruption leaves no doubt about what this actor has. */

@@ -46,6 +46,8 @@ export const OPERATIONS = [
   "lend",
   "lender",
   "borrower",
+  "donate",
+  "estate",
   "map",
   "device",
   "raise",

@@ -248,11 +248,14 @@ export class Bus implements Dealings {
     const isGranted = this.#granted.some(({ first, pages }) => first <= page && page < first + pages);
     const isWrite = this.#desk.random.once(2);
     let bus = 0;
-    const why = this.#desk.attempt("device", ["H_PARAMETER", "H_RESCINDED", "H_PERMISSION"], () => {
+    const refusals = ["H_PARAMETER", "H_RESCINDED", "H_PERMISSION", "H_NO_MEM"];
+    const why = this.#desk.attempt("device", refusals, () => {
       bus = this.#busOf(page);
       if (isWrite) this.#writeBus(bus);
       else this.#readBus(bus);
     });
+    // Batches that were left behind may have all of the staging that a device needs, too.
+    if (why === "H_NO_MEM") return;
     const must = entry === undefined ? undefined : entry.rights[isWrite ? "write" : "read"];
     const what = `the device's access to bus address ${bus}`;
     if (must === true && why !== undefined) this.#desk.accuse(`${what}, behind which own memory is: ${why}`);
@@ -299,7 +302,7 @@ export class Bus implements Dealings {
       this.#rings.holds(held) &&
       this.#desk.try("check", ["H_RESCINDED"], () => void this.#partition.load32(held.ring.address));
     const isBefore = look();
-    const why = this.#desk.attempt("device", ["H_RESCINDED"], () => {
+    const why = this.#desk.attempt("device", ["H_RESCINDED", "H_NO_MEM"], () => {
       const found = this.#device.read(this.#busOf(RING_PAGE), 8);
       const nonce = new DataView(found.buffer).getUint32(4, true);
       if (nonce !== held.ring.nonce)
@@ -307,6 +310,6 @@ export class Bus implements Dealings {
     });
     const isAfter = look();
     if (why === undefined && !isBefore) this.#desk.accuse("the device reads a ring that was rescinded");
-    if (why !== undefined && isAfter) this.#desk.accuse("the device cannot read a ring that stands");
+    if (why === "H_RESCINDED" && isAfter) this.#desk.accuse("the device cannot read a ring that stands");
   }
 }

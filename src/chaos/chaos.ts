@@ -11,7 +11,7 @@ import { ResourceTable } from "../resource-table.js";
 import type { PartitionWorker } from "../spawn.js";
 import { Board, OPERATIONS, STATE_WORKING } from "./board.js";
 import { DEATHS, type Death } from "./deaths.js";
-import { equip, SPACES } from "./equipment.js";
+import { ACTOR_PAGES, equip, LMB_PAGES, SPACES } from "./equipment.js";
 import { Home } from "./home.js";
 import { ResidentMemory } from "./memory.js";
 import { type ChaosOptions, checkOptions } from "./options.js";
@@ -23,12 +23,10 @@ import type { ActorData } from "./worker.js";
 
 const WORKER = new URL("./worker.js", import.meta.url);
 
-const ACTOR_PAGES = 48;
-const LMB_PAGES = 16;
 const HOME_PAGES = 32;
-/** For pages that move and pages that are copied. */
+/** For pages that move, pages that are copied, and LMBs that were donated and outlive their donors. */
 const SPARE_PAGES = 64;
-const SPARE_PAGES_EACH = 16;
+const SPARE_PAGES_EACH = 32;
 /** What a device stages its transfers in. */
 const STAGING_PAGES_EACH = 20;
 /** A stack overflow takes as long as the stack is deep. */

@@ -1,9 +1,12 @@
-/** What each actor owns beside memory. The table assigns it anew at each restart. */
+/** What each actor owns; the table assigns it anew at each restart. */
 import { PAGE_BYTES } from "../layout.js";
 import type { TableOptions } from "../options.js";
 import type { Partition } from "../partition.js";
 import type { ResourceTable } from "../resource-table.js";
 
+/** Pages of its memory, and of each LMB that this is made of. */
+export const ACTOR_PAGES = 48;
+export const LMB_PAGES = 16;
 /** Logical I/O bus number of everybody's DMA window. */
 export const LIOBN = 5;
 export const BUS_PAGES = 4;
