@@ -26,8 +26,10 @@ interface ChaosCommandOptions {
 
 const NOTES = `
 Each worker thread is a partition. All of them grant, accept, re-grant, return, rescind, read, write, copy, take views and
-send messages, as --seed decides, and check what they can see: records that were announced as complete, their own memory,
-the order of messages, the notices of failures. Meanwhile threads are killed, several at once:
+send messages, as --seed decides; they lend and donate pages, write to copies on write, map pages behind the I/O bus and are the
+devices there, raise, mask and ring, serve device windows and ask others'. And they check what they can see: records that were
+announced as complete, that nobody but who may has read or written, what they alone have, that what was raised is heard and what was
+asked is answered, the order of messages, the notices of failures. Meanwhile threads are killed, several at once:
 
   terminate  worker.terminate(), at any moment        exit      process.exit() inside
   fail       ResourceTable.fail()                     heap      memory is used up
