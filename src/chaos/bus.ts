@@ -36,6 +36,8 @@ interface Granted {
   readonly cookie: Cookie;
   readonly first: number;
   readonly pages: number;
+  /** Whether it is being rescinded: its entries give nothing any more. */
+  isForced: boolean;
 }
 
 const PANES_MOST = 4;
@@ -126,7 +128,7 @@ export class Bus implements Dealings {
       liobn: LIOBN,
     });
     if (cookie === undefined) return;
-    this.#granted.push({ cookie, first, pages });
+    this.#granted.push({ cookie, first, pages, isForced: false });
     this.#desk.announce(mail, PANE, cookie, pages);
   }
 
@@ -168,8 +170,10 @@ export class Bus implements Dealings {
     const why = this.#desk.attempt("rescind", ["H_RESOURCE", "H_PARAMETER", "H_RESCINDED"], () =>
       this.#partition.rescind(granted.cookie),
     );
-    if (why === "H_RESOURCE") this.#desk.force(granted.cookie, forget);
-    else if (why !== "H_RESCINDED") forget();
+    if (why === "H_RESOURCE" && !granted.isForced) {
+      granted.isForced = true;
+      this.#desk.force(granted.cookie, forget);
+    } else if (why === undefined || why === "H_PARAMETER") forget();
   }
 
   // -------------------------------------------------------------- entries
@@ -245,7 +249,9 @@ export class Bus implements Dealings {
   /** A device's access to one page of the window, behind which its own memory is, somebody else's, or nothing. */
   #access(page: number): void {
     const entry = this.#entries.find(({ pane, ioba }) => pane === this.#own && ioba === page * PAGE_BYTES);
-    const isGranted = this.#granted.some(({ first, pages }) => first <= page && page < first + pages);
+    const isGranted = this.#granted.some(
+      ({ first, pages, isForced }) => !isForced && first <= page && page < first + pages,
+    );
     const isWrite = this.#desk.random.once(2);
     let bus = 0;
     const refusals = ["H_PARAMETER", "H_RESCINDED", "H_PERMISSION", "H_NO_MEM"];
@@ -265,12 +271,14 @@ export class Bus implements Dealings {
       this.#desk.accuse(`${what}, behind which nobody can have anything, was done`);
   }
 
-  /** @throws HcallError */
+  /** One word, or as many as take a while. @throws HcallError */
   #writeBus(bus: number): void {
     const { random } = this.#desk;
-    const place = DEVICE_FROM + random.below(WORDS - DEVICE_FROM);
-    const word = wordOf(noncesOf(bus).device, place, random.below(16));
-    this.#device.write(bus + place * 4, new Uint8Array(Uint32Array.of(word).buffer));
+    const words = makeSheet(noncesOf(bus).device, PAGE_BYTES);
+    const from = DEVICE_FROM + random.below(WORDS - DEVICE_FROM);
+    const piece = words.slice(from, random.once(2) ? from + 1 : WORDS);
+    piece[0] = wordOf(noncesOf(bus).device, from, random.below(16));
+    this.#device.write(bus + from * 4, new Uint8Array(piece.buffer));
   }
 
   /** Into an array that may lie askew. @throws HcallError */

@@ -8,7 +8,16 @@ import type { Dealings, Desk } from "./desk.js";
 import { bury, RUBBISH } from "./graves.js";
 import { isZeroed, Lender, type Lent, pagesOf } from "./lender.js";
 import { LEND, type Mail, type Offer } from "./mail.js";
-import { differenceOf, faultOf, isBlank, makeSheet, newWord, readSheet, writeSheet } from "./sheets.js";
+import {
+  differenceOf,
+  faultOf,
+  isBlank,
+  isZeroedOf,
+  makeSheet,
+  newWord,
+  readSheet,
+  writeSheet,
+} from "./sheets.js";
 
 interface Borrowed {
   readonly mapping: Mapping;
@@ -146,7 +155,15 @@ export class Lending implements Dealings {
     });
   }
 
-  /** A view shows what must be there, whatever has become of the lend; and what is written through it is not lost while it stands. */
+  #hasAccess({ mapping }: Borrowed): boolean {
+    return this.#desk.try(
+      "borrower",
+      ["H_RESCINDED"],
+      () => void this.#desk.partition.load32(mapping.address),
+    );
+  }
+
+  /** A view shows what must be there, and what is written through it is not lost while the lend stands. */
   #leave(borrowed: Borrowed): void {
     const { view, words, who } = borrowed;
     if (view === undefined) return;
@@ -155,7 +172,9 @@ export class Lending implements Dealings {
       const { buffer, byteOffset, byteLength } = view.bytes;
       const found = new Uint32Array(buffer, byteOffset, byteLength / 4);
       const wrong = differenceOf(found, words);
-      if (wrong !== undefined) this.#desk.accuse(`${who}, in a view: ${wrong}`);
+      // Where the access has ended it shows a page in quarantine, which may have been zeroed, and never anything else.
+      if (wrong !== undefined && (this.#hasAccess(borrowed) || !isZeroedOf(found, words)))
+        this.#desk.accuse(`${who}, in a view: ${wrong}`);
       if (isBlank(words)) return;
       const { place, word } = newWord(words, this.#desk.random);
       found[place] = word;

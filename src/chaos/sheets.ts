@@ -81,6 +81,11 @@ export function faultOf(found: Uint32Array, nonce: number): string | undefined {
   return undefined;
 }
 
+/** Whether words are what they were, or zero. */
+export function isZeroedOf(found: Uint32Array, expected: Uint32Array): boolean {
+  return found.every((word, place) => word === 0 || word === expected[place]);
+}
+
 export function isBlank(words: Uint32Array): boolean {
   return areAll(bytesOf(words), 0);
 }
