@@ -243,8 +243,9 @@ export class DmaDevice {
    * A private copy of a range of the bus.
    * @param ioba bus address of the first byte.
    * @throws HcallError H_PARAMETER where nothing is mapped, or outside one window; H_RESCINDED where the pane or the memory
-   * was rescinded, or the holder or the owner has failed; H_PERMISSION; H_RESOURCE: the memory is lent; H_NO_MEM when the table's
-   * staging is used up; RangeError if JavaScript has no room for it.
+   * was rescinded, or the holder or the owner has failed; H_PERMISSION; H_RESOURCE: the memory is lent; H_NO_MEM when no frame is
+   * left for a page that is copied before it is written, or no staging for what is not in one piece; RangeError if JavaScript
+   * has no room for it.
    */
   read(ioba: number, length: number): Uint8Array {
     const place = this.#begin("H_DMA_READ", ioba, length, NEED_READ);
