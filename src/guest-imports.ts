@@ -8,7 +8,7 @@
  */
 import type { Core, TableMemory } from "./binding.js";
 import { POKE_SLICES } from "./binding.js";
-import { copyIn, copyOut, isDirect } from "./copy.js";
+import { copyIn, copyOut } from "./copy.js";
 import { HcallError } from "./errors.js";
 import { isMemory } from "./guest-module.js";
 import { Holder } from "./holder.js";
@@ -36,7 +36,7 @@ import {
 import type { Partition } from "./partition.js";
 import { QuickUse } from "./quick.js";
 import { partitionOffset } from "./records.js";
-import { moveFew, readSome, TRAY_BYTES, writeSome } from "./tray.js";
+import { moveFew } from "./tray.js";
 import { Views } from "./views.js";
 
 /** The import module of a guest: name and version of the interface. What is added keeps it, what changes gets another. */
@@ -135,7 +135,7 @@ export class GuestCalls {
     this.#core = kernel.core;
     this.#table = table;
     this.#lpid = partition.lpid;
-    this.#quick = new QuickUse(kernel, partition.lpid, TRAY_BYTES);
+    this.#quick = new QuickUse(kernel, partition.lpid);
     this.#signalIndex = (offset + PARTITION_SIGNAL) / 4;
     this.#holder = new Holder(kernel, partition.lpid);
     this.#incarnation = this.#holder.incarnation;
@@ -325,7 +325,7 @@ export class GuestCalls {
       const few = this.#quick.begin(address, size, ENTRY_VALID | ENTRY_READ);
       if (few >= 0) {
         try {
-          readSome(this.#table, few, this.#bytes, at, size);
+          copyOut(this.#table, few, this.#bytes, at, size);
         } finally {
           this.#quick.end();
         }
@@ -334,10 +334,7 @@ export class GuestCalls {
       const status = this.#core.beginUse(this.#lpid, address, size, NEED_READ);
       if (status !== H_SUCCESS) return status;
       try {
-        const from = this.#table.result;
-        if (from >= 0 && isDirect(this.#table, from, this.#bytes, at, size))
-          copyOut(this.#table, from, this.#bytes, at, size);
-        else this.#kernel.transfer.read(this.#lpid, address, from, this.#bytes.subarray(at, at + size));
+        this.#kernel.transfer.read(this.#lpid, address, this.#table.result, this.#views.at(at, size));
       } finally {
         this.#core.endUse();
       }
@@ -357,7 +354,7 @@ export class GuestCalls {
       const few = this.#quick.begin(address, size, ENTRY_VALID | ENTRY_WRITE);
       if (few >= 0) {
         try {
-          writeSome(this.#table, few, this.#views.at(at, size));
+          copyIn(this.#table, few, this.#views.at(at, size));
         } finally {
           this.#quick.end();
         }
@@ -366,10 +363,7 @@ export class GuestCalls {
       const status = this.#core.beginUse(this.#lpid, address, size, NEED_WRITE);
       if (status !== H_SUCCESS) return status;
       try {
-        const to = this.#table.result;
-        if (to >= 0 && isDirect(this.#table, to, this.#bytes, at, size))
-          copyIn(this.#table, to, this.#views.at(at, size));
-        else this.#kernel.transfer.write(this.#lpid, address, to, this.#bytes.subarray(at, at + size));
+        this.#kernel.transfer.write(this.#lpid, address, this.#table.result, this.#views.at(at, size));
       } finally {
         this.#core.endUse();
       }

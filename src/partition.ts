@@ -34,7 +34,6 @@ import {
   MODE_SHARE,
   NEED_READ,
   NEED_WRITE,
-  PAGE_BYTES,
   PARTITION_ENDS,
   PARTITION_STATE,
 } from "./layout.js";
@@ -57,7 +56,6 @@ import {
 import { checkRescindOptions, type RescindOptions, type RescindReport, rescind } from "./rescind.js";
 import { readSealed, sealRecord } from "./seal.js";
 import { onAbort, type WaitOptions } from "./stream.js";
-import { TRAY_BYTES } from "./tray.js";
 import { type PartitionUsage, usageOf } from "./usage.js";
 
 /** What to grant, to whom, with which rights. */
@@ -133,8 +131,7 @@ export class Partition {
     this.interrupts = new Interrupts(kernel, lpid);
     this.dma = new Dma(kernel, lpid);
     this.#events = new Events(kernel, lpid);
-    // More than a tray holds may need a detour, if the memory is shared.
-    this.#quick = new QuickUse(kernel, lpid, kernel.memory.isShared ? TRAY_BYTES : PAGE_BYTES);
+    this.#quick = new QuickUse(kernel, lpid);
     this.#holder = new Holder(kernel, lpid);
   }
 

@@ -16,6 +16,7 @@ import {
   SPACE_PAGES,
 } from "./layout.js";
 import { partitionOffset, spaceWord } from "./records.js";
+import { TRAY_BYTES } from "./tray.js";
 
 /** The quick uses and translations of one partition's memory by one thread. */
 export class QuickUse {
@@ -27,10 +28,10 @@ export class QuickUse {
   readonly #entries: Uint32Array;
   /** Byte offset of the first frame. */
   readonly #framesAt: number;
+  /** Bytes of one use. More than a tray holds may need a detour, if the memory is shared; more than a page may touch three pages. */
   readonly #most: number;
 
-  /** @param most bytes of one use, a page at most: so it touches two pages at most. */
-  constructor({ core, memory }: Kernel, lpid: number, most: number) {
+  constructor({ core, memory }: Kernel, lpid: number) {
     const { words } = memory;
     this.#core = core;
     this.#lpid = lpid;
@@ -40,7 +41,7 @@ export class QuickUse {
     const entries = spaceWord(memory, lpid, SPACE_MEMORY, SPACE_ENTRIES) / 4;
     this.#entries = words.subarray(entries, entries + spaceWord(memory, lpid, SPACE_MEMORY, SPACE_PAGES));
     this.#framesAt = memory.header(HEADER_FRAMES_AT);
-    this.#most = most;
+    this.#most = memory.isShared ? TRAY_BYTES : PAGE_BYTES;
   }
 
   /**
