@@ -36,7 +36,7 @@ import {
 import type { Partition } from "./partition.js";
 import { QuickUse } from "./quick.js";
 import { partitionOffset } from "./records.js";
-import { moveFew } from "./tray.js";
+import { moveFew, moveWords } from "./tray.js";
 import { Views } from "./views.js";
 
 /** The import module of a guest: name and version of the interface. What is added keeps it, what changes gets another. */
@@ -91,6 +91,9 @@ type GuestFunctionName = (typeof GUEST_FUNCTIONS)[number];
 
 const NOTHING = new Uint8Array(0);
 const NO_VIEW = new DataView(NOTHING.buffer);
+const NO_WORDS = new Uint32Array(0);
+/** Up to so many bytes a loop over words is quicker than a tray, where all are aligned. */
+const WORDS_BYTES = 128;
 
 /**
  * The status of what was thrown on the way: the core's own refusal, or a parameter that is no number, which no function gets
@@ -119,6 +122,7 @@ export class GuestCalls {
   #memory: WebAssembly.Memory | undefined;
   /** The guest's memory as it was when something last did not fit; a memory that has grown leaves this empty, or short. */
   #bytes: Uint8Array = NOTHING;
+  #words: Uint32Array = NO_WORDS;
   #data: DataView = NO_VIEW;
   /** Of #bytes. */
   #views: Views = new Views(NOTHING);
@@ -157,18 +161,19 @@ export class GuestCalls {
   end(): void {
     this.#isOver = true;
     this.#memory = undefined;
-    this.#see(NOTHING, NO_VIEW);
+    this.#see(NOTHING, NO_WORDS, NO_VIEW);
   }
 
   /** @throws TypeError if it is no WebAssembly.Memory. */
   bind(memory: WebAssembly.Memory): void {
     if (!isMemory(memory)) throw new TypeError("this is no memory of a module");
     this.#memory = memory;
-    this.#see(NOTHING, NO_VIEW);
+    this.#see(NOTHING, NO_WORDS, NO_VIEW);
   }
 
-  #see(bytes: Uint8Array, data: DataView): void {
+  #see(bytes: Uint8Array, words: Uint32Array, data: DataView): void {
     this.#bytes = bytes;
+    this.#words = words;
     this.#data = data;
     this.#views = new Views(bytes);
   }
@@ -182,8 +187,12 @@ export class GuestCalls {
     if (this.#memory === undefined) return false;
     const { buffer } = this.#memory;
     const size = buffer.byteLength;
-    // Both of a fixed length, so that they agree on where the memory ends.
-    this.#see(new Uint8Array(buffer, 0, size), new DataView(buffer, 0, size));
+    // All of a fixed length, so that they agree on where the memory ends.
+    this.#see(
+      new Uint8Array(buffer, 0, size),
+      new Uint32Array(buffer, 0, size >>> 2),
+      new DataView(buffer, 0, size),
+    );
     return at + length <= this.#bytes.length;
   }
 
@@ -249,9 +258,10 @@ export class GuestCalls {
       translate: this.#guarded((type, address, need) =>
         this.#answer(core.translate(lpid, type as number, address as number, 1, need as number)),
       ),
-      read: (address, pointer, length) => this.#read(address as number, pointer as number, length as number),
+      read: (address, pointer, length) =>
+        this.#move(true, address as number, pointer as number, length as number),
       write: (address, pointer, length) =>
-        this.#write(address as number, pointer as number, length as number),
+        this.#move(false, address as number, pointer as number, length as number),
       fill: this.#guarded((address, length, byte) =>
         (length as number) > GUEST_CALL_BYTES
           ? H_PARAMETER
@@ -315,26 +325,29 @@ export class GuestCalls {
 
   // -------------------------------------------------------------- between the table's memory and the guest's
 
-  #read(address: number, pointer: number, length: number): number {
+  #move(isRead: boolean, address: number, pointer: number, length: number): number {
     this.#r4 = 0;
     if (this.#isGone()) return H_RESCINDED;
     try {
       const at = pointer >>> 0;
       const size = length >>> 0;
       if (size > GUEST_CALL_BYTES || !this.#fits(at, size)) return H_PARAMETER;
-      const few = this.#quick.begin(address, size, ENTRY_VALID | ENTRY_READ);
+      const few = this.#quick.begin(address, size, ENTRY_VALID | (isRead ? ENTRY_READ : ENTRY_WRITE));
       if (few >= 0) {
         try {
-          copyOut(this.#table, few, this.#bytes, at, size);
+          this.#moveFew(isRead, few, at, size);
         } finally {
           this.#quick.end();
         }
         return H_SUCCESS;
       }
-      const status = this.#core.beginUse(this.#lpid, address, size, NEED_READ);
+      const status = this.#core.beginUse(this.#lpid, address, size, isRead ? NEED_READ : NEED_WRITE);
       if (status !== H_SUCCESS) return status;
       try {
-        this.#kernel.transfer.read(this.#lpid, address, this.#table.result, this.#views.at(at, size));
+        const place = this.#table.result;
+        const view = this.#views.at(at, size);
+        if (isRead) this.#kernel.transfer.read(this.#lpid, address, place, view);
+        else this.#kernel.transfer.write(this.#lpid, address, place, view);
       } finally {
         this.#core.endUse();
       }
@@ -344,33 +357,13 @@ export class GuestCalls {
     }
   }
 
-  #write(address: number, pointer: number, length: number): number {
-    this.#r4 = 0;
-    if (this.#isGone()) return H_RESCINDED;
-    try {
-      const at = pointer >>> 0;
-      const size = length >>> 0;
-      if (size > GUEST_CALL_BYTES || !this.#fits(at, size)) return H_PARAMETER;
-      const few = this.#quick.begin(address, size, ENTRY_VALID | ENTRY_WRITE);
-      if (few >= 0) {
-        try {
-          copyIn(this.#table, few, this.#views.at(at, size));
-        } finally {
-          this.#quick.end();
-        }
-        return H_SUCCESS;
-      }
-      const status = this.#core.beginUse(this.#lpid, address, size, NEED_WRITE);
-      if (status !== H_SUCCESS) return status;
-      try {
-        this.#kernel.transfer.write(this.#lpid, address, this.#table.result, this.#views.at(at, size));
-      } finally {
-        this.#core.endUse();
-      }
-      return H_SUCCESS;
-    } catch (error) {
-      return this.#refuse(error);
-    }
+  #moveFew(isRead: boolean, place: number, at: number, size: number): void {
+    const { words } = this.#table;
+    if (((place | at | size) & 3) === 0 && size <= WORDS_BYTES) {
+      if (isRead) moveWords(words, place >>> 2, this.#words, at >>> 2, size >>> 2);
+      else moveWords(this.#words, at >>> 2, words, place >>> 2, size >>> 2);
+    } else if (isRead) copyOut(this.#table, place, this.#bytes, at, size);
+    else copyIn(this.#table, place, this.#views.at(at, size));
   }
 
   /** Each word is read once: another thread of the guest may change it at any time. */

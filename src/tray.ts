@@ -134,3 +134,23 @@ export function moveFew(
   }
   for (; i < length; i++) target[to + i] = source[from + i] as number;
 }
+
+/** As moveFew(), for whole words of two arrays of words; everything in words. */
+export function moveWords(
+  source: Uint32Array,
+  from: number,
+  target: Uint32Array,
+  to: number,
+  length: number,
+): void {
+  let i = 0;
+  for (; i + 4 <= length; i += 4) {
+    const a = from + i;
+    const b = to + i;
+    target[b] = source[a] as number;
+    target[b + 1] = source[a + 1] as number;
+    target[b + 2] = source[a + 2] as number;
+    target[b + 3] = source[a + 3] as number;
+  }
+  for (; i < length; i++) target[to + i] = source[from + i] as number;
+}
