@@ -36,6 +36,7 @@ const NOT_CHANGING: Readonly<Record<string, string>> = {
   adapterPeer: "reads",
   answerRequest: "one exchange in a mailbox",
   audit: "reads, and writes its own scratch",
+  awaitDevices: "waits",
   beginDevice: "a use",
   beginDma: "a use",
   beginUse: "a use",

@@ -19,7 +19,7 @@ const folder = join(root, "node_modules", ".cache", `lpar-mutants-${process.pid}
 const WORKERS = 2;
 /** A mutant whose hunt gets no further for so many milliseconds is caught, too: the core never loops for ever. */
 const PATIENCE_MS = 15_000;
-const OPTIONS: HuntOptions = { sequences: 200, commands: 600, walks: 60, tables: 4, calls: 20_000 };
+const OPTIONS: HuntOptions = { sequences: 200, commands: 600, walks: 400, tables: 4, calls: 20_000 };
 /** For the core as it is, in which the same nets find nothing at greater length in tests of their own. */
 const CONTROL: HuntOptions = { ...OPTIONS, sequences: 70, tables: 1 };
 

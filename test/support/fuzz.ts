@@ -86,6 +86,7 @@ const ARGUMENTS: Readonly<Record<string, readonly Kind[]>> = {
   assignResource: ["lpid", "type", "address", "length", "address", "hi"],
   answerRequest: ["count", "word", "bit", "word"],
   audit: [],
+  awaitDevices: [],
   beginDevice: ["lpid", "address", "bytes", "need"],
   beginDma: ["lpid", "hi", "address", "address", "length", "need"],
   beginUse: ["lpid", "address", "length", "need"],
