@@ -17,10 +17,12 @@ test("without a scenario they are listed", async () => {
 test.runIf(process.platform === "linux" && process.arch === "x64")(
   "a cycle of raw calls is some hundred instructions of the core, of the functions that it calls",
   async () => {
-    const [first = "", ...functions] = (await count("grant", "0", "1", "50")).split("\n");
+    const [first = "", ...functions] = (await count("grant", "0", "1", "5")).split("\n");
     const [, all] = /^(\d+\.\d) instructions an operation$/.exec(first) ?? [];
     const found = new Map(
-      functions.map((line) => /^ *(\d+\.\d) {2}(.*)$/.exec(line)).map((match) => [match?.[2], Number(match?.[1])]),
+      functions
+        .map((line) => /^ *(\d+\.\d) {2}(.*)$/.exec(line))
+        .map((match) => [match?.[2], Number(match?.[1])]),
     );
     let sum = 0;
     for (const name of ["grant", "acceptLogical", "returnLogical", "rescindLogical"]) {

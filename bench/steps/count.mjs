@@ -21,7 +21,7 @@ const CORE = [...readFileSync(join(ROOT, "dist/core.wat"), "utf8").matchAll(/^ \
   ([, name]) => name.replace("assembly/", ""),
 );
 
-const [suite = "grant", scenario, way = "0", operations = "200"] = process.argv.slice(2);
+const [suite = "grant", scenario, way = "0", operations = "20"] = process.argv.slice(2);
 
 if (scenario === undefined) {
   const plan = planRuns({ suites: [suite], quick: false, timeMs: 100, repetitions: 1, seed: 1 });
