@@ -209,14 +209,24 @@ export const SCENARIOS: readonly Scenario[] = [
     },
     judge: expectOneOf("forced / forced", [`${OK} | ${OK}`, `${OK} | ${H_PARAMETER}`]),
   },
-  againstRevocation(
-    "read / forced rescind",
-    "G6 RS5 FA5",
-    (_table, _cookie, address) =>
-      function* (self) {
-        yield* use(self, CLIENT, address, false);
-      },
-    [`${OK} | ${OK}`, `${OK} | ${REFUSED}`],
+  ...(
+    [
+      ["read / forced rescind", use, false, REFUSED],
+      ["write / forced rescind", use, true, REFUSED],
+      ["read of a few bytes / forced rescind", quickUse, false, String(H_PARAMETER)],
+      ["write of a few bytes / forced rescind", quickUse, true, String(H_PARAMETER)],
+    ] as const
+  ).map(([name, begin, writes, refused]) =>
+    againstRevocation(
+      name,
+      "G6 RS5 FA5",
+      (_table, _cookie, address) =>
+        function* (self) {
+          yield* begin(self, CLIENT, address, writes);
+        },
+      [`${OK} | ${OK}`, `${OK} | ${refused}`],
+      writes ? { isLong: true } : {},
+    ),
   ),
   againstRevocation(
     "read / forced rescind of what is granted on",
@@ -228,35 +238,6 @@ export const SCENARIOS: readonly Scenario[] = [
       };
     },
     [`${OK} | ${OK}`, `${OK} | ${REFUSED}`],
-    { isLong: true },
-  ),
-  againstRevocation(
-    "write / forced rescind",
-    "G6 RS5 FA5",
-    (_table, _cookie, address) =>
-      function* (self) {
-        yield* use(self, CLIENT, address, true);
-      },
-    [`${OK} | ${OK}`, `${OK} | ${REFUSED}`],
-    { isLong: true },
-  ),
-  againstRevocation(
-    "read of a few bytes / forced rescind",
-    "G6 RS5 FA5",
-    (_table, _cookie, address) =>
-      function* (self) {
-        yield* quickUse(self, CLIENT, address, false);
-      },
-    [`${OK} | ${OK}`, `${OK} | ${H_PARAMETER}`],
-  ),
-  againstRevocation(
-    "write of a few bytes / forced rescind",
-    "G6 RS5 FA5",
-    (_table, _cookie, address) =>
-      function* (self) {
-        yield* quickUse(self, CLIENT, address, true);
-      },
-    [`${OK} | ${OK}`, `${OK} | ${H_PARAMETER}`],
     { isLong: true },
   ),
   againstRevocation(
