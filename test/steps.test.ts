@@ -1,13 +1,21 @@
 /** Counting instructions (bench/steps): that it finds the operation's, and whose they are. How many there are is not asserted. */
 import { execFile } from "node:child_process";
+import { mkdtemp, readdir, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 import { expect, test } from "vitest";
 
 const COUNT = fileURLToPath(new URL("../bench/steps/count.mjs", import.meta.url));
 
+/** In an empty folder, in which it leaves nothing. */
 async function count(...args: readonly string[]): Promise<string> {
-  return (await promisify(execFile)(process.execPath, [COUNT, ...args])).stdout;
+  const cwd = await mkdtemp(join(tmpdir(), "lpar-steps-test-"));
+  const { stdout } = await promisify(execFile)(process.execPath, [COUNT, ...args], { cwd });
+  expect(await readdir(cwd)).toEqual([]);
+  await rm(cwd, { recursive: true });
+  return stdout;
 }
 
 test("without a scenario they are listed", async () => {

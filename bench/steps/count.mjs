@@ -35,13 +35,13 @@ if (scenario === undefined) {
   }
 }
 
-/** Compiles the stepper, and lets it step through the subject. */
+/** Compiles the stepper, and lets it step through the subject, in the folder, where the engine leaves a log. */
 function count(folder) {
   const stepper = join(folder, "steps");
   execFileSync("cc", ["-O2", "-o", stepper, fileURLToPath(new URL("steps.c", import.meta.url))]);
   const output = join(folder, "sections");
   const args = [output, process.execPath, "--perf-basic-prof", SUBJECT, suite, scenario, way, operations];
-  const { status, stdout, stderr } = spawnSync(stepper, args, { encoding: "utf8" });
+  const { status, stdout, stderr } = spawnSync(stepper, args, { encoding: "utf8", cwd: folder });
   // Where the engine always puts it.
   const code = `/tmp/perf-${stdout.trim()}.map`;
   try {
