@@ -7,7 +7,7 @@ import type { DmaDevice, DmaRights } from "../dma.js";
 import { PAGE_BYTES } from "../layout.js";
 import type { Cookie, Mapping } from "../mapping.js";
 import type { Partition } from "../partition.js";
-import type { Dealings, Desk } from "./desk.js";
+import type { Dealings, Desk, Granted } from "./desk.js";
 import { BUS_PAGES, LIOBN } from "./equipment.js";
 import { bury } from "./graves.js";
 import { type Mail, type Offer, PANE } from "./mail.js";
@@ -31,13 +31,9 @@ interface Entry {
   readonly rights: Required<DmaRights>;
 }
 
-/** A pane that it has granted. */
-interface Granted {
-  readonly cookie: Cookie;
+interface GrantedPane extends Granted {
   readonly first: number;
   readonly pages: number;
-  /** Whether it is being rescinded: its entries give nothing any more. */
-  isForced: boolean;
 }
 
 const PANES_MOST = 4;
@@ -81,7 +77,7 @@ export class Bus implements Dealings {
   readonly #own: Pane = { mapping: undefined, ioba: 0, pages: RING_PAGE };
   readonly #panes: Pane[] = [];
   readonly #entries: Entry[] = [];
-  readonly #granted: Granted[] = [];
+  readonly #granted: GrantedPane[] = [];
   /** What is behind the last page of the window. */
   #ring: Held | undefined;
 
@@ -162,18 +158,11 @@ export class Bus implements Dealings {
     for (const entry of entries) this.#bury(entry);
   }
 
-  #takeBack(granted: Granted): void {
-    const forget = (): void => {
+  #takeBack(granted: GrantedPane): void {
+    this.#desk.takeBack(granted, () => {
       const at = this.#granted.indexOf(granted);
       if (at >= 0) this.#granted.splice(at, 1);
-    };
-    const why = this.#desk.attempt("rescind", ["H_RESOURCE", "H_PARAMETER", "H_RESCINDED"], () =>
-      this.#partition.rescind(granted.cookie),
-    );
-    if (why === "H_RESOURCE" && !granted.isForced) {
-      granted.isForced = true;
-      this.#desk.force(granted.cookie, forget);
-    } else if (why === undefined || why === "H_PARAMETER") forget();
+    });
   }
 
   // -------------------------------------------------------------- entries

@@ -23,6 +23,13 @@ export interface Dealings {
   lose(cookie: Cookie): void;
 }
 
+/** A grant that it has made. */
+export interface Granted {
+  readonly cookie: Cookie;
+  /** Whether it is being rescinded by force: it gives nothing any more. */
+  isForced: boolean;
+}
+
 /** A forced rescind that takes longer than this hangs. */
 const RESCIND_MS = 10_000;
 /** The partner has failed, the quota is used up, or what is granted on is being rescinded. */
@@ -144,6 +151,18 @@ export class Desk {
   /** Without the message nobody accepts it; it is rescinded some day. @param detail from 0 to 15. */
   announce(mail: Mail, kind: number, cookie: Cookie, detail: number = 0): void {
     this.try("send", ["H_CLOSED", "H_DROPPED", "H_PARAMETER"], () => mail.send(kind, cookie, detail));
+  }
+
+  /** Rescinds, by force what is accepted, unless that goes on already. `done` follows when the grant has ended. */
+  takeBack(granted: Granted, done: () => void): void {
+    const { cookie } = granted;
+    const why = this.attempt("rescind", ["H_RESOURCE", "H_PARAMETER", "H_RESCINDED"], () =>
+      this.partition.rescind(cookie),
+    );
+    if (why === undefined || why === "H_PARAMETER") done();
+    if (why !== "H_RESOURCE" || granted.isForced) return;
+    granted.isForced = true;
+    this.force(cookie, done);
   }
 
   /** Rescinds by force; `done` follows when that is over, or there was nothing to be done. */

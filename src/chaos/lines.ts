@@ -8,7 +8,7 @@
 import type { PartitionEvent } from "../events.js";
 import type { Cookie, Mapping } from "../mapping.js";
 import type { Partition } from "../partition.js";
-import type { Dealings, Desk } from "./desk.js";
+import type { Dealings, Desk, Granted } from "./desk.js";
 import { PORTS, SOURCES } from "./equipment.js";
 import { DOORBELL, type Mail, type Offer, SOURCE } from "./mail.js";
 import { Ringers } from "./ringers.js";
@@ -37,11 +37,9 @@ interface Line {
   isLost: boolean;
 }
 
-interface Granted {
-  readonly cookie: Cookie;
+interface GrantedLine extends Granted {
   readonly line: Line;
   readonly lpid: number;
-  isForced: boolean;
 }
 
 const HELD_MOST = 6;
@@ -57,7 +55,7 @@ export class Lines implements Dealings {
   readonly #partition: Partition;
   /** Its own first. */
   readonly #lines: Line[] = [];
-  readonly #granted: Granted[] = [];
+  readonly #granted: GrantedLine[] = [];
   #round = 0;
 
   constructor(desk: Desk) {
@@ -235,17 +233,10 @@ export class Lines implements Dealings {
   #takeBack(): void {
     const granted = this.#desk.random.pick(this.#granted);
     if (granted === undefined || granted.isForced) return;
-    const ended = (): void => {
+    this.#desk.takeBack(granted, () => {
       this.#granted.splice(this.#granted.indexOf(granted), 1);
       granted.line.ringers?.end(granted.lpid, this.#round);
-    };
-    const why = this.#desk.attempt("rescind", ["H_RESOURCE", "H_PARAMETER", "H_RESCINDED"], () =>
-      this.#partition.rescind(granted.cookie),
-    );
-    if (why === undefined || why === "H_PARAMETER") ended();
-    if (why !== "H_RESOURCE") return;
-    granted.isForced = true;
-    this.#desk.force(granted.cookie, ended);
+    });
   }
 
   receive({ kind, cookie }: Offer, { adapter: { partner } }: Mail): void {

@@ -8,7 +8,7 @@ import { PAGE_BYTES } from "../layout.js";
 import type { Cookie, Mapping } from "../mapping.js";
 import type { AccessSize, DeviceModel } from "../mmio.js";
 import type { Partition } from "../partition.js";
-import type { Dealings, Desk } from "./desk.js";
+import type { Dealings, Desk, Granted } from "./desk.js";
 import { WINDOW_PAGES } from "./equipment.js";
 import { type Mail, type Offer, WINDOW } from "./mail.js";
 import { Violation } from "./records.js";
@@ -23,10 +23,8 @@ interface Held {
   readonly incarnation: number;
 }
 
-interface Granted {
-  readonly cookie: Cookie;
+interface GrantedWindow extends Granted {
   readonly lpid: number;
-  isForced: boolean;
 }
 
 const HELD_MOST = 4;
@@ -55,7 +53,7 @@ export class Windows implements Dealings {
   readonly #desk: Desk;
   readonly #partition: Partition;
   readonly #held: Held[] = [];
-  readonly #granted: Granted[] = [];
+  readonly #granted: GrantedWindow[] = [];
   /** What was last stored in each register, by its offset. */
   readonly #registers: Map<number, number> = new Map();
   #service: Disposable | undefined;
@@ -167,16 +165,9 @@ export class Windows implements Dealings {
   #takeBack(): void {
     const granted = this.#desk.random.pick(this.#granted);
     if (granted === undefined || granted.isForced) return;
-    const ended = (): void => {
+    this.#desk.takeBack(granted, () => {
       this.#granted.splice(this.#granted.indexOf(granted), 1);
-    };
-    const why = this.#desk.attempt("rescind", ["H_RESOURCE", "H_PARAMETER", "H_RESCINDED"], () =>
-      this.#partition.rescind(granted.cookie),
-    );
-    if (why === undefined || why === "H_PARAMETER") ended();
-    if (why !== "H_RESOURCE") return;
-    granted.isForced = true;
-    this.#desk.force(granted.cookie, ended);
+    });
   }
 
   // -------------------------------------------------------------- the client
