@@ -8,10 +8,13 @@ export const TABLE_BEGIN = "<!-- figures: made by `npm run bench:table` from ben
 export const TABLE_END = "<!-- end of figures -->";
 
 /**
- * @param others runs of the same on other Nodes, of which the ratios are shown.
- * @throws ReportError naming the rows that the report does not have.
+ * Of the newest Node's report, and the ratios of the others.
+ * @param reports of the same on different Nodes, one at least.
+ * @throws ReportError naming the rows that the newest does not have.
  */
-export function readmeTable(report: Report, others: readonly Report[] = []): string {
+export function readmeTable(reports: readonly Report[]): string {
+  const sorted = [...reports].sort((one, other) => majorOf(other) - majorOf(one));
+  const [report, ...others] = sorted as [Report, ...Report[]];
   const found = SELECTION.map((selected) => rowOf(report, selected));
   const missing = SELECTION.filter((_, index) => found[index] === undefined);
   if (missing.length > 0)
@@ -25,7 +28,14 @@ export function readmeTable(report: Report, others: readonly Report[] = []): str
       ...slice(row).map((cells) => [...cells, ...rest.map((found) => slice(found)[0]?.[1] ?? "")]),
     ];
   });
-  const titles = ["what", "lpar", "baselines", "ratio", "aim", ...others.map(titleOf)];
+  const titles = [
+    "what",
+    "lpar",
+    "baselines",
+    "ratio",
+    "aim",
+    ...others.map((other) => `Node ${majorOf(other)}`),
+  ];
   return `${describeRun(report, others)}\n\n${mdTable([titles, ...rows])}`;
 }
 
@@ -33,8 +43,8 @@ function rowOf({ rows }: Report, { suite, what }: SelectedRow): Row | undefined 
   return rows.find((row) => row.suite === suite && row.what === what && Object.keys(row.scan).length === 0);
 }
 
-function titleOf({ machine }: Report): string {
-  return `Node ${machine.node.split(".")[0]}`;
+function majorOf({ machine }: Report): number {
+  return Number.parseInt(machine.node, 10);
 }
 
 function describeRun(report: Report, others: readonly Report[]): string {

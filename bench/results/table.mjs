@@ -10,11 +10,10 @@ const readme = new URL("../../README.md", import.meta.url);
 const names = readdirSync(new URL(".", import.meta.url)).filter((name) => /^node-\d+\.json$/.test(name));
 
 try {
-  const reports = names
-    .map((name) => readReport(`bench/results/${name}`, readFileSync(new URL(name, import.meta.url), "utf8")))
-    .sort((one, other) => Number.parseInt(other.machine.node, 10) - Number.parseInt(one.machine.node, 10));
-  const table = readmeTable(reports[0], reports.slice(1));
-  writeFileSync(readme, replaceTable(readFileSync(readme, "utf8"), table));
+  const reports = names.map((name) =>
+    readReport(`bench/results/${name}`, readFileSync(new URL(name, import.meta.url), "utf8")),
+  );
+  writeFileSync(readme, replaceTable(readFileSync(readme, "utf8"), readmeTable(reports)));
 } catch (error) {
   if (!(error instanceof ReportError)) throw error;
   process.stderr.write(`${error.message}\n`);
