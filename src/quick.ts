@@ -1,5 +1,6 @@
 /**
- * A use of a few bytes of one page, or a translation, without a crossing into the core, by the words that the core reads itself.
+ * A use of a few bytes of one or two pages, or a translation, by the words that the core reads itself, and without a crossing into it
+ * unless a use must keep other threads out.
  */
 import type { Core } from "./binding.js";
 import type { Kernel } from "./kernel.js";
