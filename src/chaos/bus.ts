@@ -243,7 +243,7 @@ export class Bus implements Dealings {
     );
     const isWrite = this.#desk.random.once(2);
     let bus = 0;
-    const refusals = ["H_PARAMETER", "H_RESCINDED", "H_PERMISSION", "H_NO_MEM"];
+    const refusals = ["H_PARAMETER", "H_RESCINDED", "H_PERMISSION", "H_NO_MEM", "H_RESOURCE"];
     const why = this.#desk.attempt("device", refusals, () => {
       bus = this.#busOf(page);
       if (isWrite) this.#writeBus(bus);
@@ -253,6 +253,8 @@ export class Bus implements Dealings {
     if (why === "H_NO_MEM") return;
     const must = entry === undefined ? undefined : entry.rights[isWrite ? "write" : "read"];
     const what = `the device's access to bus address ${bus}`;
+    // A page that is mapped cannot be lent.
+    if (why === "H_RESOURCE") this.#desk.accuse(`${what}, behind which lent memory is: ${why}`);
     if (must === true && why !== undefined) this.#desk.accuse(`${what}, behind which own memory is: ${why}`);
     if (must === false && why !== "H_PERMISSION")
       this.#desk.accuse(`${what}, which the entry forbids: ${why}`);
