@@ -56,8 +56,8 @@ import {
   HEADER_REVOCATIONS,
   HEADER_STRUCTURE_FREE,
   HEADER_STRUCTURE_FRESH,
+  HEADER_STRUCTURES_LISTED,
   HEADER_STRUCTURES_RETIRED,
-  HEADER_STRUCTURES_USED,
   HEADER_THREADS_USED,
   INHIBIT_REGRANT,
   LOCK_SLOT_MASK,
@@ -408,7 +408,6 @@ function auditWindow(slot: u32, structure: usize): void {
 }
 
 function auditStructures(): void {
-  let used: u32 = 0;
   let retired: u32 = 0;
   let free: u32 = 0;
   let roots: u32 = 0;
@@ -422,7 +421,6 @@ function auditStructures(): void {
       else retired++;
       continue;
     }
-    used++;
     auditLinks(slot, structure);
     if (state == STRUCTURE_RESCINDED) {
       tally(partitionAt(holderOf(structure)) + SCRATCH_RESCINDED, 1);
@@ -441,12 +439,6 @@ function auditStructures(): void {
       check(!hasFlag(structure, FLAG_REVOKING) || isBelowRoot(structure), PROBLEM_STRUCTURE_FLAGS, slot, 0);
     }
   }
-  check(
-    used + pooled() == header(HEADER_STRUCTURES_USED),
-    PROBLEM_STRUCTURE_COUNT,
-    used,
-    header(HEADER_STRUCTURES_USED),
-  );
   check(
     retired == header(HEADER_STRUCTURES_RETIRED),
     PROBLEM_STRUCTURE_COUNT,
@@ -468,15 +460,6 @@ function isBelowRoot(structure: usize): bool {
   return false;
 }
 
-/** Structures that lie in the pools of partitions. */
-function pooled(): u32 {
-  let count: u32 = 0;
-  for (let lpid: u32 = 1; lpid <= header(HEADER_LPIDS_USED); lpid++) {
-    count += partitionWord(partitionAt(lpid), PARTITION_POOL_COUNT);
-  }
-  return count;
-}
-
 /** Walks a list of free structures. Answers how many there are, at most one more than `most`. */
 function countFree(first: u32, most: u32): u32 {
   let slot = first;
@@ -492,6 +475,8 @@ function countFree(first: u32, most: u32): u32 {
 /** Every free structure is in one list: that of all, or the pool of one partition. */
 function auditFreeLists(free: u32): void {
   let count = countFree(header(HEADER_STRUCTURE_FREE), free);
+  const listed = header(HEADER_STRUCTURES_LISTED);
+  check(count == listed, PROBLEM_STRUCTURE_COUNT, count, listed);
   for (let lpid: u32 = 1; lpid <= header(HEADER_LPIDS_USED); lpid++) {
     const partition = partitionAt(lpid);
     const inPool = countFree(partitionWord(partition, PARTITION_POOL), free);

@@ -14,7 +14,6 @@ import {
   H_NEED_ALL,
   H_PARAMETER,
   H_SUCCESS,
-  HEADER_STRUCTURES_USED,
   REQUEST_ARGUMENTS,
   REQUEST_BYTES,
   REQUEST_LPID,
@@ -49,6 +48,7 @@ import { acquire, acquireAll, mendCall, release } from "./lock";
 import { THREAD } from "./log";
 import { header, inStaging, isAlone, NONE, resultOf, setResult } from "./memory";
 import { decodePartition, lpidOf } from "./partition";
+import { areFar } from "./slot";
 import { keep, Touch } from "./touch";
 
 /** Requests that are touched together: their structures and neighbours are more than the misses that a core has under way. */
@@ -277,7 +277,7 @@ export function hcallBatch(offset: f64, count: f64): i32 {
   for (let i: u32 = 0; i < requests; i += BLOCK) {
     const first = <usize>at + <usize>i * REQUEST_BYTES;
     const count = min(BLOCK, requests - i);
-    if (header(HEADER_STRUCTURES_USED) > u32(TOUCH_NEAR)) keep(touchBlock(first, count));
+    if (areFar(TOUCH_NEAR)) keep(touchBlock(first, count));
     if (isAlone()) carryOutAlone(first, count);
     else carryOutBlock(first, count);
   }

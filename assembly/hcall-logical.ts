@@ -25,7 +25,6 @@ import {
   HEADER_MERGES,
   HEADER_PAGES_LENT,
   HEADER_REVOCATIONS,
-  HEADER_STRUCTURES_USED,
   INHIBIT_READ,
   INHIBIT_REGRANT,
   INHIBIT_WRITE,
@@ -121,6 +120,7 @@ import {
 } from "./partition";
 import { revoke } from "./revoke";
 import {
+  areFar,
   Fresh,
   fillPool,
   grantedWord,
@@ -384,7 +384,7 @@ export function returnLogical(lpid: f64, cookie: f64, near: u32): i32 {
   if (mayBeRevoking(structure)) {
     if (isRevoking(structure)) return H_RESCINDED;
   }
-  if (header(HEADER_STRUCTURES_USED) > near) touchReturned(structure);
+  if (areFar(near)) touchReturned(structure);
   if (childOf(structure) != 0) return H_RESOURCE; // RE3
   if (pinsOf(structure) != 0) return H_RESOURCE; // RE2
   if (entriesOf(structure) != 0) return H_RESOURCE; // RE2, KI4

@@ -35,7 +35,6 @@ import {
   HEADER_PAGES_LENT,
   HEADER_PINS_USED,
   HEADER_REVOCATIONS,
-  HEADER_STRUCTURES_USED,
   HEADER_TORN_DOWN,
   SPACE_DMA,
   SPACE_MMIO,
@@ -88,6 +87,7 @@ import { addHeader, header, isAlone, NONE, setResult } from "./memory";
 import { MOVE_NONE, MOVE_STUCK, movePinned } from "./move";
 import { partitionAt, runsNow } from "./partition";
 import { rescindRun, revokeRun } from "./run";
+import { structuresUsed } from "./slot";
 import { endTces } from "./tce";
 import { nameUser, nextEpoch, olderModel, olderUse } from "./thread";
 
@@ -115,7 +115,7 @@ function begin(root: usize): void {
   // that must move, a private one that is given back, or one that must be zeroed, for each lend of it, is one more.
   const moves = header(HEADER_PINS_USED) != 0 ? header(HEADER_FRAMES_MAX) : 0;
   const pages = header(HEADER_COPIES) + header(HEADER_PAGES_LENT);
-  setRemaining(root, header(HEADER_STRUCTURES_USED) * 4 + 4 + moves + pages + tceSteps(root));
+  setRemaining(root, structuresUsed() * 4 + 4 + moves + pages + tceSteps(root));
   addHeader(HEADER_MARKING, 1);
   addHeader(HEADER_REVOCATIONS, 1);
   settle();
@@ -299,7 +299,7 @@ function tceSteps(root: usize): u32 {
   if (spaceOf(root) != SPACE_DMA) return 0;
   // Each page has one entry, and each pane with an entry is walked over once, in slices of which each may add one step.
   const pages = <u64>pageCountOf(root);
-  const walked = min<u64>(pages, header(HEADER_STRUCTURES_USED)) * (pages / CUT_PAGES_PER_STEP + 2);
+  const walked = min<u64>(pages, structuresUsed()) * (pages / CUT_PAGES_PER_STEP + 2);
   return <u32>min<u64>(pages + walked * 2, 0x3fffffff);
 }
 

@@ -6,7 +6,7 @@ import {
   EVENT_RESCINDED,
   EVENT_RETURNED,
   HEADER_STRUCTURE_FREE,
-  HEADER_STRUCTURES_USED,
+  HEADER_STRUCTURES_LISTED,
   HEADER_TORN_DOWN,
   LOG_BYTES,
   LOG_LINE_BYTES,
@@ -251,7 +251,7 @@ export function endLeaves(holder: usize, most: u32): u32 {
     done++;
   }
   if (done == 0) return 0;
-  Words.put2(HEADER_STRUCTURE_FREE, free, HEADER_STRUCTURES_USED, header(HEADER_STRUCTURES_USED) - done);
+  Words.put2(HEADER_STRUCTURE_FREE, free, HEADER_STRUCTURES_LISTED, header(HEADER_STRUCTURES_LISTED) + done);
   addHeader(HEADER_TORN_DOWN, done);
   Links.join(holder + PARTITION_HELD, slot, slot, STRUCTURE_PREVIOUS_HELD, 0);
   addPartitionWord(holder, PARTITION_PAGES_MAPPED, -(<i32>done));

@@ -1,15 +1,17 @@
 /**
- * Slots of control structures: taken and given back. What nobody has is in a list, or was never used; a partition has some at hand
- * for its grants, its pool, so that grants take no lock that others need.
+ * Slots of control structures: taken and given back. What nobody has is in a list, the pool of all, or was never used. Where there
+ * are other threads, a partition has some at hand for its grants, its own pool, so that grants take no lock that others need; in a
+ * table of one thread all take from the pool of all, so that grants which follow each other lie side by side, whoever makes them.
  */
 import {
   GENERATION_LIMIT,
   HEADER_LPIDS_USED,
+  HEADER_POOL,
   HEADER_STRUCTURE_FREE,
   HEADER_STRUCTURE_FRESH,
+  HEADER_STRUCTURES_LISTED,
   HEADER_STRUCTURES_MAX,
   HEADER_STRUCTURES_RETIRED,
-  HEADER_STRUCTURES_USED,
   PARTITION_HELD,
   PARTITION_POOL,
   PARTITION_POOL_COUNT,
@@ -37,13 +39,33 @@ import {
 } from "../src/layout";
 import { childOf, entriesOf, generationOf, Links, nextHeldOf, slotOf, spaceOf, structureAt } from "./control";
 import { note, put, Words } from "./log";
-import { addHeader, header, setHeader } from "./memory";
+import { addHeader, header, isAlone, setHeader } from "./memory";
 import { addPartitionWord, partitionAt, partitionWord, setPartitionWord } from "./partition";
+
+if (
+  HEADER_POOL + PARTITION_POOL != HEADER_STRUCTURE_FREE ||
+  HEADER_POOL + PARTITION_POOL_COUNT != HEADER_STRUCTURES_LISTED
+)
+  ERROR("the list of all looks like the pool of a partition");
+
+/** Slots that are in use or in the pool of a partition, or were used up. */
+function taken(): u32 {
+  return header(HEADER_STRUCTURE_FRESH) - 1 - header(HEADER_STRUCTURES_LISTED);
+}
+
+/** Structures in use, or in the pool of a partition. */
+export function structuresUsed(): u32 {
+  return taken() - header(HEADER_STRUCTURES_RETIRED);
+}
+
+/** Whether more structures are taken than `near`, with those that were used up. */
+export function areFar(near: u32): bool {
+  return taken() > near;
+}
 
 /** Whether so many structures can be taken, by who holds all locks. What lies in pools counts: it is fetched from there. */
 export function hasStructures(count: u32): bool {
-  let free =
-    header(HEADER_STRUCTURES_MAX) - header(HEADER_STRUCTURES_USED) - header(HEADER_STRUCTURES_RETIRED);
+  let free = header(HEADER_STRUCTURES_MAX) - taken();
   for (let lpid: u32 = 1; free < count && lpid <= header(HEADER_LPIDS_USED); lpid++) {
     free += partitionWord(partitionAt(lpid), PARTITION_POOL_COUNT);
   }
@@ -52,53 +74,60 @@ export function hasStructures(count: u32): bool {
 
 /** Whether the partition has a structure for a grant at hand. */
 export function hasPooled(partition: usize): bool {
-  return partitionWord(partition, PARTITION_POOL) != 0;
+  return partitionWord(Pool.of(partition), PARTITION_POOL) != 0;
 }
 
-/** Pools of slots. Methods, since only those are inlined on demand. */
+/** Pools of slots, each named by its partition, or HEADER_POOL. Methods, since only those are inlined on demand. */
 class Pool {
+  /** Where a partition takes slots for its grants. */
   @inline
-  static take(partition: usize): usize {
-    const structure = structureAt(partitionWord(partition, PARTITION_POOL));
+  static of(partition: usize): usize {
+    return isAlone() ? usize(HEADER_POOL) : partition;
+  }
+
+  @inline
+  static take(pool: usize): usize {
+    const structure = structureAt(partitionWord(pool, PARTITION_POOL));
     Words.put2(
-      partition + PARTITION_POOL,
+      pool + PARTITION_POOL,
       nextHeldOf(structure),
-      partition + PARTITION_POOL_COUNT,
-      partitionWord(partition, PARTITION_POOL_COUNT) - 1,
+      pool + PARTITION_POOL_COUNT,
+      partitionWord(pool, PARTITION_POOL_COUNT) - 1,
     );
     return structure;
   }
 
   @inline
-  static give(partition: usize, structure: usize): void {
+  static give(pool: usize, structure: usize): void {
     Words.put3(
       structure + STRUCTURE_NEXT_HELD,
-      partitionWord(partition, PARTITION_POOL),
-      partition + PARTITION_POOL,
+      partitionWord(pool, PARTITION_POOL),
+      pool + PARTITION_POOL,
       slotOf(structure),
-      partition + PARTITION_POOL_COUNT,
-      partitionWord(partition, PARTITION_POOL_COUNT) + 1,
+      pool + PARTITION_POOL_COUNT,
+      partitionWord(pool, PARTITION_POOL_COUNT) + 1,
     );
   }
 }
 
 /** Takes a slot out of a pool, where it is not done often. */
-function takePooled(partition: usize): usize {
-  return Pool.take(partition);
+function takePooled(pool: usize): usize {
+  return Pool.take(pool);
+}
+
+/** Gives a slot to a pool, where it is not done often. */
+function givePooled(pool: usize, structure: usize): void {
+  Pool.give(pool, structure);
 }
 
 /** Takes a slot that nobody has, or 0. */
 function takeUnused(): usize {
-  let slot = header(HEADER_STRUCTURE_FREE);
-  if (slot != 0) setHeader(HEADER_STRUCTURE_FREE, nextHeldOf(structureAt(slot)));
-  else {
-    slot = header(HEADER_STRUCTURE_FRESH);
-    if (slot > header(HEADER_STRUCTURES_MAX)) return 0;
-    setHeader(HEADER_STRUCTURE_FRESH, slot + 1);
-  }
-  addHeader(HEADER_STRUCTURES_USED, 1);
+  if (header(HEADER_STRUCTURE_FREE) != 0) return takePooled(HEADER_POOL);
+  const slot = header(HEADER_STRUCTURE_FRESH);
+  if (slot > header(HEADER_STRUCTURES_MAX)) return 0;
+  setHeader(HEADER_STRUCTURE_FRESH, slot + 1);
   const structure = structureAt(slot);
-  if (generationOf(structure) == 0) put(structure + STRUCTURE_GENERATION, 1);
+  put(structure + STRUCTURE_GENERATION, 1);
   return structure;
 }
 
@@ -106,7 +135,8 @@ function takeUnused(): usize {
 export function takeStructure(state: u32, space: u32, inhibits: u32, holder: u32): usize {
   let structure = takeUnused();
   for (let lpid: u32 = 1; structure == 0 && lpid <= header(HEADER_LPIDS_USED); lpid++) {
-    if (hasPooled(partitionAt(lpid))) structure = takePooled(partitionAt(lpid));
+    const partition = partitionAt(lpid);
+    if (partitionWord(partition, PARTITION_POOL) != 0) structure = takePooled(partition);
   }
   assert(structure != 0);
   beginStructure(structure, state, space, inhibits, holder);
@@ -143,17 +173,23 @@ function chainLength(first: u32, last: usize): u32 {
   return count;
 }
 
-/** Fetches some structures for the grants of a partition, whose pool is empty; the caller holds all locks. */
+/** Puts a list of free structures into a pool that is empty. */
+function setPool(pool: usize, first: u32, count: u32): void {
+  setPartitionWord(pool, PARTITION_POOL, first);
+  setPartitionWord(pool, PARTITION_POOL_COUNT, count);
+}
+
+/** Fetches some structures for the grants of a partition, which has none at hand; the caller holds all locks. */
 export function fillPool(partition: usize): void {
+  const pool = Pool.of(partition);
   const first = header(HEADER_STRUCTURE_FREE);
   if (first != 0) {
     const last = chainEnd(first, POOL_REFILL - 1);
     const count = chainLength(first, last);
     setHeader(HEADER_STRUCTURE_FREE, nextHeldOf(last));
+    addHeader(HEADER_STRUCTURES_LISTED, -(<i32>count));
     put(last + STRUCTURE_NEXT_HELD, 0);
-    setPartitionWord(partition, PARTITION_POOL, first);
-    setPartitionWord(partition, PARTITION_POOL_COUNT, count);
-    addHeader(HEADER_STRUCTURES_USED, count);
+    setPool(pool, first, count);
     return;
   }
   const fresh = header(HEADER_STRUCTURE_FRESH);
@@ -164,13 +200,12 @@ export function fillPool(partition: usize): void {
   }
   if (count != 0) {
     setHeader(HEADER_STRUCTURE_FRESH, fresh + count);
-    addHeader(HEADER_STRUCTURES_USED, count);
-    setPartitionWord(partition, PARTITION_POOL, fresh);
-    setPartitionWord(partition, PARTITION_POOL_COUNT, count);
+    setPool(pool, fresh, count);
     return;
   }
   for (let lpid: u32 = 1; !hasPooled(partition) && lpid <= header(HEADER_LPIDS_USED); lpid++) {
-    if (hasPooled(partitionAt(lpid))) Pool.give(partition, takePooled(partitionAt(lpid)));
+    const other = partitionAt(lpid);
+    if (partitionWord(other, PARTITION_POOL) != 0) givePooled(pool, takePooled(other));
   }
 }
 
@@ -189,13 +224,13 @@ export function spillPool(partition: usize, most: u32): void {
   addPartitionWord(partition, PARTITION_POOL_COUNT, -(<i32>count));
   put(last + STRUCTURE_NEXT_HELD, header(HEADER_STRUCTURE_FREE));
   setHeader(HEADER_STRUCTURE_FREE, first);
-  addHeader(HEADER_STRUCTURES_USED, -(<i32>count));
+  addHeader(HEADER_STRUCTURES_LISTED, count);
 }
 
 /** New grants. A method, as in Links. */
 export class Fresh {
   /**
-   * Takes a slot out of the grantor's pool for a grant to partition `to`, and hangs it into the tree, below what it is made
+   * Takes a slot that is at hand for a grant to partition `to`, and hangs it into the tree, below what it is made
    * from, and into the grantee's list. Its words but the first two are stored plainly: the slot was free. `special` is
    * what its kind keeps beside.
    */
@@ -211,7 +246,7 @@ export class Fresh {
     count: u32,
     special: u32,
   ): usize {
-    const structure = Pool.take(grantor);
+    const structure = Pool.take(Pool.of(grantor));
     const slot = slotOf(structure);
     const next = childOf(source);
     const nextHeld = partitionWord(grantee, PARTITION_HELD);
@@ -275,19 +310,14 @@ export function isLastUse(structure: usize): bool {
   return generationOf(structure) == GENERATION_LIMIT;
 }
 
-/** Gives a slot, which can be used again, back to the pool of the partition that used it for a grant. */
+/** Gives a slot, which can be used again, back to where the partition that used it for a grant takes its next ones. */
 export function releaseGrant(partition: usize, structure: usize): void {
   Slots.end(structure);
-  Pool.give(partition, structure);
+  Pool.give(Pool.of(partition), structure);
 }
 
 /** Gives a slot back to all, or retires it; the caller holds all locks. */
 export function releaseStructure(structure: usize): void {
-  addHeader(HEADER_STRUCTURES_USED, -1);
-  if (!Slots.end(structure)) {
-    addHeader(HEADER_STRUCTURES_RETIRED, 1);
-    return;
-  }
-  put(structure + STRUCTURE_NEXT_HELD, header(HEADER_STRUCTURE_FREE));
-  setHeader(HEADER_STRUCTURE_FREE, slotOf(structure));
+  if (Slots.end(structure)) givePooled(HEADER_POOL, structure);
+  else addHeader(HEADER_STRUCTURES_RETIRED, 1);
 }

@@ -4,6 +4,7 @@
  */
 import { type Clock, shortestNs } from "./clock.js";
 import { type Entrant, toRow } from "./entrant.js";
+import { collectGarbage } from "./garbage.js";
 import { LatencyMeter } from "./latency.js";
 import { type Entry, nameOf, type PlanOptions, stepsOf, warmUpsOf } from "./plan.js";
 import type { Row } from "./report.js";
@@ -102,6 +103,8 @@ export class Race implements Outcome {
     for (let repetition = -warmUpsOf(this.#options); repetition < this.#entry.repetitions; repetition++) {
       for (const { contender, samples, meter } of entrants) {
         if (signal?.aborted === true) return false;
+        // Each is charged with its own garbage, as far as it is collected before the next one's turn.
+        collectGarbage();
         const sample = await contender.measure(repetition < 0 ? warmupMs : timeMs);
         if (repetition < 0) continue;
         samples.push(sample);

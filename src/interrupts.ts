@@ -3,7 +3,7 @@
  */
 import { HcallError } from "./errors.js";
 import type { Kernel } from "./kernel.js";
-import { H_CLOSED, H_LONG_BUSY_10_MSEC, H_PARTIAL, HEADER_STRUCTURES_USED } from "./layout.js";
+import { H_CLOSED, H_LONG_BUSY_10_MSEC, H_PARTIAL, HEADER_STRUCTURE_FRESH } from "./layout.js";
 
 /** Slices of one raise beyond those that its tree needs: it begins again where what it stood at has ended. */
 const MORE_SLICES = 64;
@@ -15,7 +15,7 @@ const MORE_SLICES = 64;
  */
 export function raiseInterrupt(kernel: Kernel, lpid: number, address: number, device: boolean): void {
   const { core, memory } = kernel;
-  const most = memory.header(HEADER_STRUCTURES_USED) + MORE_SLICES;
+  const most = memory.header(HEADER_STRUCTURE_FRESH) + MORE_SLICES;
   let position = 0;
   for (let slice = 0; slice < most; slice++) {
     const status = core.raiseInterrupt(lpid, address, device ? 1 : 0, position);

@@ -31,8 +31,10 @@ import {
   HEADER_PARTITIONS_MAX,
   HEADER_PARTITIONS_USED,
   HEADER_REVOCATIONS,
+  HEADER_STRUCTURE_FRESH,
+  HEADER_STRUCTURES_LISTED,
   HEADER_STRUCTURES_MAX,
-  HEADER_STRUCTURES_USED,
+  HEADER_STRUCTURES_RETIRED,
   PAGE_BYTES,
   PARTITION_ENDS,
   PARTITION_EVENTS_LOST,
@@ -457,9 +459,13 @@ export function inspectTable(memory: TableMemory, host: SnapshotHost): TableSnap
   for (const { cookie, pages } of quarantine)
     if (cookie !== null) quarantined.set(cookie, (quarantined.get(cookie) ?? 0) + pages);
   const partitions: PartitionSnapshot[] = [];
-  let pooled = 0;
+  let structuresUsed =
+    memory.header(HEADER_STRUCTURE_FRESH) -
+    1 -
+    memory.header(HEADER_STRUCTURES_LISTED) -
+    memory.header(HEADER_STRUCTURES_RETIRED);
   for (let lpid = 1; lpid <= memory.header(HEADER_PARTITIONS_MAX); lpid++) {
-    pooled += partitionWord(memory, lpid, PARTITION_POOL_COUNT);
+    structuresUsed -= partitionWord(memory, lpid, PARTITION_POOL_COUNT);
     if (partitionWord(memory, lpid, PARTITION_STATE) === PARTITION_FREE) continue;
     partitions.push(snapshotPartition(look, lpid, host.describe(lpid), quarantined));
   }
@@ -473,7 +479,7 @@ export function inspectTable(memory: TableMemory, host: SnapshotHost): TableSnap
       framesCopied: memory.header(HEADER_COPIES),
       framesSaved: memory.header(HEADER_FRAMES_SAVED),
       structures: memory.header(HEADER_STRUCTURES_MAX),
-      structuresUsed: memory.header(HEADER_STRUCTURES_USED) - pooled,
+      structuresUsed,
       adapterEnds: memory.header(HEADER_ENDS_MAX),
       adapterEndsUsed: memory.header(HEADER_ENDS_USED),
       partitions: memory.header(HEADER_PARTITIONS_USED),

@@ -4,6 +4,7 @@ import { missedBy, parseAssertion } from "../bench/assertion.js";
 import { examineClock, shortestNs } from "../bench/clock.js";
 import { compareReports } from "../bench/comparison.js";
 import { formatRatio, formatTime } from "../bench/format.js";
+import { collectGarbage } from "../bench/garbage.js";
 import { LatencyHistogram, mergeBins } from "../bench/histogram.js";
 import { LatencyMeter } from "../bench/latency.js";
 import { Random } from "../bench/random.js";
@@ -215,6 +216,15 @@ describe("latencies", () => {
     expect(clock.stepNs).toBeCloseTo(200, 3);
     expect(shortestNs({ stepNs: 200, readNs: 50 })).toBe(2000);
     expect(examineClock().stepNs).toBeGreaterThan(0);
+  });
+});
+
+describe("garbage", () => {
+  it("is collected between two contenders, so that none pays for another", async () => {
+    const left = new WeakRef(new Uint8Array(1000));
+    await new Promise(setImmediate); // until then a WeakRef keeps what it was made of
+    collectGarbage();
+    expect(left.deref()).toBeUndefined();
   });
 });
 

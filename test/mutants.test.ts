@@ -39,14 +39,14 @@ const MUTATIONS: readonly (Mutation & { readonly bug: string })[] = [
   {
     bug: "a released slot does not go back to the free list",
     file: "assembly/slot.ts",
-    from: "setHeader(HEADER_STRUCTURE_FREE, slotOf(structure));",
-    to: "",
+    from: "if (Slots.end(structure)) givePooled(HEADER_POOL, structure);\n  else",
+    to: "if (!Slots.end(structure))",
   },
   {
     bug: "the free list is linked after its head was set, so that it loops",
     file: "assembly/slot.ts",
-    from: "put(structure + STRUCTURE_NEXT_HELD, header(HEADER_STRUCTURE_FREE));",
-    to: "put(structure + STRUCTURE_NEXT_HELD, slotOf(structure));",
+    from: "structure + STRUCTURE_NEXT_HELD,\n      partitionWord(pool, PARTITION_POOL),",
+    to: "structure + STRUCTURE_NEXT_HELD,\n      slotOf(structure),",
   },
   {
     bug: "a revocation above is not seen while it marks (RS5)",

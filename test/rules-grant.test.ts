@@ -1,7 +1,9 @@
 /** H_GRANT_LOGICAL, rules GR1 to GR10 (1-semantics, section 4; DESIGN.md, 3.2). */
 import { describe, expect, test } from "vitest";
 import { HcallError } from "../src/index.js";
+import { kernelOf } from "../src/kernel.js";
 import {
+  COOKIE_SLOTS,
   H_NO_MEM,
   H_PARAMETER,
   H_PARTIAL,
@@ -459,6 +461,46 @@ describe("GR7: quota", () => {
     expect(h.rescindLogical(server.lpid, 0, at(cookies, 3))).toBe(H_SUCCESS);
     expect(grant()).toBe(H_SUCCESS);
     expectRefused(table, H_NO_MEM, grant);
+  });
+});
+
+describe("GR7: where structures come from", () => {
+  test("GR7: a table of one thread takes them one after the other, whoever grants", () => {
+    const { h, server, client, unit, back } = openPair();
+    const slots = Array.from({ length: 100 }, (_, index) =>
+      index % 2 === 0 ? granted(h, server.lpid, unit, 0) : granted(h, client.lpid, back, 0),
+    ).map((cookie) => cookie % COOKIE_SLOTS);
+    const [first = 0] = slots;
+    expect(slots).toEqual(slots.map((_, index) => first + index));
+  });
+
+  test("GR7: a table can be filled to its last one, before a second thread joins and after it", () => {
+    const { table, h, server, client, unit, back } = openPair({ grants: 300, quota: 1000 });
+    const { memory, core } = kernelOf(table);
+    const ways = [
+      [server, unit],
+      [client, back],
+    ] as const;
+    const fill = (byServer: number): number[] => {
+      const cookies: number[] = [];
+      for (const [grantor, end] of ways) {
+        const most = grantor === server ? byServer : Number.POSITIVE_INFINITY;
+        while (cookies.length < most && h.grantLogical(grantor.lpid, SHARE, 0, 0, PAGE, end) === H_SUCCESS)
+          cookies.push(h.r4);
+      }
+      for (const [grantor, end] of ways)
+        expectRefused(table, H_NO_MEM, () => h.grantLogical(grantor.lpid, SHARE, 0, 0, PAGE, end));
+      return cookies;
+    };
+    const cookies = fill(150);
+    expect(cookies).toHaveLength(298); // and a resource for the memory of each
+    for (const cookie of cookies.slice(0, 150))
+      expect(h.rescindLogical(server.lpid, 0, cookie)).toBe(H_SUCCESS);
+    expect(core.openThread(client.lpid)).toBe(H_SUCCESS);
+    const slot = memory.result;
+    // The server has fetched more than it needs, which the client takes from it.
+    expect(fill(100)).toHaveLength(150);
+    expect(core.reapThread(slot)).toBe(H_SUCCESS);
   });
 });
 

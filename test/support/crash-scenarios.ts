@@ -27,8 +27,10 @@ import {
   HEADER_EPOCH,
   HEADER_EVENTS_MAX,
   HEADER_PINS_AT,
+  HEADER_STRUCTURE_FREE,
+  HEADER_STRUCTURE_FRESH,
   HEADER_STRUCTURES_AT,
-  HEADER_STRUCTURES_USED,
+  HEADER_STRUCTURES_LISTED,
   LOCK_GENERATION_LIMIT,
   PAGE_BYTES,
   PARTITION_LOCK,
@@ -814,6 +816,15 @@ add("create a partition in a number that was used", (made) => {
   made.get(made.core.removePartition(4));
   return { status: H_SUCCESS, call: (core) => core.createPartition(3, 1), leave: { started: 4 } };
 });
+add("create a partition in a slot that its resource uses up", (made) => {
+  made.get(made.core.createPartition(2, 1));
+  made.fail(4);
+  made.recover(4);
+  made.get(made.core.removePartition(4));
+  made.age(made.rig.word(HEADER_STRUCTURE_FREE));
+  const call = (core: Core): number => core.createPartition(3, 4);
+  return { status: H_SUCCESS, call, leave: { started: 4 }, once: true };
+});
 add("create a partition without memory", () => ({
   status: H_SUCCESS,
   call: (core) => core.createPartition(0, 1),
@@ -1493,6 +1504,11 @@ add("end all views of a failed thread", (made) => {
 
 // ---------------------------------------------------------------- calls in a table whose records are not near
 
+/** Structures in use, or in the pool of a partition. */
+function takenIn(rig: Rig): number {
+  return rig.word(HEADER_STRUCTURE_FRESH) - 1 - rig.word(HEADER_STRUCTURES_LISTED);
+}
+
 /** A call in a table with more structures than are near, one of them a grant of page 0 that may be accepted. */
 function addFar(what: string, calls: (made: Table, kept: number) => Act): void {
   for (const isAlone of [false, true]) {
@@ -1505,7 +1521,7 @@ function addFar(what: string, calls: (made: Table, kept: number) => Act): void {
         const made = table(rig, isAlone);
         made.connect(1, 2, TOUCH_NEAR + 200);
         const kept = made.grant(1, 2, 0);
-        while (rig.word(HEADER_STRUCTURES_USED) <= TOUCH_NEAR) made.grant(1, 2, 0, 1, TYPE_MEMORY, 1);
+        while (takenIn(rig) <= TOUCH_NEAR) made.grant(1, 2, 0, 1, TYPE_MEMORY, 1);
         return calls(made, kept);
       },
     });
@@ -1525,40 +1541,33 @@ addFar("a batch", (made, kept) => {
   return { status: H_SUCCESS, call, leave: { staging: true }, once: true };
 });
 
-// ---------------------------------------------------------------- a pool that is full
+// ---------------------------------------------------------------- a pool that is full; only where there are other threads
 
-for (const isAlone of [false, true]) {
-  scenarios.push({
-    name: `${isAlone ? "alone: " : ""}rescind, the pool of structures is full`,
-    isAlone,
-    capacities: { ...SMALL, structures: 600 },
-    setUp: (rig) => {
-      const made = table(rig, isAlone);
-      made.connect(1, 2, 500);
-      const cookies: number[] = [];
-      for (let index = 0; index < POOL_MAX + 40; index++)
-        cookies.push(made.grant(1, 2, 0, 1, TYPE_MEMORY, 1));
-      const full = (): boolean => rig.word(rig.partitionAt(1) + PARTITION_POOL_COUNT) >= POOL_MAX;
-      while (!full()) made.get(made.core.rescindLogical(1, 0, cookies.pop() ?? 0));
-      const last = cookies.pop() ?? 0;
-      return { status: H_SUCCESS, call: (core) => core.rescindLogical(1, 0, last) };
-    },
-  });
-}
+scenarios.push({
+  name: "rescind, the pool of structures is full",
+  capacities: { ...SMALL, structures: 600 },
+  setUp: (rig) => {
+    const made = table(rig, false);
+    made.connect(1, 2, 500);
+    const cookies: number[] = [];
+    for (let index = 0; index < POOL_MAX + 40; index++) cookies.push(made.grant(1, 2, 0, 1, TYPE_MEMORY, 1));
+    const full = (): boolean => rig.word(rig.partitionAt(1) + PARTITION_POOL_COUNT) >= POOL_MAX;
+    while (!full()) made.get(made.core.rescindLogical(1, 0, cookies.pop() ?? 0));
+    const last = cookies.pop() ?? 0;
+    return { status: H_SUCCESS, call: (core) => core.rescindLogical(1, 0, last) };
+  },
+});
 
-for (const isAlone of [false, true]) {
-  scenarios.push({
-    name: `${isAlone ? "alone: " : ""}assign, all free structures are in a pool`,
-    isAlone,
-    capacities: { ...SMALL, structures: 30 },
-    setUp: (rig) => {
-      const made = table(rig, isAlone);
-      made.grant(1, 2, 0);
-      if (rig.word(HEADER_STRUCTURES_USED) !== 30) throw new Error("some structures are in no pool");
-      return { status: H_SUCCESS, call: (core) => core.assignResource(2, TYPE_DMA, 0, 2 * KIB4, 0, 7) };
-    },
-  });
-}
+scenarios.push({
+  name: "assign, all free structures are in a pool",
+  capacities: { ...SMALL, structures: 30 },
+  setUp: (rig) => {
+    const made = table(rig, false);
+    made.grant(1, 2, 0);
+    if (takenIn(rig) !== 30) throw new Error("some structures are in no pool");
+    return { status: H_SUCCESS, call: (core) => core.assignResource(2, TYPE_DMA, 0, 2 * KIB4, 0, 7) };
+  },
+});
 
 // ---------------------------------------------------------------- ranges beyond what one return gives back
 

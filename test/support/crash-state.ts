@@ -59,7 +59,9 @@ import {
   HEADER_STRUCTURE_FREE,
   HEADER_STRUCTURE_FRESH,
   HEADER_STRUCTURES_AT,
+  HEADER_STRUCTURES_LISTED,
   HEADER_STRUCTURES_MAX,
+  HEADER_STRUCTURES_RETIRED,
   HEADER_TABLE_BYTES,
   HEADER_TABLES_AT,
   HEADER_THREADS_AT,
@@ -107,6 +109,7 @@ import {
   STRUCTURE_GENERATION,
   STRUCTURE_NEXT_HELD,
   STRUCTURE_OWNED,
+  STRUCTURE_RETIRED,
   STRUCTURE_RETURNING,
   STRUCTURE_STATE,
   TCE_BYTES,
@@ -408,12 +411,17 @@ export class State {
       if ((first >>> (STRUCTURE_FLAGS * 8)) & FLAG_DRAINING) this.#set(at + STRUCTURE_CURSOR, 0);
       // A return waits for an epoch, too; whether it has begun to is told by nothing else.
       if ((first & 0xff) === STRUCTURE_RETURNING) this.#set(at + STRUCTURE_CURSOR, 0);
-      if ((first & 0xff) === STRUCTURE_FREE) this.#leaveFree(at, leave.started !== undefined);
+      const isUsedUp = leave.started !== undefined && (first & 0xff) === STRUCTURE_RETIRED;
+      if (isUsedUp || (first & 0xff) === STRUCTURE_FREE) this.#leaveFree(at, leave.started !== undefined);
       if (leave.started !== undefined && (first & 0xff) === STRUCTURE_OWNED) this.#set(at + 4, 0);
     }
     if (leave.started === undefined) return;
+    // What was taken and given back is in the list, or used up; how many are in use is left.
+    const unused = this.#get(HEADER_STRUCTURES_LISTED) + this.#get(HEADER_STRUCTURES_RETIRED);
+    this.#set(HEADER_STRUCTURE_FRESH, this.#get(HEADER_STRUCTURE_FRESH) - unused);
     this.#set(HEADER_STRUCTURE_FREE, 0);
-    this.#set(HEADER_STRUCTURE_FRESH, 0);
+    this.#set(HEADER_STRUCTURES_LISTED, 0);
+    this.#set(HEADER_STRUCTURES_RETIRED, 0);
   }
 
   /** Of a free structure count the generation and the link, unless the slot was taken meanwhile. */

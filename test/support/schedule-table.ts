@@ -128,6 +128,7 @@ export function open(machine: Machine, serverPages = 1): Table {
   join(SERVER, CLIENT);
   join(CLIENT, THIRD);
   join(SERVER, THIRD);
+  for (let lpid = SERVER; lpid <= THIRD; lpid++) must(machine, "openThread", lpid);
   // So that a grant finds a structure in the pool of its grantor.
   const table = { machine, units };
   for (const [from, to] of [
@@ -137,7 +138,6 @@ export function open(machine: Machine, serverPages = 1): Table {
   ] as const) {
     must(machine, "rescindLogical", from, 0, grant(table, from, to));
   }
-  for (let lpid = SERVER; lpid <= THIRD; lpid++) must(machine, "openThread", lpid);
   return table;
 }
 
