@@ -22,6 +22,7 @@ import {
   THREAD_REAPING,
   THREAD_RESULT,
 } from "./layout.js";
+import { leastMoved } from "./platform.js";
 import { type Capacities, layOut } from "./regions.js";
 import { Views } from "./views.js";
 
@@ -78,6 +79,8 @@ export class TableMemory {
   readonly module: WebAssembly.Module;
   /** Whether other threads can join, so that the memory is shared. */
   readonly isShared: boolean;
+  /** From so many bytes on the platform moves them into and out of it better than the engine (copy.ts). */
+  readonly leastMoved: number;
   /** Byte offsets of the records of partitions and of structures. */
   readonly partitionsAt: number;
   readonly structuresAt: number;
@@ -102,6 +105,7 @@ export class TableMemory {
     this.partitionsAt = this.header(HEADER_PARTITIONS_AT);
     this.structuresAt = this.header(HEADER_STRUCTURES_AT);
     this.isShared = this.header(HEADER_THREADS_MAX) > 1;
+    this.leastMoved = leastMoved(this.isShared);
     this.thread = this.header(HEADER_THREADS_AT) + slot * THREAD_BYTES;
     this.entry = this.thread + THREAD_ENTRY;
     const result = (this.thread + THREAD_RESULT) / 8;

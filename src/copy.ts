@@ -1,90 +1,73 @@
 /**
  * Moving bytes between the table's memory and an array, however many and however the two lie to each other.
  *
- * A few go by loops (tray.ts). Beyond, the engine's own copy is memcpy, but not into and out of shared memory: there it takes eight bytes
- * at a time where both sides are aligned alike, and else one, a third, or a twentieth, of what memory gives. Node's Buffer moves
- * them as memcpy does, if the call costs less than it gains. Without it, what is not aligned alike had better be staged.
+ * A few go by loops (tray.ts). Beyond, the engine's own copy is memcpy, but not into and out of shared memory: there the platform's is
+ * (platform.ts). Without one, what is not aligned alike had better be staged.
  */
 import type { TableMemory } from "./binding.js";
-import { PAGE_BYTES } from "./layout.js";
-import { isAlignedAlike, readSome, TRAY_BYTES, writeSome } from "./tray.js";
+import { type Move, platformMove, TRIAL_BYTES } from "./platform.js";
+import { isAlignedAlike, partOf, readSome, TRAY_BYTES, writeSome } from "./tray.js";
 
-/** Copies all of `source` to `target[start]` up to, and without, `target[end]`. */
-type PlatformCopy = (this: Uint8Array, source: Uint8Array, start: number, end: number) => unknown;
-
-/** What is global in Node, of which this package has no need elsewhere. */
-interface Platform {
-  readonly process?: { readonly versions?: Readonly<Record<string, string | undefined>> };
-  readonly Buffer?: { readonly prototype: { readonly fill: PlatformCopy } };
-}
-
-/** Node's fill() with as many bytes as there is room for: one memcpy. Other runtimes may have it, but loop in JavaScript. */
-function findPlatformCopy({ process, Buffer }: Platform): PlatformCopy | undefined {
-  const { node, deno, bun } = process?.versions ?? {};
-  if (node === undefined || deno !== undefined || bun !== undefined || Buffer === undefined) return undefined;
-  const copy = Buffer.prototype.fill;
-  const probe = Uint8Array.of(3, 1, 4, 1, 5);
-  const shared = new Uint8Array(new SharedArrayBuffer(8));
-  const back = new Uint8Array(8);
-  try {
-    copy.call(shared, probe, 1, 6);
-    copy.call(back, shared.subarray(1, 6), 2, 7);
-  } catch {
-    return undefined;
-  }
-  return back.join() === "0,0,3,1,4,1,5,0" ? copy : undefined;
-}
-
-const platformCopy: PlatformCopy | undefined = findPlatformCopy(globalThis as Platform);
-
-/** From so many on the platform's copy gains more than its call, and a trial, cost. */
-const MANY_BYTES: number = 16 * PAGE_BYTES;
-/**
- * Some machines' memcpy takes 20 times as long where the target lies 1 to 31 bytes after the source, each in its page, as arrays of
- * malloc() do after pages (glibc's bug 30994). Where an array lies cannot be known, so a trial shows it.
- */
-const TRIAL_BYTES: number = PAGE_BYTES + 256;
-/** A trial takes up to a third of it, or more than half as long again. */
-const SLOW_MS = 0.0025;
-/** It is never slow with so few bytes. */
+/** So many that a trial pays where the platform's move may be slow. */
+const TRIED_BYTES: number = 4 * TRIAL_BYTES;
+/** It is never slow with so few. */
 const PIECE_BYTES = 2048;
 
 /** Whether a copy between an offset of the table's memory and `array[at]` is quick. */
 export function isDirect(
-  { isShared }: TableMemory,
+  { isShared, leastMoved }: TableMemory,
   offset: number,
   array: Uint8Array,
   at: number,
   length: number,
 ): boolean {
-  if (!isShared || length <= TRAY_BYTES || isAlignedAlike(offset, array.byteOffset + at)) return true;
-  return platformCopy !== undefined && length >= MANY_BYTES;
+  if (!isShared || length <= TRAY_BYTES || length >= leastMoved) return true;
+  return isAlignedAlike(offset, array.byteOffset + at);
 }
 
-/** Whether an array is a part of the table's memory: then the two places may overlap. */
-function isOf({ bytes }: TableMemory, array: Uint8Array): boolean {
-  return array.buffer === bytes.buffer;
-}
-
-/** Copies all of `source` to `target[start]` and on, one of which is not the table's memory. */
-function copyMany(
-  copy: PlatformCopy,
+/** Moves what may be slow in one piece. */
+function moveUnsure(
+  move: Move,
+  slowMs: number,
   target: Uint8Array,
-  start: number,
+  to: number,
   source: Uint8Array,
-  isAligned: boolean,
+  from: number,
+  length: number,
 ): void {
-  const end = start + source.length;
-  const began = performance.now();
-  copy.call(target, source, start, start + TRIAL_BYTES);
-  const rest = source.subarray(TRIAL_BYTES);
-  let at = start + TRIAL_BYTES;
-  if (performance.now() - began < SLOW_MS) copy.call(target, rest, at, end);
-  else if (isAligned) target.set(rest, at);
-  else {
-    for (; at < end; at += PIECE_BYTES)
-      copy.call(target, source.subarray(at - start), at, Math.min(at + PIECE_BYTES, end));
+  let done = 0;
+  if (length >= TRIED_BYTES) {
+    const start = performance.now();
+    move(target, to, source, from, TRIAL_BYTES);
+    done = TRIAL_BYTES;
+    if (performance.now() - start < slowMs) {
+      move(target, to + done, source, from + done, length - done);
+      return;
+    }
   }
+  for (; done < length; done += PIECE_BYTES)
+    move(target, to + done, source, from + done, Math.min(PIECE_BYTES, length - done));
+}
+
+/** Copies between the table's memory and another one, if that is better: as many bytes as `leastMoved` says. */
+function moveMany(
+  { isShared, bytes }: TableMemory,
+  other: Uint8Array,
+  target: Uint8Array,
+  to: number,
+  source: Uint8Array,
+  from: number,
+  length: number,
+): boolean {
+  const platform = platformMove();
+  // What may overlap is left to the engine.
+  if (platform === undefined || other.buffer === bytes.buffer) return false;
+  const { unsure, slowMs } = platform;
+  const move = isShared && !(other.buffer instanceof ArrayBuffer) ? platform.moveShared : platform.move;
+  const distance = target.byteOffset + to - source.byteOffset - from;
+  if ((distance & unsure) === 0) move(target, to, source, from, length);
+  else moveUnsure(move, slowMs, target, to, source, from, length);
+  return true;
 }
 
 /** Copies out of the table's memory, from the byte offset `from` on, to `target[to]`. */
@@ -96,21 +79,22 @@ export function copyOut(
   length: number,
 ): void {
   if (length <= TRAY_BYTES) readSome(memory, from, target, to, length);
-  else {
-    const source = memory.views.at(from, length);
-    if (platformCopy === undefined || length < MANY_BYTES || isOf(memory, target)) target.set(source, to);
-    else copyMany(platformCopy, target, to, source, isAlignedAlike(from, target.byteOffset + to));
-  }
+  else if (length < memory.leastMoved || !moveMany(memory, target, target, to, memory.bytes, from, length))
+    target.set(memory.views.at(from, length), to);
 }
 
 /** Up to so many bytes go by a loop into memory that is not shared. */
 const FEW_BYTES = 16;
 
-/** Copies into the table's memory, to the byte offset `to`. */
-export function copyIn(memory: TableMemory, to: number, source: Uint8Array): void {
-  const { length } = source;
-  if (length <= (memory.isShared ? TRAY_BYTES : FEW_BYTES)) writeSome(memory, to, source);
-  else if (platformCopy === undefined || length < MANY_BYTES || isOf(memory, source))
-    memory.bytes.set(source, to);
-  else copyMany(platformCopy, memory.bytes, to, source, isAlignedAlike(to, source.byteOffset));
+/** Copies `length` bytes from `source[from]` into the table's memory, to the byte offset `to`. */
+export function copyIn(
+  memory: TableMemory,
+  to: number,
+  source: Uint8Array,
+  from: number,
+  length: number,
+): void {
+  if (length <= (memory.isShared ? TRAY_BYTES : FEW_BYTES)) writeSome(memory, to, source, from, length);
+  else if (length < memory.leastMoved || !moveMany(memory, source, memory.bytes, to, source, from, length))
+    memory.bytes.set(partOf(source, from, length), to);
 }

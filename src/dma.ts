@@ -284,7 +284,7 @@ export class DmaDevice {
     const { length } = array;
     if (place < 0 || !isDirect(memory, place, array, 0, length)) this.#inPieces(hcall, ioba, array, isRead);
     else if (isRead) copyOut(memory, place, array, 0, length);
-    else copyIn(memory, place, array);
+    else copyIn(memory, place, array, 0, length);
   }
 
   /** Through staging, where the core puts what is not aligned alike at the right distance from a multiple of eight. */
@@ -295,7 +295,7 @@ export class DmaDevice {
       const run = Math.min(BUFFER_BYTES, array.length - done);
       const from = ioba + done;
       const at = buffer.offset + stagedAt(from, array.byteOffset + done);
-      if (!isRead) copyIn(memory, at, array.subarray(done, done + run));
+      if (!isRead) copyIn(memory, at, array, done, run);
       const status = isRead
         ? core.loadDma(this.#lpid, this.liobn, from, from + this.#shift, run, at)
         : core.storeDma(this.#lpid, this.liobn, from, from + this.#shift, run, at);

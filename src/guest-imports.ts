@@ -363,7 +363,7 @@ export class GuestCalls {
       if (isRead) moveWords(words, place >>> 2, this.#words, at >>> 2, size >>> 2);
       else moveWords(this.#words, at >>> 2, words, place >>> 2, size >>> 2);
     } else if (isRead) copyOut(this.#table, place, this.#bytes, at, size);
-    else copyIn(this.#table, place, this.#views.at(at, size));
+    else copyIn(this.#table, place, this.#views.at(at, size), 0, size);
   }
 
   /** Each word is read once: another thread of the guest may change it at any time. */

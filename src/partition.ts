@@ -375,7 +375,7 @@ export class Partition {
     const few = this.#quick.begin(address, source.length, ENTRY_VALID | ENTRY_WRITE);
     if (few >= 0) {
       try {
-        copyIn(this.#memory, few, source);
+        copyIn(this.#memory, few, source, 0, source.length);
       } finally {
         this.#quick.end();
       }

@@ -29,7 +29,7 @@ export class QuickUse {
   readonly #entries: Uint32Array;
   /** Byte offset of the first frame. */
   readonly #framesAt: number;
-  /** Bytes of one use. More than a tray holds may need a detour, if the memory is shared; more than a page may touch three pages. */
+  /** Bytes of one use. More than a tray holds may need a detour (isDirect()); more than a page may touch three pages. */
   readonly #most: number;
 
   constructor({ core, memory }: Kernel, lpid: number) {
@@ -42,7 +42,7 @@ export class QuickUse {
     const entries = spaceWord(memory, lpid, SPACE_MEMORY, SPACE_ENTRIES) / 4;
     this.#entries = words.subarray(entries, entries + spaceWord(memory, lpid, SPACE_MEMORY, SPACE_PAGES));
     this.#framesAt = memory.header(HEADER_FRAMES_AT);
-    this.#most = memory.isShared ? TRAY_BYTES : PAGE_BYTES;
+    this.#most = memory.isShared && memory.leastMoved > PAGE_BYTES ? TRAY_BYTES : PAGE_BYTES;
   }
 
   /**

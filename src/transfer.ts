@@ -1,14 +1,25 @@
 /**
  * Moving bytes between a partition's memory and an array of JavaScript's, within a use that has begun.
  *
- * What is not in one piece, or would not be copied quickly, goes through staging, where the core puts it at the right distance
- * from a multiple of eight.
+ * What is not in one piece goes page by page where the platform moves bytes however they lie. Elsewhere it goes through staging, as
+ * does what would not be copied quickly: there the core puts it at the right distance from a multiple of eight.
  */
 import { Staging } from "./batch.js";
 import { copyIn, copyOut, isDirect } from "./copy.js";
 import { HcallError } from "./errors.js";
 import type { Kernel } from "./kernel.js";
-import { H_NO_MEM, H_SUCCESS, PAGE_BYTES } from "./layout.js";
+import {
+  ENTRY_FRAME,
+  ENTRY_RESCINDED,
+  ENTRY_VALID,
+  H_NO_MEM,
+  H_SUCCESS,
+  HEADER_FRAMES_AT,
+  PAGE_BYTES,
+  SPACE_ENTRIES,
+  SPACE_MEMORY,
+} from "./layout.js";
+import { spaceWord } from "./records.js";
 
 const BUFFER_BYTES = 65536;
 
@@ -42,7 +53,8 @@ export class Transfer {
 
   write(lpid: number, address: number, offset: number, source: Uint8Array): void {
     const { memory } = this.#kernel;
-    if (offset >= 0 && isDirect(memory, offset, source, 0, source.length)) copyIn(memory, offset, source);
+    if (offset >= 0 && isDirect(memory, offset, source, 0, source.length))
+      copyIn(memory, offset, source, 0, source.length);
     else this.#inRuns(lpid, address, source, false);
   }
 
@@ -61,28 +73,45 @@ export class Transfer {
 
   #inRuns(lpid: number, address: number, array: Uint8Array, isRead: boolean): void {
     const { core, memory } = this.#kernel;
-    const staging = this.#staging();
+    // Where the platform moves bytes however they lie, each page is moved once.
+    const staging = memory.leastMoved <= PAGE_BYTES ? undefined : this.#staging();
+    if (staging === undefined) {
+      this.#byPages(lpid, address, array, isRead);
+      return;
+    }
     for (let done = 0; done < array.length; ) {
-      const left = array.length - done;
-      if (staging === undefined) {
-        // Page by page: a page is always in one piece.
-        const run = Math.min(PAGE_BYTES - ((address + done) % PAGE_BYTES), left);
-        this.#check(core.checkAccess(lpid, address + done, run, 0), isRead, address + done, run);
-        const at = memory.result;
-        if (isRead) copyOut(memory, at, array, done, run);
-        else copyIn(memory, at, array.subarray(done, done + run));
-        done += run;
-        continue;
-      }
-      const run = Math.min(BUFFER_BYTES, left);
+      const run = Math.min(BUFFER_BYTES, array.length - done);
       const at = staging.offset + stagedAt(address + done, array.byteOffset + done);
       if (isRead) {
         this.#check(core.loadMemory(lpid, address + done, run, at), isRead, address + done, run);
         copyOut(memory, at, array, done, run);
       } else {
-        copyIn(memory, at, array.subarray(done, done + run));
+        copyIn(memory, at, array, done, run);
         this.#check(core.storeMemory(lpid, address + done, run, at), isRead, address + done, run);
       }
+      done += run;
+    }
+  }
+
+  /** A page is always in one piece. */
+  #byPages(lpid: number, address: number, array: Uint8Array, isRead: boolean): void {
+    const { core, memory } = this.#kernel;
+    const { words } = memory;
+    const entries = spaceWord(memory, lpid, SPACE_MEMORY, SPACE_ENTRIES) >>> 2;
+    const framesAt = memory.header(HEADER_FRAMES_AT);
+    for (let done = 0; done < array.length; ) {
+      const from = address + done;
+      const inPage = from & (PAGE_BYTES - 1);
+      const run = Math.min(PAGE_BYTES - inPage, array.length - done);
+      const entry = words[entries + Math.floor(from / PAGE_BYTES)] as number;
+      let at = framesAt + (entry & ENTRY_FRAME) * PAGE_BYTES + inPage;
+      // What was rescinded or is being moved meanwhile is for the core.
+      if ((entry & (ENTRY_VALID | ENTRY_RESCINDED)) !== ENTRY_VALID) {
+        this.#check(core.checkAccess(lpid, from, run, 0), isRead, from, run);
+        at = memory.result;
+      }
+      if (isRead) copyOut(memory, at, array, done, run);
+      else copyIn(memory, at, array, done, run);
       done += run;
     }
   }

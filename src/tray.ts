@@ -44,10 +44,20 @@ export function readSome(
 }
 
 /** Copies up to TRAY_BYTES into the table's memory, to the byte offset `to`. */
-export function writeSome(memory: TableMemory, to: number, source: Uint8Array): void {
-  const { length } = source;
-  if (length <= LOOP_BYTES) moveFew(source, 0, memory.bytes, to, length);
-  else writeByTray(memory, to, source);
+export function writeSome(
+  memory: TableMemory,
+  to: number,
+  source: Uint8Array,
+  from: number,
+  length: number,
+): void {
+  if (length <= LOOP_BYTES) moveFew(source, from, memory.bytes, to, length);
+  else writeByTray(memory, to, partOf(source, from, length));
+}
+
+/** The array itself where that is all of it. */
+export function partOf(array: Uint8Array, from: number, length: number): Uint8Array {
+  return length === array.length ? array : array.subarray(from, from + length);
 }
 
 // Functions of their own, so that what is used is inlined where it is called.

@@ -3,6 +3,7 @@ import { afterEach, describe, expect, test, vi } from "vitest";
 import type { TableMemory } from "../src/binding.js";
 import type * as Copy from "../src/copy.js";
 import { PAGE_BYTES } from "../src/layout.js";
+import type * as Platform from "../src/platform.js";
 import { stagedAt } from "../src/transfer.js";
 import { Views } from "../src/views.js";
 
@@ -18,8 +19,10 @@ const PLACES: readonly (readonly [number, number])[] = [
   [1003, 2],
 ];
 
+type Modules = typeof Copy & Pick<typeof Platform, "leastMoved">;
+
 /** As much of a table's memory as is copied from and to; each byte another than the one beside it, and than a page further. */
-function memoryOf(buffer: ArrayBufferLike, seed: number): TableMemory {
+function memoryOf({ leastMoved }: Modules, buffer: ArrayBufferLike, seed: number): TableMemory {
   const bytes = new Uint8Array(buffer);
   for (let i = 0; i < bytes.length; i++) bytes[i] = i * 7 + (i >>> 8) * 3 + seed;
   const isShared = !(buffer instanceof ArrayBuffer);
@@ -29,34 +32,40 @@ function memoryOf(buffer: ArrayBufferLike, seed: number): TableMemory {
     view: new DataView(buffer),
     views: new Views(bytes),
     isShared,
+    leastMoved: leastMoved(isShared),
   } as unknown as TableMemory;
 }
 
-async function load(): Promise<typeof Copy> {
+async function load(): Promise<Modules> {
   vi.resetModules();
-  return import("../src/copy.js");
+  const { leastMoved } = await import("../src/platform.js");
+  return { ...(await import("../src/copy.js")), leastMoved };
 }
 
-function checkAll(copy: typeof Copy): void {
-  checkCopies(copy, memoryOf(new SharedArrayBuffer(BYTES), 1));
-  checkCopies(copy, memoryOf(new ArrayBuffer(BYTES), 1));
+function checkAll(modules: Modules, onCopy: (length: number) => void = () => {}): void {
+  checkCopies(modules, memoryOf(modules, new SharedArrayBuffer(BYTES), 1), onCopy);
+  checkCopies(modules, memoryOf(modules, new ArrayBuffer(BYTES), 1), onCopy);
 }
 
-function checkCopies({ copyOut, copyIn }: typeof Copy, memory: TableMemory): void {
+/** @param onCopy told after each copy. */
+function checkCopies(modules: Modules, memory: TableMemory, onCopy: (length: number) => void): void {
+  const { copyOut, copyIn } = modules;
   // Of a WebAssembly.Memory, since that begins with a page.
   const { buffer } = new WebAssembly.Memory({ initial: BYTES / 65_536 });
-  const other = memoryOf(buffer, 2).bytes;
+  const other = memoryOf(modules, buffer, 2).bytes;
   for (const length of LENGTHS) {
     for (const [inside, outside] of PLACES) {
       const target = other.slice();
       const read = other.slice();
       read.set(memory.bytes.subarray(inside, inside + length), outside);
       copyOut(memory, inside, other, outside, length);
+      onCopy(length);
       expect(Buffer.compare(other, read), `read ${length} from ${inside} to ${outside}`).toBe(0);
       other.set(target);
       const written = memory.bytes.slice();
       written.set(other.subarray(outside, outside + length), inside);
-      copyIn(memory, inside, other.subarray(outside, outside + length));
+      copyIn(memory, inside, other, outside, length);
+      onCopy(length);
       expect(Buffer.compare(memory.bytes, written), `write ${length} from ${outside} to ${inside}`).toBe(0);
     }
   }
@@ -73,10 +82,11 @@ describe("copies move those bytes and no others", () => {
   });
 
   test("few of them, of every number and at every distance from whole words", async () => {
-    const { copyIn, copyOut } = await load();
+    const modules = await load();
+    const { copyIn, copyOut } = modules;
     for (const Kind of [SharedArrayBuffer, ArrayBuffer]) {
-      const memory = memoryOf(new Kind(2048), 1);
-      const other = memoryOf(new ArrayBuffer(2048), 2).bytes;
+      const memory = memoryOf(modules, new Kind(2048), 1);
+      const other = memoryOf(modules, new ArrayBuffer(2048), 2).bytes;
       for (let length = 0; length <= 520; length++) {
         for (let inside = 800; inside < 808; inside++) {
           const outside = 700 + ((inside * 3 + length) & 7);
@@ -88,53 +98,105 @@ describe("copies move those bytes and no others", () => {
           const source = other.subarray(outside - 1, outside - 1 + length);
           const written = memory.bytes.slice();
           written.set(source, inside);
-          copyIn(memory, inside, source);
+          if ((inside & 1) === 0) copyIn(memory, inside, source, 0, length);
+          else copyIn(memory, inside, other, outside - 1, length);
           expect(Buffer.compare(memory.bytes, written), `write ${length} to ${inside}`).toBe(0);
         }
       }
     }
   });
 
-  test("where the platform's copy is quick, and where it is slow", async () => {
-    const copy = await load();
+  test.each([
+    [true, 0],
+    [true, 15],
+    [true, 31],
+    [false, 0],
+    [false, 15],
+    [false, 31],
+  ])(
+    "where copy() moves them: %s, slow up to %i bytes after the source: never slow",
+    async (hasCopy, slowUpTo) => {
+      const machine = new Machine(hasCopy, slowUpTo);
+      vi.stubGlobal("Buffer", { prototype: machine });
+      const modules = await load();
+      vi.unstubAllGlobals();
+      vi.spyOn(performance, "now").mockImplementation(() => machine.ms);
+      expect(modules.leastMoved(true)).toBe(hasCopy ? 513 : 65_536);
+      machine.start();
+      const used = new Set<number>();
+      checkAll(modules, (length) => {
+        const { ms, moves } = machine;
+        if (moves > 0) used.add(length);
+        // In one piece it may have been found out, with a quarter of the least that is tried.
+        const found = length < 65_536 ? 0 : Machine.SLOWER * Machine.msOf(16_384);
+        expect(ms, `${length} in ${moves} pieces`).toBeLessThanOrEqual(
+          1.001 * (Machine.msOf(length) + found),
+        );
+        if (slowUpTo === 0) expect(moves).toBeLessThanOrEqual(1);
+        machine.start();
+      });
+      expect([...used]).toEqual(LENGTHS.filter((length) => length >= modules.leastMoved(true)));
+    },
+  );
+
+  test("it is kept from the beginning, whoever replaces it later", async () => {
+    const modules = await load();
     const fill = vi.spyOn(Buffer.prototype, "fill");
-    const now = vi.spyOn(performance, "now");
-    now.mockReturnValue(0);
-    checkAll(copy);
-    let time = 0;
-    now.mockImplementation(() => time++);
-    checkAll(copy);
-    // It is kept from the beginning, whoever replaces it later.
+    const copy = vi.spyOn(Buffer.prototype, "copy");
+    checkAll(modules);
     expect(fill).not.toHaveBeenCalled();
+    expect(copy).not.toHaveBeenCalled();
+  });
+
+  test("to and from a shared array, too", async () => {
+    const modules = await load();
+    const memory = memoryOf(modules, new SharedArrayBuffer(BYTES), 1);
+    const other = memoryOf(modules, new SharedArrayBuffer(BYTES), 2).bytes;
+    for (const length of LENGTHS) {
+      modules.copyOut(memory, 1001, other, 3002, length);
+      expect(Buffer.compare(other.slice(3002, 3002 + length), memory.bytes.slice(1001, 1001 + length))).toBe(
+        0,
+      );
+      modules.copyIn(memory, 77, other, 3000, length);
+      expect(Buffer.compare(memory.bytes.slice(77, 77 + length), other.slice(3000, 3000 + length))).toBe(0);
+    }
   });
 
   test.each([
     ["in a browser", { process: undefined, Buffer: undefined }],
     ["in Deno", { process: { versions: { node: "20.0.0", deno: "2.0.0" } } }],
-    ["where fill() repeats but the first byte", { Buffer: { prototype: { fill: fillByFirst } } }],
-    ["where fill() takes numbers only", { Buffer: { prototype: { fill: refuse } } }],
+    [
+      "where fill() repeats but the first byte",
+      { Buffer: { prototype: { fill: fillByFirst, copy: refuse } } },
+    ],
+    [
+      "where only copy() is what it was",
+      { Buffer: { prototype: { fill: refuse, copy: Buffer.prototype.copy } } },
+    ],
+    ["where fill() takes numbers only", { Buffer: { prototype: { fill: refuse, copy: refuse } } }],
   ])("%s, where there is none", async (_, globals) => {
     for (const [name, value] of Object.entries(globals)) vi.stubGlobal(name, value);
-    const copy = await load();
+    const modules = await load();
     vi.unstubAllGlobals();
     const now = vi.spyOn(performance, "now");
-    checkAll(copy);
+    checkAll(modules);
     expect(now).not.toHaveBeenCalled();
     const array = new Uint8Array(BYTES);
-    const shared = memoryOf(new SharedArrayBuffer(BYTES), 1);
-    expect(copy.isDirect(shared, 0, array, 3, BYTES - 8)).toBe(false);
-    expect(copy.isDirect(shared, 0, array, 16, BYTES - 16)).toBe(true);
-    expect(copy.isDirect(memoryOf(new ArrayBuffer(BYTES), 1), 0, array, 3, BYTES - 8)).toBe(true);
+    const shared = memoryOf(modules, new SharedArrayBuffer(BYTES), 1);
+    expect(modules.isDirect(shared, 0, array, 3, BYTES - 8)).toBe(false);
+    expect(modules.isDirect(shared, 0, array, 16, BYTES - 16)).toBe(true);
+    expect(modules.isDirect(memoryOf(modules, new ArrayBuffer(BYTES), 1), 0, array, 3, BYTES - 8)).toBe(true);
   });
 
   test.each([
     ["shared", SharedArrayBuffer],
     ["not shared", ArrayBuffer],
   ])("between two places of one memory that is %s, as if through a buffer", async (_, Kind) => {
-    const { copyIn, copyOut } = await load();
+    const modules = await load();
+    const { copyIn, copyOut } = modules;
     for (const distance of [-4096, -8, -3, 1, 8, 4096]) {
       for (const length of [300, 100_000]) {
-        const memory = memoryOf(new Kind(BYTES), 3);
+        const memory = memoryOf(modules, new Kind(BYTES), 3);
         const { bytes } = memory;
         const at = 3 * PAGE_BYTES;
         const expected = bytes.slice();
@@ -142,7 +204,7 @@ describe("copies move those bytes and no others", () => {
         copyOut(memory, at, bytes, at + distance, length);
         expect(Buffer.compare(bytes, expected), `read over itself, ${length} by ${distance}`).toBe(0);
         expected.copyWithin(at, at + distance, at + distance + length);
-        copyIn(memory, at, bytes.subarray(at + distance, at + distance + length));
+        copyIn(memory, at, bytes, at + distance, length);
         expect(Buffer.compare(bytes, expected), `written over itself, ${length} by ${distance}`).toBe(0);
       }
     }
@@ -161,6 +223,48 @@ test("what is staged is aligned alike with the array, and lies far in its page f
     }
   }
 });
+
+/** What Node's Buffer has, on a machine whose memcpy may be slow, with a clock that only its moves advance. All arrays begin with a page. */
+class Machine {
+  static readonly SLOWER = 15;
+  ms = 0;
+  moves = 0;
+  readonly #hasCopy: boolean;
+  readonly #slowUpTo: number;
+  readonly fill: (this: Uint8Array, source: Uint8Array, to: number, end: number) => void;
+  readonly copy: (this: Uint8Array, target: Uint8Array, to: number, from: number, end: number) => void;
+
+  constructor(hasCopy: boolean, slowUpTo: number) {
+    this.#hasCopy = hasCopy;
+    this.#slowUpTo = slowUpTo;
+    const machine = this;
+    this.fill = function (source, to, end) {
+      if (source.length !== end - to) throw new Error("the source would be repeated, or cut");
+      machine.#spend(this.byteOffset + to - source.byteOffset, source.length, true);
+      this.set(source, to);
+    };
+    this.copy = function (target, to, from, end) {
+      machine.#spend(target.byteOffset + to - this.byteOffset - from, end - from, machine.#hasCopy);
+      target.set(this.subarray(from, end), to);
+    };
+  }
+
+  static msOf(length: number): number {
+    return length / 40e6;
+  }
+
+  start(): void {
+    this.ms = 0;
+    this.moves = 0;
+  }
+
+  #spend(distance: number, length: number, isMemcpy: boolean): void {
+    const inPage = distance & (PAGE_BYTES - 1);
+    const isSlow = isMemcpy ? length > 2048 && inPage > 0 && inPage <= this.#slowUpTo : distance % 8 !== 0;
+    this.ms += Machine.msOf(length) * (isSlow ? Machine.SLOWER : 1);
+    this.moves++;
+  }
+}
 
 function fillByFirst(this: Uint8Array, source: Uint8Array, start: number, end: number): unknown {
   return Uint8Array.prototype.fill.call(this, source[0] as number, start, end);

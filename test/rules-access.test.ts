@@ -1,5 +1,5 @@
 /** Translation and checked access, rules TR1 to TR5 (1-semantics, section 8; DESIGN.md, 3.6). */
-import { describe, expect, test } from "vitest";
+import { describe, expect, test, vi } from "vitest";
 import { kernelOf } from "../src/kernel.js";
 import {
   ENTRY_READ,
@@ -349,9 +349,21 @@ describe("TR2: cost", () => {
   });
 });
 
+/** How bytes in pieces are moved, whatever the platform has (TableMemory.leastMoved). */
+const WAYS: readonly [way: string, leastMoved: number][] = [
+  ["page by page", 1],
+  ["through staging", Number.POSITIVE_INFINITY],
+];
+
+function moveBy({ table }: Pair, leastMoved: number): void {
+  Object.assign(kernelOf(table).memory, { leastMoved });
+}
+
 describe("TR3: checked access", () => {
-  test("TR3: reads and writes span pages that do not adjoin", () => {
-    const { h, server, client, unit } = openPair();
+  test.each(WAYS)("TR3: reads and writes span pages that do not adjoin, %s", (_, leastMoved) => {
+    const world = openPair();
+    const { h, server, client, unit } = world;
+    moveBy(world, leastMoved);
     for (const page of [9, 3, 12]) shared(h, server, unit, client, page * PAGE);
     const base = 4 * PAGE;
     const data = bytesOf(PAGE + 100, 5);
@@ -370,6 +382,28 @@ describe("TR3: checked access", () => {
     client.readInto(base + PAGE - 5, target);
     expect([...target]).toEqual([...data.subarray(45, 48), ...Array.from({ length: 7 }, () => 0xab)]);
   });
+
+  test.each(WAYS)(
+    "TR3, RS4: what is rescinded within a use in pieces is refused there, %s",
+    (_, leastMoved) => {
+      const world = openPair();
+      const { table, h, server, client, unit } = world;
+      moveBy(world, leastMoved);
+      const [, second] = [9, 3].map((page) => shared(h, server, unit, client, page * PAGE));
+      const base = 4 * PAGE;
+      client.write(base, bytesOf(2 * PAGE, 1));
+      const { transfer } = kernelOf(table);
+      const rescind = (): number => h.rescindLogical(server.lpid, 1, second?.cookie as number);
+      const move = transfer.read.bind(transfer);
+      vi.spyOn(transfer, "read").mockImplementation((...args) => {
+        expect(rescind()).toBe(H_PARTIAL); // the use that runs is waited for
+        move(...args);
+      });
+      expect(statusOf(() => client.readInto(base, new Uint8Array(2 * PAGE)))).toBe(H_RESCINDED);
+      expect(rescind()).toBe(H_SUCCESS);
+      expect(server.read(3 * PAGE, PAGE)).toEqual(bytesOf(2 * PAGE, 1).subarray(PAGE));
+    },
+  );
 
   test("TR3: reads and writes of every few bytes, however they are aligned, move those and no others", () => {
     const { server } = openPair();
