@@ -56,7 +56,8 @@ export class QuickUse {
     if (address >>> 0 !== address || page >= entries.length) return -1;
     if (this.#state[0] !== PARTITION_RUNNING) return -1;
     const entry = entries[page] as number;
-    return (entry & mask) === mask ? (entry & ENTRY_FRAME) * PAGE_BYTES + (address & (PAGE_BYTES - 1)) : -1;
+    // The frame is the low bits; a page is 2^12 bytes.
+    return (entry & mask) === mask ? ((entry << 12) | (address & (PAGE_BYTES - 1))) >>> 0 : -1;
   }
 
   /**
