@@ -49,7 +49,7 @@ function moveUnsure(
     move(target, to + done, source, from + done, Math.min(PIECE_BYTES, length - done));
 }
 
-/** Copies between the table's memory and another one, if that is better: as many bytes as `leastMoved` says. */
+/** Copies between the table's memory and an array, of as many bytes as `leastMoved` says. False: that is left to the engine. */
 function moveMany(
   { isShared, bytes }: TableMemory,
   other: Uint8Array,
@@ -60,11 +60,11 @@ function moveMany(
   length: number,
 ): boolean {
   const platform = platformMove();
-  // What may overlap is left to the engine.
-  if (platform === undefined || other.buffer === bytes.buffer) return false;
+  if (platform === undefined) return false;
+  const distance = target.byteOffset + to - source.byteOffset - from;
+  if (other.buffer === bytes.buffer && Math.abs(distance) < length) return false; // they overlap
   const { unsure, slowMs } = platform;
   const move = isShared && !(other.buffer instanceof ArrayBuffer) ? platform.moveShared : platform.move;
-  const distance = target.byteOffset + to - source.byteOffset - from;
   if ((distance & unsure) === 0) move(target, to, source, from, length);
   else moveUnsure(move, slowMs, target, to, source, from, length);
   return true;

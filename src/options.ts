@@ -41,7 +41,7 @@ export interface TableOptions {
   /**
    * Worker threads that can be partitions at once, 0 to 1022. Default: one for each partition, but at most 255. With 0 the memory is an
    * ordinary ArrayBuffer, not a shared one: views may be given to whatever refuses shared memory (TextDecoder, Web Crypto, fetch ...), a
-   * browser's page needs no cross-origin isolation, and reads and writes of 1 to 16 KiB take a third to a half of the time.
+   * browser's page needs no cross-origin isolation, and reads and writes of 1 to 16 KiB take half of the time, on Node 20 a third.
    */
   readonly threads?: number;
   /** Zero-copy views that can exist at once, 1 to 2^20. Default 4096. */

@@ -194,7 +194,7 @@ describe("copies move those bytes and no others", () => {
   ])("between two places of one memory that is %s, as if through a buffer", async (_, Kind) => {
     const modules = await load();
     const { copyIn, copyOut } = modules;
-    for (const distance of [-4096, -8, -3, 1, 8, 4096]) {
+    for (const distance of [-4096, -8, -3, 1, 8, 299, 300, 301, 4096, 99_999, 100_000, 120_001]) {
       for (const length of [300, 100_000]) {
         const memory = memoryOf(modules, new Kind(BYTES), 3);
         const { bytes } = memory;
