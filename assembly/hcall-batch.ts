@@ -46,7 +46,7 @@ import {
 import { settle } from "./job";
 import { acquire, acquireAll, mendCall, release } from "./lock";
 import { THREAD } from "./log";
-import { header, inStaging, isAlone, NONE, resultOf, setResult } from "./memory";
+import { inStaging, isAlone, NONE, resultOf, setResult } from "./memory";
 import { decodePartition, lpidOf } from "./partition";
 import { areFar } from "./slot";
 import { keep, Touch } from "./touch";

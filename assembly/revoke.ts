@@ -86,15 +86,13 @@ import { hasJob, THREAD } from "./log";
 import { addHeader, header, isAlone, NONE, setResult } from "./memory";
 import { MOVE_NONE, MOVE_STUCK, movePinned } from "./move";
 import { partitionAt, runsNow } from "./partition";
-import { rescindRun, revokeRun } from "./run";
+import { MARK_STEPS, rescindRun, revokeRun } from "./run";
 import { structuresUsed } from "./slot";
 import { endTces } from "./tce";
 import { nameUser, nextEpoch, olderModel, olderUse } from "./thread";
 
 /** What a leaf costs: it is marked, torn down, and its addresses may be freed, at once. */
 export const LEAF_STEPS: i32 = 3;
-/** What a grant costs among others: to be visited and marked. */
-const MARK_STEPS: u32 = 2;
 /** Marks that are one commit, at most. */
 const MARKS: u32 = 16;
 const MOVES_PER_SLICE: u32 = 4; // of 16 pages; a page costs its copy and a walk over the owner's tree
@@ -201,11 +199,12 @@ function markOn(root: usize, budget: i32): i32 {
       continue;
     }
     const visited = structureAt(next);
-    const run = isAlone() ? revokeRun(visited, <u32>(budget + 2) / MARK_STEPS) : 0;
-    const marked = <u32>(run >> 32);
+    const run = isAlone() ? revokeRun(visited, root, <u32>budget + 1) : 0;
+    const marked = <u32>(run >> 56);
     if (marked != 0) {
-      budget -= marked * MARK_STEPS - 1;
-      steps += marked - 1;
+      const climbed = <u32>(run >> 32) & 0xffffff;
+      budget -= marked * MARK_STEPS + climbed - 1;
+      steps += marked + climbed - 1;
       cursor = <u32>run;
       marks = MARKS;
     } else {

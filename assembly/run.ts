@@ -48,11 +48,13 @@ import {
 } from "./control";
 import { eventRoom, stageEvent, tellStaged } from "./event";
 import { THREAD, Words } from "./log";
-import { addHeader, header } from "./memory";
+import { addHeader, header, NONE } from "./memory";
 import { freePage, spaceAt, spaceEntries } from "./page";
 import { addPartitionWord, partitionAt, partitionWord, runsNow } from "./partition";
 import { isLastUse, putFree } from "./slot";
 
+/** What a grant costs among others: to be visited and marked. */
+export const MARK_STEPS: u32 = 2;
 /** So many grants, at most, end in one commit: what they have in common is done once, which is most of what one costs. */
 const COMMIT_GRANTS: u32 = 32;
 /** Notes of one that ends with its holder: links of the tree, three levels of a map, an entry and its back, the slot. */
@@ -99,39 +101,63 @@ class Cut {
   }
 }
 
+/** Marks of a run that may take so many steps, and levels that it may go up beside them. */
+function marksOf(most: u32): u32 {
+  return min((most + MARK_STEPS - 1) / MARK_STEPS, COMMIT_GRANTS);
+}
+function levelsOf(most: u32): u32 {
+  return most - min(most, marksOf(most) * MARK_STEPS);
+}
+
 /**
- * Shared become under revocation, in pre-order from `from` on, without going up: as long as each has one page of memory; where
- * no other thread reads entries. Answers the last one, in the low half, and how many, at most `most`.
+ * Shared become under revocation, in pre-order from `from` on, which is below `root`: as long as each has one page of memory; where no
+ * other thread reads entries. Answers where it stands, which is the root where nothing follows, in the low half; above it how many
+ * levels it went up to where a sibling follows, and in the highest byte how many it marked. A mark is MARK_STEPS of at most `most`
+ * steps, a level one.
  */
-export function revokeRun(from: usize, most: u32): u64 {
+export function revokeRun(from: usize, root: usize, most: u32): u64 {
   clear();
-  let left = min(most, COMMIT_GRANTS);
-  const limit = left;
+  const limit = marksOf(most);
+  let left = limit;
+  let levels = levelsOf(most);
   let part = first();
   let structure = from;
   let last = from;
-  while (isOnePage(structure)) {
-    const lpid = holderOf(structure);
-    if (lpid != load<u32>(part, RUN_WHOSE)) {
-      part = otherThan(part);
+  while (true) {
+    let next: u32 = NONE;
+    while (isOnePage(structure)) {
+      const lpid = holderOf(structure);
       if (lpid != load<u32>(part, RUN_WHOSE)) {
-        Cut.close(part);
-        Cut.open(part, lpid);
+        part = otherThan(part);
+        if (lpid != load<u32>(part, RUN_WHOSE)) {
+          Cut.close(part);
+          Cut.open(part, lpid);
+        }
       }
+      store<u32>(part, load<u32>(part, RUN_COUNT) + 1, RUN_COUNT);
+      Pages.cut(structure, <usize>load<u32>(part, RUN_ENTRIES) + ((<usize>pageOf(structure)) << 2));
+      last = structure;
+      next = childOf(structure);
+      if (next == 0) next = nextOf(structure);
+      left--;
+      if (next == 0) break;
+      if (left == 0) break;
+      structure = structureAt(next);
     }
-    store<u32>(part, load<u32>(part, RUN_COUNT) + 1, RUN_COUNT);
-    Pages.cut(structure, <usize>load<u32>(part, RUN_ENTRIES) + ((<usize>pageOf(structure)) << 2));
-    last = structure;
-    let next = childOf(structure);
-    if (next == 0) next = nextOf(structure);
-    left--;
-    if (next == 0) break;
-    if (left == 0) break;
+    if (next != 0) break;
+    // Above, all is marked up to where a sibling follows.
+    while (next == 0 && levels != 0) {
+      levels--;
+      last = structureAt(parentOf(last));
+      if (last == root) break;
+      next = nextOf(last);
+    }
+    if (next == 0 || left == 0) break;
     structure = structureAt(next);
   }
   Cut.close(first());
   Cut.close(otherThan(first()));
-  return ((<u64>(limit - left)) << 32) | slotOf(last);
+  return ((<u64>(limit - left)) << 56) | ((<u64>(levelsOf(most) - levels)) << 32) | slotOf(last);
 }
 
 /** Begins the part of the run that a structure belongs to; false: it cannot be in this run. */

@@ -435,8 +435,8 @@ const MUTATIONS: readonly (Mutation & { readonly bug: string })[] = [
   {
     bug: "grants of one run are marked as the first one's holder's",
     file: "assembly/run.ts",
-    from: "    if (lpid != load<u32>(part, RUN_WHOSE)) {\n      part",
-    to: "    if (load<u32>(part, RUN_WHOSE) == 0) {\n      part",
+    from: "      if (lpid != load<u32>(part, RUN_WHOSE)) {\n        part",
+    to: "      if (load<u32>(part, RUN_WHOSE) == 0) {\n        part",
   },
   {
     bug: "grants of one run are torn down as if through the first one's end, whatever stands on them",
