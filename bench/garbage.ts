@@ -1,4 +1,4 @@
-/** What one contender has left behind must not be collected, at no time of its own choosing, while another one is measured. */
+/** What one contender has left behind is collected before the next one's turn, not in the middle of it. */
 import { setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
 
