@@ -74,7 +74,7 @@ export function hasStructures(count: u32): bool {
 
 /** Whether the partition has a structure for a grant at hand. */
 export function hasPooled(partition: usize): bool {
-  return partitionWord(Pool.of(partition), PARTITION_POOL) != 0;
+  return Pool.has(Pool.of(partition));
 }
 
 /** Pools of slots, each named by its partition, or HEADER_POOL. Methods, since only those are inlined on demand. */
@@ -83,6 +83,11 @@ class Pool {
   @inline
   static of(partition: usize): usize {
     return isAlone() ? usize(HEADER_POOL) : partition;
+  }
+
+  @inline
+  static has(pool: usize): bool {
+    return partitionWord(pool, PARTITION_POOL) != 0;
   }
 
   @inline
@@ -122,7 +127,7 @@ function givePooled(pool: usize, structure: usize): void {
 
 /** Takes a slot that nobody has, or 0. */
 function takeUnused(): usize {
-  if (header(HEADER_STRUCTURE_FREE) != 0) return takePooled(HEADER_POOL);
+  if (Pool.has(HEADER_POOL)) return takePooled(HEADER_POOL);
   const slot = header(HEADER_STRUCTURE_FRESH);
   if (slot > header(HEADER_STRUCTURES_MAX)) return 0;
   setHeader(HEADER_STRUCTURE_FRESH, slot + 1);
@@ -136,7 +141,7 @@ export function takeStructure(state: u32, space: u32, inhibits: u32, holder: u32
   let structure = takeUnused();
   for (let lpid: u32 = 1; structure == 0 && lpid <= header(HEADER_LPIDS_USED); lpid++) {
     const partition = partitionAt(lpid);
-    if (partitionWord(partition, PARTITION_POOL) != 0) structure = takePooled(partition);
+    if (Pool.has(partition)) structure = takePooled(partition);
   }
   assert(structure != 0);
   beginStructure(structure, state, space, inhibits, holder);
@@ -203,9 +208,9 @@ export function fillPool(partition: usize): void {
     setPool(pool, fresh, count);
     return;
   }
-  for (let lpid: u32 = 1; !hasPooled(partition) && lpid <= header(HEADER_LPIDS_USED); lpid++) {
+  for (let lpid: u32 = 1; !Pool.has(pool) && lpid <= header(HEADER_LPIDS_USED); lpid++) {
     const other = partitionAt(lpid);
-    if (partitionWord(other, PARTITION_POOL) != 0) givePooled(pool, takePooled(other));
+    if (Pool.has(other)) givePooled(pool, takePooled(other));
   }
 }
 

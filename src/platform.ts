@@ -4,7 +4,8 @@
  *
  * Some machines' memcpy takes 12 to 20 times as long where the target lies a few bytes after the source, each in its page (glibc's
  * bug 30994): 1 to 15 bytes, or 1 to 31, which is where arrays of malloc() lie after pages. Where an array lies cannot be known, but
- * for its distance from a multiple of 16. Both, and which function it is, is measured once, on first need.
+ * for its distance from a multiple of 16. Both, and which function it is, is measured once in each thread, when it opens a table whose
+ * memory is shared, or has many bytes to move.
  */
 import { PAGE_BYTES } from "./layout.js";
 
@@ -117,7 +118,7 @@ export function platformMove(): PlatformMove | undefined {
 
 /** From so many bytes on it moves better than anything else, into and out of memory that is shared, or is not. */
 export function leastMoved(isShared: boolean): number {
-  // Nothing is measured before it is needed.
+  // For so many it need not be measured which function it is.
   if (!isShared) return MANY_BYTES;
   return platformMove()?.least ?? Number.POSITIVE_INFINITY;
 }

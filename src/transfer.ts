@@ -25,7 +25,7 @@ const BUFFER_BYTES = 65536;
 
 /**
  * Where in staging a range begins: aligned alike with the array, and in its page far from where it lies in its own, since copies
- * between places a few bytes apart there are slow (copy.ts).
+ * between places a few bytes apart there are slow (platform.ts).
  */
 export function stagedAt(address: number, other: number): number {
   return (((address + PAGE_BYTES / 2) & -8) | (other & 7)) & (PAGE_BYTES - 1);
