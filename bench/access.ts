@@ -197,7 +197,16 @@ async function openStage(
   const nativeContender =
     mode === "view"
       ? undefined
-      : await native?.setUp("access", mode, bytes, data.memory.length, data.places.length, seed, how);
+      : await native?.setUp(
+          "access",
+          mode,
+          bytes,
+          data.memory.length,
+          data.places.length,
+          seed,
+          how,
+          size.isScattered ? "pages" : "whole",
+        );
   return {
     ways: [
       {

@@ -5,7 +5,8 @@
  * (platform.ts). Without one, what is not aligned alike had better be staged.
  */
 import type { TableMemory } from "./binding.js";
-import { type Move, platformMove, TRIAL_BYTES } from "./platform.js";
+import { PAGE_BYTES } from "./layout.js";
+import { type Move, type PlatformMove, platformMove, TRIAL_BYTES } from "./platform.js";
 import { isAlignedAlike, partOf, readSome, TRAY_BYTES, writeSome } from "./tray.js";
 
 /** So many that a trial pays where the platform's move may be slow. */
@@ -49,6 +50,11 @@ function moveUnsure(
     move(target, to + done, source, from + done, Math.min(PIECE_BYTES, length - done));
 }
 
+/** How the platform moves bytes between the table's memory and a buffer that is another one. */
+function moveBetween({ move, moveShared }: PlatformMove, isShared: boolean, buffer: ArrayBufferLike): Move {
+  return isShared && !(buffer instanceof ArrayBuffer) ? moveShared : move;
+}
+
 /** Copies between the table's memory and an array, of as many bytes as `leastMoved` says. False: that is left to the engine. */
 function moveMany(
   { isShared, bytes }: TableMemory,
@@ -62,11 +68,12 @@ function moveMany(
   const platform = platformMove();
   if (platform === undefined) return false;
   const distance = target.byteOffset + to - source.byteOffset - from;
-  if (other.buffer === bytes.buffer && Math.abs(distance) < length) return false; // they overlap
-  const { unsure, slowMs } = platform;
-  const move = isShared && !(other.buffer instanceof ArrayBuffer) ? platform.moveShared : platform.move;
-  if ((distance & unsure) === 0) move(target, to, source, from, length);
-  else moveUnsure(move, slowMs, target, to, source, from, length);
+  // Looked up once: the engine calls a function for it.
+  const { buffer } = other;
+  if (Math.abs(distance) < length && buffer === bytes.buffer) return false; // they overlap
+  const move = moveBetween(platform, isShared, buffer);
+  if ((distance & platform.unsure) === 0) move(target, to, source, from, length);
+  else moveUnsure(move, platform.slowMs, target, to, source, from, length);
   return true;
 }
 
@@ -97,4 +104,59 @@ export function copyIn(
   if (length <= (memory.isShared ? TRAY_BYTES : FEW_BYTES)) writeSome(memory, to, source, from, length);
   else if (length < memory.leastMoved || !moveMany(memory, source, memory.bytes, to, source, from, length))
     memory.bytes.set(partOf(source, from, length), to);
+}
+
+/**
+ * Copies between an array and pages of the table's memory, wherever those lie: all are as far from their places in the array, but for
+ * whole pages, so that it is asked once how to move them, and found out once whether that is slow.
+ */
+export class PageCopies {
+  readonly #memory: TableMemory;
+  readonly #array: Uint8Array;
+  readonly #isRead: boolean;
+  /** Undefined where each piece goes as any other copy does. */
+  readonly #move: Move | undefined;
+  #piece = PAGE_BYTES;
+  /** Bytes until it is known whether whole pages are slow. */
+  #tried = 0;
+  #slowAt = 0;
+
+  /** @param address of what lies at the array's beginning; a page is aligned in both memories alike. */
+  constructor(memory: TableMemory, array: Uint8Array, address: number, isRead: boolean) {
+    this.#memory = memory;
+    this.#array = array;
+    this.#isRead = isRead;
+    const { buffer } = array;
+    const platform =
+      memory.leastMoved <= PAGE_BYTES && buffer !== memory.bytes.buffer ? platformMove() : undefined;
+    if (platform === undefined) return;
+    this.#move = moveBetween(platform, memory.isShared, buffer);
+    if (((array.byteOffset - address) & platform.unsure) === 0) return;
+    if (array.length < TRIED_BYTES) {
+      this.#piece = PIECE_BYTES;
+      return;
+    }
+    this.#tried = TRIAL_BYTES;
+    this.#slowAt = performance.now() + platform.slowMs;
+  }
+
+  /** Copies what lies within one page, at a byte offset of the table's memory and at `at` in the array. */
+  copy(offset: number, at: number, length: number): void {
+    const move = this.#move;
+    if (move === undefined || length <= TRAY_BYTES) {
+      if (this.#isRead) copyOut(this.#memory, offset, this.#array, at, length);
+      else copyIn(this.#memory, offset, this.#array, at, length);
+      return;
+    }
+    const { bytes } = this.#memory;
+    for (let done = 0; done < length; done += this.#piece) {
+      const size = Math.min(this.#piece, length - done);
+      if (this.#isRead) move(this.#array, at + done, bytes, offset + done, size);
+      else move(bytes, offset + done, this.#array, at + done, size);
+    }
+    if (this.#tried > 0) {
+      this.#tried -= length;
+      if (this.#tried <= 0 && performance.now() >= this.#slowAt) this.#piece = PIECE_BYTES;
+    }
+  }
 }

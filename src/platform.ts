@@ -35,7 +35,7 @@ export interface PlatformMove {
 
 /** What is measured: long enough that what a call takes the first times does not count. */
 const MEASURED_BYTES = 65536;
-const MEASUREMENTS = 3;
+const MEASUREMENTS = 5;
 /** Of a move whose speed is not known. */
 export const TRIAL_BYTES: number = MEASURED_BYTES / 4;
 const ALIGNED = 16;
@@ -44,17 +44,23 @@ const UNLIKE: number = PAGE_BYTES / 2 + 4;
 const FEW_BYTES = 513;
 const MANY_BYTES = 65536;
 
-/** Other runtimes may have both, but loop in JavaScript. */
+/** Other runtimes may have both, but loop in JavaScript. The last one is always there to be had where any is. */
 function findMoves({ process, Buffer }: Globals): readonly Move[] {
   const { node, deno, bun } = process?.versions ?? {};
   if (node === undefined || deno !== undefined || bun !== undefined || Buffer === undefined) return [];
   const { copy, fill } = Buffer.prototype;
   return [
+    // Before Node 26 it is set() of a whole array, before 22 always; from 26 on between two shared memories.
+    (target, to, source, from, length) => copy.call(source, target, to, from, from + length),
+    // Never of a whole array.
+    (target, to, source, from, length) => {
+      const last = from + length - 1;
+      copy.call(source, target, to, from, last);
+      target[to + length - 1] = source[last] as number;
+    },
     // One memcpy if it is filled with as many bytes as there is room for.
     (target, to, source, from, length) =>
       fill.call(target, source.subarray(from, from + length), to, to + length),
-    // Before Node 22 it is set(), and from 26 on, between two shared memories.
-    (target, to, source, from, length) => copy.call(source, target, to, from, from + length),
   ];
 }
 
@@ -83,20 +89,23 @@ function measure(move: Move, target: Uint8Array, source: Uint8Array, distance: n
 }
 
 function examine(moves: readonly Move[]): PlatformMove | undefined {
-  const [fill, copy] = moves;
-  if (fill === undefined || copy === undefined || !doesMove(fill)) return undefined;
+  const fill = moves.at(-1);
+  if (fill === undefined || !doesMove(fill)) return undefined;
   const shared = new Uint8Array(new SharedArrayBuffer(2 * MEASURED_BYTES + PAGE_BYTES));
-  // In one array the distance is known.
-  const [quickMs = 0, halfMs = 0, wholeMs = 0] = [0, ALIGNED / 2, ALIGNED].map((distance) =>
+  // In one array the distance is known. The quick one comes last, when nothing is new to the engine any more.
+  const [halfMs = 0, wholeMs = 0, quickMs = 0] = [ALIGNED / 2, ALIGNED, 0].map((distance) =>
     measure(fill, shared, shared, distance),
   );
   const limitMs = 3 * quickMs;
-  // To where set() goes byte by byte, and the bug is not met if both arrays begin alike.
-  const isMove = doesMove(copy) && measure(copy, new Uint8Array(shared.length), shared, UNLIKE) < limitMs;
+  // A whole array, to where set() goes byte by byte; the bug is not met if both begin alike.
+  const whole = new Uint8Array(shared.length).subarray(0, MEASURED_BYTES);
+  const isQuick = (move: Move): boolean =>
+    move !== fill && doesMove(move) && measure(move, shared, whole, UNLIKE) < limitMs;
+  const copy = moves.find(isQuick);
   return {
-    move: isMove ? copy : fill,
+    move: copy ?? fill,
     moveShared: fill,
-    least: isMove ? FEW_BYTES : MANY_BYTES,
+    least: copy === undefined ? MANY_BYTES : FEW_BYTES,
     unsure: wholeMs > limitMs ? -1 : halfMs > limitMs ? ALIGNED - 1 : 0,
     slowMs: (Math.max(halfMs, wholeMs) * TRIAL_BYTES) / MEASURED_BYTES / 2,
   };

@@ -5,7 +5,7 @@
  * does what would not be copied quickly: there the core puts it at the right distance from a multiple of eight.
  */
 import { Staging } from "./batch.js";
-import { copyIn, copyOut, isDirect } from "./copy.js";
+import { copyIn, copyOut, isDirect, PageCopies } from "./copy.js";
 import { HcallError } from "./errors.js";
 import type { Kernel } from "./kernel.js";
 import {
@@ -99,6 +99,7 @@ export class Transfer {
     const { words } = memory;
     const entries = spaceWord(memory, lpid, SPACE_MEMORY, SPACE_ENTRIES) >>> 2;
     const framesAt = memory.header(HEADER_FRAMES_AT);
+    const copies = new PageCopies(memory, array, address, isRead);
     for (let done = 0; done < array.length; ) {
       const from = address + done;
       const inPage = from & (PAGE_BYTES - 1);
@@ -110,8 +111,7 @@ export class Transfer {
         this.#check(core.checkAccess(lpid, from, run, 0), isRead, from, run);
         at = memory.result;
       }
-      if (isRead) copyOut(memory, at, array, done, run);
-      else copyIn(memory, at, array, done, run);
+      copies.copy(at, done, run);
       done += run;
     }
   }

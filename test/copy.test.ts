@@ -67,6 +67,12 @@ function checkCopies(modules: Modules, memory: TableMemory, onCopy: (length: num
       copyIn(memory, inside, other, outside, length);
       onCopy(length);
       expect(Buffer.compare(memory.bytes, written), `write ${length} from ${outside} to ${inside}`).toBe(0);
+      // A whole array.
+      const whole = other.subarray(outside, outside + length).map((byte) => byte + 1);
+      written.set(whole, inside);
+      copyIn(memory, inside, whole, 0, length);
+      onCopy(length);
+      expect(Buffer.compare(memory.bytes, written), `write all ${length} to ${inside}`).toBe(0);
     }
   }
 }
@@ -107,21 +113,24 @@ describe("copies move those bytes and no others", () => {
   });
 
   test.each([
-    [true, 0],
-    [true, 15],
-    [true, 31],
-    [false, 0],
-    [false, 15],
-    [false, 31],
-  ])(
-    "where copy() moves them: %s, slow up to %i bytes after the source: never slow",
-    async (hasCopy, slowUpTo) => {
-      const machine = new Machine(hasCopy, slowUpTo);
+    ["memcpy", 0],
+    ["memcpy", 15],
+    ["memcpy", 31],
+    ["memcpy, but of whole arrays set()", 0],
+    ["memcpy, but of whole arrays set()", 15],
+    ["memcpy, but of whole arrays set()", 31],
+    ["set()", 0],
+    ["set()", 15],
+    ["set()", 31],
+  ] as const)(
+    "where copy() is %s, and memcpy slow up to %i bytes after the source: never slow",
+    async (copy, slowUpTo) => {
+      const machine = new Machine(copy, slowUpTo);
       vi.stubGlobal("Buffer", { prototype: machine });
       const modules = await load();
       vi.unstubAllGlobals();
       vi.spyOn(performance, "now").mockImplementation(() => machine.ms);
-      expect(modules.leastMoved(true)).toBe(hasCopy ? 513 : 65_536);
+      expect(modules.leastMoved(true)).toBe(copy === "set()" ? 65_536 : 513);
       machine.start();
       const used = new Set<number>();
       checkAll(modules, (length) => {
@@ -136,6 +145,56 @@ describe("copies move those bytes and no others", () => {
         machine.start();
       });
       expect([...used]).toEqual(LENGTHS.filter((length) => length >= modules.leastMoved(true)));
+    },
+  );
+
+  test.each([0, 15, 31])(
+    "pages wherever they lie, with a memcpy that is slow up to %i bytes after the source: never slow, and seldom in two pieces",
+    async (slowUpTo) => {
+      const machine = new Machine("memcpy", slowUpTo);
+      vi.stubGlobal("Buffer", { prototype: machine });
+      const modules = await load();
+      vi.unstubAllGlobals();
+      vi.spyOn(performance, "now").mockImplementation(() => machine.ms);
+      for (const Kind of [SharedArrayBuffer, ArrayBuffer]) {
+        const memory = memoryOf(modules, new Kind(BYTES), 1);
+        // A table whose memory is not shared has no need of it, and must be right all the same.
+        Object.assign(memory, { leastMoved: 513 });
+        const { buffer } = new WebAssembly.Memory({ initial: BYTES / 65_536 });
+        const all = memoryOf(modules, buffer, 2).bytes;
+        for (const [inside, outside] of PLACES) {
+          for (const length of [700, 3 * PAGE_BYTES, 20 * PAGE_BYTES, 30 * PAGE_BYTES]) {
+            for (const isRead of [true, false]) {
+              const array = all.subarray(outside, outside + length);
+              const expectedArray = array.slice();
+              const expectedMemory = memory.bytes.slice();
+              const parts: [offset: number, at: number, size: number][] = [];
+              for (let done = 0; done < length; ) {
+                const address = inside + done;
+                const size = Math.min(PAGE_BYTES - (address % PAGE_BYTES), length - done);
+                const offset = BYTES - PAGE_BYTES - address + 2 * (address % PAGE_BYTES);
+                parts.push([offset, done, size]);
+                if (isRead) expectedArray.set(memory.bytes.subarray(offset, offset + size), done);
+                else expectedMemory.set(array.subarray(done, done + size), offset);
+                done += size;
+              }
+              machine.start();
+              const copies = new modules.PageCopies(memory, array, inside, isRead);
+              for (const [offset, at, size] of parts) copies.copy(offset, at, size);
+              const what = `${isRead ? "read" : "write"} ${length} from ${inside} to ${outside}`;
+              expect(Buffer.compare(array, expectedArray), what).toBe(0);
+              expect(Buffer.compare(memory.bytes, expectedMemory), what).toBe(0);
+              const { ms, moves } = machine;
+              const found = length < 65_536 ? 0 : Machine.SLOWER * Machine.msOf(5 * PAGE_BYTES);
+              expect(ms, what).toBeLessThanOrEqual(Machine.msOf(length) + found);
+              const distance = (isRead ? outside - inside : inside - outside) & (PAGE_BYTES - 1);
+              const isSlow = distance > 0 && distance <= slowUpTo;
+              if (slowUpTo === 0 || (length >= 65_536 && !isSlow))
+                expect(moves, what).toBeLessThanOrEqual(parts.length);
+            }
+          }
+        }
+      }
     },
   );
 
@@ -229,13 +288,11 @@ class Machine {
   static readonly SLOWER = 15;
   ms = 0;
   moves = 0;
-  readonly #hasCopy: boolean;
   readonly #slowUpTo: number;
   readonly fill: (this: Uint8Array, source: Uint8Array, to: number, end: number) => void;
   readonly copy: (this: Uint8Array, target: Uint8Array, to: number, from: number, end: number) => void;
 
-  constructor(hasCopy: boolean, slowUpTo: number) {
-    this.#hasCopy = hasCopy;
+  constructor(copy: "memcpy" | "memcpy, but of whole arrays set()" | "set()", slowUpTo: number) {
     this.#slowUpTo = slowUpTo;
     const machine = this;
     this.fill = function (source, to, end) {
@@ -244,7 +301,9 @@ class Machine {
       this.set(source, to);
     };
     this.copy = function (target, to, from, end) {
-      machine.#spend(target.byteOffset + to - this.byteOffset - from, end - from, machine.#hasCopy);
+      const isWhole = from === 0 && end === this.length;
+      const isMemcpy = copy === "memcpy" || (copy !== "set()" && !isWhole);
+      machine.#spend(target.byteOffset + to - this.byteOffset - from, end - from, isMemcpy);
       target.set(this.subarray(from, end), to);
     };
   }
