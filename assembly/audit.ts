@@ -57,6 +57,7 @@ import {
   HEADER_STRUCTURE_FREE,
   HEADER_STRUCTURE_FRESH,
   HEADER_STRUCTURES_LISTED,
+  HEADER_STRUCTURES_MAX,
   HEADER_STRUCTURES_RETIRED,
   HEADER_THREADS_USED,
   INHIBIT_REGRANT,
@@ -141,6 +142,7 @@ import { auditLend, auditShare, isLentEntry } from "./audit-lend";
 import { auditLines } from "./audit-lines";
 import { auditThreads } from "./audit-threads";
 import {
+  aheadOf,
   childOf,
   copiesOf,
   cursorOf,
@@ -251,6 +253,8 @@ function auditLinks(slot: u32, structure: usize): void {
   const inTree = !isOwned && stateOf(structure) != STRUCTURE_RESCINDED;
   check((parent != 0) == inTree, PROBLEM_TREE_LINK, slot, parent);
   if (parent == 0) return;
+  const isSlot = hasFlag(structure, FLAG_ROOT) || aheadOf(structure) <= header(HEADER_STRUCTURES_MAX);
+  check(isSlot, PROBLEM_TREE_LINK, slot, aheadOf(structure));
   const right = nextOf(structure);
   const left = previousOf(structure);
   check(right == 0 || previousOf(structureAt(right)) == slot, PROBLEM_TREE_LINK, slot, right);

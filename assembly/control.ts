@@ -4,7 +4,7 @@
  *     0     1     2        3     4          8      10   12  14      16     20    24   28
  *     state space inhibits flags generation holder pins end entries parent child next previous
  *     32        36            40         44        48   52     56        60
- *     next held previous held source page page count page cursor remaining liobn or window
+ *     next held previous held source page page count page cursor remaining or ahead, liobn or window
  *
  * A slot is named by its index, 0 is none. Of a released slot count the state, the generation, which makes the cookie of
  * the next use a new one, and the link to the next free one; the rest is left as it was. A slot whose generations are used
@@ -19,6 +19,7 @@
  *     free, retired: none
  */
 import {
+  AHEAD_STEP,
   FLAG_COPY_ON_WRITE,
   FLAG_REVOKING,
   FLAG_ZERO,
@@ -30,6 +31,7 @@ import {
   PARTITION_OWNED,
   PINS_LIMIT,
   SPACE_MEMORY,
+  STRUCTURE_AHEAD,
   STRUCTURE_CHILD,
   STRUCTURE_COPIES,
   STRUCTURE_CURSOR,
@@ -254,6 +256,21 @@ export function setCursor(structure: usize, cursor: u32): void {
 
 export function remainingOf(structure: usize): u32 {
   return load<u32>(structure, STRUCTURE_REMAINING);
+}
+
+/** Of what is no root of a revocation: | steps 8 | slot 24 | of what a walk over the tree soon comes to after it, or 0 (touch.ts). */
+export function aheadWord(structure: usize): u32 {
+  return load<u32>(structure, STRUCTURE_AHEAD);
+}
+
+/** The slot of that. */
+export function aheadOf(structure: usize): u32 {
+  return aheadWord(structure) & (AHEAD_STEP - 1);
+}
+
+/** Not noted: it says nothing of the structure. */
+export function setAhead(structure: usize, slot: u32): void {
+  store<u32>(structure, slot, STRUCTURE_AHEAD);
 }
 
 export function setRemaining(structure: usize, steps: u32): void {

@@ -46,6 +46,7 @@ import {
   THREAD_BUDGET_LEFT,
   THREAD_STUCK_ON,
   THREAD_WAITS_FOR,
+  TOUCH_NEAR,
   ZERO_PAGE_STEPS,
 } from "../src/layout";
 import { becomeGranted, becomeRescinded, becomeRevoking, becomeUnknown, tellReturned } from "./account";
@@ -87,9 +88,10 @@ import { addHeader, header, isAlone, NONE, setResult } from "./memory";
 import { MOVE_NONE, MOVE_STUCK, movePinned } from "./move";
 import { partitionAt, runsNow } from "./partition";
 import { MARK_STEPS, rescindRun, revokeRun } from "./run";
-import { structuresUsed } from "./slot";
+import { areFar, structuresUsed } from "./slot";
 import { endTces } from "./tce";
 import { nameUser, nextEpoch, olderModel, olderUse } from "./thread";
+import { beginAhead, WALK, walkAhead } from "./touch";
 
 /** What a leaf costs: it is marked, torn down, and its addresses may be freed, at once. */
 export const LEAF_STEPS: i32 = 3;
@@ -171,6 +173,9 @@ function absorb(structure: usize): u32 {
  */
 function markOn(root: usize, budget: i32): i32 {
   const top = slotOf(root);
+  const isFar = areFar(TOUCH_NEAR);
+  let walked: u32 = 0; // structures ahead of the cursor that were touched
+  beginAhead();
   let cursor = cursorOf(root);
   let isComplete = false;
   let steps: u32 = 0;
@@ -199,6 +204,10 @@ function markOn(root: usize, budget: i32): i32 {
       continue;
     }
     const visited = structureAt(next);
+    if (isFar && walked == 0) {
+      walkAhead(visited, root, true);
+      walked = WALK;
+    }
     const run = isAlone() ? revokeRun(visited, root, <u32>budget + 1) : 0;
     const marked = <u32>(run >> 56);
     if (marked != 0) {
@@ -212,6 +221,7 @@ function markOn(root: usize, budget: i32): i32 {
       cursor = absorb(visited);
       marks++;
     }
+    walked -= min(walked, max(marked, 1));
     // One commit has room for one job, or for a run, or for some marks.
     if (hasJob() || marks == MARKS) {
       setCursor(root, cursor);
@@ -305,6 +315,8 @@ function tceSteps(root: usize): u32 {
 /** Tears down from the cursor. Answers whether the root was reached: it is torn down, or elemental and bare. */
 function freeOn(root: usize, budget: i32): bool {
   const top = slotOf(root);
+  const isFar = areFar(TOUCH_NEAR);
+  let isScattered = false;
   const movesBefore = header(HEADER_MOVES);
   const copiesBefore = header(HEADER_COPIES);
   let cursor = cursorOf(root);
@@ -314,7 +326,9 @@ function freeOn(root: usize, budget: i32): bool {
   while (budget > 0) {
     const structure = structureAt(cursor);
     const child = childOf(structure);
-    const run = rescindRun(structure, budget);
+    if (isFar && child != 0) isScattered = walkAhead(structureAt(child), root, false);
+    // A longer run would go down into what has not been touched.
+    const run = rescindRun(structure, isScattered ? min(<u32>budget, WALK) : budget);
     const taken = <u32>(run >> 32);
     if (taken != 0) {
       budget -= taken;

@@ -24,6 +24,7 @@ import {
   STRUCTURE_PREVIOUS_HELD,
   THREAD_LOG,
   THREAD_RUNS,
+  TOUCH_NEAR,
 } from "../src/layout";
 import { countStale, Pages, uncountGrants } from "./account";
 import { endAt, isOpen, releaseEndIfIdle } from "./adapter";
@@ -51,7 +52,8 @@ import { THREAD, Words } from "./log";
 import { addHeader, header, NONE } from "./memory";
 import { freePage, spaceAt, spaceEntries } from "./page";
 import { addPartitionWord, partitionAt, partitionWord, runsNow } from "./partition";
-import { isLastUse, putFree } from "./slot";
+import { areFar, isLastUse, putFree } from "./slot";
+import { isElsewhere, touchAhead } from "./touch";
 
 /** What a grant costs among others: to be visited and marked. */
 export const MARK_STEPS: u32 = 2;
@@ -260,10 +262,13 @@ export function endLeaves(holder: usize, most: u32): u32 {
   const limit = min(most, COMMIT_GRANTS);
   const room = <u32>max(eventRoom(grantor, EVENT_RETURNED), 0);
   let free = header(HEADER_STRUCTURE_FREE);
+  // What is ahead in the tree is so in the list, where one grantor made both.
+  const isFar = nextHeldOf(head) == nextOf(head) && areFar(TOUCH_NEAR) && isElsewhere(head, nextHeldOf(head));
   let done: u32 = 0;
   while (slot != 0 && done < limit) {
     const structure = structureAt(slot);
     if (!isOnePage(structure)) break;
+    if (isFar) touchAhead(structure);
     if (childOf(structure) != 0) break;
     if (whose(structure) != its) break;
     if (isLastUse(structure)) break;

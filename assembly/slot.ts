@@ -18,6 +18,7 @@ import {
   POOL_MAX,
   POOL_REFILL,
   SPACE_DMA,
+  STRUCTURE_AHEAD,
   STRUCTURE_BYTES,
   STRUCTURE_CHILD,
   STRUCTURE_END,
@@ -32,7 +33,6 @@ import {
   STRUCTURE_PARENT,
   STRUCTURE_PREVIOUS,
   STRUCTURE_PREVIOUS_HELD,
-  STRUCTURE_REMAINING,
   STRUCTURE_RETIRED,
   STRUCTURE_SOURCE_PAGE,
   STRUCTURE_STATE,
@@ -41,6 +41,7 @@ import { childOf, entriesOf, generationOf, Links, nextHeldOf, slotOf, spaceOf, s
 import { note, put, Words } from "./log";
 import { addHeader, header, isAlone, setHeader } from "./memory";
 import { addPartitionWord, partitionAt, partitionWord, setPartitionWord } from "./partition";
+import { firstAhead } from "./touch";
 
 if (
   HEADER_POOL + PARTITION_POOL != HEADER_STRUCTURE_FREE ||
@@ -265,7 +266,7 @@ export class Fresh {
     store<u32>(structure, page, STRUCTURE_SOURCE_PAGE);
     store<u32>(structure, count, STRUCTURE_PAGE_COUNT);
     store<u64>(structure, 0, STRUCTURE_PAGE);
-    store<u64>(structure, (<u64>special) << 32, STRUCTURE_REMAINING);
+    store<u64>(structure, ((<u64>special) << 32) | firstAhead(next), STRUCTURE_AHEAD);
     Links.join(source + STRUCTURE_CHILD, next, slot, STRUCTURE_PREVIOUS, slot);
     Links.join(grantee + PARTITION_HELD, nextHeld, slot, STRUCTURE_PREVIOUS_HELD, slot);
     return structure;

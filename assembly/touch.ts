@@ -3,23 +3,44 @@
  * same time. Nothing of what is read is used or checked; each function answers something that depends on all of its loads,
  * which keep() stores, so that no compiler leaves them out.
  */
-import { SPACE_MEMORY, THREAD_TOUCHED } from "../src/layout";
 import {
+  AHEAD_MOST,
+  AHEAD_STEP,
+  HEADER_STRUCTURES_MAX,
+  SPACE_MEMORY,
+  THREAD_BEHIND,
+  THREAD_ENTRY,
+  THREAD_LINKED,
+  THREAD_TOUCHED,
+} from "../src/layout";
+import {
+  aheadOf,
+  aheadWord,
+  childOf,
   generationOf,
   grantorOf,
   holderOf,
+  isOnePage,
+  isStanding,
   nextHeldOf,
   nextOf,
   pageOf,
+  parentOf,
   previousHeldOf,
   previousOf,
+  setAhead,
+  slotOf,
   sourcePageOf,
   spaceOf,
   structureAt,
 } from "./control";
 import { THREAD } from "./log";
+import { header } from "./memory";
 import { backOf, entryOf, spaceAt, spacePages } from "./page";
 import { partitionAt } from "./partition";
+
+if ((AHEAD_MOST & (AHEAD_MOST - 1)) != 0 || THREAD_BEHIND + 4 * AHEAD_MOST > THREAD_ENTRY)
+  ERROR("the last marked are a power of two, and lie before the entry");
 
 /** Makes the loads that were done needed. */
 export function keep(touched: u32): void {
@@ -73,4 +94,81 @@ export class Touch {
 export function touchReturned(structure: usize): void {
   const source = spaceAt(partitionAt(grantorOf(structure)), spaceOf(structure));
   keep(Touch.neighbours(structure) ^ Touch.page(source, sourcePageOf(structure)));
+}
+
+// ---------------------------------------------------------------- ahead
+
+// A walk over a tree learns from each structure only where the next one is, so that where structures lie all over a large table each
+// step is a miss, and misses follow each other. So each names one that the walk comes to some steps later: a new grant an older
+// sibling, as siblings are walked from the youngest on; what is marked one by one is named by what was marked before it. It is
+// touched, and nothing else: it may have ended since, and its slot be another grant's, but it is always a slot.
+
+/** So many slots further the machine fetches by itself. */
+const BESIDE: u32 = 4;
+/** Structures that a walk ahead touches, and levels that it goes up: what is torn down in one commit. */
+export const WALK: u32 = 32;
+
+/** What is ahead of a new grant, whose next sibling is in this slot, or 0. */
+export function firstAhead(next: u32): u32 {
+  const its = aheadWord(structureAt(next));
+  const slot = its & (AHEAD_STEP - 1);
+  // It has none, or is the root of a revocation.
+  if (slot - 1 >= header(HEADER_STRUCTURES_MAX)) return next;
+  const further = its + AHEAD_STEP;
+  if (further < u32(AHEAD_MOST) * AHEAD_STEP) return further;
+  // One step less far from its next sibling than from that one's.
+  return (its - slot) | previousOf(structureAt(slot));
+}
+
+/** Touches what is ahead of a structure, which is no root. */
+export function touchAhead(structure: usize): void {
+  keep(Touch.structure(aheadOf(structure)));
+}
+
+/** A slice of a revocation begins, which has marked nothing yet. */
+export function beginAhead(): void {
+  for (let i: u32 = 0; i < u32(AHEAD_MOST); i++) store<u32>(THREAD + ((<usize>i) << 2), 0, THREAD_BEHIND);
+}
+
+/** A structure that will be marked next is ahead of what came before it. */
+function linkAhead(structure: usize): void {
+  const linked = load<u32>(THREAD, THREAD_LINKED);
+  const behind = THREAD + ((<usize>(linked & (AHEAD_MOST - 1))) << 2);
+  const before = load<u32>(behind, THREAD_BEHIND);
+  const slot = slotOf(structure);
+  store<u32>(THREAD, linked + 1, THREAD_LINKED);
+  store<u32>(behind, slot, THREAD_BEHIND);
+  if (before != 0) setAhead(structureAt(before), slot);
+}
+
+/** Whether so many slots further is beyond what the machine fetches by itself. */
+export function isElsewhere(structure: usize, next: u32): bool {
+  return next - slotOf(structure) + BESIDE > 2 * BESIDE;
+}
+
+/**
+ * Touches some structures of a tree below `root`, in pre-order from one on, before they are marked, or, once all are, torn down: as long
+ * as each is what is marked or torn down many at a time. False: they lie side by side.
+ */
+export function walkAhead(from: usize, root: usize, isMarking: bool): bool {
+  let structure = from;
+  let levels: u32 = WALK;
+  for (let i: u32 = 0; i < WALK; i++) {
+    if (isMarking ? !isOnePage(structure) : !isStanding(structure)) break;
+    touchAhead(structure);
+    if (isMarking) linkAhead(structure);
+    const child = childOf(structure);
+    let next = child == 0 ? nextOf(structure) : child;
+    if (i == 0) {
+      if (!isElsewhere(structure, next)) return false;
+    }
+    while (next == 0) {
+      structure = structureAt(parentOf(structure));
+      if (structure == root || levels == 0) return true;
+      levels--;
+      next = nextOf(structure);
+    }
+    structure = structureAt(next);
+  }
+  return true;
 }

@@ -257,6 +257,7 @@ async function openRead(name: string, bytes: number, { seed, native }: Context):
     places.length,
     seed,
     "drawn",
+    "whole",
   );
   return {
     ways: [{ what: name, contender: contender("checked"), target: CHECKED, versus: "copy" }],

@@ -42,7 +42,11 @@ async function runOne(
   worker.on("message", (tidings: Tidings) => {
     if ("steps" in tidings) onSteps(tidings.steps);
     else if ("outcome" in tidings) outcome = tidings.outcome;
-    else failure = errorOf(tidings.error as Error);
+    else {
+      failure = errorOf(tidings.error as Error);
+      // What it had begun may keep it: workers of its own.
+      void worker.terminate();
+    }
   });
   try {
     // An error that it does not catch is thrown here.

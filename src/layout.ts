@@ -5,7 +5,7 @@
  */
 
 export const LAYOUT_MAGIC = 0x5241504c; // "LPAR", little-endian
-export const LAYOUT_VERSION = 7;
+export const LAYOUT_VERSION = 8;
 
 export const PAGE_BYTES = 4096;
 export const PAGE_SHIFT = 12;
@@ -211,11 +211,16 @@ export const THREAD_RESULT = 48; // f64: the second result of its last call (reg
 export const THREAD_JOB_LENDER = 56; // lpid whose pages the job is about too, 0: none
 export const THREAD_JOB_LENT_PAGE = 60;
 export const THREAD_EPOCH = 64; // the epoch in which its running use began, 0: no use runs
+export const THREAD_LINKED = 92; // structures that it has linked to what is ahead of them, wraps; touch.ts
+export const THREAD_BEHIND = 96; // the slots of the last AHEAD_MOST of them in its slice of a revocation
 export const THREAD_ENTRY = 128; // 16 bytes: the queue entry or event last taken
 export const THREAD_BUDGET_LEFT = 144; // steps that its last slice of a revocation did not use
 export const THREAD_TOUCHED = 148; // means nothing: what was read only to have it in the cache
 /** Structures in use up to which nothing is touched before its time: all of them, half a megabyte, are in a near cache. */
 export const TOUCH_NEAR = 8192;
+/** Structures from one to what it names as ahead of it: four misses are under way at once, as a core can look so far ahead. */
+export const AHEAD_MOST = 8;
+export const AHEAD_STEP = 0x1000000;
 export const THREAD_WAITS_FOR = 152; // lpid whose use holds up its last slice of a revocation, plus 1; 0: none
 export const THREAD_STUCK_ON = 172; // lpid whose views stand where no page can be moved away, plus 1; 0: none
 export const THREAD_SIGNALS = 156; // counts what it signalled, to any partition, wraps
@@ -364,6 +369,7 @@ export const STRUCTURE_PAGE_COUNT = 44;
 export const STRUCTURE_PAGE = 48; // first page in the holder's space
 export const STRUCTURE_CURSOR = 52; // where a revocation or a release stands
 export const STRUCTURE_REMAINING = 56; // bound of its remaining steps
+export const STRUCTURE_AHEAD = 56; // of what is no root of a revocation: | steps 8 | slot 24 | of what a walk soon comes to; touch.ts
 export const STRUCTURE_LIOBN = 60; // of a DMA window pane; under revocation its pages whose TCEs have been ended
 export const STRUCTURE_COPIES = 60; // of a copy-on-write grant: pages that are private
 export const STRUCTURE_WINDOW = 60; // of MMIO: name of the thread that serves an elemental window; of a grant, its window

@@ -306,6 +306,18 @@ chmod 755 "$2"
     expect(JSON.parse(output)).toMatchObject({ compiler: null, nativeMissing: "no room", wrong: [] });
   }, 60_000);
 
+  it("ends with what went wrong in a scenario that had begun threads of its own", async () => {
+    const path = await fakeCompiler(`if [ "$1" = --version ]; then echo fake; exit; fi
+while [ "$1" != -o ]; do shift; done
+printf '#!/bin/sh\\nwhile read -r line; do echo error; done\\n' > "$2"
+chmod 755 "$2"
+`);
+    const { code, errors } = await lpar(["bench", "contention", ...SHORT, "--json"], { path });
+    expect(code).toBe(1);
+    expect(errors).toContain('the C baseline does not understand "setup access read 64');
+    expect(await readdir(join(folder, "tmp"))).toEqual([]);
+  }, 60_000);
+
   it("ends on Ctrl-C with 130 and leaves no files", async () => {
     const path = await fakeCompiler("exec sleep 60\n");
     const { code, output } = await lpar(["bench", "--json"], { path, begun: (kill) => kill("SIGINT") });

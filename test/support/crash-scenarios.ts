@@ -1510,13 +1510,13 @@ function takenIn(rig: Rig): number {
 }
 
 /** A call in a table with more structures than are near, one of them a grant of page 0 that may be accepted. */
-function addFar(what: string, calls: (made: Table, kept: number) => Act): void {
+function addFar(what: string, calls: (made: Table, kept: number) => Act, most = 60): void {
   for (const isAlone of [false, true]) {
     scenarios.push({
       name: `${isAlone ? "alone: " : ""}${what} in a large table`,
       isAlone,
       capacities: { ...SMALL, structures: TOUCH_NEAR + 300 },
-      most: 60,
+      most,
       setUp: (rig) => {
         const made = table(rig, isAlone);
         made.connect(1, 2, TOUCH_NEAR + 200);
@@ -1540,6 +1540,46 @@ addFar("a batch", (made, kept) => {
   const call = (core: Core): number => core.hcallBatch(offset, 2);
   return { status: H_SUCCESS, call, leave: { staging: true }, once: true };
 });
+
+/** Grants of a page from one partition to another, accepted, in slots that lie apart. Answers where the last one is mapped. */
+function acceptApart(made: Table, a: number, b: number, page: number, which: number, count: number): number {
+  const cookies = Array.from({ length: 8 * count }, () => made.grant(a, b, page, 1, TYPE_MEMORY, which));
+  const isKept = (index: number): boolean => index % 8 === 0;
+  for (const [index, cookie] of cookies.entries())
+    if (!isKept(index)) made.get(made.core.rescindLogical(a, 0, cookie));
+  return cookies.filter((_, index) => isKept(index)).reduce((_, cookie) => made.accept(b, cookie), 0);
+}
+
+addFar("a client's end, with grants that lie apart,", (made) => {
+  acceptApart(made, 1, 2, 0, 1, 5);
+  made.fail(2);
+  return {
+    status: H_SUCCESS,
+    call: (core) => core.recoverClient(2, MANY),
+    goOn: (core) => recoverClient(core, 2),
+  };
+});
+
+/** A first call with so many steps: with one it touches what is ahead, and marks one grant. */
+function addTreeApart(steps: number, status: number, most?: number): void {
+  const what = `a forced rescind of a tree that lies apart by steps of ${steps}`;
+  const calls = (made: Table, kept: number): Act => {
+    made.connect(2, 3, 200);
+    const page = made.accept(2, kept) / KIB4;
+    const below = acceptApart(made, 2, 3, page, 1, 9) / KIB4;
+    made.connect(3, 2, 200);
+    acceptApart(made, 3, 2, below, 1, 1);
+    made.budget(steps);
+    return {
+      status,
+      call: (core) => core.rescindLogical(1, FORCED, kept),
+      goOn: (core) => rescind(core, 1, kept),
+    };
+  };
+  addFar(what, calls, most);
+}
+addTreeApart(1, H_PARTIAL, 120);
+addTreeApart(MANY, H_SUCCESS);
 
 // ---------------------------------------------------------------- a pool that is full; only where there are other threads
 

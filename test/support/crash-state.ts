@@ -5,6 +5,7 @@
  *
  *     generations of page table entries and pins     a mapping or a view that was undone used one up
  *     sequences of TCEs                              the same
+ *     what is ahead of a structure                   only touched; that it is a slot is checked by audit()
  *     the free list of pins, records of free ones    the same; that it is whole is checked by itself
  *     log, results and scratch of a thread           its own; that nothing is unfinished is checked by audit()
  *     epoch, counts of signals, who waits, locks     may be taken and counted for nothing; checked by themselves
@@ -25,6 +26,7 @@ import {
   ENTRY_VALID,
   EVENT_BYTES,
   FLAG_DRAINING,
+  FLAG_ROOT,
   HEADER_ARENA_BYTES,
   HEADER_ARENAS_AT,
   HEADER_AUDIT_AT,
@@ -102,6 +104,7 @@ import {
   SPACE_MAP,
   SPACE_MEMORY,
   SPACE_PAGES,
+  STRUCTURE_AHEAD,
   STRUCTURE_BYTES,
   STRUCTURE_CURSOR,
   STRUCTURE_FLAGS,
@@ -409,6 +412,7 @@ export class State {
       const at = this.#get(HEADER_STRUCTURES_AT) + slot * STRUCTURE_BYTES;
       const first = this.#get(at + STRUCTURE_STATE);
       if ((first >>> (STRUCTURE_FLAGS * 8)) & FLAG_DRAINING) this.#set(at + STRUCTURE_CURSOR, 0);
+      if (((first >>> (STRUCTURE_FLAGS * 8)) & FLAG_ROOT) === 0) this.#set(at + STRUCTURE_AHEAD, 0);
       // A return waits for an epoch, too; whether it has begun to is told by nothing else.
       if ((first & 0xff) === STRUCTURE_RETURNING) this.#set(at + STRUCTURE_CURSOR, 0);
       const isUsedUp = leave.started !== undefined && (first & 0xff) === STRUCTURE_RETIRED;
