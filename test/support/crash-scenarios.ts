@@ -1551,12 +1551,13 @@ function acceptApart(made: Table, a: number, b: number, page: number, which: num
 }
 
 addFar("a client's end, with grants that lie apart,", (made) => {
-  acceptApart(made, 1, 2, 0, 1, 5);
-  made.fail(2);
+  made.connect(1, 3, 200);
+  acceptApart(made, 1, 3, 0, 2, 5);
+  made.fail(3);
   return {
     status: H_SUCCESS,
-    call: (core) => core.recoverClient(2, MANY),
-    goOn: (core) => recoverClient(core, 2),
+    call: (core) => core.recoverClient(3, MANY),
+    goOn: (core) => recoverClient(core, 3),
   };
 });
 
