@@ -1,7 +1,7 @@
 /**
  * The limit that the machine allows: the grant table of the core, written in C over flat arrays. The same records, the
- * same lists, the same checks in the same order; what it leaves out is only what a benchmark never reaches (four of the
- * five kinds of resource, pins, queues, events).
+ * same lists, the same checks in the same order; what it leaves out is what a benchmark never reaches (four of the five kinds of
+ * resource, pins, queues), and what the core does beside: the events that tell of a return or a rescind, locks and the undo log.
  */
 #ifndef LPAR_BENCH_TABLE_H
 #define LPAR_BENCH_TABLE_H
