@@ -258,6 +258,10 @@ export function remainingOf(structure: usize): u32 {
   return load<u32>(structure, STRUCTURE_REMAINING);
 }
 
+export function setRemaining(structure: usize, steps: u32): void {
+  put(structure + STRUCTURE_REMAINING, steps);
+}
+
 /** Of what is no root of a revocation: | steps 8 | slot 24 | of what a walk over the tree soon comes to after it, or 0 (touch.ts). */
 export function aheadWord(structure: usize): u32 {
   return load<u32>(structure, STRUCTURE_AHEAD);
@@ -271,10 +275,6 @@ export function aheadOf(structure: usize): u32 {
 /** Not noted: it says nothing of the structure. */
 export function setAhead(structure: usize, slot: u32): void {
   store<u32>(structure, slot, STRUCTURE_AHEAD);
-}
-
-export function setRemaining(structure: usize, steps: u32): void {
-  put(structure + STRUCTURE_REMAINING, steps);
 }
 
 export function pinsOf(structure: usize): u32 {

@@ -53,7 +53,7 @@ import { addHeader, header, NONE } from "./memory";
 import { freePage, spaceAt, spaceEntries } from "./page";
 import { addPartitionWord, partitionAt, partitionWord, runsNow } from "./partition";
 import { areFar, isLastUse, putFree } from "./slot";
-import { isElsewhere, touchAhead } from "./touch";
+import { isElsewhere, touchAhead, WALK } from "./touch";
 
 /** What a grant costs among others: to be visited and marked. */
 export const MARK_STEPS: u32 = 2;
@@ -64,6 +64,7 @@ const GRANT_NOTES = 14 * LOG_WORD_BYTES;
 
 if (i32(COMMIT_GRANTS) * GRANT_NOTES > LOG_BYTES - 32 * LOG_WORD_BYTES)
   ERROR("what ends in one commit fits the log");
+if (WALK != COMMIT_GRANTS) ERROR("a walk ahead touches what a run marks or tears down");
 if (LOG_LINE_BYTES > GRANT_NOTES) ERROR("a record that is noted is no more");
 
 if (THREAD_RUNS + 2 * RUN_BYTES > THREAD_LOG) ERROR("two runs lie before the log");

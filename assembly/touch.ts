@@ -10,7 +10,6 @@ import {
   SPACE_MEMORY,
   THREAD_BEHIND,
   THREAD_ENTRY,
-  THREAD_LINKED,
   THREAD_TOUCHED,
 } from "../src/layout";
 import {
@@ -103,7 +102,7 @@ export function touchReturned(structure: usize): void {
 // sibling, as siblings are walked from the youngest on; what is marked one by one is named by what was marked before it. It is
 // touched, and nothing else: it may have ended since, and its slot be another grant's, but it is always a slot.
 
-/** So many slots further the machine fetches by itself. */
+/** So many slots before and behind what it reads the machine fetches by itself. */
 const BESIDE: u32 = 4;
 /** Structures that a walk ahead touches, and levels that it goes up: what is torn down in one commit. */
 export const WALK: u32 = 32;
@@ -130,18 +129,16 @@ export function beginAhead(): void {
   for (let i: u32 = 0; i < u32(AHEAD_MOST); i++) store<u32>(THREAD + ((<usize>i) << 2), 0, THREAD_BEHIND);
 }
 
-/** A structure that will be marked next is ahead of what came before it. */
-function linkAhead(structure: usize): void {
-  const linked = load<u32>(THREAD, THREAD_LINKED);
-  const behind = THREAD + ((<usize>(linked & (AHEAD_MOST - 1))) << 2);
+/** A structure that will be marked next, the one of this index in its walk, is ahead of what came before it. */
+function linkAhead(structure: usize, index: u32): void {
+  const behind = THREAD + ((<usize>(index & (AHEAD_MOST - 1))) << 2);
   const before = load<u32>(behind, THREAD_BEHIND);
   const slot = slotOf(structure);
-  store<u32>(THREAD, linked + 1, THREAD_LINKED);
   store<u32>(behind, slot, THREAD_BEHIND);
   if (before != 0) setAhead(structureAt(before), slot);
 }
 
-/** Whether so many slots further is beyond what the machine fetches by itself. */
+/** Whether the structure in slot `next` lies too far from another one for the machine to fetch it by itself. */
 export function isElsewhere(structure: usize, next: u32): bool {
   return next - slotOf(structure) + BESIDE > 2 * BESIDE;
 }
@@ -156,7 +153,7 @@ export function walkAhead(from: usize, root: usize, isMarking: bool): bool {
   for (let i: u32 = 0; i < WALK; i++) {
     if (isMarking ? !isOnePage(structure) : !isStanding(structure)) break;
     touchAhead(structure);
-    if (isMarking) linkAhead(structure);
+    if (isMarking) linkAhead(structure, i);
     const child = childOf(structure);
     let next = child == 0 ? nextOf(structure) : child;
     if (i == 0) {

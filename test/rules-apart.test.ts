@@ -7,6 +7,7 @@ import type { Partition } from "../src/index.js";
 import { kernelOf } from "../src/kernel.js";
 import {
   AHEAD_STEP,
+  COOKIE_SLOTS,
   H_PARTIAL,
   H_RESCINDED,
   H_SUCCESS,
@@ -148,12 +149,12 @@ test("RS5: a grant beside the root of a rescind that goes on names nothing that 
   expect(h.r4).toBeGreaterThan(42);
   const beside = granted(h, server.lpid, unitAddress, 0);
   const { memory } = kernelOf(table);
-  const place = memory.structuresAt + (beside % AHEAD_STEP) * STRUCTURE_BYTES + STRUCTURE_AHEAD;
-  expect(memory.header(place) % AHEAD_STEP).toBe(root.cookie % AHEAD_STEP);
+  const place = memory.structuresAt + (beside % COOKIE_SLOTS) * STRUCTURE_BYTES + STRUCTURE_AHEAD;
+  expect(memory.header(place) % AHEAD_STEP).toBe(root.cookie % COOKIE_SLOTS);
   // What the audit says of one that names something else.
   memory.words[place / 4] = AHEAD_STEP - 1;
   expect(table.audit().problems).toEqual([
-    `structure ${beside % AHEAD_STEP}: the tree does not link with ${AHEAD_STEP - 1}`,
+    `structure ${beside % COOKIE_SLOTS}: the tree does not link with ${AHEAD_STEP - 1}`,
   ]);
   memory.words[place / 4] = 0;
   h.budget = 2048;

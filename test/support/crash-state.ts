@@ -5,8 +5,8 @@
  *
  *     generations of page table entries and pins     a mapping or a view that was undone used one up
  *     sequences of TCEs                              the same
- *     what is ahead of a structure                   only touched; that it is a slot is checked by audit()
  *     the free list of pins, records of free ones    the same; that it is whole is checked by itself
+ *     what is ahead of a structure                   only touched; that it is a slot is checked by audit()
  *     log, results and scratch of a thread           its own; that nothing is unfinished is checked by audit()
  *     epoch, counts of signals, who waits, locks     may be taken and counted for nothing; checked by themselves
  *     epochs that a draining or a recovery waits for the same; whether there is one is kept
