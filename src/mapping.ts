@@ -23,6 +23,7 @@ import {
   type GrantMode,
   indexOfCookie,
   isDonated,
+  isStanding,
   modeOfTerms,
   RESOURCE_TYPES,
   type ResourceType,
@@ -173,6 +174,8 @@ export class Mapping implements Disposable {
 interface Pinned {
   readonly pin: number;
   readonly bytes: Uint8Array | undefined;
+  /** The table's count of moves when they were there. */
+  readonly moves: number;
 }
 
 /** A zero-copy window on a partition's memory. It pins the pages until it is released (TR4). */
@@ -192,6 +195,8 @@ export class View implements Disposable, Movable {
   readonly #length: number;
   #pin = 0;
   #bytes: Uint8Array | undefined;
+  /** The table's count of moves that it has followed. */
+  #moves = 0;
   /** Undefined once the access has ended: it has no move to follow then. */
   #following: Following | undefined;
 
@@ -209,8 +214,7 @@ export class View implements Disposable, Movable {
       kernel.settle("H_VIEW", taken, `address ${address}, length ${length}`);
       return;
     }
-    this.#pin = taken.pin;
-    this.#bytes = taken.bytes;
+    this.#have(taken);
     this.#following = kernel.hold(this, lpid, address, length);
     kernel.notice();
   }
@@ -227,9 +231,15 @@ export class View implements Disposable, Movable {
       if (status !== H_SUCCESS) return status;
       const pin = memory.result;
       const bytes = this.#locate();
-      if (memory.header(HEADER_MOVES) === moves) return { pin, bytes };
+      if (memory.header(HEADER_MOVES) === moves) return { pin, bytes, moves };
       this.#unpin(pin);
     }
+  }
+
+  #have({ pin, bytes, moves }: Pinned): void {
+    this.#pin = pin;
+    this.#bytes = bytes;
+    this.#moves = moves;
   }
 
   #unpin(pin: number): void {
@@ -261,7 +271,7 @@ export class View implements Disposable, Movable {
    */
   get bytes(): Uint8Array {
     if (this.#pin === 0) throw new LparError("LPAR_RELEASED", "the view was released");
-    this.#kernel.followMoves();
+    if (this.#following !== undefined) this.follow();
     if (this.#bytes === undefined)
       throw new HcallError(
         "H_VIEW",
@@ -275,7 +285,7 @@ export class View implements Disposable, Movable {
   #isStanding(): boolean {
     const { memory } = this.#kernel;
     const cookie = structureOfPin(memory, this.#pin);
-    return this.#holder.isCurrent(this.#incarnation) && structureOfCookie(memory, cookie).cookie === cookie;
+    return this.#holder.isCurrent(this.#incarnation) && isStanding(memory, cookie);
   }
 
   /** It stays where it is: in quarantine, once the pages have moved. */
@@ -285,6 +295,14 @@ export class View implements Disposable, Movable {
   }
 
   follow(): boolean {
+    const moves = this.#kernel.memory.header(HEADER_MOVES);
+    if (moves === this.#moves) return true;
+    const isThere = this.#follow();
+    if (isThere) this.#moves = moves;
+    return isThere;
+  }
+
+  #follow(): boolean {
     const status = this.#isStanding() ? this.#check() : H_RESCINDED;
     if (status === H_LONG_BUSY_10_MSEC) return false;
     if (status !== H_SUCCESS) {
@@ -310,8 +328,7 @@ export class View implements Disposable, Movable {
       this.#stay();
       return true;
     }
-    this.#pin = taken.pin;
-    this.#bytes = taken.bytes;
+    this.#have(taken);
     this.#unpin(old);
     return true;
   }

@@ -33,8 +33,8 @@ export interface CompactionReport extends MigrationReport {
   };
 }
 
-/** Pages that one slice moves: about a millisecond. */
-const SLICE_PAGES = 256;
+/** Pages that one slice moves: about half a millisecond. */
+const SLICE_PAGES = 128;
 
 /**
  * Calls `slice` until it answers neither H_PARTIAL nor H_LongBusyOrder10msec. Pages that have moved are told to the views

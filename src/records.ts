@@ -198,8 +198,12 @@ export function readStructure(memory: TableMemory, slot: number): Structure {
   const flags = first >>> FLAGS_SHIFT;
   const rights = readTerms(first);
   const space = spaceOfTerms(first);
+  // Field by field: Node 20 takes four hundred times as long for a literal that begins with the fields of another object.
   return {
-    ...rights,
+    readable: rights.readable,
+    writable: rights.writable,
+    regrantable: rights.regrantable,
+    copyOnWrite: rights.copyOnWrite,
     slot,
     space,
     mode: modeOfTerms(first),
@@ -236,6 +240,12 @@ export function indexOfCookie(memory: TableMemory, cookie: number): number {
 /** The structure that a valid cookie names. */
 export function structureOfCookie(memory: TableMemory, cookie: number): Structure {
   return readStructure(memory, slotOfCookie(cookie));
+}
+
+/** Whether what a cookie named, when it was taken, still has its slot. */
+export function isStanding(memory: TableMemory, cookie: number): boolean {
+  const slot = slotOfCookie(cookie);
+  return memory.header(structureOffset(memory, slot) + STRUCTURE_GENERATION) * COOKIE_SLOTS + slot === cookie;
 }
 
 /** The structure from whose pages a view was taken, as a cookie: another one has the addresses if that names nothing now. */

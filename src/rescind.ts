@@ -154,8 +154,9 @@ export async function rescind(
       if (isNew && options.onStuck === "terminate")
         kernel.failPartition?.(holder - 1, "its views held up a forced rescind");
     }
-    // Steps are left over only when there is nothing to do but wait: for a use that began before, or for a free frame.
-    const mustWait = memory.header(memory.thread + THREAD_BUDGET_LEFT) > 0;
+    // Where no page moved, steps are left over only when there is nothing to do but wait: for a use that began before, or for a
+    // free frame.
+    const mustWait = moved === 0 && memory.header(memory.thread + THREAD_BUDGET_LEFT) > 0;
     await nextTurn(mustWait && ++waits > QUICK_WAITS ? 1 : 0);
   }
 }
