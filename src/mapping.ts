@@ -42,14 +42,26 @@ export type Cookie = number & {
   readonly [cookieBrand]: true;
 };
 
+/** Mappings whose return has begun, and then found the table locked. */
+const unfinished: WeakSet<Mapping> = new WeakSet();
+
+/** What a return ends with that did not succeed at once: one of many pages goes in slices (RE6). */
+function goOn({ kernel, lpid }: Holder, cookie: number, first: number, mapping?: Mapping): number {
+  const hasBegun = first === H_BUSY || (mapping !== undefined && unfinished.has(mapping));
+  let status = first;
+  while (status === H_BUSY) status = kernel.core.returnLogical(lpid, cookie);
+  if (!hasBegun) return status;
+  // Rescinded in between it ends as a grant that is not accepted: nothing is left to be returned.
+  if (status === H_PARAMETER || status === H_RESCINDED) return H_SUCCESS;
+  if (status === H_LONG_BUSY_10_MSEC && mapping !== undefined) unfinished.add(mapping);
+  return status;
+}
+
 /** H_RETURN_LOGICAL until it is complete. */
-export function returnToEnd({ kernel, lpid }: Holder, cookie: number): void {
+export function returnToEnd(holder: Holder, cookie: number, mapping?: Mapping): void {
+  const { kernel, lpid } = holder;
   let status = kernel.core.returnLogical(lpid, cookie);
-  if (status === H_BUSY) {
-    while (status === H_BUSY) status = kernel.core.returnLogical(lpid, cookie);
-    // Rescinded in between it ends as a grant that is not accepted: nothing is left to be returned.
-    if (status === H_PARAMETER || status === H_RESCINDED) status = H_SUCCESS;
-  }
+  if (status !== H_SUCCESS) status = goOn(holder, cookie, status, mapping);
   if (status !== H_SUCCESS) refuseAbout("H_RETURN_LOGICAL", status, "cookie", cookie);
   kernel.notice();
   if (RETURN.hasSubscribers) publishReturn(kernel.partitionOf(lpid), cookie);
@@ -151,7 +163,7 @@ export class Mapping implements Disposable {
     if (holder.isCurrent(this.#incarnation)) {
       if (isDonated(this.#terms))
         refuse("H_RETURN_LOGICAL", H_PARAMETER, "donated: it is the partition's own");
-      returnToEnd(holder, this.cookie);
+      returnToEnd(holder, this.cookie, this);
     }
     this.#holder = undefined;
   }

@@ -3,6 +3,7 @@ import { describe, expect, test } from "vitest";
 import { kernelOf } from "../src/kernel.js";
 import {
   H_BUSY,
+  H_LONG_BUSY_10_MSEC,
   H_PARAMETER,
   H_PARTIAL,
   H_RESCINDED,
@@ -316,6 +317,28 @@ describe("RE6: more than one slice", () => {
     expect(h.rescindLogical(server.lpid, 1, cookie)).toBe(H_SUCCESS);
     expect(client.usage()).toMatchObject({ pagesMapped: 0, grantsIn: 0, rescinded: 0, copies: 0 });
     expect(core.reapThread(slot)).toBe(H_SUCCESS);
+  });
+
+  test("RE6: the same where the return then found the table locked: the next one succeeds", () => {
+    const { table, h, server, client, unit } = openWindow(RETURN_PAGES + 1);
+    const length = (RETURN_PAGES + 1) * PAGE;
+    const mapping = client.accept(server.grant({ to: unit, type: "mmio", address: 0, length }));
+    const kernel = kernelOf(table) as { core: { returnLogical(lpid: number, cookie: number): number } };
+    const { core } = kernel;
+    let calls = 0;
+    const returnLogical = (lpid: number, cookie: number): number => {
+      if (++calls === 1) return core.returnLogical(lpid, cookie);
+      expect(h.rescindLogical(server.lpid, 1, cookie)).toBe(H_SUCCESS);
+      return H_LONG_BUSY_10_MSEC;
+    };
+    kernel.core = { ...core, returnLogical };
+    expect(statusOf(() => mapping.return())).toBe(H_LONG_BUSY_10_MSEC);
+    kernel.core = core;
+    expect(calls).toBe(2);
+    mapping.return();
+    mapping.return();
+    expect(client.usage().grantsIn).toBe(1);
+    expectRefused(table, H_PARAMETER, () => h.returnLogical(client.lpid, mapping.cookie));
   });
 
   test("RE6: a client that fails between the two calls leaves nothing behind", async () => {
