@@ -205,8 +205,8 @@ function markOn(root: usize, budget: i32): i32 {
     }
     const visited = structureAt(next);
     if (isFar && walked == 0) {
-      walkAhead(visited, root, true);
-      walked = WALK;
+      walked = min(WALK, <u32>budget + 1);
+      walkAhead(visited, root, true, walked);
     }
     const run = isAlone() ? revokeRun(visited, root, <u32>budget + 1) : 0;
     const marked = <u32>(run >> 56);
@@ -326,9 +326,10 @@ function freeOn(root: usize, budget: i32): bool {
   while (budget > 0) {
     const structure = structureAt(cursor);
     const child = childOf(structure);
-    if (isFar && child != 0) isScattered = walkAhead(structureAt(child), root, false);
+    const near = min(<u32>budget, WALK);
+    if (isFar && child != 0) isScattered = walkAhead(structureAt(child), root, false, near);
     // A longer run would go down into what has not been touched.
-    const run = rescindRun(structure, isScattered ? min(<u32>budget, WALK) : budget);
+    const run = rescindRun(structure, isScattered ? near : budget);
     const taken = <u32>(run >> 32);
     if (taken != 0) {
       budget -= taken;

@@ -104,7 +104,7 @@ export function touchReturned(structure: usize): void {
 
 /** So many slots before and behind what it reads the machine fetches by itself. */
 const BESIDE: u32 = 4;
-/** Structures that a walk ahead touches, and levels that it goes up: what is torn down in one commit. */
+/** Structures that a walk ahead touches at most, and levels that it goes up: what is torn down in one commit. */
 export const WALK: u32 = 32;
 
 /** What is ahead of a new grant, whose next sibling is in this slot, or 0. */
@@ -144,13 +144,13 @@ export function isElsewhere(structure: usize, next: u32): bool {
 }
 
 /**
- * Touches some structures of a tree below `root`, in pre-order from one on, before they are marked, or, once all are, torn down: as long
- * as each is what is marked or torn down many at a time. False: they lie side by side.
+ * Touches at most so many structures of a tree below `root`, in pre-order from one on, before they are marked, or, once all are, torn
+ * down: as long as each is what is marked or torn down many at a time. False: they lie side by side.
  */
-export function walkAhead(from: usize, root: usize, isMarking: bool): bool {
+export function walkAhead(from: usize, root: usize, isMarking: bool, most: u32): bool {
   let structure = from;
-  let levels: u32 = WALK;
-  for (let i: u32 = 0; i < WALK; i++) {
+  let levels = most;
+  for (let i: u32 = 0; i < most; i++) {
     if (isMarking ? !isOnePage(structure) : !isStanding(structure)) break;
     touchAhead(structure);
     if (isMarking) linkAhead(structure, i);

@@ -152,6 +152,7 @@ describe("lpar chaos", { timeout: RUN_MS }, () => {
     expect(report.operations).toBe(Object.values(done).reduce((sum, count) => sum + count, 0));
     expect(refused).toBeLessThan(report.operations);
     expect(report.factsAudited).toBeGreaterThan(KILLS * 100);
+    expect(report.pagesMoved).toBeGreaterThan(KILLS);
     for (const { p50, p90, p99, max } of [report.recoveryMs ?? percentilesOf([-1]), report.loopDelayMs]) {
       expect(p50).toBeGreaterThanOrEqual(0);
       expect([p50, p90, p99, max]).toEqual([p50, p90, p99, max].sort((a, b) => a - b));
@@ -323,6 +324,19 @@ const SABOTAGES: readonly Sabotage[] = [
       /refused: H_(FREE|GRANT)|somebody wrote to pages|announced up to \d+, then up to|is of \d+, another ring|: byte \d+ is 238|: the (lender|device|model) |, which has no right/,
   },
   {
+    what: "pages that move and lose their first byte",
+    where: "workers",
+    code: `
+      const { migrate } = Partition.prototype;
+      Partition.prototype.migrate = async function (address, length) {
+        const report = await migrate.call(this, address, length);
+        if (report.pagesMoved > 0) this.fill(address, 1, 0xa5);
+        return report;
+      };`,
+    found:
+      /: byte \d+ is|own counters|is of \d+, another ring|announced up to|somebody wrote|refused: H_FILL|sheet|neither zero/,
+  },
+  {
     what: "a thread that ends by itself",
     where: "workers",
     code: `
@@ -468,6 +482,17 @@ const HANGS: readonly Sabotage[] = [
         return new Promise(() => {});
       };`,
     found: /^worker \d: Violation: a forced rescind takes 1\d{4} ms/,
+  },
+  {
+    what: "a migration that never ends",
+    where: "workers",
+    code: `
+      const { migrate } = Partition.prototype;
+      Partition.prototype.migrate = function (...all) {
+        migrate.apply(this, all).catch(() => {});
+        return new Promise(() => {});
+      };`,
+    found: /^worker \d: Violation: a migration takes 1\d{4} ms/,
   },
   {
     what: "an interrupt that is never told",

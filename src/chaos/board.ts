@@ -60,6 +60,7 @@ export const OPERATIONS = [
   "view",
   "words",
   "copy",
+  "migrate",
   "batch",
   "send",
   "receive",

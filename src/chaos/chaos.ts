@@ -35,6 +35,8 @@ const LIMITS = { stackSizeMb: 1 };
 const TURNS_MOST = 30;
 /** A thread that has been told to die, a recovery, a lock, a notice: what takes longer than this hangs. */
 const PATIENCE_MS = 20_000;
+/** What the frames are compacted after. */
+const COMPACT_MS = 20;
 /** How often the owner's event loop is looked at. */
 const LOOP_MS = 5;
 
@@ -128,7 +130,7 @@ export class Chaos {
     const delay = monitorEventLoopDelay({ resolution: LOOP_MS });
     delay.enable();
     const resident = new ResidentMemory(this.#options.kills);
-    const watching = [this.#watch(), this.#learnReasons()];
+    const watching = [this.#watch(), this.#learnReasons(), this.#compact()];
     try {
       await this.#kill(signal, () => {
         resident.sample(rss());
@@ -140,6 +142,7 @@ export class Chaos {
       this.#fail(error);
     }
     this.#isOver = true;
+    const { pagesMoved = Number.NaN } = this.#table.inspect().counters;
     await this.#table.close();
     await Promise.allSettled([...this.#working, ...watching]);
     delay.disable();
@@ -161,6 +164,7 @@ export class Chaos {
         max: lateness(delay.max),
       },
       audits: this.#audits,
+      pagesMoved,
       factsAudited: this.#facts,
       rss: resident.levels,
       violation: this.#violation,
@@ -218,6 +222,18 @@ export class Chaos {
         const open = new Set(this.#home.partition.adapters.map(({ unitAddress }) => unitAddress));
         this.#home.tend(({ unitAddress }) => open.has(unitAddress));
         await sleep(2);
+      }
+    } catch (error) {
+      this.#fail(error);
+    }
+  }
+
+  /** Moves everybody's pages to lower frames again and again. */
+  async #compact(): Promise<void> {
+    try {
+      while (!this.#isOver && !this.#hasFailed) {
+        await this.#inTime("compact()", this.#table.compact());
+        await sleep(COMPACT_MS);
       }
     } catch (error) {
       this.#fail(error);

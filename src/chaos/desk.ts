@@ -1,6 +1,6 @@
 /**
  * What all dealings of one actor have in common: its partition, what it draws from, whom it can speak to, what it counts, and the
- * forced rescinds that it waits for.
+ * forced rescinds and migrations that it waits for.
  */
 import { HcallError } from "../errors.js";
 import { PAGE_BYTES } from "../layout.js";
@@ -30,8 +30,14 @@ export interface Granted {
   isForced: boolean;
 }
 
-/** A forced rescind that takes longer than this hangs. */
-const RESCIND_MS = 10_000;
+/** What goes on beside the steps. */
+interface Pending {
+  readonly what: string;
+  readonly since: number;
+}
+
+/** What takes longer than this beside the steps hangs. */
+const PENDING_MS = 10_000;
 /** The partner has failed, the quota is used up, or what is granted on is being rescinded. */
 const GRANT_REFUSALS: readonly string[] = ["H_PARAMETER", "H_NO_MEM", "H_RESCINDED"];
 
@@ -43,7 +49,7 @@ export class Desk {
   /** By unit address. */
   readonly mails: Map<number, Mail> = new Map();
   readonly #board: Board;
-  readonly #rescinding: Set<{ readonly since: number }> = new Set();
+  readonly #pending: Set<Pending> = new Set();
   #isInjured = false;
 
   constructor(partition: Partition, board: Board, random: Random, fail: (error: unknown) => void) {
@@ -168,25 +174,39 @@ export class Desk {
   /** Rescinds by force; `done` follows when that is over, or there was nothing to be done. */
   force(cookie: Cookie, done: () => void): void {
     this.count("rescindForced");
-    const pending = { since: performance.now() };
-    this.#rescinding.add(pending);
-    const ended = (): void => {
-      this.#rescinding.delete(pending);
-      done();
-    };
-    this.partition
-      .rescindForced(cookie)
-      // The client has failed, and its grants went with it; or what was granted on was of somebody who has failed.
-      .catch((error) => this.refused(error, ["H_PARAMETER", "H_RESCINDED"]))
-      .then(ended)
+    // The client has failed, and its grants went with it; or what was granted on was of somebody who has failed.
+    const refusals = ["H_PARAMETER", "H_RESCINDED"];
+    this.#await("a forced rescind", this.partition.rescindForced(cookie), refusals, done);
+  }
+
+  /** Moves pages of its own to other frames, while everybody goes on using them. */
+  migrate(address: number, pages: number): void {
+    this.count("migrate");
+    // It has given some of them away; a view stands on one; no run of frames is free.
+    const refusals = ["H_PARAMETER", "H_RESOURCE", "H_NO_MEM"];
+    this.#await("a migration", this.partition.migrate(address, pages * PAGE_BYTES), refusals, () => {});
+  }
+
+  #await(what: string, work: Promise<unknown>, refusals: readonly string[], done: () => void): void {
+    const pending = { what, since: performance.now() };
+    this.#pending.add(pending);
+    work
+      .catch((error) => this.refused(error, refusals))
+      .then(() => {
+        this.#pending.delete(pending);
+        done();
+      })
       .catch(this.fail);
   }
 
-  /** Milliseconds for which a forced rescind has been due. @throws Violation if it hangs. */
+  /** Milliseconds for which something has been due. @throws Violation if it hangs. */
   due(now: number): number {
-    let due = 0;
-    for (const { since } of this.#rescinding) due = Math.max(due, now - since);
-    if (due > RESCIND_MS) throw new Violation(`a forced rescind takes ${Math.round(due)} ms`);
-    return due;
+    let most = 0;
+    for (const { what, since } of this.#pending) {
+      const due = now - since;
+      if (due > PENDING_MS) throw new Violation(`${what} takes ${Math.round(due)} ms`);
+      most = Math.max(most, due);
+    }
+    return most;
   }
 }

@@ -30,6 +30,8 @@ export interface ChaosReport {
   /** Milliseconds by which timers of the owner's event loop were late. */
   readonly loopDelayMs: Percentiles;
   readonly audits: number;
+  /** Pages that went to other frames while they were in use. */
+  readonly pagesMoved: number;
   /** Facts that the audits looked at. */
   readonly factsAudited: number;
   /** Bytes of resident memory: the medians over the first and the last tenth of the kills, at most a hundred. */

@@ -127,6 +127,7 @@ export function describeChaos(report: ChaosReport): string {
     ["owner's loop", `late by ${percentiles(loopDelayMs)}`],
     ["operations", `${formatCount(report.operations)}, of them ${formatCount(refused)} refused`],
     ["", kinds(done)],
+    ["moved", `${formatCount(report.pagesMoved)} pages to other frames`],
     ["memory", describeMemory(rss)],
   ];
   return `${describeVerdict(report)}\n\n${formatTable(rows, "ll")}`;
