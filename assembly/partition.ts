@@ -20,8 +20,10 @@ import {
   PARTITION_SIGNAL,
   PARTITION_STATE,
   PARTITION_WAITING,
+  SIGNALLED,
   THREAD_LOCK_A,
   THREAD_LOCK_B,
+  THREAD_SIGNALLED,
   THREAD_SIGNALS,
   THREAD_WAKES,
 } from "../src/layout";
@@ -88,6 +90,8 @@ export function isDeferred(partition: usize): bool {
   );
 }
 
+if ((SIGNALLED & (SIGNALLED - 1)) != 0) ERROR("the last signalled are a power of two");
+
 /**
  * The partition has something to take. Called with its lock held, after what there is to take was stored and before the
  * commit: who is woken too early waits for the lock, and a sender that dies here wakes somebody for nothing; the other
@@ -95,7 +99,9 @@ export function isDeferred(partition: usize): bool {
  * asleep: whoever mends its call wakes them.
  */
 export function signal(partition: usize): void {
-  store<u32>(THREAD, load<u32>(THREAD, THREAD_SIGNALS) + 1, THREAD_SIGNALS);
+  const count = load<u32>(THREAD, THREAD_SIGNALS);
+  store<u32>(THREAD + ((<usize>(count & (SIGNALLED - 1))) << 2), <u32>partition, THREAD_SIGNALLED);
+  store<u32>(THREAD, count + 1, THREAD_SIGNALS);
   if (isAlone()) {
     store<u32>(partition, load<u32>(partition, PARTITION_SIGNAL) + 1, PARTITION_SIGNAL);
     return;

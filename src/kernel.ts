@@ -8,8 +8,11 @@ import { HcallError, isBusy, LparError } from "./errors.js";
 import {
   H_LONG_BUSY_10_MSEC,
   HEADER_MOVES,
+  PARTITION_BYTES,
   PARTITION_SIGNAL,
   PARTITION_WAITING,
+  SIGNALLED,
+  THREAD_SIGNALLED,
   THREAD_SIGNALS,
 } from "./layout.js";
 import { Devices } from "./mmio.js";
@@ -47,11 +50,6 @@ interface Wait {
   /** The count when the listeners were last called. */
   seen: number;
   isArmed: boolean;
-}
-
-function keepsAlive(wait: Wait): boolean {
-  for (const does of wait.listeners.values()) if (does) return true;
-  return false;
 }
 
 /** A day: long enough for a timer that only says that somebody still waits. */
@@ -100,9 +98,13 @@ export class Kernel {
   readonly #waits: Map<number, Wait> = new Map();
   /** Whether other threads may cause events: then this one must be woken by them. */
   #isShared: boolean;
+  /** How many listeners the thread must stay alive for. */
+  #keepers = 0;
   #keepAlive: ReturnType<typeof setInterval> | undefined;
   /** The one word that counts how often this thread has signalled. */
   readonly #signalled: Uint32Array;
+  /** Which partitions, the last few times. */
+  readonly #lately: Uint32Array;
   /** What this thread has signalled, to any partition, when it last looked. */
   #signals: number;
   /** The count of moves that all views have followed. */
@@ -133,6 +135,8 @@ export class Kernel {
     this.devices = new Devices(this, isWorker);
     const signals = (memory.thread + THREAD_SIGNALS) / 4;
     this.#signalled = memory.words.subarray(signals, signals + 1);
+    const lately = (memory.thread + THREAD_SIGNALLED) / 4;
+    this.#lately = memory.words.subarray(lately, lately + SIGNALLED);
     this.#signals = this.#signalled[0] as number;
     this.#moves = memory.header(HEADER_MOVES);
     if (isWorker) void this.#unlockWhenPoked();
@@ -180,15 +184,17 @@ export class Kernel {
       wait = { word, listeners: new Map(), seen: Atomics.load(this.memory.words, word), isArmed: false };
       this.#waits.set(lpid, wait);
     }
+    if (keepsAlive && wait.listeners.get(listener) !== true) this.#keepers++;
     wait.listeners.set(listener, keepsAlive);
     this.#arm(wait);
   }
 
   unlisten(lpid: number, listener: () => void): void {
     const wait = this.#waits.get(lpid);
+    if (wait?.listeners.get(listener) === true) this.#keepers--;
     wait?.listeners.delete(listener);
     if (wait?.listeners.size === 0 && !wait.isArmed) this.#waits.delete(lpid);
-    for (const one of this.#waits.values()) if (keepsAlive(one)) return;
+    if (this.#keepers !== 0) return;
     clearInterval(this.#keepAlive);
     this.#keepAlive = undefined;
   }
@@ -218,28 +224,49 @@ export class Kernel {
     }
   }
 
-  /** Looks whether a call of this thread has signalled anybody, and wakes who listens here. */
+  /** Looks whether a call of this thread has signalled anybody, and wakes who listens for them here. */
   notice(): void {
-    if (this.#signalled[0] !== this.#signals) this.wake();
+    if (this.#signalled[0] !== this.#signals) this.#passOn();
   }
 
-  /** Wakes those for whose partition something has come, or all; lets the views follow pages that moved. */
-  wake(all: boolean = false): void {
+  /** What this thread has signalled since it last looked; as much work as there were signals, however many listen. */
+  #passOn(): void {
     // Whoever is told makes calls, and the result of the last one before them is still to be read.
     const { result } = this.memory;
-    this.#signals = this.#signalled[0] as number;
+    const count = this.#signalled[0] as number;
+    const news = (count - this.#signals) >>> 0;
+    const last = this.#lately[(count - 1) & (SIGNALLED - 1)] as number;
+    const all = news > 1 ? [...this.#lately] : undefined;
+    this.#signals = count;
     if (this.views.size !== 0) this.followMoves();
-    if (this.#waits.size !== 0) this.#tell(all);
+    if (this.#waits.size !== 0) {
+      if (all === undefined) this.#tellAt(last);
+      else if (news <= SIGNALLED) for (const place of all) this.#tellAt(place);
+      else for (const wait of this.#waits.values()) this.#tell(wait);
+    }
     this.memory.result = result;
   }
 
-  #tell(all: boolean): void {
-    for (const wait of this.#waits.values()) {
-      const count = Atomics.load(this.memory.words, wait.word);
-      if (count === wait.seen && !all) continue;
-      wait.seen = count;
-      for (const listener of wait.listeners.keys()) listener();
-    }
+  /** Wakes all for whose partition something has come, or all; lets the views follow pages that moved. */
+  wake(all: boolean = false): void {
+    const { result } = this.memory;
+    this.#signals = this.#signalled[0] as number;
+    if (this.views.size !== 0) this.followMoves();
+    for (const wait of this.#waits.values()) this.#tell(wait, all);
+    this.memory.result = result;
+  }
+
+  /** The partition whose record is at this place was signalled. */
+  #tellAt(place: number): void {
+    const wait = this.#waits.get((place - this.memory.partitionsAt) / PARTITION_BYTES);
+    if (wait !== undefined) this.#tell(wait);
+  }
+
+  #tell(wait: Wait, always: boolean = false): void {
+    const count = Atomics.load(this.memory.words, wait.word);
+    if (count === wait.seen && !always) return;
+    wait.seen = count;
+    for (const listener of wait.listeners.keys()) listener();
   }
 
   /** Wakes those in this thread who wait for what comes for a partition: something of its own has ended. */
@@ -301,7 +328,7 @@ export class Kernel {
   #arm(wait: Wait): void {
     if (!this.#isShared || this.#closed || wait.listeners.size === 0) return;
     // A sleeper alone does not keep a thread alive.
-    if (keepsAlive(wait)) this.#keepAlive ??= setInterval(() => {}, KEEP_ALIVE_MS);
+    if (this.#keepers !== 0) this.#keepAlive ??= setInterval(() => {}, KEEP_ALIVE_MS);
     // It may be one that sleeps since before: then there is no second one, but somebody again to be kept alive for.
     if (wait.isArmed) return;
     wait.isArmed = true;
@@ -310,7 +337,8 @@ export class Kernel {
     const sleep = Atomics.waitAsync(integers, wait.word, wait.seen | 0);
     const woken = (): void => {
       wait.isArmed = false;
-      this.wake(this.#closed);
+      this.followMoves();
+      this.#tell(wait, this.#closed);
       this.#arm(wait);
     };
     if (sleep.async) void sleep.value.then(woken);

@@ -5,7 +5,7 @@
  */
 
 export const LAYOUT_MAGIC = 0x5241504c; // "LPAR", little-endian
-export const LAYOUT_VERSION = 8;
+export const LAYOUT_VERSION = 9;
 
 export const PAGE_BYTES = 4096;
 export const PAGE_SHIFT = 12;
@@ -237,6 +237,8 @@ export const THREAD_BELL = 4512; // counts requests to its models and answers to
 export const THREAD_MODEL_EPOCH = 4516; // the epoch in which its running access to a device began, 0: none runs
 export const THREAD_MODEL_ROOT = 4520; // the window whose model it runs, MODEL_ANY; 0: none
 export const THREAD_DEVICE = 4524; // the window that its last beginDevice() found
+export const THREAD_SIGNALLED = 4528; // offsets of the last SIGNALLED partitions that it signalled, each at its count
+export const SIGNALLED = 4;
 
 export const MODEL_ANY = 0x1000000; // more than one window, or none found yet; no structure has this number
 export const MAILS = 4; // so deep can device models that wait for each other be nested in one thread

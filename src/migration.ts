@@ -54,7 +54,7 @@ async function inSlices(
     const status = slice();
     const moved = (memory.header(HEADER_MOVES) - before) >>> 0;
     pagesMoved += moved;
-    if (moved > 0) kernel.wake();
+    if (moved > 0) kernel.followMoves();
     if (status !== H_PARTIAL && status !== H_LONG_BUSY_10_MSEC) return { status, pagesMoved, slices };
     const isInUse = memory.header(memory.thread + THREAD_WAITS_FOR) !== 0;
     if (isInUse && slices % POKE_SLICES === POKE_SLICES - 1) memory.pokeAll();

@@ -157,7 +157,6 @@ export class Recovery {
   #stop(): void {
     this.#ended = true;
     this.#host.stopped();
-    this.#kernel.wake();
     for (const waiter of this.#waiters) waiter.resolve();
     this.#waiters.clear();
   }

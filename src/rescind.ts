@@ -132,7 +132,7 @@ export async function rescind(
     const moved = (memory.header(HEADER_MOVES) - moves) >>> 0;
     nodes += (memory.header(HEADER_TORN_DOWN) - tornDown) >>> 0;
     pagesMoved += moved;
-    if (moved > 0) kernel.wake();
+    if (moved > 0) kernel.followMoves();
     // Somebody else's rescind of a larger subtree may have finished this one between two slices (RS7).
     const isGone = status === H_PARAMETER && slices > 0;
     if (!isGone) kernel.settle("H_RESCIND_LOGICAL", status, `cookie ${cookie}`);

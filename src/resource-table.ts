@@ -266,7 +266,6 @@ export class ResourceTable implements AsyncDisposable {
     if (partners.length > 0) this.#record("partners-told", partition.lpid, "", partners);
     if (owesGrace && grace !== 0)
       this.#record("grace-begun", partition.lpid, grace === "defer" ? grace : `${grace} ms`);
-    this.#kernel.wake();
     const { thread } = description;
     // Death is the exit of the thread, not the end of terminate(): until then nothing may be assumed of it.
     if (thread !== undefined) void thread.worker.terminate();
