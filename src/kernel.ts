@@ -286,6 +286,12 @@ export class Kernel {
    * bytes before follows by itself.
    */
   followMoves(): void {
+    if (this.#isWalking) return;
+    this.#walkSome();
+    if (this.#walk !== undefined) void this.#walkOn();
+  }
+
+  #walkSome(): void {
     let left = FOLLOWED_PER_TURN;
     while (this.#walk !== undefined || this.#beginWalk()) {
       const walk = this.#walk as Walk;
@@ -301,7 +307,6 @@ export class Kernel {
       if (view?.follow() === false) walk.haveAll = false;
       if (--left === 0) break;
     }
-    if (this.#walk !== undefined && !this.#isWalking) void this.#walkOn();
   }
 
   #beginWalk(): boolean {
@@ -316,7 +321,7 @@ export class Kernel {
     while (this.#walk !== undefined) {
       await nextTurn();
       if (this.#closed) break;
-      this.followMoves();
+      this.#walkSome();
     }
     this.#isWalking = false;
   }

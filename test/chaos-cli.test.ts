@@ -420,7 +420,8 @@ const SABOTAGES_OF_KINDS: readonly Sabotage[] = [
       "grant",
       '(what) => (what.mode === "lend" ? { ...what, mode: "share", zero: false } : what)',
     ),
-    found: /^worker \d: Violation: the lender has access to what it has lent to "(worker \d|home)"/,
+    found:
+      /^worker \d: Violation: (the lender has access to what it has lent to "(worker \d|home)"|lent by .*, of another sheet)/,
   },
   {
     what: "a lend that is not zeroed",

@@ -319,7 +319,7 @@ describe("G4: incarnations", () => {
 describe("G5: slices", () => {
   test("G5: the budget is a whole number of steps, at least 1", () => {
     const { h } = openPair();
-    expect(h.budget).toBe(2048);
+    expect(h.budget).toBe(3072);
     h.budget = 1;
     expect(h.budget).toBe(1);
     for (const bad of [0, -1, 0.5, Number.NaN, Number.POSITIVE_INFINITY, 2 ** 33]) {

@@ -1561,7 +1561,7 @@ addFar("a client's end, with grants that lie apart,", (made) => {
   };
 });
 
-/** A first call with so many steps: with one it touches what is ahead, and marks one grant. */
+/** A first call with so many steps: it touches ahead, and names on the way, no more structures than those. */
 function addTreeApart(steps: number, status: number, most?: number): void {
   const what = `a forced rescind of a tree that lies apart by steps of ${steps}`;
   const calls = (made: Table, kept: number): Act => {
@@ -1580,6 +1580,7 @@ function addTreeApart(steps: number, status: number, most?: number): void {
   addFar(what, calls, most);
 }
 addTreeApart(1, H_PARTIAL, 120);
+addTreeApart(12, H_PARTIAL, 120);
 addTreeApart(MANY, H_SUCCESS);
 
 // ---------------------------------------------------------------- a pool that is full; only where there are other threads
