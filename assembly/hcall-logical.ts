@@ -45,6 +45,7 @@ import {
   STRUCTURE_OWNED,
   STRUCTURE_RESCINDED,
   STRUCTURE_SHARED,
+  THREAD_WAITS_FOR,
   TYPE_MASK,
   ZERO_PAGE_STEPS,
 } from "../src/layout";
@@ -94,7 +95,7 @@ import { acceptDonation, isWhole } from "./donate";
 import { pushEvent } from "./event";
 import { settle } from "./job";
 import { holdBorrowed, isExclusive, isMode, lend, mayLend, mustZero, usesAreOver, zeroLent } from "./lend";
-import { beginJob, endJob } from "./log";
+import { beginJob, endJob, THREAD } from "./log";
 import { budget, header, NONE, setResult } from "./memory";
 import {
   anyLent,
@@ -130,7 +131,7 @@ import {
   isPoolFull,
   spillPool,
 } from "./slot";
-import { awaitOlder, holds, holdsAll, nextEpoch } from "./thread";
+import { awaitOlder, holds, holdsAll, nameUser, nextEpoch } from "./thread";
 import { touchReturned } from "./touch";
 
 // Which partitions a call changes besides its caller's, guessed without any lock; the call itself looks again. 0: none.
@@ -357,7 +358,11 @@ function returnCopies(structure: usize): bool {
     setCursor(structure, nextEpoch());
     settle();
   }
-  if (awaitOlder(cursorOf(structure)) != NONE) return false;
+  const user = awaitOlder(cursorOf(structure));
+  if (user != NONE) {
+    nameUser(user);
+    return false;
+  }
   releaseCopies(structure, budget());
   return copiesOf(structure) == 0;
 }
@@ -414,6 +419,7 @@ export function returnLogical(lpid: f64, cookie: f64, near: u32): i32 {
 
 /** What is to do before a borrowed or copied-on-write range is unmapped. H_SUCCESS: nothing more. */
 function returnRest(structure: usize): i32 {
+  store<u32>(THREAD, 0, THREAD_WAITS_FOR);
   if (mustZero(structure)) {
     const zeroed = zeroReturned(structure);
     if (zeroed != H_SUCCESS) return zeroed;

@@ -2,6 +2,7 @@
  * Batches: arrays in the table's own memory (staging), so that one crossing does the work of many.
  */
 import { LparError } from "./errors.js";
+import type { Holder } from "./holder.js";
 import type { Kernel } from "./kernel.js";
 import { NEED_READ, NEED_WRITE, PAGE_BYTES } from "./layout.js";
 import { codeOfType, type ResourceType } from "./records.js";
@@ -57,13 +58,14 @@ export class TranslationBatch implements Disposable {
   /** H_SUCCESS, or why an address is not translated: H_PARAMETER, H_RESCINDED, H_PERMISSION, H_RESOURCE. */
   readonly status: Int32Array;
   readonly #kernel: Kernel;
-  readonly #lpid: number;
+  readonly #holder: Holder;
   readonly #staging: Staging;
 
   /** @internal Made by Partition.createBatch(). */
-  constructor(kernel: Kernel, lpid: number, capacity: number) {
+  constructor(holder: Holder, capacity: number) {
+    const { kernel } = holder;
     this.#kernel = kernel;
-    this.#lpid = lpid;
+    this.#holder = holder;
     this.#staging = new Staging(kernel, capacity * 20 + 4);
     const { buffer } = kernel.memory.bytes;
     this.addresses = new Float64Array(buffer, this.#staging.offset, capacity);
@@ -82,7 +84,7 @@ export class TranslationBatch implements Disposable {
       throw new RangeError(`count is ${count}; it must be an integer from 0 to ${this.addresses.length}`);
     }
     const status = this.#kernel.core.translateBatch(
-      this.#lpid,
+      this.#holder.lpid,
       codeOfType(options.type ?? "memory"),
       options.write === true ? NEED_WRITE : NEED_READ,
       this.addresses.byteOffset,

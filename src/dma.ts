@@ -4,6 +4,7 @@
 import { Staging } from "./batch.js";
 import { copyIn, copyOut, isDirect } from "./copy.js";
 import { HcallError } from "./errors.js";
+import type { Holder } from "./holder.js";
 import type { Kernel } from "./kernel.js";
 import {
   H_BUSY,
@@ -19,6 +20,9 @@ import {
   THREAD_JOB,
 } from "./layout.js";
 import { stagedAt } from "./transfer.js";
+
+/** An array of so many bytes is made before its range is examined. */
+const UNEXAMINED_BYTES = 65536;
 
 /** What devices may do with a page of the holder's memory. */
 export interface DmaRights {
@@ -88,12 +92,16 @@ function bufferOf(kernel: Kernel): Staging {
  */
 export class Dma {
   readonly #kernel: Kernel;
-  readonly #lpid: number;
+  readonly #holder: Holder;
 
   /** @internal Made by Partition.dma. */
-  constructor(kernel: Kernel, lpid: number) {
-    this.#kernel = kernel;
-    this.#lpid = lpid;
+  constructor(holder: Holder) {
+    this.#kernel = holder.kernel;
+    this.#holder = holder;
+  }
+
+  get #lpid(): number {
+    return this.#holder.lpid;
   }
 
   #call(hcall: string, call: () => number, detail: () => string): number {
@@ -187,7 +195,7 @@ export class Dma {
    * assigned to several partitions, so that a device names the owner as well as the LIOBN.
    */
   device(liobn: number = 0): DmaDevice {
-    return new DmaDevice(this.#kernel, this.#lpid, liobn);
+    return new DmaDevice(this.#holder, liobn);
   }
 }
 
@@ -202,15 +210,19 @@ export class DmaDevice {
   /** Logical I/O bus number of the window. */
   readonly liobn: number;
   readonly #kernel: Kernel;
-  readonly #lpid: number;
+  readonly #holder: Holder;
   /** What must be added to a bus address of the window last used to get the address in its owner's DMA space. */
   #shift = 0;
 
   /** @internal Made by Dma.device(). */
-  constructor(kernel: Kernel, lpid: number, liobn: number) {
-    this.#kernel = kernel;
-    this.#lpid = lpid;
+  constructor(holder: Holder, liobn: number) {
+    this.#kernel = holder.kernel;
+    this.#holder = holder;
     this.liobn = liobn;
+  }
+
+  get #lpid(): number {
+    return this.#holder.lpid;
   }
 
   /** Begins a use of a range. @returns where it is in the table's memory if it is in one piece, else -1. */
@@ -248,49 +260,54 @@ export class DmaDevice {
    * has no room for it.
    */
   read(ioba: number, length: number): Uint8Array {
-    const place = this.#begin("H_DMA_READ", ioba, length, NEED_READ);
-    try {
-      const target = new Uint8Array(length);
-      this.#move("H_DMA_READ", place, ioba, target, true);
-      return target;
-    } finally {
+    // Before an array is made for it, a length that is none, or more than there is, must be answered by its status.
+    if (length >>> 0 !== length || length > UNEXAMINED_BYTES) {
+      this.#begin("H_DMA_READ", ioba, length, NEED_READ);
       this.#kernel.core.endUse();
     }
+    const target = new Uint8Array(length);
+    this.readInto(ioba, target);
+    return target;
   }
 
   /** Copies a range of the bus into `target`. @throws HcallError as read(). */
   readInto(ioba: number, target: Uint8Array): void {
-    const place = this.#begin("H_DMA_READ", ioba, target.length, NEED_READ);
-    try {
-      this.#move("H_DMA_READ", place, ioba, target, true);
-    } finally {
-      this.#kernel.core.endUse();
-    }
+    this.#move("H_DMA_READ", ioba, target, true);
   }
 
   /** Copies `source` to a range of the bus. A range that fails anywhere moves no byte. @throws HcallError as read(). */
   write(ioba: number, source: Uint8Array): void {
-    const place = this.#begin("H_DMA_WRITE", ioba, source.length, NEED_WRITE);
+    this.#move("H_DMA_WRITE", ioba, source, false);
+  }
+
+  #move(hcall: string, ioba: number, array: Uint8Array, isRead: boolean): void {
+    if (this.#moveNow(hcall, ioba, array, isRead)) return;
+    // Not within a use: taking staging takes locks, and ends one.
+    bufferOf(this.#kernel);
+    this.#moveNow(hcall, ioba, array, isRead);
+  }
+
+  /** Within a use of the whole range. False: nothing was moved, as staging is needed. */
+  #moveNow(hcall: string, ioba: number, array: Uint8Array, isRead: boolean): boolean {
+    const { memory, core } = this.#kernel;
+    const { length } = array;
+    const place = this.#begin(hcall, ioba, length, isRead ? NEED_READ : NEED_WRITE);
     try {
-      this.#move("H_DMA_WRITE", place, ioba, source, false);
+      if (place < 0 || !isDirect(memory, place, array, 0, length)) {
+        const buffer = buffers.get(this.#kernel);
+        if (buffer === undefined) return false;
+        this.#inPieces(hcall, ioba, array, isRead, buffer);
+      } else if (isRead) copyOut(memory, place, array, 0, length);
+      else copyIn(memory, place, array, 0, length);
+      return true;
     } finally {
-      this.#kernel.core.endUse();
+      core.endUse();
     }
   }
 
-  /** Within a use of the whole range. */
-  #move(hcall: string, place: number, ioba: number, array: Uint8Array, isRead: boolean): void {
-    const { memory } = this.#kernel;
-    const { length } = array;
-    if (place < 0 || !isDirect(memory, place, array, 0, length)) this.#inPieces(hcall, ioba, array, isRead);
-    else if (isRead) copyOut(memory, place, array, 0, length);
-    else copyIn(memory, place, array, 0, length);
-  }
-
   /** Through staging, where the core puts what is not aligned alike at the right distance from a multiple of eight. */
-  #inPieces(hcall: string, ioba: number, array: Uint8Array, isRead: boolean): void {
+  #inPieces(hcall: string, ioba: number, array: Uint8Array, isRead: boolean, buffer: Staging): void {
     const { core, memory } = this.#kernel;
-    const buffer = bufferOf(this.#kernel);
     for (let done = 0; done < array.length; ) {
       const run = Math.min(BUFFER_BYTES, array.length - done);
       const from = ioba + done;

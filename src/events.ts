@@ -7,6 +7,7 @@
  */
 import { systemClock } from "./clock.js";
 import { checkInteger, HcallError, LparError } from "./errors.js";
+import type { Holder } from "./holder.js";
 import type { Kernel } from "./kernel.js";
 import {
   ENTRY_VALID,
@@ -98,19 +99,24 @@ interface Taken {
 /** The event streams of one partition. Until the first is opened, events wait in the table. */
 export class Events {
   readonly #kernel: Kernel;
-  readonly #lpid: number;
+  readonly #holder: Holder;
   /** Each with what others took and it has not been asked for yet. */
   readonly #streams: Map<Stream<PartitionEvent>, Taken[]> = new Map();
   readonly #listener = (): void => this.#drain();
   /** Index of the word that names the first line of the queue. */
   readonly #firstLine: number;
 
-  constructor(kernel: Kernel, lpid: number) {
+  constructor(holder: Holder) {
+    const { kernel, lpid } = holder;
     this.#kernel = kernel;
-    this.#lpid = lpid;
+    this.#holder = holder;
     const { memory } = kernel;
     const lines = memory.header(HEADER_LINES_AT) + (lpid - 1) * memory.header(HEADER_LINES_BYTES);
     this.#firstLine = (lines + LINE_NEXT) / 4;
+  }
+
+  get #lpid(): number {
+    return this.#holder.lpid;
   }
 
   /** A stream of what comes from now on, and of what waits if it is the only one. */

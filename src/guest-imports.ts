@@ -341,6 +341,7 @@ export class GuestCalls {
         }
         return H_SUCCESS;
       }
+      this.#kernel.transfer.prepare(size);
       const status = this.#core.beginUse(this.#lpid, address, size, isRead ? NEED_READ : NEED_WRITE);
       if (status !== H_SUCCESS) return status;
       try {

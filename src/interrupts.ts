@@ -2,6 +2,7 @@
  * Interrupt sources (KI3) and interprocessor-interrupt ports (KI5) of a partition: raising, ringing, masks and ends.
  */
 import { HcallError } from "./errors.js";
+import type { Holder } from "./holder.js";
 import type { Kernel } from "./kernel.js";
 import { H_CLOSED, H_LONG_BUSY_10_MSEC, H_PARTIAL, HEADER_STRUCTURE_FRESH } from "./layout.js";
 
@@ -48,12 +49,16 @@ export function ringPort(kernel: Kernel, lpid: number, address: number): void {
  */
 export class Interrupts {
   readonly #kernel: Kernel;
-  readonly #lpid: number;
+  readonly #holder: Holder;
 
   /** @internal Made by Partition. */
-  constructor(kernel: Kernel, lpid: number) {
-    this.#kernel = kernel;
-    this.#lpid = lpid;
+  constructor(holder: Holder) {
+    this.#kernel = holder.kernel;
+    this.#holder = holder;
+  }
+
+  get #lpid(): number {
+    return this.#holder.lpid;
   }
 
   #settle(hcall: string, status: number, address: number): void {

@@ -96,6 +96,8 @@ export class Kernel {
   readonly partitionOf: (lpid: number) => Partition;
   /** Who waits for events and queue entries, by the partition that they are for. */
   readonly #waits: Map<number, Wait> = new Map();
+  /** Whether anybody does. */
+  #isHeard = false;
   /** Whether other threads may cause events: then this one must be woken by them. */
   #isShared: boolean;
   /** How many listeners the thread must stay alive for. */
@@ -183,6 +185,7 @@ export class Kernel {
       const word = (partitionOffset(this.memory, lpid) + PARTITION_SIGNAL) / 4;
       wait = { word, listeners: new Map(), seen: Atomics.load(this.memory.words, word), isArmed: false };
       this.#waits.set(lpid, wait);
+      this.#isHeard = true;
     }
     if (keepsAlive && wait.listeners.get(listener) !== true) this.#keepers++;
     wait.listeners.set(listener, keepsAlive);
@@ -194,6 +197,7 @@ export class Kernel {
     if (wait?.listeners.get(listener) === true) this.#keepers--;
     wait?.listeners.delete(listener);
     if (wait?.listeners.size === 0 && !wait.isArmed) this.#waits.delete(lpid);
+    this.#isHeard = this.#waits.size !== 0;
     if (this.#keepers !== 0) return;
     clearInterval(this.#keepAlive);
     this.#keepAlive = undefined;
@@ -231,19 +235,21 @@ export class Kernel {
 
   /** What this thread has signalled since it last looked; as much work as there were signals, however many listen. */
   #passOn(): void {
+    const count = this.#signalled[0] as number;
+    if (!this.#isHeard && this.memory.header(HEADER_MOVES) === this.#moves) {
+      this.#signals = count;
+      return;
+    }
     // Whoever is told makes calls, and the result of the last one before them is still to be read.
     const { result } = this.memory;
-    const count = this.#signalled[0] as number;
     const news = (count - this.#signals) >>> 0;
     const last = this.#lately[(count - 1) & (SIGNALLED - 1)] as number;
     const all = news > 1 ? [...this.#lately] : undefined;
     this.#signals = count;
-    if (this.views.size !== 0) this.followMoves();
-    if (this.#waits.size !== 0) {
-      if (all === undefined) this.#tellAt(last);
-      else if (news <= SIGNALLED) for (const place of all) this.#tellAt(place);
-      else for (const wait of this.#waits.values()) this.#tell(wait);
-    }
+    this.followMoves();
+    if (all === undefined) this.#tellAt(last);
+    else if (news <= SIGNALLED) for (const place of all) this.#tellAt(place);
+    else for (const wait of this.#waits.values()) this.#tell(wait);
     this.memory.result = result;
   }
 
@@ -251,7 +257,7 @@ export class Kernel {
   wake(all: boolean = false): void {
     const { result } = this.memory;
     this.#signals = this.#signalled[0] as number;
-    if (this.views.size !== 0) this.followMoves();
+    this.followMoves();
     for (const wait of this.#waits.values()) this.#tell(wait, all);
     this.memory.result = result;
   }

@@ -18,6 +18,7 @@ import {
   NEED_WRITE,
   STRUCTURE_PAGE_COUNT,
   STRUCTURE_STATE,
+  THREAD_WAITS_FOR,
 } from "./layout.js";
 import {
   type GrantMode,
@@ -45,11 +46,21 @@ export type Cookie = number & {
 /** Mappings whose return has begun, and then found the table locked. */
 const unfinished: WeakSet<Mapping> = new WeakSet();
 
+/** So often a return waits for a use that began before it, some 0.1 ms each time. */
+const WAITS_MOST = 8;
+
 /** What a return ends with that did not succeed at once: one of many pages goes in slices (RE6). */
 function goOn({ kernel, lpid }: Holder, cookie: number, first: number, mapping?: Mapping): number {
+  const { core, memory } = kernel;
   const hasBegun = first === H_BUSY || (mapping !== undefined && unfinished.has(mapping));
   let status = first;
-  while (status === H_BUSY) status = kernel.core.returnLogical(lpid, cookie);
+  for (let waits = 0; status === H_BUSY; status = core.returnLogical(lpid, cookie)) {
+    // Of a use that does not end its thread may have died, which nobody hears before the event loop turns.
+    if (memory.header(memory.thread + THREAD_WAITS_FOR) === 0 || ++waits < WAITS_MOST) continue;
+    memory.pokeAll();
+    status = H_LONG_BUSY_10_MSEC;
+    break;
+  }
   if (!hasBegun) return status;
   // Rescinded in between it ends as a grant that is not accepted: nothing is left to be returned.
   if (status === H_PARAMETER || status === H_RESCINDED) return H_SUCCESS;
@@ -82,7 +93,8 @@ export class Mapping implements Disposable {
   readonly address: number;
   /** Whose it is; undefined once it was returned. */
   #holder: Holder | undefined;
-  readonly #incarnation: number;
+  /** Of what was accepted: another one is somebody else's. */
+  readonly #stamp: number;
   /** What the grant was when it was accepted, to be decoded when somebody asks: most never do. */
   readonly #terms: number;
   readonly #pageCount: number;
@@ -95,7 +107,7 @@ export class Mapping implements Disposable {
     this.cookie = cookie;
     this.address = address;
     this.#holder = holder;
-    this.#incarnation = holder.incarnation;
+    this.#stamp = holder.stamp(cookie);
     this.#terms = (words[at + STRUCTURE_STATE / 4] as number) | 0;
     this.#pageCount = words[at + STRUCTURE_PAGE_COUNT / 4] as number;
   }
@@ -146,21 +158,26 @@ export class Mapping implements Disposable {
     // The addresses may be another mapping's by now.
     if (this.#holder === undefined) throw new LparError("LPAR_RELEASED", "the mapping was returned");
     const { kernel, lpid } = this.#holder;
-    if (!this.#holder.isCurrent(this.#incarnation))
-      throw new HcallError("H_READ", H_RESCINDED, "the partition has failed since it accepted the mapping");
+    if (!this.#holder.stands(this.#stamp, this.cookie))
+      throw new HcallError(
+        "H_READ",
+        H_RESCINDED,
+        "it was returned by its cookie, or the partition has failed",
+      );
     return readSealed(kernel.partitionOf(lpid), this.address + offset, length ?? most);
   }
 
   /**
-   * Returns the mapping (H_RETURN_LOGICAL); the cookie can be accepted again. A second call does nothing, nor does one
-   * after the partition failed: its mappings were returned on its behalf. Succeeds on a rescinded mapping (RE5).
+   * Returns the mapping (H_RETURN_LOGICAL); the cookie can be accepted again. A second call does nothing, nor does one after
+   * Partition.return() of its cookie, or after the partition failed: its mappings were returned on its behalf. Succeeds on a
+   * rescinded mapping (RE5).
    * @throws HcallError H_RESOURCE while views or re-grants of it stand; H_RESCINDED while a forced rescind is under way;
    * H_PARAMETER for what was donated.
    */
   return(): void {
     const holder = this.#holder;
     if (holder === undefined) return;
-    if (holder.isCurrent(this.#incarnation)) {
+    if (holder.stands(this.#stamp, this.cookie)) {
       if (isDonated(this.#terms))
         refuse("H_RETURN_LOGICAL", H_PARAMETER, "donated: it is the partition's own");
       returnToEnd(holder, this.cookie, this);
@@ -171,7 +188,8 @@ export class Mapping implements Disposable {
   /** Empty while it can be used. */
   #standing(): string {
     if (this.#holder === undefined) return "returned, ";
-    if (!this.#holder.isCurrent(this.#incarnation)) return "its partition failed, ";
+    if (!this.#holder.stands(this.#stamp, this.cookie))
+      return "returned by its cookie, or its partition failed, ";
     const { cookie, state, revoking } = structureOfCookie(this.#holder.kernel.memory, this.cookie);
     return cookie !== this.cookie || state === "rescinded" || revoking ? "rescinded, " : "";
   }
@@ -256,7 +274,11 @@ export class View implements Disposable, Movable {
 
   #unpin(pin: number): void {
     const { core } = this.#kernel;
-    this.#kernel.finish(() => core.unpinMemory(this.#lpid, pin));
+    this.#kernel.finish(() => {
+      const status = core.unpinMemory(this.#lpid, pin);
+      // The view may have outlived the incarnation that took it.
+      return status < 0 ? core.unpinOrphan(pin) : status;
+    });
   }
 
   /** Whether the access stands; memory.result says where the bytes are, if they are in one piece. */
@@ -348,17 +370,12 @@ export class View implements Disposable, Movable {
   /** Ends the view. A second call does nothing. */
   release(): void {
     if (this.#pin === 0) return;
-    const { core } = this.#kernel;
     const pin = this.#pin;
     this.#pin = 0;
     this.#bytes = undefined;
     this.#stay();
     this.#kernel.leaks?.forget(this);
-    this.#kernel.finish(() => {
-      const status = core.unpinMemory(this.#lpid, pin);
-      // The view may have outlived the incarnation that took it.
-      return status < 0 ? core.unpinOrphan(pin) : status;
-    });
+    this.#unpin(pin);
   }
 
   /** As release(). */

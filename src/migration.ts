@@ -1,6 +1,7 @@
 /** Moving pages to other frames, in slices between which others run: partition.migrate() and table.compact(). */
 import { POKE_SLICES } from "./binding.js";
 import { nextTurn } from "./clock.js";
+import type { Holder } from "./holder.js";
 import type { Kernel } from "./kernel.js";
 import {
   H_LONG_BUSY_10_MSEC,
@@ -64,14 +65,13 @@ async function inSlices(
 
 /** Puts a range of a partition's own memory onto consecutive frames. */
 export async function gather(
-  kernel: Kernel,
-  lpid: number,
+  holder: Holder,
   address: number,
   length: number,
   options: WaitOptions,
 ): Promise<MigrationReport> {
-  const { core } = kernel;
-  const slice = (): number => core.gatherMemory(lpid, address, length, SLICE_PAGES);
+  const { kernel } = holder;
+  const slice = (): number => kernel.core.gatherMemory(holder.lpid, address, length, SLICE_PAGES);
   const { status, pagesMoved, slices } = await inSlices(kernel, slice, options);
   kernel.settle("H_MIGRATE", status, `address ${address}, length ${length}`);
   return { pagesMoved, slices };

@@ -4,6 +4,7 @@
  */
 import { nextTurn } from "./clock.js";
 import { checkInteger, HcallError } from "./errors.js";
+import type { Holder } from "./holder.js";
 import type { Kernel } from "./kernel.js";
 import {
   H_BUSY,
@@ -370,13 +371,17 @@ function remoteError(name: string, status: number, detail: string, timeoutMs: nu
  */
 export class Mmio {
   readonly #kernel: Kernel;
-  readonly #lpid: number;
+  readonly #holder: Holder;
   #timeoutMs = DEFAULT_TIMEOUT_MS;
 
   /** @internal Made by Partition. */
-  constructor(kernel: Kernel, lpid: number) {
-    this.#kernel = kernel;
-    this.#lpid = lpid;
+  constructor(holder: Holder) {
+    this.#kernel = holder.kernel;
+    this.#holder = holder;
+  }
+
+  get #lpid(): number {
+    return this.#holder.lpid;
   }
 
   /**

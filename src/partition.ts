@@ -93,6 +93,9 @@ export interface GrantOptions {
 /** An array of so many bytes is made before its range is examined. */
 const UNEXAMINED_BYTES = 65536;
 
+/** The partition is destroyed: its object has no power over what gets its number next. */
+export let endPartition: (partition: Partition) => void;
+
 /**
  * One partition, in the thread that owns the table or in the partition's own worker: the same class, the same rules. Its calls are
  * the hypercalls of its name, and what they refuse they refuse with an HcallError.
@@ -100,9 +103,14 @@ const UNEXAMINED_BYTES = 65536;
 export class Partition {
   static {
     showAs<Partition>(Partition, describePartition);
+    endPartition = (partition) => {
+      partition.#lpid = 0;
+      partition.#holder.end();
+      partition.#quick.close();
+    };
   }
 
-  /** Its number in the table, from 1. */
+  /** Its number in the table, from 1; another partition may get it when this one is destroyed. */
   readonly lpid: number;
   /** For people: from PartitionOptions. */
   readonly name: string;
@@ -110,6 +118,8 @@ export class Partition {
   readonly interrupts: Interrupts;
   /** Its DMA window panes: what devices reach of its memory (KI4). */
   readonly dma: Dma;
+  /** By which it makes its calls; 0, which is no partition's, once it is destroyed. */
+  #lpid: number;
   readonly #kernel: Kernel;
   readonly #core: Core;
   readonly #memory: TableMemory;
@@ -126,13 +136,14 @@ export class Partition {
     this.#memory = kernel.memory;
     setKernel(this, kernel);
     this.lpid = lpid;
+    this.#lpid = lpid;
     this.name = name;
-    this.mmio = new Mmio(kernel, lpid);
-    this.interrupts = new Interrupts(kernel, lpid);
-    this.dma = new Dma(kernel, lpid);
-    this.#events = new Events(kernel, lpid);
-    this.#quick = new QuickUse(kernel, lpid);
     this.#holder = new Holder(kernel, lpid);
+    this.mmio = new Mmio(this.#holder);
+    this.interrupts = new Interrupts(this.#holder);
+    this.dma = new Dma(this.#holder);
+    this.#events = new Events(this.#holder);
+    this.#quick = new QuickUse(kernel, lpid);
   }
 
   /** Counts the starts of this partition; a restart makes a new one (G4). */
@@ -142,7 +153,7 @@ export class Partition {
 
   /** "stopped" is recovered, or destroyed: it holds nothing. */
   get state(): PartitionState {
-    return stateName(partitionWord(this.#memory, this.lpid, PARTITION_STATE));
+    return stateName(partitionWord(this.#memory, this.#lpid, PARTITION_STATE));
   }
 
   /** The kernel of the table that made it; throws for a partition of another table. */
@@ -153,7 +164,7 @@ export class Partition {
       if (to.partner === this) return to.peer.unitAddress;
       throw new HcallError("adapter", H_PARAMETER, `neither end belongs to partition ${this.lpid}`);
     }
-    const status = this.#core.adapterBetween(this.lpid, to.#kernel === this.#kernel ? to.lpid : 0);
+    const status = this.#core.adapterBetween(this.#lpid, to.#kernel === this.#kernel ? to.#lpid : 0);
     // Nobody to speak of is an adapter of the caller: GR6 calls that a wrong unit address.
     if (status === H_NOT_FOUND)
       throw new HcallError("adapter", H_PARAMETER, `no adapter joins partitions ${this.lpid} and ${to.lpid}`);
@@ -176,14 +187,14 @@ export class Partition {
    * @throws HcallError H_NO_MEM when no LMB has such a run; H_PARAMETER for a length that is none.
    */
   allocate(length: number): number {
-    const status = this.#core.allocate(this.lpid, length);
+    const status = this.#core.allocate(this.#lpid, length);
     if (status !== H_SUCCESS) refuseAbout("H_ALLOCATE", status, "length", length);
     return this.#memory.result;
   }
 
   /** Gives back what allocate() gave. @throws HcallError H_PARAMETER if no allocation starts there. */
   free(address: number): void {
-    const status = this.#core.deallocate(this.lpid, address);
+    const status = this.#core.deallocate(this.#lpid, address);
     if (status !== H_SUCCESS) refuseAbout("H_FREE", status, "address", address);
   }
 
@@ -207,10 +218,10 @@ export class Partition {
     const hi = options.liobn ?? 0;
     const status =
       code !== MODE_SHARE
-        ? this.#core.grantMode(this.lpid, flags, hi, address, length, unit, code)
+        ? this.#core.grantMode(this.#lpid, flags, hi, address, length, unit, code)
         : options.copyOnWrite === true
-          ? this.#core.grantCopyOnWrite(this.lpid, flags, hi, address, length, unit)
-          : this.#core.grantLogical(this.lpid, flags, hi, address, length, unit);
+          ? this.#core.grantCopyOnWrite(this.#lpid, flags, hi, address, length, unit)
+          : this.#core.grantLogical(this.#lpid, flags, hi, address, length, unit);
     if (status !== H_SUCCESS) {
       const range = `${type}, address ${address}, length ${length}, unit address ${unit}`;
       refuse("H_GRANT_LOGICAL", status, grantDetail(status, mode, range));
@@ -225,7 +236,7 @@ export class Partition {
    * @throws HcallError H_PARAMETER, H_RESCINDED, H_NO_MEM as AC1 to AC5 say.
    */
   accept(cookie: Cookie): Mapping {
-    const status = this.#core.acceptLogical(this.lpid, cookie);
+    const status = this.#core.acceptLogical(this.#lpid, cookie);
     if (status !== H_SUCCESS) refuseAbout("H_ACCEPT_LOGICAL", status, "cookie", cookie);
     const mapping = new Mapping(this.#holder, cookie, this.#memory.result);
     if (ACCEPT.hasSubscribers) publishAccept(this, cookie, mapping);
@@ -238,6 +249,8 @@ export class Partition {
    */
   return(cookie: Cookie): void {
     returnToEnd(this.#holder, cookie);
+    // Whoever has the mapping, or gets the next one of the same grant, is not to return that in its stead.
+    this.#holder.countReturn(cookie);
   }
 
   /**
@@ -245,7 +258,7 @@ export class Partition {
    * @throws HcallError H_PARAMETER, H_RESOURCE, H_RESCINDED as RS1 and RS2 say.
    */
   rescind(cookie: Cookie): void {
-    const status = this.#core.rescindLogical(this.lpid, 0, cookie);
+    const status = this.#core.rescindLogical(this.#lpid, 0, cookie);
     if (status !== H_SUCCESS) refuseAbout("H_RESCIND_LOGICAL", status, "cookie", cookie);
     this.#kernel.notice();
     if (RESCIND.hasSubscribers) publishRescind(this, cookie, null);
@@ -266,7 +279,7 @@ export class Partition {
       options.signal?.throwIfAborted();
       checkRescindOptions(this.#kernel, options);
       const stopListening = onAbort(options.signal, reject);
-      rescind(this.#kernel, this.lpid, cookie, options)
+      rescind(this.#kernel, this.#lpid, cookie, options)
         .then((report) => {
           if (RESCIND.hasSubscribers) publishRescind(this, cookie, report);
           resolve(report);
@@ -283,7 +296,7 @@ export class Partition {
    * run of free frames is long enough; H_RESCINDED. The reason of `signal`, between two slices.
    */
   migrate(address: number, length: number, options: WaitOptions = {}): Promise<MigrationReport> {
-    return gather(this.#kernel, this.lpid, address, length, options);
+    return gather(this.#holder, address, length, options);
   }
 
   // -------------------------------------------------------------- translation
@@ -304,7 +317,7 @@ export class Partition {
     }
     const type = codeOfType(options?.type ?? "memory");
     const need = options?.write === true ? NEED_WRITE : NEED_READ;
-    const status = this.#core.translate(this.lpid, type, address, options?.length ?? 1, need);
+    const status = this.#core.translate(this.#lpid, type, address, options?.length ?? 1, need);
     return this.#access("H_TRANSLATE", status, status < 0 ? `address ${address}` : "");
   }
 
@@ -314,14 +327,14 @@ export class Partition {
    */
   createBatch(capacity: number): TranslationBatch {
     checkInteger("capacity", capacity, 1, 2 ** 26);
-    return new TranslationBatch(this.#kernel, this.lpid, capacity);
+    return new TranslationBatch(this.#holder, capacity);
   }
 
   // -------------------------------------------------------------- checked access
 
   /** Examines a range; a byte offset in the table's memory if it is in one piece, else -1. */
   #examine(hcall: string, address: number, length: number, need: number): number {
-    const status = this.#core.checkAccess(this.lpid, address, length, need);
+    const status = this.#core.checkAccess(this.#lpid, address, length, need);
     if (status !== H_SUCCESS)
       throw new HcallError(hcall, status, accessDetail(status, `address ${address}, length ${length}`));
     return this.#memory.result;
@@ -329,7 +342,7 @@ export class Partition {
 
   /** As #examine(), and begins a use: a forced rescind waits until endUse(). */
   #begin(hcall: string, address: number, length: number, need: number): number {
-    const status = this.#core.beginUse(this.lpid, address, length, need);
+    const status = this.#core.beginUse(this.#lpid, address, length, need);
     if (status !== H_SUCCESS)
       throw new HcallError(hcall, status, accessDetail(status, `address ${address}, length ${length}`));
     return this.#memory.result;
@@ -362,9 +375,10 @@ export class Partition {
       }
       return;
     }
+    this.#kernel.transfer.prepare(target.length);
     const offset = this.#begin("H_READ", address, target.length, NEED_READ);
     try {
-      this.#kernel.transfer.read(this.lpid, address, offset, target);
+      this.#kernel.transfer.read(this.#lpid, address, offset, target);
     } finally {
       this.#core.endUse();
     }
@@ -381,9 +395,10 @@ export class Partition {
       }
       return;
     }
+    this.#kernel.transfer.prepare(source.length);
     const offset = this.#begin("H_WRITE", address, source.length, NEED_WRITE);
     try {
-      this.#kernel.transfer.write(this.lpid, address, offset, source);
+      this.#kernel.transfer.write(this.#lpid, address, offset, source);
     } finally {
       this.#core.endUse();
     }
@@ -391,7 +406,7 @@ export class Partition {
 
   /** Sets a range to one byte value, 0 to 255. @throws HcallError as write(). */
   fill(address: number, length: number, byte: number): void {
-    const status = this.#core.fillMemory(this.lpid, address, length, byte);
+    const status = this.#core.fillMemory(this.#lpid, address, length, byte);
     this.#access("H_FILL", status, status < 0 ? `address ${address}, length ${length}, byte ${byte}` : "");
   }
 
@@ -402,33 +417,33 @@ export class Partition {
    * fit the staging of the table.
    */
   copy(from: number, partner: Partition, to: number, length: number): void {
-    const partnerLpid = partner.#kernel === this.#kernel ? partner.lpid : 0;
-    const status = this.#core.copyMemory(this.lpid, from, partnerLpid, to, length);
+    const partnerLpid = partner.#kernel === this.#kernel ? partner.#lpid : 0;
+    const status = this.#core.copyMemory(this.#lpid, from, partnerLpid, to, length);
     this.#access("H_COPY_RDMA", status, status < 0 ? `from ${from}, to ${to}, length ${length}` : "");
   }
 
   /** An aligned 32-bit word, unsigned. @throws HcallError as read(); H_PARAMETER if not aligned to 4. */
   load32(address: number): number {
-    const status = this.#core.loadWord(this.lpid, address);
+    const status = this.#core.loadWord(this.#lpid, address);
     return this.#access("H_LOAD32", status, status < 0 ? `address ${address}` : "");
   }
 
   /** Stores an aligned 32-bit word, given as an integer from -2^31 to 2^32 - 1. @throws HcallError as write(). */
   store32(address: number, value: number): void {
-    const status = this.#core.storeWord(this.lpid, address, value);
+    const status = this.#core.storeWord(this.#lpid, address, value);
     this.#access("H_STORE32", status, status < 0 ? `address ${address}, value ${value}` : "");
   }
 
   /** Replaces the word if it equals `expected`. @returns the word before. @throws HcallError as load32() and store32(). */
   compareExchange32(address: number, expected: number, replacement: number): number {
-    const status = this.#core.compareExchangeWord(this.lpid, address, expected, replacement);
+    const status = this.#core.compareExchangeWord(this.#lpid, address, expected, replacement);
     const detail = status < 0 ? `address ${address}, expected ${expected}, replacement ${replacement}` : "";
     return this.#access("H_CAS32", status, detail);
   }
 
   /** Adds to the word, modulo 2^32. @returns the word before. @throws HcallError as load32() and store32(). */
   add32(address: number, value: number): number {
-    const status = this.#core.addWord(this.lpid, address, value);
+    const status = this.#core.addWord(this.#lpid, address, value);
     return this.#access("H_ADD32", status, status < 0 ? `address ${address}, value ${value}` : "");
   }
 
@@ -480,7 +495,7 @@ export class Partition {
   #walkAdapters(): VirtualAdapter[] | undefined {
     const { memory, partitionOf } = this.#kernel;
     const adapters: VirtualAdapter[] = [];
-    const first = (): number => partitionWord(memory, this.lpid, PARTITION_ENDS);
+    const first = (): number => partitionWord(memory, this.#lpid, PARTITION_ENDS);
     let link = first;
     let slot = first();
     for (let left = memory.header(HEADER_ENDS_MAX); slot !== 0 && left > 0; left--) {
@@ -514,7 +529,7 @@ export class Partition {
    * @throws HcallError H_PARAMETER, H_RESCINDED; H_PARTIAL if grants on the source ended again and again meanwhile.
    */
   raise(address: number): void {
-    raiseInterrupt(this.#kernel, this.lpid, address, false);
+    raiseInterrupt(this.#kernel, this.#lpid, address, false);
   }
 
   /**
@@ -523,7 +538,7 @@ export class Partition {
    * @throws HcallError H_PARAMETER, H_RESCINDED; H_CLOSED if the owner of the port does not run.
    */
   ring(address: number): void {
-    ringPort(this.#kernel, this.lpid, address);
+    ringPort(this.#kernel, this.#lpid, address);
   }
 
   /**
@@ -534,13 +549,13 @@ export class Partition {
    */
   registerQueue(adapter: VirtualAdapter, address: number, length: number): number {
     const unit = this.#unitAddress(adapter);
-    const status = this.#core.registerQueue(this.lpid, unit, address, length);
+    const status = this.#core.registerQueue(this.#lpid, unit, address, length);
     return this.#kernel.settle("H_REG_CRQ", status, `address ${address}, length ${length}`);
   }
 
   /** Frees the queue; the partner is told (H_FREE_CRQ). @throws HcallError H_PARAMETER if none is registered. */
   freeQueue(adapter: VirtualAdapter): void {
-    this.#kernel.settle("H_FREE_CRQ", this.#core.freeQueue(this.lpid, this.#unitAddress(adapter)));
+    this.#kernel.settle("H_FREE_CRQ", this.#core.freeQueue(this.#lpid, this.#unitAddress(adapter)));
   }
 
   /**
@@ -556,7 +571,7 @@ export class Partition {
       number,
       number,
     ];
-    const status = this.#core.sendEntry(this.lpid, this.#unitAddress(adapter), a, b, c, d);
+    const status = this.#core.sendEntry(this.#lpid, this.#unitAddress(adapter), a, b, c, d);
     if (status === H_CLOSED)
       throw new HcallError("H_SEND_CRQ", status, "the partner has no queue registered");
     this.#kernel.settle("H_SEND_CRQ", status);
@@ -564,7 +579,7 @@ export class Partition {
 
   /** The oldest entry of the adapter's queue, if there is one. @throws HcallError H_PARAMETER, H_CLOSED */
   receive(adapter: VirtualAdapter): CrqEntry | undefined {
-    return receiveEntry(this.#kernel, this.lpid, this.#unitAddress(adapter));
+    return receiveEntry(this.#kernel, this.#lpid, this.#unitAddress(adapter));
   }
 
   /**
@@ -573,7 +588,7 @@ export class Partition {
    * @throws HcallError H_NO_MEM if a queue is needed and no page is free.
    */
   messages(adapter: VirtualAdapter, options: WaitOptions = {}): AsyncIterableIterator<CrqEntry> {
-    return new Messages(this.#kernel, this.lpid, this.#unitAddress(adapter), options).stream;
+    return new Messages(this.#kernel, this.#lpid, this.#unitAddress(adapter), options).stream;
   }
 
   /** What this partition is told, oldest first; ends when it fails or the table closes. */
@@ -607,11 +622,12 @@ export class Partition {
    * @throws TypeError if `memory` is no WebAssembly.Memory; LparError LPAR_CLOSED.
    */
   imports(options: ImportsOptions = {}): GuestImports {
+    if (this.#lpid === 0) throw new HcallError("imports", H_PARAMETER, `"${this.name}" was destroyed`);
     return createImports(this, this.#kernel, options);
   }
 
   /** What it holds now. */
   usage(): PartitionUsage {
-    return usageOf(this.#memory, this.lpid);
+    return usageOf(this.#memory, this.#lpid);
   }
 }

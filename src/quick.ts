@@ -19,6 +19,8 @@ import {
 import { partitionOffset, spaceWord } from "./records.js";
 import { TRAY_BYTES } from "./tray.js";
 
+const NO_PAGES = new Uint32Array(0);
+
 /** The quick uses and translations of one partition's memory by one thread. */
 export class QuickUse {
   readonly #core: Core;
@@ -26,7 +28,7 @@ export class QuickUse {
   readonly #words: Uint32Array;
   /** Of the table's words the partition's state and page table. */
   readonly #state: Uint32Array;
-  readonly #entries: Uint32Array;
+  #entries: Uint32Array;
   /** Byte offset of the first frame. */
   readonly #framesAt: number;
   /** Bytes of one use. More than a tray holds may need a detour (isDirect()); more than a page may touch three pages. */
@@ -85,6 +87,11 @@ export class QuickUse {
       }
     }
     return frame < 0 ? -1 : this.#framesAt + frame * PAGE_BYTES + inPage;
+  }
+
+  /** The partition is destroyed: everything is for the core. */
+  close(): void {
+    this.#entries = NO_PAGES;
   }
 
   end(): void {

@@ -228,7 +228,7 @@ export function readStructure(memory: TableMemory, slot: number): Structure {
 }
 
 /** The low bits, without a division of doubles. */
-function slotOfCookie(cookie: number): number {
+export function slotOfCookie(cookie: number): number {
   return cookie & (COOKIE_SLOTS - 1);
 }
 

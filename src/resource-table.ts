@@ -30,7 +30,7 @@ import {
   type ResourceOptions,
   type TableOptions,
 } from "./options.js";
-import { Partition } from "./partition.js";
+import { endPartition, Partition } from "./partition.js";
 import { type ReconcileOptions, Reconciler } from "./reconciler.js";
 import { codeOfType, endWord, type ResourceType, spaceOfType, unitAddress, unitOf } from "./records.js";
 import { Recovery } from "./recovery.js";
@@ -343,6 +343,7 @@ export class ResourceTable implements AsyncDisposable {
       // While it still has a name.
       this.#emit("partition-destroyed", partition.lpid);
       this.#descriptions.delete(partition.lpid);
+      endPartition(partition);
     });
   }
 

@@ -10,9 +10,12 @@ import { HcallError } from "./errors.js";
 import type { Kernel } from "./kernel.js";
 import {
   ENTRY_FRAME,
+  ENTRY_READ,
   ENTRY_RESCINDED,
   ENTRY_VALID,
+  ENTRY_WRITE,
   H_NO_MEM,
+  H_PERMISSION,
   H_SUCCESS,
   HEADER_FRAMES_AT,
   PAGE_BYTES,
@@ -20,6 +23,7 @@ import {
   SPACE_MEMORY,
 } from "./layout.js";
 import { spaceWord } from "./records.js";
+import { TRAY_BYTES } from "./tray.js";
 
 const BUFFER_BYTES = 65536;
 
@@ -34,7 +38,7 @@ export function stagedAt(address: number, other: number): number {
 /** The transfers of one thread. */
 export class Transfer {
   readonly #kernel: Kernel;
-  /** Taken on first need and kept; undefined if the table's staging had no room for it. */
+  /** Taken before the first use that may need it, and kept; undefined if the table's staging had no room for it. */
   #buffer: Staging | undefined;
   #hasTried = false;
 
@@ -58,8 +62,7 @@ export class Transfer {
     else this.#inRuns(lpid, address, source, false);
   }
 
-  #staging(): Staging | undefined {
-    if (this.#hasTried) return this.#buffer;
+  #takeStaging(): void {
     this.#hasTried = true;
     try {
       this.#buffer = new Staging(this.#kernel, BUFFER_BYTES + PAGE_BYTES);
@@ -68,14 +71,19 @@ export class Transfer {
       // Only a lack of room is for good.
       this.#hasTried = error.status === H_NO_MEM;
     }
-    return this.#buffer;
+  }
+
+  /** Before a use that may need staging: taking it takes locks, and ends a use. */
+  prepare(length: number): void {
+    const { isShared, leastMoved } = this.#kernel.memory;
+    if (isShared && leastMoved > PAGE_BYTES && length > TRAY_BYTES && !this.#hasTried) this.#takeStaging();
   }
 
   #inRuns(lpid: number, address: number, array: Uint8Array, isRead: boolean): void {
     const { core, memory } = this.#kernel;
     // Where the platform moves bytes however they lie, each page is moved once.
-    const staging = memory.leastMoved <= PAGE_BYTES ? undefined : this.#staging();
-    if (staging === undefined) {
+    const staging = this.#buffer;
+    if (memory.leastMoved <= PAGE_BYTES || staging === undefined) {
       this.#byPages(lpid, address, array, isRead);
       return;
     }
@@ -99,24 +107,28 @@ export class Transfer {
     const { words } = memory;
     const entries = spaceWord(memory, lpid, SPACE_MEMORY, SPACE_ENTRIES) >>> 2;
     const framesAt = memory.header(HEADER_FRAMES_AT);
+    const mask = ENTRY_VALID | (isRead ? ENTRY_READ : ENTRY_WRITE);
     const copies = new PageCopies(memory, array, address, isRead);
     for (let done = 0; done < array.length; ) {
       const from = address + done;
       const inPage = from & (PAGE_BYTES - 1);
       const run = Math.min(PAGE_BYTES - inPage, array.length - done);
-      const entry = words[entries + Math.floor(from / PAGE_BYTES)] as number;
-      let at = framesAt + (entry & ENTRY_FRAME) * PAGE_BYTES + inPage;
-      // What was rescinded or is being moved meanwhile is for the core.
-      if ((entry & (ENTRY_VALID | ENTRY_RESCINDED)) !== ENTRY_VALID) {
+      const index = entries + Math.floor(from / PAGE_BYTES);
+      let entry = words[index] as number;
+      while ((entry & (mask | ENTRY_RESCINDED)) !== mask) {
+        // What is being moved is waited for, and what was rescinded refused, by the core.
         this.#check(core.checkAccess(lpid, from, run, 0), isRead, from, run);
-        at = memory.result;
+        entry = words[index] as number;
+        // Somebody else who acts for the partition has accepted something there that may do less.
+        if ((entry & ENTRY_RESCINDED) === 0 && (entry & mask) !== mask)
+          this.#check(H_PERMISSION, isRead, from, run);
       }
-      copies.copy(at, done, run);
+      copies.copy(framesAt + (entry & ENTRY_FRAME) * PAGE_BYTES + inPage, done, run);
       done += run;
     }
   }
 
-  /** The range was examined before; only what is rescinded meanwhile is refused here. */
+  /** The range was examined before; only what has ended meanwhile is refused here. */
   #check(status: number, isRead: boolean, address: number, length: number): void {
     if (status !== H_SUCCESS) {
       const hcall = isRead ? "H_READ" : "H_WRITE";

@@ -218,6 +218,35 @@ describe("RE5: rescinded", () => {
   });
 });
 
+describe("RE1: mappings and their cookies", () => {
+  test("RE1: a mapping whose cookie was returned does nothing, whoever has accepted it since", () => {
+    const { server, client, adapter } = openPair();
+    const cookie = server.grant({ to: adapter, address: 0, length: PAGE });
+    const first = client.accept(cookie);
+    client.return(cookie);
+    const second = client.accept(cookie);
+    expect(second.address).toBe(first.address);
+    first.return();
+    first[Symbol.dispose]();
+    expect(client.read(second.address, 8)).toHaveLength(8);
+    second.return();
+    expect(client.usage().grantsIn).toBe(1);
+    expect(client.usage().pagesMapped).toBe(0);
+  });
+
+  test("RE5: the same after a forced rescind, and when the slot is another grant's", async () => {
+    const { server, client, adapter } = openPair();
+    const cookie = server.grant({ to: adapter, address: 0, length: PAGE });
+    const mapping = client.accept(cookie);
+    await server.rescindForced(cookie);
+    client.return(cookie);
+    const next = client.accept(server.grant({ to: adapter, address: 0, length: PAGE }));
+    mapping.return();
+    expect(client.read(next.address, 8)).toHaveLength(8);
+    next.return();
+  });
+});
+
 describe("RE6: more than one slice", () => {
   function openWindow(pages: number): Pair & { cookie: number; address: number } {
     const space = { mmio: (2 * RETURN_PAGES + 2) * PAGE };
