@@ -214,6 +214,7 @@ async function openStage(
         contender: checked(partition, data, size),
         // Places all over a memory cost both the same misses, which hide the rest.
         ...(mode === "view" || pages !== undefined ? {} : { target: CHECKED }),
+        ...(mode === "view" ? { versus: "copy" } : {}),
         ...(pages === undefined ? {} : { at: { pages } }),
       },
     ],

@@ -1,6 +1,7 @@
 /** Two reports, row by row: what became better, what worse, and how sure that is. */
 import { type Report, ReportError, type Row, rowName } from "./report.js";
 import { median, type Ratio, ratioOf } from "./statistics.js";
+import type { BaselineName } from "./suite.js";
 
 /** "same": the interval of the ratio holds 1, so that the difference may be chance. */
 export type Verdict = "better" | "same" | "worse";
@@ -20,6 +21,12 @@ export interface Comparison {
   /** In one of the reports only. */
   readonly onlyBefore: readonly string[];
   readonly onlyAfter: readonly string[];
+  /** By ratio: left out, because not both count from the same baseline and have it. */
+  readonly withoutBaseline: readonly string[];
+  /** What the first report has and the second one cannot be compared with: a limit cannot be kept there. */
+  readonly lost: readonly string[];
+  /** Of either report. */
+  readonly wrong: readonly string[];
   /** What makes the comparison doubtful. */
   readonly notes: readonly string[];
 }
@@ -45,27 +52,47 @@ const NAMED_MAX = 3;
 export function compareReports(before: Named, after: Named, options: CompareOptions = {}): Comparison {
   const rowsBefore = new Map(before.report.rows.map((row) => [rowName(row), row]));
   const rowsAfter = new Map(after.report.rows.map((row) => [rowName(row), row]));
-  const common = [...rowsBefore.keys()].filter((name) => rowsAfter.has(name));
-  if (common.length === 0)
+  const pairs = [...rowsBefore].flatMap(([name, row]) => {
+    const other = rowsAfter.get(name);
+    return other === undefined ? [] : [{ name, row, other }];
+  });
+  if (pairs.length === 0)
     throw new ReportError(
       `no row is in both: ${before.name} has ${some([...rowsBefore.keys()])}; ${after.name} has ${some([...rowsAfter.keys()])}`,
     );
-  const rows = common.map((name) => {
-    const samples = (named: Named, row: Row): readonly number[] =>
-      samplesOf(named, row, options.isByRatio === true);
-    return compareRow(
-      name,
-      samples(before, rowsBefore.get(name) as Row),
-      samples(after, rowsAfter.get(name) as Row),
-      options.failAbove ?? Number.POSITIVE_INFINITY,
-    );
+  const { isByRatio = false, failAbove = Number.POSITIVE_INFINITY } = options;
+  const without = pairs.filter(({ row, other }) => {
+    const baseline = baselineOf(row);
+    return isByRatio && (baseline === undefined || baseline !== baselineOf(other));
   });
+  const withoutBaseline = without.map(({ name }) => name);
+  if (without.length === pairs.length)
+    throw new ReportError(
+      `no row has the same baseline in both to count from, such as ${some(withoutBaseline)}`,
+    );
+  const rows = pairs
+    .filter((pair) => !without.includes(pair))
+    .map(({ name, row, other }) =>
+      compareRow(name, samplesOf(before, row, isByRatio), samplesOf(after, other, isByRatio), failAbove),
+    );
+  const onlyBefore = [...rowsBefore.keys()].filter((name) => !rowsAfter.has(name));
+  const unbased = without.filter(({ row, other }) => baselineOf(row) && !baselineOf(other));
   return {
     rows,
-    onlyBefore: [...rowsBefore.keys()].filter((name) => !rowsAfter.has(name)),
+    onlyBefore,
     onlyAfter: [...rowsAfter.keys()].filter((name) => !rowsBefore.has(name)),
+    withoutBaseline,
+    lost: [...onlyBefore, ...unbased.map(({ name }) => name)],
+    wrong: [before, after].flatMap(({ name, report: { wrong } }) =>
+      wrong.length === 0 ? [] : [`${name} has wrong results: ${wrong[0]}`],
+    ),
     notes: notesOn(before, after, rows),
   };
+}
+
+/** What a row counts from, if that was measured. */
+function baselineOf({ versus, samples }: Row): BaselineName | undefined {
+  return samples[versus] === undefined ? undefined : versus;
 }
 
 /** A few names, and how many more there are. */
@@ -83,9 +110,7 @@ function samplesOf({ name, report }: Named, row: Row, isByRatio: boolean): reado
       `${name}: ${times.length} of the ${REPETITIONS_MIN} repetitions that a comparison takes (row "${rowName(row)}", --repetitions was ${report.options.repetitions})`,
     );
   if (!isByRatio) return times;
-  const theirs = row.samples[row.versus];
-  if (theirs === undefined)
-    throw new ReportError(`${name}: row "${rowName(row)}" has no baseline "${row.versus}" to count from`);
+  const theirs = row.samples[row.versus] as readonly number[];
   return times.map((time, index) => time / (theirs[index] as number));
 }
 
@@ -114,11 +139,18 @@ function notesOn(before: Named, after: Named, rows: readonly ComparedRow[]): str
     [
       ["CPU", a.machine.cpu, b.machine.cpu],
       ["Node", a.machine.node, b.machine.node],
+      ["commit", a.machine.commit, b.machine.commit],
+      ["compiler", a.compiler, b.compiler],
       ["quick", a.options.quick, b.options.quick],
+      ["time", a.options.timeMs, b.options.timeMs],
+      ["warm-up", a.options.warmupMs, b.options.warmupMs],
+      ["rate", a.options.rate, b.options.rate],
       ["seed", a.options.seed, b.options.seed],
       ["parameters", JSON.stringify(a.options.parameters), JSON.stringify(b.options.parameters)],
     ] as const
-  ).flatMap(([what, left, right]) => (left === right ? [] : [`different ${what}: ${left}, then ${right}`]));
+  ).flatMap(([what, left, right]) =>
+    left === right ? [] : [`different ${what}: ${left ?? "none"}, then ${right ?? "none"}`],
+  );
   const unsure = Math.min(...rows.map(({ confidence }) => confidence));
   return [
     ...differences,

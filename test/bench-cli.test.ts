@@ -543,6 +543,32 @@ describe("lpar compare", () => {
     expect((await compare(before, worse, "--by-ratio")).output).toMatch(/before x +after x +ratio/);
   });
 
+  it("with a limit exits with 3 for rows that are gone and for wrong results, too, a line for each", async () => {
+    const row = rowOf({ what: "single", lpar: [10, 11, 12, 13] });
+    const save = async (name: string, report: Report): Promise<string> => {
+      await writeFile(join(folder, name), toJson(report));
+      return join(folder, name);
+    };
+    const both = await save("both.json", reportOf([row, rowOf({ what: "gone", lpar: [10, 11, 12, 13] })]));
+    const one = await save("one.json", reportOf([row]));
+    const wrong = await save("wrong.json", reportOf([row], { wrong: ["x differs"] }));
+    const compare = (...args: readonly string[]): Promise<Outcome> => inProcess(["compare", ...args]);
+    expect((await compare(both, one)).code).toBe(0);
+    expect(await compare(both, one, "--fail-above", "5%")).toMatchObject({
+      code: 3,
+      errors: "lpar: nothing to compare in the second report: translate: gone\n",
+    });
+    expect((await compare(one, both, "--fail-above", "5%")).code).toBe(0);
+    for (const pair of [
+      [one, wrong],
+      [wrong, one],
+    ])
+      expect(await compare(...pair, "--fail-above", "5%")).toMatchObject({
+        code: 3,
+        errors: `lpar: ${wrong} has wrong results: x differs\n`,
+      });
+  });
+
   it("exits with 2 and one line for files that cannot be compared and limits that are none", async () => {
     const good = await saveReport("good.json");
     const broken = join(folder, "broken.json");
@@ -562,6 +588,7 @@ describe("lpar compare", () => {
         '--fail-above takes a percentage from 0 to 1000, such as 5%, but got "much"',
       ],
       [[good, good, "--fail-above", "-5%"], "--fail-above takes a percentage"],
+      [[good, good, "--fail-above", "0.05"], '"0.05" is 0.05 %: write "0.05%" for that, or "5%"'],
     ] as const) {
       const { code, output, errors } = await inProcess(["compare", ...args]);
       expect([code, output], args.join(" ")).toEqual([2, ""]);

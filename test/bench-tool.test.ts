@@ -2,14 +2,14 @@
 import { describe, expect, it } from "vitest";
 import { missedBy, parseAssertion } from "../bench/assertion.js";
 import { examineClock, shortestNs } from "../bench/clock.js";
-import { compareReports } from "../bench/comparison.js";
+import { type Comparison, compareReports } from "../bench/comparison.js";
 import { formatRatio, formatTime } from "../bench/format.js";
 import { collectGarbage } from "../bench/garbage.js";
 import { LatencyHistogram, mergeBins } from "../bench/histogram.js";
 import { LatencyMeter } from "../bench/latency.js";
 import { Random } from "../bench/random.js";
 import { RemoteMeter, WorkerMeters } from "../bench/remote-meter.js";
-import { readReport } from "../bench/report.js";
+import { type Report, type Row, readReport } from "../bench/report.js";
 import { toCsv } from "../bench/report-csv.js";
 import { toHtml } from "../bench/report-html.js";
 import { toMarkdown } from "../bench/report-md.js";
@@ -623,15 +623,20 @@ describe("comparing reports", () => {
       name: "b.json",
       report: {
         ...before.report,
-        machine: { ...machine, node: "22.0.0" },
-        options: { ...options, quick: true },
+        machine: { ...machine, node: "22.0.0", commit: "0123456789ac+" },
+        options: { ...options, quick: true, timeMs: 10, rate: 1000 },
+        compiler: null,
         isComplete: false,
         wrong: ["x differs"],
       },
     };
     expect(compareReports(before, after).notes).toEqual([
       "different Node: 20.0.0, then 22.0.0",
+      "different commit: 0123456789ab, then 0123456789ac+",
+      "different compiler: cc 12, then none",
       "different quick: false, then true",
+      "different time: 100, then 10",
+      "different rate: none, then 1000",
       "b.json was interrupted",
       "b.json has wrong results: x differs",
       "b.json is of a quick run, whose figures mean nothing",
@@ -651,7 +656,29 @@ describe("comparing reports", () => {
     );
     const alone = reportOf([rowOf({ what: PLAIN.what, lpar: [1, 2, 3] })]);
     expect(() => compareReports(before, { name: "b.json", report: alone }, { isByRatio: true })).toThrow(
-      'has no baseline "native" to count from',
+      'no row has the same baseline in both to count from, such as "translate: batch, 2^12 pages"',
     );
+  });
+
+  it("leaves out by name what has no such baseline, and counts as lost what had one before", () => {
+    const bare = rowOf({ what: "view", lpar: [1, 2, 3] });
+    const typed = { ...rowOf({ what: "view", lpar: [1, 2, 3], typed: [1, 2, 3] }), versus: "typed" } as const;
+    const named = (name: string, ...rows: readonly Row[]): { name: string; report: Report } => ({
+      name,
+      report: reportOf([PLAIN, ...rows]),
+    });
+    const by = (one: Row, other: Row): Comparison =>
+      compareReports(named("a.json", one), named("b.json", other), { isByRatio: true });
+    for (const other of [bare, typed]) {
+      const { rows, withoutBaseline, lost } = by(bare, other);
+      expect(rows.map(({ name }) => name)).toEqual(["translate: batch, 2^12 pages"]);
+      expect([withoutBaseline, lost]).toEqual([["translate: view"], []]);
+    }
+    expect(by(typed, bare)).toMatchObject({
+      withoutBaseline: ["translate: view"],
+      lost: ["translate: view"],
+    });
+    expect(by(typed, typed)).toMatchObject({ rows: [{}, {}], withoutBaseline: [], lost: [] });
+    expect(compareReports(named("a.json", bare), named("b.json")).lost).toEqual(["translate: view"]);
   });
 });

@@ -1,7 +1,7 @@
 /** `lpar compare`: two reports of `lpar bench`, row by row. */
 
 import { Command, InvalidArgumentError, Option } from "commander";
-import { type ComparedRow, type Comparison, compareReports } from "../../bench/comparison.js";
+import { type Comparison, compareReports } from "../../bench/comparison.js";
 import { formatNs, formatRatio } from "../../bench/format.js";
 import { loadReport } from "./bench-output.js";
 import { formatTable } from "./output.js";
@@ -21,9 +21,11 @@ The ratio of a row is its time in the second report by that in the first: the me
 holds 1, otherwise "better" or "worse". It takes three repetitions in both reports, and four for 95 %. The interval
 knows what differs between the repetitions of one run, not what differs between runs (where memory lies, what the compiler
 did): run twice before you believe a few percent. On a machine that is slow at times, --by-ratio compares the ratios to the
-baselines instead, which were measured in the same minute.
+baselines instead, which were measured in the same minute; rows without the same baseline in both are left out, and named.
 
-Exit codes: 0 done, 2 a mistake in the call (no report, another version, no row in common), 3 a row is worse by more than the limit.
+With --fail-above a row that only the first report has, or wrong results in one of them, count like a row that is worse.
+
+Exit codes: 0 done, 2 a mistake in the call (no report, another version, no row in common), 3 the limit of --fail-above missed.
 
 Examples:
   $ lpar bench grant --out before.json
@@ -33,6 +35,11 @@ Examples:
 /** "5%" or "5" becomes 0.05. */
 function percentOption(text: string): number {
   const number = /^\d+(\.\d+)?%?$/.test(text) ? Number.parseFloat(text) : Number.NaN;
+  // A share that was meant would be a hundredth of what is read.
+  if (number > 0 && number < 1 && !text.endsWith("%"))
+    throw new InvalidArgumentError(
+      `--fail-above takes a percentage, and "${text}" is ${number} %: write "${text}%" for that, or "${Number((number * 100).toPrecision(6))}%".`,
+    );
   if (!(number <= PERCENT_MAX))
     throw new InvalidArgumentError(
       `--fail-above takes a percentage from 0 to ${PERCENT_MAX}, such as 5%, but got "${text}".`,
@@ -62,24 +69,34 @@ export function compareCommand(streams: CommandStreams): Command {
         { failAbove, isByRatio: byRatio },
       );
       streams.output.write(`${json ? JSON.stringify(comparison) : describe(comparison, byRatio)}\n`);
-      finish(comparison.rows, failAbove, streams);
+      if (failAbove !== undefined) finish(comparison, failAbove, streams);
     });
 }
 
-function finish(rows: readonly ComparedRow[], failAbove: number | undefined, streams: CommandStreams): void {
-  const above = rows.filter(({ isAbove }) => isAbove);
-  for (const { name, ratio, low, high } of above)
-    streams.errors.write(
-      `lpar: worse by more than ${percent(failAbove ?? 0)}: ${name}: ${formatRatio(ratio)} (${formatRatio(low)} - ${formatRatio(high)})\n`,
-    );
-  if (above.length > 0) streams.exitCode = EXIT_MISSED;
+/** What a limit means for the exit code: what is not there, or wrong, cannot have kept it. */
+function finish({ rows, lost, wrong }: Comparison, failAbove: number, streams: CommandStreams): void {
+  const failures = [
+    ...rows
+      .filter(({ isAbove }) => isAbove)
+      .map(
+        ({ name, ratio, low, high }) =>
+          `worse by more than ${percent(failAbove)}: ${name}: ${formatRatio(ratio)} (${formatRatio(low)} - ${formatRatio(high)})`,
+      ),
+    ...lost.map((name) => `nothing to compare in the second report: ${name}`),
+    ...wrong,
+  ];
+  for (const failure of failures) streams.errors.write(`lpar: ${failure}\n`);
+  if (failures.length > 0) streams.exitCode = EXIT_MISSED;
 }
 
 function percent(share: number): string {
   return `${Number((share * 100).toFixed(3))} %`;
 }
 
-function describe({ rows, onlyBefore, onlyAfter, notes }: Comparison, isByRatio: boolean): string {
+function describe(
+  { rows, onlyBefore, onlyAfter, withoutBaseline, notes }: Comparison,
+  isByRatio: boolean,
+): string {
   const format = isByRatio ? formatRatio : formatNs;
   const lines = rows.map(({ name, before, after, ratio, low, high, verdict }) => [
     name,
@@ -90,7 +107,7 @@ function describe({ rows, onlyBefore, onlyAfter, notes }: Comparison, isByRatio:
     verdict,
   ]);
   const unit = isByRatio ? "x" : "ns";
-  const header = ["row", `before ${unit}`, `after ${unit}`, "ratio", "95 %", "verdict"];
+  const header = ["row", `before ${unit}`, `after ${unit}`, "ratio", "interval", "verdict"];
   const count = (verdict: string): number => rows.filter((row) => row.verdict === verdict).length;
   return [
     formatTable([header, ...lines], "lrrrll"),
@@ -98,6 +115,9 @@ function describe({ rows, onlyBefore, onlyAfter, notes }: Comparison, isByRatio:
     `${count("better")} better, ${count("same")} same, ${count("worse")} worse`,
     ...(onlyBefore.length > 0 ? [`only in the first: ${onlyBefore.join("; ")}`] : []),
     ...(onlyAfter.length > 0 ? [`only in the second: ${onlyAfter.join("; ")}`] : []),
+    ...(withoutBaseline.length > 0
+      ? [`left out, without the same baseline in both: ${withoutBaseline.join("; ")}`]
+      : []),
     ...notes.map((note) => `note: ${note}`),
   ].join("\n");
 }
