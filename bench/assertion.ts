@@ -47,6 +47,7 @@ export function parseAssertion(text: string): Assertion {
 }
 
 const PERCENTILES: Readonly<Partial<Record<Metric, keyof Percentiles>>> = {
+  mean: "mean",
   p50: "p50",
   p90: "p90",
   p99: "p99",
@@ -58,10 +59,6 @@ const PERCENTILES: Readonly<Partial<Record<Metric, keyof Percentiles>>> = {
 function valueIn(row: Row, metric: Metric): number | undefined {
   if (metric === "median") return row.ns;
   if (metric === "ratio") return row.ratios[row.versus];
-  if (metric === "mean") {
-    const times = row.samples.lpar ?? [];
-    return times.reduce((sum, time) => sum + time, 0) / times.length;
-  }
   const latency = row.latencies.lpar;
   return (latency?.corrected ?? latency?.uncorrected)?.[PERCENTILES[metric] as keyof Percentiles];
 }

@@ -10,6 +10,7 @@ import { type Events, FAULT, NOBODY, nameOfTrace, PAGE_MASK, planEvents, WRITE }
 import type { Distribution } from "./distribution.js";
 import { MapTable, type RawCalls } from "./map-table.js";
 import { inBlocks } from "./measure.js";
+import { ParameterError } from "./parameter-error.js";
 import type { Parameters } from "./parameters.js";
 import { keep } from "./plain-pages.js";
 import type { Contender, Context, Scenario, Stage } from "./suite.js";
@@ -180,8 +181,14 @@ function ofTrace(file: string): Scenario {
   };
 }
 
-export function churnScenarios(quick: boolean, { dist, pages = PAGES }: Parameters): readonly Scenario[] {
-  if (dist?.kind === "trace")
+/** @throws ParameterError for pages beside those of a trace. */
+export function churnScenarios(quick: boolean, parameters: Parameters): readonly Scenario[] {
+  const { dist, pages = PAGES } = parameters;
+  if (dist?.kind === "trace") {
+    if (parameters.pages !== undefined)
+      throw new ParameterError(
+        "the suite churn has the pages of --dist trace:FILE, and uses no --pages beside it",
+      );
     return [
       {
         name: nameOfTrace(dist.file),
@@ -189,6 +196,7 @@ export function churnScenarios(quick: boolean, { dist, pages = PAGES }: Paramete
           openStage({ name: nameOfTrace(dist.file), dist, pages: 0, live: TRACE_LIVE }, context),
       },
     ];
+  }
   const live = Math.max(1, pages >> 2);
   const name = `pages: ${pages.toLocaleString("en-US")}, live: ${live.toLocaleString("en-US")}`;
   const drawn: Scenario = {

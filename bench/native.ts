@@ -49,8 +49,10 @@ export class NativeProgram {
     } catch (error) {
       await rm(folder, { recursive: true, force: true });
       if (signal?.aborted === true) return "interrupted";
-      const { code, message } = error as NodeJS.ErrnoException;
-      return code === "ENOENT" ? `there is no ${COMPILER}` : (message.split("\n")[1] ?? message);
+      const { code, message, signal: killed } = error as NodeJS.ErrnoException & { signal?: string | null };
+      if (code === "ENOENT") return `there is no ${COMPILER}`;
+      // One that ended without a word has an empty second line.
+      return message.split("\n")[1] || `${COMPILER} ended with ${killed ?? `exit code ${code}`}`;
     }
   }
 

@@ -95,10 +95,30 @@ export function parseParameter(name: ParameterName, text: string): Parameters {
   throw new ParameterError(`--${name} takes a whole number from ${min} to ${max}, but got "${text}"`);
 }
 
-/** One line for each parameter that is set and that none of the suites uses. */
-export function unusedParameters(suites: readonly SuiteName[], parameters: Parameters): readonly string[] {
-  return PARAMETER_NAMES.filter((name) => parameters[name] !== undefined).flatMap((name) => {
-    const { usedBy } = PARAMETERS[name];
+/** Suites that can do single operations, which is what a rate is for. */
+export const RATE_USED_BY: readonly SuiteName[] = [
+  "translate",
+  "grant",
+  "access",
+  "churn",
+  "boundary",
+  "modes",
+  "contention",
+  "handoff",
+  "kinds",
+];
+
+/** One line for each parameter, and for the rate, that is set and that none of the suites uses. */
+export function unusedParameters(
+  suites: readonly SuiteName[],
+  parameters: Parameters,
+  rate?: number,
+): readonly string[] {
+  const set: (readonly [string, readonly SuiteName[]])[] = PARAMETER_NAMES.filter(
+    (name) => parameters[name] !== undefined,
+  ).map((name) => [name, PARAMETERS[name].usedBy]);
+  if (rate !== undefined) set.push(["rate", RATE_USED_BY]);
+  return set.flatMap(([name, usedBy]) => {
     if (usedBy.some((suite) => suites.includes(suite))) return [];
     return [`no suite that runs uses --${name}; it is used by ${usedBy.join(", ")}`];
   });

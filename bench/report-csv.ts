@@ -1,6 +1,6 @@
 /** A report as CSV (RFC 4180, lines end with LF): one line for each row and each contender in it, as statistics programs want it. */
 import { PERCENTILE_NAMES } from "./format.js";
-import { PARAMETER_NAMES } from "./parameters.js";
+import { PARAMETER_NAMES, PARAMETERS, type ParameterName } from "./parameters.js";
 import type { Report, Row } from "./report.js";
 import { median, medianInterval } from "./statistics.js";
 import type { BaselineName } from "./suite.js";
@@ -54,6 +54,16 @@ function runCells({ startedAt, machine }: Report): Cell[] {
   return [startedAt, cpu, cores, load, node, v8, lpar, commit];
 }
 
+/** What a parameter was where the row was measured; what was asked for only where its suite uses it. */
+function placeOf(
+  { suite, scan, at }: Row,
+  parameters: Report["options"]["parameters"],
+  name: ParameterName,
+): Cell {
+  const asked = PARAMETERS[name].usedBy.includes(suite) ? parameters[name] : undefined;
+  return at?.[name] ?? scan[name] ?? asked;
+}
+
 function cellsOf(row: Row, parameters: Report["options"]["parameters"], contender: string): Cell[] {
   const times = row.samples[contender] ?? [];
   const { low, high, confidence } = medianInterval(times);
@@ -63,7 +73,7 @@ function cellsOf(row: Row, parameters: Report["options"]["parameters"], contende
   return [
     row.suite,
     row.what,
-    ...PARAMETER_NAMES.map((name) => row.scan[name] ?? parameters[name]),
+    ...PARAMETER_NAMES.map((name) => placeOf(row, parameters, name)),
     contender,
     times.length,
     median(times),

@@ -9,6 +9,7 @@ import { text } from "node:stream/consumers";
 import { setTimeout as sleep } from "node:timers/promises";
 import { afterEach, beforeAll, beforeEach, describe, expect, it, vi } from "vitest";
 import { MapTable } from "../bench/map-table.js";
+import { RATE_USED_BY } from "../bench/parameters.js";
 import { Random } from "../bench/random.js";
 import { type Report, readReport, toJson } from "../bench/report.js";
 import { SUITE_NAMES, timesNative } from "../bench/suite.js";
@@ -208,6 +209,8 @@ describe("lpar bench --quick", () => {
     expect(report.machine.core).toMatch(/^[0-9a-f]{12}$/);
     expect(report.machine.commit).toMatch(/^[0-9a-f]{12}\+?$/);
     expect(new Set(report.rows.map(({ suite }) => suite))).toEqual(new Set(SUITE_NAMES));
+    const single = report.rows.filter(({ latencies }) => Object.keys(latencies).length > 0);
+    expect(new Set(single.map(({ suite }) => suite))).toEqual(new Set(RATE_USED_BY));
   });
 
   it("compares the suites of one thread with native code where there is a compiler", () => {
@@ -306,6 +309,17 @@ chmod 755 "$2"
     expect(JSON.parse(output)).toMatchObject({ compiler: null, nativeMissing: "no room", wrong: [] });
   }, 60_000);
 
+  it("says the exit code, or the signal, of a compiler that ended without a word", async () => {
+    for (const [end, missing] of [
+      ["exit 7", "cc ended with exit code 7"],
+      ["kill -TERM $$", "cc ended with SIGTERM"],
+    ] as const) {
+      const path = await fakeCompiler(`if [ "$1" = --version ]; then echo fake; else ${end}; fi\n`);
+      const { output } = await lpar(["bench", "boundary", ...SHORT, "--json"], { path });
+      expect(JSON.parse(output)).toMatchObject({ compiler: null, nativeMissing: missing });
+    }
+  }, 60_000);
+
   it("ends with what went wrong in a scenario that had begun threads of its own", async () => {
     const path = await fakeCompiler(`if [ "$1" = --version ]; then echo fake; exit; fi
 while [ "$1" != -o ]; do shift; done
@@ -388,6 +402,11 @@ describe("lpar bench", () => {
       [["--scan", "batch=1,2", "--scan", "batch=3"], "--scan batch is there twice"],
       [["kinds", "--pages", "8"], "no suite that runs uses --pages; it is used by"],
       [["kinds", "--scan", "depth=8"], "no suite that runs uses --depth; it is used by"],
+      [["tree", "--rate", "1000"], "no suite that runs uses --rate; it is used by"],
+      [
+        ["churn", "--dist", "trace:x.lpt", "--scan", "pages=8,16"],
+        "the suite churn has the pages of --dist trace:FILE",
+      ],
       [["--assert", "p99>2us"], "--assert takes [ROWS:]METRIC<LIMIT"],
       [["--json", "--md"], "only one of --json, --md can be printed; --out FILE writes others"],
       [

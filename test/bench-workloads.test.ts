@@ -6,6 +6,7 @@ import { promisify } from "node:util";
 import { MessageChannel } from "node:worker_threads";
 import { describe, expect, it } from "vitest";
 import { describeBreakEven } from "../bench/break-even.js";
+import { churnScenarios } from "../bench/churn.js";
 import { FAULT, NOBODY, PAGE_MASK, planEvents } from "../bench/churn-events.js";
 import { formatDistribution, parseDistribution } from "../bench/distribution.js";
 import { PostService, postCaller } from "../bench/handoff-ways.js";
@@ -54,6 +55,10 @@ describe("parameters", () => {
     const all = Object.fromEntries(PARAMETER_NAMES.map((name: ParameterName) => [name, 1]));
     expect(unusedParameters(SUITE_NAMES, all)).toEqual([]);
     expect(unusedParameters([], all)).toHaveLength(PARAMETER_NAMES.length);
+    expect(unusedParameters(["tree", "death"], {}, 1000)).toEqual([
+      "no suite that runs uses --rate; it is used by translate, grant, access, churn, boundary, modes, contention, handoff, kinds",
+    ]);
+    expect(unusedParameters(["tree", "kinds"], {}, 1000)).toEqual([]);
   });
 });
 
@@ -264,8 +269,17 @@ describe("suites with parameters", () => {
   }, 60_000);
 
   it("also with fewer pages than partitions, and with the pages of a trace", async () => {
-    await run(["translate", "grant", "access", "churn"], ["pages=3", "partitions=6", `dist=trace:${TRACE}`]);
+    await run(["translate", "grant", "access"], ["pages=3", "partitions=6", `dist=trace:${TRACE}`]);
+    await run(["churn"], [`dist=trace:${TRACE}`]);
   }, 60_000);
+
+  it("churn has the pages of a trace, and no others that its rows would be named by", () => {
+    const dist = parseDistribution(`trace:${TRACE}`);
+    expect(() => churnScenarios(true, { dist, pages: 8 })).toThrow(
+      new ParameterError("the suite churn has the pages of --dist trace:FILE, and uses no --pages beside it"),
+    );
+    expect(churnScenarios(true, { dist })).toHaveLength(1);
+  });
 
   it("refuse what is too much for them in one line that says what is allowed", () => {
     const tooMany = { depth: 30, fanout: 2 };

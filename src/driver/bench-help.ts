@@ -57,8 +57,8 @@ Latencies: of single operations, where a contender has one to offer, in an HDR h
   "corrected" for coordinated omission, "uncorrected" from their real begin. If the rate is more than can be done,
   the report says what was.
 
-Limits: --assert '[ROWS:]METRIC<LIMIT' (or <=), METRIC one of mean, median, ratio (to the baseline that counts), p50, p90,
-  p99, p99.9, max (of latencies, corrected if there is a rate), LIMIT like 2us or, for ratio, 1.5; ROWS is a part of the
+Limits: --assert '[ROWS:]METRIC<LIMIT' (or <=), METRIC one of median, ratio (to the baseline that counts), mean, p50, p90,
+  p99, p99.9, max (these of latencies, corrected if there is a rate), LIMIT like 2us or, for ratio, 1.5; ROWS is a part of the
   names of the rows meant ("translate: batch"), all if left out. Each row that misses a limit is named, and so is a limit
   that no row can keep because none has the figure; then the exit code is 3.
 

@@ -7,6 +7,7 @@ import {
   PARAMETERS,
   type Parameters,
   parseParameter,
+  RATE_USED_BY,
   unusedParameters,
 } from "../../bench/parameters.js";
 import type { Report } from "../../bench/report.js";
@@ -106,7 +107,7 @@ export function benchCommand(streams: CommandStreams): Command {
     .addOption(
       option(
         "--rate <n>",
-        "single operations come at so many a second (open loop), for latencies corrected for coordinated omission",
+        `single operations come at so many a second (open loop), for latencies corrected for coordinated omission (${RATE_USED_BY.join(", ")})`,
         numberOption("--rate", 1, RATE_MAX),
       ),
     )
@@ -212,7 +213,7 @@ async function measure(
   if (both !== undefined)
     throw new UsageError(`--scan ${both.name} and --${both.name} cannot both say what ${both.name} is`);
   const [first = {}] = combinationsOf(scans);
-  const [unused] = unusedParameters(suites, { ...parameters, ...parametersOf(first) });
+  const [unused] = unusedParameters(suites, { ...parameters, ...parametersOf(first) }, options.rate);
   if (unused !== undefined) throw new UsageError(unused);
   // Only here, so that no other command waits for tinybench.
   const { runBenchmark } = await import("../../bench/run.js");
