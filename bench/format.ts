@@ -68,9 +68,12 @@ export function kindsOf({ corrected, uncorrected }: Latency): readonly (readonly
 
 /** What must be known of a contender's latencies to read them. */
 export function describeLatency({ block, isTooShort, rate }: Latency): string {
+  const means = block > 1 ? [`means of ${block} operations`] : [];
+  const short = "too short for the clock";
   const notes = [
-    ...(block > 1 ? [`means of ${block} operations, one is too short for the clock`] : []),
-    ...(isTooShort ? ["too short for the clock: what it tells is mostly the clock's own time"] : []),
+    ...(isTooShort
+      ? [`${[...means, block > 1 ? `${short} even so` : short].join(", ")}: mostly the clock's own time`]
+      : means.map((text) => `${text}, as one is ${short}`)),
     ...(rate === undefined ? [] : [describeRate(rate.asked, rate.achieved)]),
   ];
   return notes.join("; ");

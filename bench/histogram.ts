@@ -40,33 +40,37 @@ export class LatencyHistogram {
     this.#bins.set(bin, (this.#bins.get(bin) ?? 0) + 1);
   }
 
-  percentiles(): Percentiles {
+  /** @param block what was recorded is of so many operations together: one has that part of it. */
+  percentiles(block: number = 1): Percentiles {
     const histogram = this.#histogram;
-    const at = (percent: number): number => Math.min(histogram.percentile(percent), this.#max);
+    const at = (percent: number): number => Math.min(histogram.percentile(percent), this.#max) / block;
     return {
-      mean: histogram.mean,
+      mean: histogram.mean / block,
       p50: at(50),
       p90: at(90),
       p99: at(99),
       p999: at(99.9),
-      max: this.#max,
+      max: this.#max / block,
     };
   }
 
-  /** From the first that is not empty to the last; four for each doubling. */
-  bins(): Bin[] {
+  /**
+   * From the first that is not empty to the last; four for each doubling.
+   * @param block as for percentiles().
+   */
+  bins(block: number = 1): Bin[] {
     const indexes = [...this.#bins.keys()];
     const [first, last] = [Math.min(...indexes), Math.max(...indexes)];
     return Array.from({ length: this.#bins.size === 0 ? 0 : last - first + 1 }, (_, index) => [
-      edgeOf(first + index),
+      edgeOf(first + index, block),
       this.#bins.get(first + index) ?? 0,
     ]);
   }
 }
 
-/** Where a bin begins, to a hundredth of a nanosecond. */
-function edgeOf(bin: number): number {
-  return Math.round(2 ** (bin / BINS) * 100) / 100;
+/** Where a bin begins, with as many digits as reports have. */
+function edgeOf(bin: number, block: number): number {
+  return Number((2 ** (bin / BINS) / block).toPrecision(6));
 }
 
 /** Bins drawn together, so that there are at most so many. */

@@ -67,7 +67,8 @@ export interface Meter {
 /** Measures one contender, again and again, and keeps what it finds. */
 export class LatencyMeter implements Meter {
   readonly #operation: Operation;
-  readonly #uncorrected = new LatencyHistogram();
+  /** Of whole blocks, since the histogram knows no parts of a nanosecond. */
+  #uncorrected = new LatencyHistogram();
   readonly #corrected = new LatencyHistogram();
   readonly #options: LatencyOptions;
   readonly #now: () => number;
@@ -84,20 +85,25 @@ export class LatencyMeter implements Meter {
   async measure(): Promise<void> {
     if (this.#block === 0) this.#block = await this.#findBlock();
     const { rate, timeMs } = this.#options;
-    if (rate === undefined) await this.#closedLoop();
-    else await this.#openLoop(rate, Math.min(KEPT_MAX, Math.max(1, Math.round((rate * timeMs) / 1000))));
+    if (rate === undefined) {
+      while (!(await this.#closedLoop()) && this.#block < BLOCK_MAX) {
+        // What is compiled by now is quicker than what the block was found with.
+        this.#block *= 2;
+        this.#uncorrected = new LatencyHistogram();
+      }
+    } else await this.#openLoop(rate, Math.min(KEPT_MAX, Math.max(1, Math.round((rate * timeMs) / 1000))));
   }
 
   result(): Latency {
     const { rate, shortestNs } = this.#options;
-    const uncorrected = this.#uncorrected.percentiles();
+    const uncorrected = this.#uncorrected.percentiles(this.#block);
     const found = {
       count: this.#uncorrected.count,
       block: this.#block,
       isTooShort: uncorrected.p50 * this.#block < shortestNs,
       uncorrected,
     };
-    if (rate === undefined) return { ...found, bins: this.#uncorrected.bins() };
+    if (rate === undefined) return { ...found, bins: this.#uncorrected.bins(this.#block) };
     return {
       ...found,
       corrected: this.#corrected.percentiles(),
@@ -128,20 +134,25 @@ export class LatencyMeter implements Meter {
     return this.#now() - start;
   }
 
-  async #closedLoop(): Promise<void> {
+  /** @returns whether most blocks are as long as the clock wants them; promises are measured one by one, however short. */
+  async #closedLoop(): Promise<boolean> {
     const [operation, now, block] = [this.#operation, this.#now, this.#block];
     const kept: number[] = [];
     const end = now() + this.#options.timeMs;
     let last: number;
+    let isAsync = false;
     do {
       const start = now();
       let done = operation();
-      if (done instanceof Promise) await done;
-      else for (let i = 1; i < block; i++) done = operation();
+      if (done instanceof Promise) {
+        isAsync = true;
+        await done;
+      } else for (let i = 1; i < block; i++) done = operation();
       last = now();
       kept.push(last - start);
     } while (last < end && kept.length < KEPT_MAX);
-    for (const ms of kept) this.#uncorrected.record((ms * 1e6) / block);
+    for (const ms of kept) this.#uncorrected.record(ms * 1e6);
+    return isAsync || this.#uncorrected.percentiles().p50 >= this.#options.shortestNs;
   }
 
   async #openLoop(rate: number, count: number): Promise<void> {

@@ -3,7 +3,7 @@ import { describe, expect, it } from "vitest";
 import { missedBy, parseAssertion } from "../bench/assertion.js";
 import { examineClock, shortestNs } from "../bench/clock.js";
 import { type Comparison, compareReports } from "../bench/comparison.js";
-import { formatRatio, formatTime } from "../bench/format.js";
+import { describeLatency, formatRatio, formatTime } from "../bench/format.js";
 import { collectGarbage } from "../bench/garbage.js";
 import { LatencyHistogram, mergeBins } from "../bench/histogram.js";
 import { LatencyMeter } from "../bench/latency.js";
@@ -160,6 +160,28 @@ describe("latencies", () => {
     // At a rate each counts by itself.
     const atRate = await latencyOf(() => 30e-6, { timeMs: 1, rate: 100_000 });
     expect([atRate.block, atRate.isTooShort]).toEqual([1, true]);
+  });
+
+  it("are of larger blocks where operations became quicker once they were compiled, and of those only", async () => {
+    // A block is found in the first thousand operations, at 200 ns; the later ones take 3 ns.
+    const warm = await latencyOf((index) => (index < 1000 ? 200e-6 : 3e-6), { timeMs: 1 });
+    expect(warm.block).toBeGreaterThanOrEqual(128);
+    expect(warm.isTooShort).toBe(false);
+    // As exact as the blocks are, though the histogram counts whole nanoseconds.
+    expect(warm.uncorrected.p50).toBeGreaterThan(3);
+    expect(warm.uncorrected.p50).toBeLessThan(3.2);
+    expect(warm.uncorrected.max).toBeLessThan(3.2);
+    expect(warm.bins.reduce((sum, [, count]) => sum + count, 0)).toBe(warm.count);
+    expect(warm.bins.every(([from]) => from < 3.2)).toBe(true);
+    expect(describeLatency(warm)).toBe(
+      `means of ${warm.block} operations, as one is too short for the clock`,
+    );
+    expect(describeLatency({ ...warm, isTooShort: true })).toBe(
+      `means of ${warm.block} operations, too short for the clock even so: mostly the clock's own time`,
+    );
+    expect(describeLatency({ ...warm, block: 1, isTooShort: true })).toBe(
+      "too short for the clock: mostly the clock's own time",
+    );
   });
 
   it("of a worker are those of all its measurements of a contender, whatever its operation is by then", async () => {
