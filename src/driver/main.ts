@@ -1,12 +1,14 @@
 #!/usr/bin/env node
 /** The command `lpar`. */
 import { runProgram } from "./program.js";
-import { standardStreams } from "./streams.js";
+import { EXIT_FAILED, EXIT_OK, standardStreams } from "./streams.js";
 
-process.stdout.on("error", (error: NodeJS.ErrnoException) => {
-  // Whoever read our output has gone, as `lpar ... | head` does: that is no failure.
-  if (error.code === "EPIPE") process.exit(0);
-  throw error;
+let isCutOff = false;
+const streams = standardStreams(() => {
+  isCutOff = true;
 });
-
-process.exitCode = await runProgram(process.argv.slice(2), standardStreams());
+// Streams tell late that something could not be written, and others end the process too: by a signal.
+process.on("exit", (code) => {
+  if (isCutOff && code === EXIT_OK) process.exitCode = EXIT_FAILED;
+});
+process.exitCode = await runProgram(process.argv.slice(2), streams);
