@@ -4,6 +4,7 @@
  */
 import { type ChildProcessByStdio, execFile, spawn } from "node:child_process";
 import { once } from "node:events";
+import { rmSync } from "node:fs";
 import { mkdtemp, readdir, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
@@ -23,40 +24,50 @@ const COMPILER = "cc";
 /** The compiled baselines: a file that each scenario starts for itself. */
 export class NativeProgram {
   /** Name and version of the compiler. */
-  readonly compiler: string;
+  compiler: string = COMPILER;
   readonly path: string;
   readonly #folder: string;
+  /** However the process ends, but by SIGKILL: nothing of it is left behind. */
+  readonly #onExit = (): void => rmSync(this.#folder, { recursive: true, force: true });
 
-  private constructor(compiler: string, folder: string) {
-    this.compiler = compiler;
+  private constructor(folder: string) {
     this.#folder = folder;
     this.path = join(folder, "native");
+    process.once("exit", this.#onExit);
   }
 
-  /** @returns the program, or why there is none: no compiler, or it did not compile. */
+  /** @returns the program, or why there is none: no compiler, no place for it, or it did not compile or start. */
   static async compile(signal?: AbortSignal): Promise<NativeProgram | string> {
     const run = promisify(execFile);
     const sources = join(dirname(fileURLToPath(import.meta.resolve("lpar/package.json"))), "bench", "native");
     const files = (await readdir(sources).catch(() => [])).filter((name) => name.endsWith(".c"));
     if (files.length === 0) return "the sources of the C baselines are not installed";
-    const folder = await mkdtemp(join(tmpdir(), "lpar-bench-"));
+    const place = tmpdir();
+    const folder = await mkdtemp(join(place, "lpar-bench-")).catch((error: NodeJS.ErrnoException) => error);
+    if (folder instanceof Error) return `${place} cannot be written (${folder.code})`;
+    const program = new NativeProgram(folder);
     try {
       const version = (await run(COMPILER, ["--version"], { signal })).stdout;
-      const program = new NativeProgram(version.split("\n")[0] ?? COMPILER, folder);
+      program.compiler = version.split("\n")[0] ?? COMPILER;
       const paths = files.sort().map((name) => join(sources, name));
       await run(COMPILER, ["-O3", "-std=gnu11", "-o", program.path, ...paths, "-lm"], { signal });
+      // Where no program may run, as on many a /tmp, it is known now and not in the middle of a scenario.
+      await (await Native.start(program.path)).close();
       return program;
     } catch (error) {
-      await rm(folder, { recursive: true, force: true });
+      await program.remove();
       if (signal?.aborted === true) return "interrupted";
-      const { code, message, signal: killed } = error as NodeJS.ErrnoException & { signal?: string | null };
+      const { code, message, path, signal: killed } = error as NodeJS.ErrnoException & { signal?: string | null };
+      if (path === program.path) return `programs in ${place} cannot be started (${code})`;
       if (code === "ENOENT") return `there is no ${COMPILER}`;
       // One that ended without a word has an empty second line.
-      return message.split("\n")[1] || `${COMPILER} ended with ${killed ?? `exit code ${code}`}`;
+      return message.split("
+")[1] || `${COMPILER} ended with ${killed ?? `exit code ${code}`}`;
     }
   }
 
   async remove(): Promise<void> {
+    process.off("exit", this.#onExit);
     await rm(this.#folder, { recursive: true, force: true });
   }
 }
