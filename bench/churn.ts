@@ -21,6 +21,8 @@ const BLOCK = 1000;
 /** Of a recorded program: so few that it goes on faulting. */
 const TRACE_LIVE = 24;
 const PAGES = 4096;
+/** A table has 4 GiB at most, of which its own records take a part. */
+const PAGES_MAX: number = 3 * 2 ** 18;
 
 /** One implementation: does the event of that number and answers the physical page. */
 type Step = (index: number) => number;
@@ -181,9 +183,11 @@ function ofTrace(file: string): Scenario {
   };
 }
 
-/** @throws ParameterError for pages beside those of a trace. */
+/** @throws ParameterError for pages beside those of a trace, or more than a table has room for. */
 export function churnScenarios(quick: boolean, parameters: Parameters): readonly Scenario[] {
   const { dist, pages = PAGES } = parameters;
+  if (pages > PAGES_MAX)
+    throw new ParameterError(`the suite churn takes --pages of at most ${PAGES_MAX}, but got ${pages}`);
   if (dist?.kind === "trace") {
     if (parameters.pages !== undefined)
       throw new ParameterError(
