@@ -1,7 +1,7 @@
 /** Where a benchmark's report goes: to stdout as text or in a format for programs, and to files; and how it is read again. */
 
-import { access, constants, readFile, stat } from "node:fs/promises";
-import { dirname, extname } from "node:path";
+import { access, constants, readFile, realpath, stat } from "node:fs/promises";
+import { basename, dirname, extname, join, resolve } from "node:path";
 import { InvalidArgumentError } from "commander";
 import { type Report, readReport, toJson } from "../../bench/report.js";
 import { toCsv } from "../../bench/report-csv.js";
@@ -35,8 +35,27 @@ export function formatOfFile(path: string): Format {
   return format;
 }
 
+/** @param source the report that is read, which no file must replace. @throws UsageError for files that cannot be written. */
+export async function checkTargets(targets: readonly Target[], source: string | undefined): Promise<void> {
+  for (const target of targets) await checkTarget(target);
+  const places = source === undefined ? [] : [await placeOf(source)];
+  for (const { path } of targets) {
+    const place = await placeOf(path);
+    if (places.includes(place))
+      throw new UsageError(`${path}: named twice; each of --from, --out and --html takes a file of its own`);
+    places.push(place);
+  }
+}
+
+/** The same for all names of one file, whether it is there or not. */
+async function placeOf(path: string): Promise<string> {
+  return realpath(path).catch(async () =>
+    join(await realpath(dirname(path)).catch(() => resolve(dirname(path))), basename(path)),
+  );
+}
+
 /** @throws UsageError when the file could not be written. */
-export async function checkTarget({ path }: Target): Promise<void> {
+async function checkTarget({ path }: Target): Promise<void> {
   const existing = await stat(path).catch(() => undefined);
   if (existing !== undefined && !existing.isFile()) throw new UsageError(`${path}: not a file`);
   await access(dirname(path), constants.W_OK).catch((error: Error) => {
@@ -51,8 +70,21 @@ const WRITERS: Readonly<Record<Format, (report: Report) => string>> = {
   html: toHtml,
 };
 
-export async function writeReport({ path, format }: Target, report: Report): Promise<void> {
-  await writeBeside(path, (file) => file.writeFile(WRITERS[format](report)));
+/**
+ * @param isCutShort of a run that was interrupted: it replaces no file, but is written beside it.
+ * @returns the path of what was written.
+ * @throws UsageError, FileError when the file cannot be written.
+ */
+export async function writeReport(
+  { path, format }: Target,
+  report: Report,
+  isCutShort: boolean,
+): Promise<string> {
+  const isThere = isCutShort && (await stat(path).catch(() => undefined)) !== undefined;
+  const ending = extname(path);
+  const written = isThere ? `${path.slice(0, path.length - ending.length)}.interrupted${ending}` : path;
+  await writeBeside(written, (file) => file.writeFile(WRITERS[format](report)));
+  return written;
 }
 
 /** @throws UsageError when the file cannot be read; ReportError when it is no report. */

@@ -15,7 +15,7 @@ import { combinationsOf, parametersOf, parseScan, type Scan } from "../../bench/
 import { SUITE_NAMES, type SuiteName } from "../../bench/suite.js";
 import { BENCH_HELP } from "./bench-help.js";
 import {
-  checkTarget,
+  checkTargets,
   FORMATS,
   formatOfFile,
   loadReport,
@@ -24,8 +24,16 @@ import {
   type Target,
   writeReport,
 } from "./bench-output.js";
+import { FileError } from "./output.js";
 import { createProgress } from "./progress.js";
-import { type CommandStreams, EXIT_FAILED, EXIT_INTERRUPTED, EXIT_MISSED, interruptible } from "./streams.js";
+import {
+  type CommandStreams,
+  EXIT_FAILED,
+  EXIT_INTERRUPTED,
+  EXIT_MISSED,
+  EXIT_OK,
+  interruptible,
+} from "./streams.js";
 import { integerOption, numberOption, UsageError } from "./usage-error.js";
 
 interface BenchCommandOptions extends Parameters {
@@ -185,7 +193,7 @@ async function bench(
     ...(options.html === undefined ? [] : [{ path: options.html, format: "html" } as const]),
   ];
   // Before anything is measured: minutes of work must not end in a file that cannot be.
-  for (const target of targets) await checkTarget(target);
+  await checkTargets(targets, options.from);
   let report: Report;
   if (options.from === undefined) report = await measure(suites, options, streams);
   else {
@@ -194,9 +202,29 @@ async function bench(
       throw new UsageError(`--from measures nothing, and takes no ${given[0] ?? "suites"}`);
     report = await loadReport(options.from);
   }
-  for (const target of targets) await writeReport(target, report);
+  // First what needs no file: minutes of work must not be lost to a disk that is full by now.
   print(format, report, streams, options.plain === true);
   finish(report, options.assert ?? [], streams);
+  const isCutShort = options.from === undefined && !report.isComplete;
+  for (const target of targets) await save(target, report, isCutShort, streams);
+}
+
+/** Each file for itself: one that cannot be written keeps no other from it. */
+async function save(
+  target: Target,
+  report: Report,
+  isCutShort: boolean,
+  streams: CommandStreams,
+): Promise<void> {
+  try {
+    const written = await writeReport(target, report, isCutShort);
+    if (written !== target.path)
+      streams.errors.write(`lpar: ${target.path} stays as it was; what was measured is in ${written}\n`);
+  } catch (error) {
+    if (!(error instanceof FileError || error instanceof UsageError)) throw error;
+    streams.errors.write(`lpar: ${error.message}\n`);
+    if (streams.exitCode === EXIT_OK) streams.exitCode = EXIT_FAILED;
+  }
 }
 
 async function measure(

@@ -8,6 +8,11 @@ import { UsageError } from "./usage-error.js";
 
 export { printable } from "../inspect/words.js";
 
+/** A file that could be opened could not be written: no place is left, for example. */
+export class FileError extends Error {
+  override readonly name = "FileError";
+}
+
 export interface WriteOptions {
   /** Whether a file of that name may be replaced; true if left out. */
   readonly overwrite?: boolean;
@@ -18,7 +23,7 @@ export interface WriteOptions {
  * folder, which takes its real name when `write` is done, and is removed when it fails or a signal ends the process.
  *
  * @throws UsageError when the folder cannot be written, when the path is something else than a file, or when the
- * file is there and must not be replaced; and whatever `write` throws.
+ * file is there and must not be replaced; FileError when its contents cannot be; and whatever else `write` throws.
  */
 export async function writeBeside<T>(
   path: string,
@@ -43,13 +48,18 @@ export async function writeBeside<T>(
   } catch (error) {
     await file.close().catch(() => {});
     await rm(beside, { force: true });
-    throw error;
+    const { syscall } = error as NodeJS.ErrnoException;
+    // What is packed is read in there, too.
+    if (syscall === undefined || syscall === "read") throw error;
+    throw new FileError(`${path}: cannot be written (${reasonOf(error as Error)})`);
   } finally {
     stopWatching();
   }
 }
 
 function removeOnSignal(path: string): () => void {
+  const removeAtExit = (): void => rmSync(path, { force: true });
+  process.on("exit", removeAtExit);
   const signals: readonly NodeJS.Signals[] = ["SIGINT", "SIGTERM", "SIGHUP"];
   const remove = (signal: NodeJS.Signals): void => {
     rmSync(path, { force: true });
@@ -59,6 +69,7 @@ function removeOnSignal(path: string): () => void {
   };
   for (const signal of signals) process.on(signal, remove);
   return () => {
+    process.off("exit", removeAtExit);
     for (const signal of signals) process.off(signal, remove);
   };
 }

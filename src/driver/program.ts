@@ -17,6 +17,7 @@ import { compareCommand } from "./compare.js";
 import { graphCommand } from "./graph.js";
 import { inspectCommand } from "./inspect.js";
 import { lsCommand } from "./ls.js";
+import { FileError } from "./output.js";
 import { replayCommand } from "./replay.js";
 import { runCommand } from "./run.js";
 import { type CommandStreams, EXIT_FAILED, EXIT_INTERRUPTED, EXIT_USAGE } from "./streams.js";
@@ -86,8 +87,8 @@ export async function runProgram(args: readonly string[], streams: CommandStream
       streams.errors.write(`lpar: ${error.message}\n`);
       return EXIT_USAGE;
     }
-    if (error instanceof HcallError || error instanceof LparError) {
-      streams.errors.write(`lpar: ${error.message}\n`);
+    if ([HcallError, LparError, FileError].some((kind) => error instanceof kind)) {
+      streams.errors.write(`lpar: ${(error as Error).message}\n`);
       return EXIT_FAILED;
     }
     throw error;
