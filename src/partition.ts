@@ -164,6 +164,9 @@ export class Partition {
       if (to.partner === this) return to.peer.unitAddress;
       throw new HcallError("adapter", H_PARAMETER, `neither end belongs to partition ${this.lpid}`);
     }
+    // As adapters[0] is undefined in a partition that was not connected yet, or not again.
+    if (!(to instanceof Partition))
+      throw new TypeError(`the adapter is ${String(to)}; it must be a VirtualAdapter or a Partition`);
     const status = this.#core.adapterBetween(this.#lpid, to.#kernel === this.#kernel ? to.#lpid : 0);
     // Nobody to speak of is an adapter of the caller: GR6 calls that a wrong unit address.
     if (status === H_NOT_FOUND)
@@ -550,19 +553,27 @@ export class Partition {
   registerQueue(adapter: VirtualAdapter, address: number, length: number): number {
     const unit = this.#unitAddress(adapter);
     const status = this.#core.registerQueue(this.#lpid, unit, address, length);
-    return this.#kernel.settle("H_REG_CRQ", status, `address ${address}, length ${length}`);
+    return this.#kernel.settle(
+      "H_REG_CRQ",
+      status,
+      `unit address ${unit}, address ${address}, length ${length}`,
+    );
   }
 
   /** Frees the queue; the partner is told (H_FREE_CRQ). @throws HcallError H_PARAMETER if none is registered. */
   freeQueue(adapter: VirtualAdapter): void {
-    this.#kernel.settle("H_FREE_CRQ", this.#core.freeQueue(this.#lpid, this.#unitAddress(adapter)));
+    const unit = this.#unitAddress(adapter);
+    this.#kernel.settle("H_FREE_CRQ", this.#core.freeQueue(this.#lpid, unit), `unit address ${unit}`);
   }
 
   /**
    * Sends one entry of 16 bytes to the adapter's partner (H_SEND_CRQ).
-   * @throws HcallError H_CLOSED, H_DROPPED, H_PARAMETER (CQ3); RangeError if it is not 16 bytes.
+   * @throws HcallError H_CLOSED, H_DROPPED, H_PARAMETER (CQ3); RangeError if it is not 16 bytes; TypeError for what is no
+   * adapter, or no array of bytes.
    */
   send(adapter: VirtualAdapter, entry: Uint8Array): void {
+    const unit = this.#unitAddress(adapter);
+    if (!ArrayBuffer.isView(entry)) throw new TypeError("the entry must be a Uint8Array");
     if (entry.length !== 16) throw new RangeError(`the entry has ${entry.length} bytes; it must have 16`);
     const words = new DataView(entry.buffer, entry.byteOffset, 16);
     const [a, b, c, d] = [0, 4, 8, 12].map((offset) => words.getUint32(offset, true)) as [
@@ -571,10 +582,12 @@ export class Partition {
       number,
       number,
     ];
-    const status = this.#core.sendEntry(this.#lpid, this.#unitAddress(adapter), a, b, c, d);
+    const status = this.#core.sendEntry(this.#lpid, unit, a, b, c, d);
+    if (status === H_SUCCESS) return void this.#kernel.notice();
+    const detail = `unit address ${unit}`;
     if (status === H_CLOSED)
-      throw new HcallError("H_SEND_CRQ", status, "the partner has no queue registered");
-    this.#kernel.settle("H_SEND_CRQ", status);
+      throw new HcallError("H_SEND_CRQ", status, `${detail}: the partner has no queue registered`);
+    this.#kernel.settle("H_SEND_CRQ", status, detail);
   }
 
   /** The oldest entry of the adapter's queue, if there is one. @throws HcallError H_PARAMETER, H_CLOSED */
@@ -585,7 +598,7 @@ export class Partition {
   /**
    * The entries that the partner sends, as they come; ends after the event that the partner failed. Registers a queue of
    * one page of its own memory if none is registered, and frees it at the end.
-   * @throws HcallError H_NO_MEM if a queue is needed and no page is free.
+   * @throws HcallError H_NO_MEM if a queue is needed and no page is free; TypeError for what is no adapter.
    */
   messages(adapter: VirtualAdapter, options: WaitOptions = {}): AsyncIterableIterator<CrqEntry> {
     return new Messages(this.#kernel, this.#lpid, this.#unitAddress(adapter), options).stream;

@@ -533,3 +533,46 @@ describe("CQ7: polling and waiting", () => {
     expect(table.audit().problems).toEqual([]);
   });
 });
+
+test("CQ3: a refused call of a queue names the unit address", () => {
+  const { server, adapter } = openPair({ clientPages: 8 });
+  const unit = adapter.unitAddress;
+  expect(() => server.send(adapter, message(1))).toThrow(
+    `H_SEND_CRQ: H_CLOSED (unit address ${unit}: the partner has no queue registered)`,
+  );
+  expect(() => server.registerQueue(adapter, 1, PAGE)).toThrow(
+    `H_REG_CRQ: H_PARAMETER (unit address ${unit}, address 1, length ${PAGE})`,
+  );
+  expect(() => server.freeQueue(adapter)).toThrow(`H_FREE_CRQ: H_PARAMETER (unit address ${unit})`);
+  const gone = 1e6 as unknown as VirtualAdapter;
+  expect(() => server.send(gone, message(1))).toThrow("H_SEND_CRQ: H_PARAMETER (unit address 1000000)");
+});
+
+test("CQ1: what is no adapter is an error of the argument, which names it", () => {
+  const { server, adapter } = openPair();
+  for (const [none, shown] of [
+    [undefined, "undefined"],
+    [null, "null"],
+    [{}, "[object Object]"],
+    ["adapter", "adapter"],
+  ] as const) {
+    const wrong = none as unknown as VirtualAdapter;
+    for (const call of [
+      () => server.messages(wrong),
+      () => server.send(wrong, message(1)),
+      () => server.send(wrong, undefined as unknown as Uint8Array),
+      () => server.receive(wrong),
+      () => server.registerQueue(wrong, 0, PAGE),
+      () => server.freeQueue(wrong),
+      () => server.grant({ to: wrong, address: 0, length: PAGE }),
+    ])
+      expect(call).toThrow(
+        new TypeError(`the adapter is ${shown}; it must be a VirtualAdapter or a Partition`),
+      );
+  }
+  const noBytes = [undefined, null, 16, "sixteen bytes...", new Array(16).fill(0)];
+  for (const none of noBytes)
+    expect(() => server.send(adapter, none as unknown as Uint8Array)).toThrow(
+      new TypeError("the entry must be a Uint8Array"),
+    );
+});
