@@ -491,7 +491,11 @@ describe("what is wrong with a scenario is said in one line, before anything run
     [{ partitions: [{ memory: 4096 }] }, "partitions[0].name is missing"],
     [
       { partitions: [{ name: "a b" }] },
-      'partitions[0].name must be a name of letters, digits, "_", "-" and "." that begins with a letter, not "a b"',
+      'partitions[0].name must be a name of at most 64 letters, digits, "_", "-" and "." that begins with a letter or "_", not "a b"',
+    ],
+    [
+      { partitions: [{ name: "a".repeat(65) }] },
+      `partitions[0].name must be a name of at most 64 letters, digits, "_", "-" and "." that begins with a letter or "_", not "${"a".repeat(56)}...`,
     ],
     [
       { partitions: [{ name: "a" }, { name: "a" }] },

@@ -17,7 +17,7 @@ export class ScenarioError extends Error {
 export type NameKind = "partition" | "adapter" | "grant" | "address" | "view";
 
 const NAME = /^[A-Za-z_][A-Za-z0-9_.-]{0,63}$/;
-const A_NAME = 'a name of letters, digits, "_", "-" and "." that begins with a letter';
+const A_NAME = 'a name of at most 64 letters, digits, "_", "-" and "." that begins with a letter or "_"';
 
 /** The names that a scenario has given so far. */
 export class Names {
