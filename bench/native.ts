@@ -61,8 +61,7 @@ export class NativeProgram {
       if (path === program.path) return `programs in ${place} cannot be started (${code})`;
       if (code === "ENOENT") return `there is no ${COMPILER}`;
       // One that ended without a word has an empty second line.
-      return message.split("
-")[1] || `${COMPILER} ended with ${killed ?? `exit code ${code}`}`;
+      return message.split("\n")[1] || `${COMPILER} ended with ${killed ?? `exit code ${code}`}`;
     }
   }
 

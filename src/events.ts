@@ -45,7 +45,7 @@ import {
   STRUCTURE_GENERATION,
 } from "./layout.js";
 import { partitionOffset, partitionWord, spaceWord } from "./records.js";
-import { Stream, type WaitOptions } from "./stream.js";
+import { STREAM_KEPT, Stream, type WaitOptions } from "./stream.js";
 
 /** One thing that a partition is told. */
 export interface PartitionEvent {
@@ -70,7 +70,7 @@ export interface PartitionEvent {
   readonly cookie?: number;
   /** Of "rescind-requested": in so many milliseconds the mapping is taken by force, unless it is returned before. */
   readonly withinMs?: number;
-  /** Of "events-lost": how many did not fit the ring. */
+  /** Of "events-lost": how many did not fit the ring, or what a stream keeps for who does not read it. */
   readonly count?: number;
   /** Of "interrupt" and "doorbell": the number in the partition's own interrupt or port space. */
   readonly address?: number;
@@ -96,12 +96,19 @@ interface Taken {
   readonly mapping: string;
 }
 
+/** Notices of a partner's failure and recovery are kept where others are lost, as in the ring. */
+const NOTICES_KEPT = STREAM_KEPT + 4096;
+
+function keptOf({ type }: PartitionEvent): number {
+  return type === "partner-failed" || type === "partner-recovered" ? NOTICES_KEPT : STREAM_KEPT;
+}
+
 /** The event streams of one partition. Until the first is opened, events wait in the table. */
 export class Events {
   readonly #kernel: Kernel;
   readonly #holder: Holder;
-  /** Each with what others took and it has not been asked for yet. */
-  readonly #streams: Map<Stream<PartitionEvent>, Taken[]> = new Map();
+  /** Each with what others took and it has not been asked for yet: one event a line, as the line itself has. */
+  readonly #streams: Map<Stream<PartitionEvent>, Map<string, Taken>> = new Map();
   readonly #listener = (): void => this.#drain();
   /** Index of the word that names the first line of the queue. */
   readonly #firstLine: number;
@@ -122,15 +129,17 @@ export class Events {
   /** A stream of what comes from now on, and of what waits if it is the only one. */
   subscribe(options: WaitOptions): Stream<PartitionEvent> {
     this.#kernel.checkOpen();
-    const stream: Stream<PartitionEvent> = new Stream<PartitionEvent>(
-      options,
-      () => {
-        this.#streams.delete(stream);
+    const stream = new Stream<PartitionEvent>(options, {
+      closed: (ended) => {
+        this.#streams.delete(ended);
         if (this.#streams.size === 0) this.#kernel.unlisten(this.#lpid, this.#listener);
       },
-      () => this.#pull(stream),
-    );
-    this.#streams.set(stream, []);
+      pull: (asked) => this.#pull(asked),
+      lost: (count) => ({ type: "events-lost", at: this.#kernel.clock.now(), partner: 0, count }),
+    });
+    // Aborted already: what the ring has is for those who read.
+    if (stream.hasEnded) return stream;
+    this.#streams.set(stream, new Map());
     this.#kernel.listen(this.#lpid, this.#listener);
     this.#drain();
     return stream;
@@ -216,7 +225,8 @@ export class Events {
     let status = this.#hasAny() ? core.takeEvent(this.#lpid) : H_NOT_FOUND;
     for (; status === H_SUCCESS; status = core.takeEvent(this.#lpid)) {
       const event = this.#taken();
-      if (event !== undefined) for (const stream of this.#streams.keys()) stream.push(event);
+      if (event === undefined) continue;
+      for (const stream of this.#streams.keys()) stream.push(event, event.count, keptOf(event));
     }
     if (status === H_LONG_BUSY_10_MSEC) this.#later();
     for (const stream of [...this.#streams.keys()]) stream.poll();
@@ -231,8 +241,9 @@ export class Events {
   /** An interrupt or doorbell for a stream that is asked for one. */
   #pull(stream: Stream<PartitionEvent>): PartitionEvent | undefined {
     const shared = this.#streams.get(stream);
-    for (let taken = shared?.shift(); taken !== undefined; taken = shared?.shift()) {
-      if (taken.mapping === this.#mappingOf(taken.event)) return taken.event;
+    for (const [line, { event, mapping }] of shared ?? []) {
+      shared?.delete(line);
+      if (mapping === this.#mappingOf(event)) return event;
     }
     if (this.#kernel.isClosed || !this.#hasLine()) return undefined;
     const status = this.#kernel.core.takeLine(this.#lpid);
@@ -247,7 +258,13 @@ export class Events {
   #share(taker: Stream<PartitionEvent>, event: PartitionEvent): void {
     const mapping = this.#mappingOf(event);
     if (mapping === undefined) return;
-    for (const [stream, shared] of this.#streams) if (stream !== taker) shared.push({ event, mapping });
+    const line = `${event.type} ${event.address}`;
+    for (const [stream, shared] of this.#streams) {
+      if (stream === taker || shared.get(line)?.mapping === mapping) continue;
+      // What it was told of an older mapping is over: this one came now.
+      shared.delete(line);
+      shared.set(line, { event, mapping });
+    }
     queueMicrotask(() => {
       for (const stream of [...this.#streams.keys()]) stream.poll();
     });

@@ -12,7 +12,7 @@ export interface HistoryEntry {
   readonly at: number;
   /** What happened. */
   readonly type:
-    | TableEvent["type"]
+    | Exclude<TableEvent["type"], "events-lost">
     | "partition-created"
     | "partitions-connected"
     | "partners-told"

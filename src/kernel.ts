@@ -150,6 +150,7 @@ export class Kernel {
 
   close(): void {
     this.#closed = true;
+    clearInterval(this.#keepAlive);
     this.leaks?.stop();
     // Whoever of this thread sleeps for events wakes up and finds it closed.
     for (const { word } of this.#waits.values()) Atomics.notify(this.memory.integers, word);

@@ -54,13 +54,10 @@ export class Messages {
     this.#kernel = kernel;
     this.#lpid = lpid;
     this.#unit = unit;
-    this.#register();
-    this.stream = new Stream<CrqEntry>(
-      options,
-      () => this.#close(),
-      () => this.#take(),
-    );
-    kernel.listen(lpid, this.#listener);
+    // What is aborted already does not show its partner a queue, and nobody would end its listening.
+    if (options.signal?.aborted !== true) this.#register();
+    this.stream = new Stream<CrqEntry>(options, { closed: () => this.#close(), pull: () => this.#take() });
+    if (!this.stream.hasEnded) kernel.listen(lpid, this.#listener);
   }
 
   #register(): void {
@@ -121,7 +118,10 @@ export class Messages {
     // Both are refused, and need not be done, when the partition has failed meanwhile.
     this.#kernel.finish(() => {
       const status = core.freeQueue(this.#lpid, this.#unit);
-      if (status === H_SUCCESS) this.#kernel.finish(() => core.deallocate(this.#lpid, page));
+      if (status !== H_SUCCESS) return status;
+      this.#kernel.finish(() => core.deallocate(this.#lpid, page));
+      // The partner is told, who may listen in this thread.
+      this.#kernel.notice();
       return status;
     });
   }

@@ -347,7 +347,7 @@ export class ResourceTable implements AsyncDisposable {
     });
   }
 
-  #emit(type: TableEvent["type"], lpid: number, reason?: string): void {
+  #emit(type: TableEvent["type"] & HistoryEntry["type"], lpid: number, reason?: string): void {
     const event: TableEvent = {
       type,
       lpid,
@@ -368,11 +368,17 @@ export class ResourceTable implements AsyncDisposable {
     this.#history.add({ at: this.#kernel.clock.now(), type, lpid, name, incarnation, detail, partners });
   }
 
-  /** Table-wide events, oldest first. The first stream begins with up to 1024 that nobody has seen. */
+  /**
+   * Table-wide events, oldest first. The first stream begins with up to 1024 that nobody has seen. A stream keeps 16,384 that nobody
+   * reads, and tells how many it did not keep by "events-lost".
+   */
   events(options: WaitOptions = {}): AsyncIterableIterator<TableEvent> {
     this.#kernel.checkOpen();
-    const stream = new Stream<TableEvent>(options, () => this.#streams.delete(stream));
-    if (options.signal?.aborted === true) return stream;
+    const stream = new Stream<TableEvent>(options, {
+      closed: (ended) => this.#streams.delete(ended),
+      lost: (count) => ({ type: "events-lost", lpid: 0, at: this.#kernel.clock.now(), count }),
+    });
+    if (stream.hasEnded) return stream;
     this.#streams.add(stream);
     for (const event of this.#backlog) stream.push(event);
     this.#backlog = [];

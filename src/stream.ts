@@ -25,53 +25,86 @@ interface Waiter<T> {
   reject(reason: unknown): void;
 }
 
-/**
- * Values pushed by one side and awaited by the other, oldest first. `pull` may supply values that nobody pushed, so that
- * nothing is buffered which its source can keep.
- */
+/** Values that a stream keeps for a reader who is not there. */
+export const STREAM_KEPT = 16384;
+
+/** Where the values of a stream come from. */
+export interface Source<T> {
+  /** Called once, when the stream ends for whatever reason; by its constructor, if the signal is aborted already. */
+  closed(stream: Stream<T>): void;
+  /** May supply values that nobody pushed, so that nothing is buffered which the source can keep. */
+  pull?(stream: Stream<T>): T | undefined;
+  /** What tells the reader that so many were not kept. */
+  lost?(count: number): T;
+}
+
+/** Values pushed by one side and awaited by the other, oldest first. */
 export class Stream<T> implements AsyncIterableIterator<T> {
   readonly #values: T[] = [];
   readonly #waiters: Waiter<T>[] = [];
-  readonly #pull: () => T | undefined;
-  readonly #closed: () => void;
+  readonly #source: Source<T>;
   readonly #stopListening: () => void;
+  /** How many were not kept and the reader has not been told of. */
+  #lost = 0;
   #ended = false;
   #failure: { readonly reason: unknown } | undefined;
 
-  /** @param closed is called once, when the stream ends for whatever reason. */
-  constructor(options: WaitOptions, closed: () => void, pull: () => T | undefined = () => undefined) {
-    this.#pull = pull;
-    this.#closed = closed;
+  constructor(options: WaitOptions, source: Source<T>) {
+    this.#source = source;
     this.#stopListening = onAbort(options.signal, (reason) => {
+      this.#drop();
       this.#failure = { reason };
       this.end();
     });
   }
 
-  /** Hands a value to the oldest waiter, or keeps it. */
-  push(value: T): void {
+  get hasEnded(): boolean {
+    return this.#ended;
+  }
+
+  /**
+   * Hands a value to the oldest waiter, or keeps it.
+   * @param count for how many lost ones it stands, if it is not kept.
+   * @param most it is not, if so many are.
+   */
+  push(value: T, count: number = 1, most: number = STREAM_KEPT): void {
     if (this.#ended) return;
     const waiter = this.#waiters.shift();
-    if (waiter === undefined) this.#values.push(value);
-    else waiter.resolve({ done: false, value });
+    if (waiter !== undefined) waiter.resolve({ done: false, value });
+    else if (this.#values.length < most) this.#values.push(value);
+    else this.#lost += count;
+  }
+
+  /** The oldest that is kept; behind all of them, as in the ring, how many were not. */
+  #shift(): T | undefined {
+    if (this.#values.length > 0 || this.#lost === 0) return this.#values.shift();
+    const count = this.#lost;
+    this.#lost = 0;
+    return this.#source.lost?.(count);
+  }
+
+  /** Nobody reads what is kept. */
+  #drop(): void {
+    this.#values.length = 0;
+    this.#lost = 0;
   }
 
   /** Pulls for those who wait. */
   poll(): void {
     while (this.#waiters.length > 0 && !this.#ended) {
-      const value = this.#pull();
+      const value = this.#source.pull?.(this);
       if (value === undefined) return;
       this.push(value);
     }
   }
 
-  /** No more values: what is kept can still be read, then the iteration ends. */
+  /** No more values: what is kept can still be read, then the iteration ends. After an abort the reason is told once instead. */
   end(): void {
     if (this.#ended) return;
     this.#ended = true;
     this.#stopListening?.();
     for (const waiter of this.#waiters.splice(0)) this.#settle(waiter);
-    this.#closed();
+    this.#source.closed(this);
   }
 
   #settle(waiter: Waiter<T>): void {
@@ -83,9 +116,9 @@ export class Stream<T> implements AsyncIterableIterator<T> {
 
   next(): Promise<IteratorResult<T>> {
     return new Promise((resolve, reject) => {
-      if (this.#failure === undefined && this.#values.length > 0) {
-        resolve({ done: false, value: this.#values.shift() as T });
-      } else if (this.#ended) this.#settle({ resolve, reject });
+      const value = this.#shift();
+      if (value !== undefined) resolve({ done: false, value });
+      else if (this.#ended) this.#settle({ resolve, reject });
       else {
         this.#waiters.push({ resolve, reject });
         this.poll();
@@ -94,7 +127,8 @@ export class Stream<T> implements AsyncIterableIterator<T> {
   }
 
   return(): Promise<IteratorResult<T>> {
-    this.#values.length = 0;
+    this.#drop();
+    this.#failure = undefined;
     this.end();
     return Promise.resolve({ done: true, value: undefined });
   }

@@ -1,0 +1,185 @@
+/** Streams: signals that are aborted already, what is kept for who does not read, and that a closed table keeps nobody alive. */
+import { execFile } from "node:child_process";
+import { fileURLToPath } from "node:url";
+import { promisify } from "node:util";
+import { describe, expect, test } from "vitest";
+import { STREAM_KEPT } from "../src/stream.js";
+import { at, auditedAfterEach, openPair, openTable, PAGE, settle } from "./support/world.js";
+
+auditedAfterEach();
+
+const gone = (): AbortSignal => AbortSignal.abort(new Error("gone"));
+
+/** Takes what a stream has at once. */
+async function taken<T>(stream: AsyncIterableIterator<T>, most = Number.POSITIVE_INFINITY): Promise<T[]> {
+  const values: T[] = [];
+  while (values.length < most) {
+    const next = stream.next().then((result) => (result.done === true ? undefined : result.value));
+    const value = await Promise.race([next, settle().then(() => undefined)]);
+    if (value === undefined) break;
+    values.push(value);
+  }
+  return values;
+}
+
+async function run(script: string): Promise<string> {
+  const { stdout } = await promisify(execFile)(process.execPath, ["--input-type=module", "--eval", script], {
+    cwd: fileURLToPath(new URL("..", import.meta.url)),
+    timeout: 20_000,
+  });
+  return stdout;
+}
+
+describe("a signal that is aborted already", () => {
+  test("next() of every stream rejects with its reason, once", async () => {
+    const { table, server, adapter } = openPair();
+    const signal = gone();
+    for (const stream of [
+      server.events({ signal }),
+      table.events({ signal }),
+      server.messages(adapter, { signal }),
+    ]) {
+      await expect(stream.next()).rejects.toThrow("gone");
+      expect(await stream.next()).toEqual({ done: true, value: undefined });
+    }
+  });
+
+  test("G1: what waits in the ring stays there for who reads, and goes on to streams that are open", async () => {
+    const { server, client, adapter } = openPair();
+    server.events({ signal: gone() });
+    client.accept(server.grant({ to: adapter, address: 0, length: PAGE })).return();
+    server.events({ signal: gone() });
+    expect(server.takeEvent()).toMatchObject({ type: "returned" });
+    const open = server.events();
+    server.events({ signal: gone() });
+    client.accept(server.grant({ to: adapter, address: 0, length: PAGE })).return();
+    expect((await open.next()).value).toMatchObject({ type: "returned" });
+  });
+
+  test("CQ5: messages() does not register a queue, whose end the partner would be told of", () => {
+    const { server, client, adapter } = openPair();
+    client.registerQueue(adapter, 0, PAGE);
+    const before = server.usage();
+    server.messages(adapter, { signal: gone() });
+    expect(client.receive(adapter)).toBeUndefined();
+    expect(server.usage()).toEqual(before);
+  });
+
+  test("CQ7: messages() leaves nothing that keeps the process or a thread alive", async () => {
+    const worker = `
+      import { currentPartition } from "./dist/src/worker.js";
+      const partition = currentPartition();
+      const messages = partition.messages(partition.adapters[0], { signal: AbortSignal.abort(new Error("gone")) });
+      await messages.next().catch(() => {});
+    `.replace("./dist", new URL("../dist", import.meta.url).href);
+    const script = `
+      import { ResourceTable } from "./dist/src/index.js";
+      const table = ResourceTable.create({ memory: 16 * 4096, gracePeriodMs: 0 });
+      const [server, client] = ["server", "client"].map((name) => table.createPartition({ name, memory: 4096 }));
+      const adapter = table.connect(server, client);
+      server.messages(adapter, { signal: AbortSignal.abort(new Error("gone")) });
+      const { worker } = await table.spawn(client, new URL("data:text/javascript," + encodeURIComponent(${JSON.stringify(worker)})));
+      await Promise.race([new Promise((r) => worker.once("exit", r)), new Promise((r) => setTimeout(r, 5000, r).unref())]);
+      console.log("threadId", worker.threadId);
+      await table.close();
+    `;
+    expect(await run(script)).toBe("threadId -1\n");
+  }, 30_000);
+});
+
+test("a listener that is left keeps the process alive no longer than its table is open", async () => {
+  const script = `
+    import { ResourceTable } from "./dist/src/index.js";
+    import { kernelOf } from "./dist/src/kernel.js";
+    const table = ResourceTable.create({ memory: 16 * 4096 });
+    const { lpid } = table.createPartition({ name: "one", memory: 4096 });
+    kernelOf(table).share();
+    kernelOf(table).listen(lpid, () => {});
+    await table.close();
+    console.log("closed");
+  `;
+  expect(await run(script)).toBe("closed\n");
+}, 30_000);
+
+describe("what a stream keeps", () => {
+  test("after an abort next() rejects, and the stream is over: what was kept is not told behind the failure", async () => {
+    const { table, server, client, adapter } = openPair();
+    const controller = new AbortController();
+    const own = server.events({ signal: controller.signal });
+    const all = table.events({ signal: controller.signal });
+    client.accept(server.grant({ to: adapter, address: 0, length: PAGE })).return();
+    table.fail(client);
+    controller.abort(new Error("stop"));
+    for (const stream of [own, all]) {
+      await expect(stream.next()).rejects.toThrow("stop");
+      expect((await stream.next()).done).toBe(true);
+      expect((await stream.next()).done).toBe(true);
+    }
+  });
+
+  test("FA2: of a flood that nobody reads the rest is counted as events-lost; a partner's failure is told", async () => {
+    const world = openPair();
+    const { table, server, client, adapter } = world;
+    const stream = server.events();
+    const lost = 7;
+    for (let left = STREAM_KEPT + lost; left > 0; left--)
+      client.accept(server.grant({ to: adapter, address: 0, length: PAGE })).return();
+    table.fail(client);
+    await table.recovered(client);
+    const seen = await taken(stream, STREAM_KEPT + 3);
+    expect(seen.slice(STREAM_KEPT)).toMatchObject([
+      { type: "partner-failed", partner: client.lpid },
+      { type: "partner-recovered", partner: client.lpid },
+      { type: "events-lost", partner: 0, count: lost },
+    ]);
+    // Where there is room again nothing is lost.
+    table.restart(client);
+    client.accept(server.grant({ to: table.connect(server, client), address: 0, length: PAGE })).return();
+    expect(await taken(stream)).toMatchObject([{ type: "returned" }]);
+  }, 30_000);
+
+  test("a table's stream that nobody reads keeps as many, and tells the loss", async () => {
+    const { table } = openTable();
+    const partition = table.createPartition({ name: "mayfly" });
+    const stream = table.events();
+    for (let life = 0; 3 * life < STREAM_KEPT + 8; life++) {
+      table.fail(partition);
+      table.restart(partition);
+    }
+    const seen = await taken(stream);
+    expect(seen).toHaveLength(STREAM_KEPT + 1);
+    const told = Math.ceil((STREAM_KEPT + 8) / 3) * 3;
+    expect(at(seen, -1)).toMatchObject({ type: "events-lost", lpid: 0, count: told - STREAM_KEPT });
+  }, 30_000);
+
+  test("KI3: an interrupt that other streams have taken again and again is one event for who asks then", async () => {
+    const { table, server, client, adapter } = openPair();
+    table.assign(server, { type: "interrupt", address: 0, length: 2 });
+    const cookie = server.grant({ to: adapter, type: "interrupt", address: 1, length: 1 });
+    const [reader, other] = [client.events(), client.events()];
+    const first = client.accept(cookie);
+    for (let raise = 0; raise < 3; raise++) {
+      table.raise(server, 1);
+      await reader.next();
+    }
+    // What came of an older mapping is nobody's.
+    first.return();
+    const { address } = client.accept(cookie);
+    for (let raise = 0; raise < 3; raise++) {
+      if (raise === 0) client.raise(address);
+      else table.raise(server, 1);
+      await reader.next();
+    }
+    expect(await taken(other)).toMatchObject([{ type: "interrupt", address, partner: client.lpid }]);
+  });
+});
+
+test("CQ2: who listens in the same thread is told at once that messages() has freed the partner's queue", async () => {
+  const { server, client, adapter } = openPair();
+  const [near, far] = [server.messages(adapter), client.messages(adapter)];
+  const next = far.next();
+  await settle();
+  await near.return?.();
+  expect(await Promise.race([next, settle()])).toMatchObject({ value: { header: 0xff, format: 2 } });
+  await far.return?.();
+});
