@@ -68,6 +68,8 @@ export class ResourceTable implements AsyncDisposable {
   readonly #history: History = new History();
   #reconciler: Reconciler | undefined;
   readonly #spawns: Spawns<Description>;
+  /** Of the threads that there were at close(). */
+  readonly #exits: Promise<unknown>[] = [];
 
   private constructor(memory: TableMemory, clock: Clock, gracePeriodMs: number, debug: boolean) {
     const partitionOf = (lpid: number): Partition => {
@@ -488,23 +490,25 @@ export class ResourceTable implements AsyncDisposable {
 
   /**
    * Ends every stream, wait and thread; recoveries that run are abandoned. The memory is freed with the last reference.
-   * @returns when all threads have exited.
+   * @returns when all threads have exited, also if it is called again meanwhile.
    */
   async close(): Promise<void> {
-    if (this.#kernel.isClosed) return;
+    if (!this.#kernel.isClosed) this.#close();
+    await Promise.all(this.#exits);
+  }
+
+  #close(): void {
     this.#kernel.close();
     this.#reconciler?.stop();
-    const ends: Promise<unknown>[] = [];
     for (const { recovery, restarts, thread } of this.#descriptions.values()) {
       restarts?.stop();
       recovery?.abandon();
       if (thread === undefined) continue;
       void thread.worker.terminate();
-      ends.push(thread.exited);
+      this.#exits.push(thread.exited);
     }
     for (const stream of this.#streams) stream.end();
     this.#kernel.wake(true);
-    await Promise.all(ends);
   }
 
   /** As close(). */

@@ -774,6 +774,18 @@ describe("every wait is settled", { timeout: 30_000 }, () => {
     await expect(table.spawn(client, REMOTE)).rejects.toMatchObject({ code: "LPAR_CLOSED" });
   });
 
+  test("close() again, and the end of a table in `await using`: each waits until the threads have exited", async () => {
+    const { table, client, server } = await spawnPair();
+    const { worker } = await table.spawn(server, REMOTE);
+    let exits = 0;
+    worker.once("exit", () => exits++);
+    const ends = [table.close(), table.close(), table[Symbol.asyncDispose]()];
+    const seen = await within(Promise.all(ends.map((end) => end.then(() => exits))), "close()");
+    expect(seen).toEqual([1, 1, 1]);
+    await within(table.close(), "close() of a closed table");
+    expect([client.state, server.state]).toEqual(["running", "running"]);
+  });
+
   test("the death of the thread that owns the table ends its partitions", async () => {
     const beats = new Int32Array(new SharedArrayBuffer(4));
     const owner = new Worker(OWNER, { workerData: beats });
