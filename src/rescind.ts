@@ -11,6 +11,7 @@ import {
   H_LONG_BUSY_10_MSEC,
   H_PARAMETER,
   H_PARTIAL,
+  H_RESCINDED,
   H_RESOURCE,
   H_SUCCESS,
   HEADER_MOVES,
@@ -76,6 +77,8 @@ async function politely(
   const ask = (): number => core.requestReturn(lpid, cookie, ms);
   let status = ask();
   for (; status === H_LONG_BUSY_10_MSEC; status = ask()) await nextTurn(1);
+  // A rescind above takes it along: there is nothing to ask for, but the end to wait for (RS7). Who does not run is refused below.
+  if (status === H_RESCINDED) return false;
   kernel.settle("H_RESCIND_LOGICAL", status, `cookie ${cookie}`);
   while (true) {
     kernel.checkOpen();
@@ -113,7 +116,8 @@ export async function rescind(
   options: RescindOptions,
 ): Promise<RescindReport> {
   const { core, memory } = kernel;
-  if ((options.deadline ?? 0) > 0 && (await politely(kernel, lpid, cookie, options)))
+  const isAsked = (options.deadline ?? 0) > 0;
+  if (isAsked && (await politely(kernel, lpid, cookie, options)))
     return { nodes: 1, slices: 0, pagesMoved: 0, waitedFor: [], stuckOn: [] };
   let nodes = 0;
   let pagesMoved = 0;
@@ -133,8 +137,8 @@ export async function rescind(
     nodes += (memory.header(HEADER_TORN_DOWN) - tornDown) >>> 0;
     pagesMoved += moved;
     if (moved > 0) kernel.followMoves();
-    // Somebody else's rescind of a larger subtree may have finished this one between two slices (RS7).
-    const isGone = status === H_PARAMETER && slices > 0;
+    // Somebody else's rescind of a larger subtree may have finished this one between two slices, or after the question (RS7).
+    const isGone = status === H_PARAMETER && (slices > 0 || isAsked);
     if (!isGone) kernel.settle("H_RESCIND_LOGICAL", status, `cookie ${cookie}`);
     if (status !== H_PARTIAL) {
       // Whoever still waits for the client to give it back waits for nothing: the core tells the client only.

@@ -663,6 +663,35 @@ describe("RS7: overlapping forced rescinds", () => {
     expect(reports.reduce((sum, report) => sum + report.nodes, 0)).toBeGreaterThanOrEqual(5);
   });
 
+  test("RS7: nor is one with a deadline refused: the client is not asked for what an outer one takes", async () => {
+    const { h, row, links } = openChain(6);
+    h.budget = 1;
+    const grantor = at(row, 2);
+    const outer = at(row, 0).rescindForced(at(links, 0).cookie);
+    const { cookie } = at(links, 2);
+    const inner = grantor.rescindForced(cookie, { deadline: 1000 }).then((report) => {
+      expect(grantor.usage()).toMatchObject({ grantsOut: 0 });
+      return report;
+    });
+    const reports = await Promise.all([outer, inner]);
+    expect(reports.reduce((sum, report) => sum + report.nodes, 0)).toBeGreaterThanOrEqual(5);
+    for (let event = at(row, 3).takeEvent(); event !== undefined; event = at(row, 3).takeEvent())
+      expect(event.type).toBe("rescinded");
+    await expect(grantor.rescindForced(cookie, { deadline: 1000 })).rejects.toMatchObject({
+      code: "H_PARAMETER",
+    });
+  });
+
+  test("RS7: with a deadline, and the outer one is over right after the question", async () => {
+    const { h, row, links } = openChain(4);
+    h.budget = 1;
+    const outer = (): number => h.rescindLogical(at(row, 0).lpid, 1, at(links, 0).cookie);
+    expect(outer()).toBe(H_PARTIAL);
+    const inner = at(row, 2).rescindForced(at(links, 2).cookie, { deadline: 1000 });
+    while (outer() === H_PARTIAL);
+    expect(await inner).toMatchObject({ pagesMoved: 0 });
+  });
+
   test("RS7: the same subtree rescinded twice at once by the same partition settles twice", async () => {
     const { h, row, links } = openChain(5);
     h.budget = 1;
