@@ -22,7 +22,6 @@ import {
   PIN_FRAME,
   PIN_FRAME_COUNT,
   PIN_GENERATION,
-  PIN_GENERATION_LIMIT,
   PIN_LPID,
   PIN_NEXT,
   PIN_ORPHAN,
@@ -153,12 +152,11 @@ export function endPin(slot: u32): void {
   if (generationOf(structure) == pinWord(pin, PIN_STRUCTURE_GENERATION)) addPin(structure, -1);
   if (pinWord(pin, PIN_LPID) != PIN_ORPHAN) unlinkPin(pin);
   addHeader(HEADER_PINS_USED, -1);
-  const generation = pinWord(pin, PIN_GENERATION);
+  const generation = pinWord(pin, PIN_GENERATION) + 1;
   Words.put3(pin + PIN_LPID, 0, pin + PIN_STRUCTURE, 0, pin + PIN_STRUCTURE_GENERATION, 0);
   // A record whose generations are used up is not handed out again; it stays taken by nobody.
-  const isUsedUp = generation == PIN_GENERATION_LIMIT;
-  Words.put2(pin + PIN_FRAME, 0, pin + PIN_GENERATION, isUsedUp ? 0 : generation + 1);
-  if (isUsedUp) return;
+  Words.put2(pin + PIN_FRAME, 0, pin + PIN_GENERATION, generation);
+  if (generation == 0) return;
   setPinWord(pin, PIN_NEXT, header(HEADER_PIN_FREE));
   setHeader(HEADER_PIN_FREE, slot);
 }

@@ -494,8 +494,7 @@ export const PIN_FRAME_COUNT = 20;
 export const PIN_NEXT = 24; // in the partition's list, or free
 export const PIN_PREVIOUS = 28;
 export const PIN_ORPHAN = 0xffff;
-export const PIN_SLOTS = 0x1000000;
-export const PIN_GENERATION_LIMIT = 0xffffff;
+export const PIN_SLOTS = 0x200000; // a view's number: 21 bits of slot below the 32 of the generation, 0 when those are used up
 
 // ---------------------------------------------------------------- TCE: one for each page of a DMA space, behind its page tables
 

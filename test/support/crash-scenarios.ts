@@ -41,7 +41,6 @@ import {
   PARTITION_STOPPED,
   PIN_BYTES,
   PIN_GENERATION,
-  PIN_GENERATION_LIMIT,
   PIN_SLOTS,
   POOL_MAX,
   REQUEST_ARGUMENTS,
@@ -1028,8 +1027,8 @@ add("unpin, the last that keeps frames in quarantine", (made) => {
 add("unpin, a record in its last generation", (made) => {
   const pin = made.pin(2, 0, 2);
   const slot = pin % PIN_SLOTS;
-  made.rig.setWord(made.rig.word(HEADER_PINS_AT) + slot * PIN_BYTES + PIN_GENERATION, PIN_GENERATION_LIMIT);
-  const last = PIN_GENERATION_LIMIT * PIN_SLOTS + slot;
+  made.rig.setWord(made.rig.word(HEADER_PINS_AT) + slot * PIN_BYTES + PIN_GENERATION, 0xffffffff);
+  const last = 0xffffffff * PIN_SLOTS + slot;
   return { status: H_SUCCESS, call: (core) => core.unpinMemory(2, last) };
 });
 add("unpin a view that outlived its incarnation", (made) => {
