@@ -2,17 +2,16 @@
  * Virtual adapter ends: the authorised link from one partition to another, its quota, and the state of its queue.
  *
  *     0     4          8     12      16    20   24         28   32       36         40          44   48   52
- *     state generation owner partner quota used unreturned next previous queue page queue pages head tail pending
+ *     state unit       owner partner quota used unreturned next previous queue page queue pages head tail pending
  *
- * A unit address is (generation << 16 | slot), so that the adapter of an old incarnation has no power (G4). An end is
- * `open` while both partitions run; a closed one stays until no structure counts on it and no queue is registered.
+ * A unit address is generation and slot, so that the adapter of an old incarnation has no power (G4). The slot has as many
+ * bits as the table's ends need, the generation all others: a slot can be used most often where they are few.
+ * An end is `open` while both partitions run; a closed one stays until no structure counts on it and no queue is registered.
  */
 import {
   END_BYTES,
   END_CLOSED,
   END_FREE,
-  END_GENERATION,
-  END_GENERATION_LIMIT,
   END_NEXT,
   END_OPEN,
   END_OWNER,
@@ -22,6 +21,7 @@ import {
   END_QUOTA,
   END_RETIRED,
   END_STATE,
+  END_UNIT,
   END_UNRETURNED,
   END_USED,
   H_NOT_FOUND,
@@ -34,11 +34,10 @@ import {
   HEADER_ENDS_RETIRED,
   HEADER_ENDS_USED,
   PARTITION_ENDS,
-  UNIT_SLOTS,
 } from "../src/layout";
 import { decodeInteger } from "./decode";
 import { put } from "./log";
-import { addHeader, header, NONE, setHeader, setResult } from "./memory";
+import { addHeader, header, setHeader, setResult } from "./memory";
 import { decodePartition, lpidOf, partitionAt, partitionWord, setPartitionWord } from "./partition";
 
 export function endAt(slot: u32): usize {
@@ -80,13 +79,18 @@ export function partnerPartition(end: usize): usize {
 }
 
 export function unitAddressOf(end: usize): u32 {
-  return (endWord(end, END_GENERATION) << 16) | endSlotOf(end);
+  return endWord(end, END_UNIT);
+}
+
+/** From a unit address of a slot to its next one. No slot has all bits below that: so none has the address NONE. */
+function unitStep(): u32 {
+  return 1 << (32 - clz(header(HEADER_ENDS_MAX) + 1));
 }
 
 /** The end whose slot a decoded unit address names; one that is free, if there is none. */
 export function endNamed(address: u32): usize {
-  const slot = address & (UNIT_SLOTS - 1);
-  return endAt(slot > header(HEADER_ENDS_MAX) || address == NONE ? 0 : slot); // end 0 is free
+  const slot = address & (unitStep() - 1);
+  return endAt(slot > header(HEADER_ENDS_MAX) ? 0 : slot); // end 0 is free
 }
 
 /** The end that a unit address names if `lpid` owns it, open or closed; else 0. */
@@ -95,13 +99,13 @@ export function decodeEnd(lpid: u32, unit: f64): usize {
   const end = endNamed(address);
   const state = endWord(end, END_STATE);
   if (state != END_OPEN && state != END_CLOSED) return 0;
-  return endWord(end, END_GENERATION) == address >> 16 && endWord(end, END_OWNER) == lpid ? end : 0;
+  return endWord(end, END_UNIT) == address && endWord(end, END_OWNER) == lpid ? end : 0;
 }
 
 /** Whether an end is the open one that `lpid` knows by that address. */
 export function isOpenEnd(end: usize, address: u32, lpid: u32): bool {
-  const generation = endWord(end, END_GENERATION) ^ (address >> 16);
-  return ((endWord(end, END_STATE) ^ END_OPEN) | (endWord(end, END_OWNER) ^ lpid) | generation) == 0;
+  const unit = endWord(end, END_UNIT) ^ address;
+  return ((endWord(end, END_STATE) ^ END_OPEN) | (endWord(end, END_OWNER) ^ lpid) | unit) == 0;
 }
 
 /** Ends an adapter: both ends close. */
@@ -148,7 +152,7 @@ export function takeEnd(partition: usize, quota: u32): usize {
     slot = header(HEADER_END_FRESH);
     setHeader(HEADER_END_FRESH, slot + 1);
     end = endAt(slot);
-    setEndWord(end, END_GENERATION, 1);
+    setEndWord(end, END_UNIT, unitStep() + slot);
   }
   addHeader(HEADER_ENDS_USED, 1);
   setEndWord(end, END_STATE, END_OPEN);
@@ -166,17 +170,17 @@ export function releaseEndIfIdle(end: usize): void {
   if (endWord(end, END_STATE) != END_CLOSED || endWord(end, END_QUEUE_PAGES) != 0) return;
   if (endWord(end, END_USED) != 0 || endWord(end, END_UNRETURNED) != 0) return;
   if (endWord(end, END_OWNER) != 0) unlinkEnd(end);
-  const generation = endWord(end, END_GENERATION);
+  const unit = endWord(end, END_UNIT);
   for (let offset: usize = 0; offset < usize(END_BYTES); offset += 4)
     if (endWord(end, offset) != 0) put(end + offset, 0);
   addHeader(HEADER_ENDS_USED, -1);
-  if (generation == END_GENERATION_LIMIT) {
-    setEndWord(end, END_GENERATION, generation);
+  if (unit >= 0 - unitStep()) {
+    setEndWord(end, END_UNIT, unit);
     setEndWord(end, END_STATE, END_RETIRED);
     addHeader(HEADER_ENDS_RETIRED, 1);
     return;
   }
-  setEndWord(end, END_GENERATION, generation + 1);
+  setEndWord(end, END_UNIT, unit + unitStep());
   setEndWord(end, END_STATE, END_FREE);
   setEndWord(end, END_NEXT, header(HEADER_END_FREE));
   setHeader(HEADER_END_FREE, endSlotOf(end));

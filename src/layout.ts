@@ -106,12 +106,10 @@ export const FRAMES_LIMIT = 0x100000; // a page table entry has 20 bits of frame
 export const SPACE_PAGES_LIMIT = 0x1000000; // four levels of 64 in the free map
 export const PARTITIONS_LIMIT = 4096;
 export const STRUCTURES_LIMIT = 0xffffff; // a cookie has 24 bits of slot
-export const ENDS_LIMIT = 0xffff; // a unit address has 16 bits of slot
+export const ENDS_LIMIT = 0xffff; // a structure has 16 bits for its end
 export const GENERATION_LIMIT = 0x1fffffff; // a cookie has 29 bits of generation
-export const END_GENERATION_LIMIT = 0xffff;
 export const PINS_LIMIT = 0x7fff; // of one structure and of one frame
 export const COOKIE_SLOTS = 0x1000000;
-export const UNIT_SLOTS = 0x10000;
 
 // ---------------------------------------------------------------- work
 
@@ -416,7 +414,7 @@ export const ENTRY_LENT_SHIFT = 31; // valid, but neither read nor written by it
 
 export const END_BYTES = 64;
 export const END_STATE = 0;
-export const END_GENERATION = 4;
+export const END_UNIT = 4; // its unit address; of a free one, the next; survives the release of the slot
 export const END_OWNER = 8;
 export const END_PARTNER = 12; // slot of the other end
 export const END_QUOTA = 16;

@@ -14,9 +14,8 @@ import {
   QUEUE_ENTRY_BYTES,
   QUEUE_TRANSPORT,
   TRANSPORT_FAILED,
-  UNIT_SLOTS,
 } from "./layout.js";
-import { endWord } from "./records.js";
+import { unitWord } from "./records.js";
 import { Stream, type WaitOptions } from "./stream.js";
 
 /** One entry of a queue. */
@@ -62,7 +61,7 @@ export class Messages {
 
   #register(): void {
     const { core, memory } = this.#kernel;
-    if (endWord(memory, this.#unit % UNIT_SLOTS, END_QUEUE_PAGES) !== 0) return;
+    if (unitWord(memory, this.#unit, END_QUEUE_PAGES) !== 0) return;
     this.#kernel.settle("H_REG_CRQ", core.allocate(this.#lpid, PAGE_BYTES), "no page is free for the queue");
     const page = memory.result;
     const status = core.registerQueue(this.#lpid, this.#unit, page, PAGE_BYTES);
@@ -78,7 +77,7 @@ export class Messages {
    */
   #receive(): CrqEntry | undefined {
     const entry = receiveEntry(this.#kernel, this.#lpid, this.#unit);
-    if (entry !== undefined || endWord(this.#kernel.memory, this.#unit % UNIT_SLOTS, END_STATE) === END_OPEN)
+    if (entry !== undefined || unitWord(this.#kernel.memory, this.#unit, END_STATE) === END_OPEN)
       return entry;
     // It may have closed between the two, after a last entry.
     const last = receiveEntry(this.#kernel, this.#lpid, this.#unit);

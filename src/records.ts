@@ -5,7 +5,7 @@
 import type { TableMemory } from "./binding.js";
 import {
   COOKIE_SLOTS,
-  END_GENERATION,
+  END_UNIT,
   FLAG_COPY_ON_WRITE,
   FLAG_DONATED,
   FLAG_DRAINING,
@@ -15,6 +15,7 @@ import {
   FLAG_ROOT,
   FLAG_ZERO,
   HEADER_ENDS_AT,
+  HEADER_ENDS_MAX,
   HEADER_PINS_AT,
   INHIBIT_READ,
   INHIBIT_REGRANT,
@@ -59,7 +60,6 @@ import {
   TYPE_IPI,
   TYPE_MEMORY,
   TYPE_MMIO,
-  UNIT_SLOTS,
 } from "./layout.js";
 
 /** The kinds of resource (KI1 to KI5), in the order of the logical spaces. */
@@ -262,5 +262,10 @@ export function endWord(memory: TableMemory, slot: number, offset: number): numb
 
 /** The unit address of an adapter end. */
 export function unitAddress(memory: TableMemory, slot: number): number {
-  return endWord(memory, slot, END_GENERATION) * UNIT_SLOTS + slot;
+  return endWord(memory, slot, END_UNIT);
+}
+
+/** A word of the adapter end that a unit address names, or named. */
+export function unitWord(memory: TableMemory, unit: number, offset: number): number {
+  return endWord(memory, unit & (-1 >>> Math.clz32(memory.header(HEADER_ENDS_MAX) + 1)), offset);
 }

@@ -20,7 +20,6 @@ import {
   HEADER_STRUCTURES_MAX,
   PAGE_BYTES,
   STRUCTURES_LIMIT,
-  UNIT_SLOTS,
 } from "./layout.js";
 import { type CompactionReport, compact } from "./migration.js";
 import {
@@ -32,7 +31,7 @@ import {
 } from "./options.js";
 import { endPartition, Partition } from "./partition.js";
 import { type ReconcileOptions, Reconciler } from "./reconciler.js";
-import { codeOfType, endWord, type ResourceType, spaceOfType, unitAddress, unitOf } from "./records.js";
+import { codeOfType, type ResourceType, spaceOfType, unitAddress, unitOf, unitWord } from "./records.js";
 import { Recovery } from "./recovery.js";
 import { inspectTable, partnersOf, type SnapshotHost, type TableSnapshot } from "./snapshot.js";
 import { type PartitionWorker, type SpawnOptions, Spawns, type Threaded } from "./spawn.js";
@@ -166,7 +165,7 @@ export class ResourceTable implements AsyncDisposable {
       `"${a.name}" to "${b.name}"`,
     );
     const unit = memory.result;
-    const far = endWord(memory, unit % UNIT_SLOTS, END_PARTNER);
+    const far = unitWord(memory, unit, END_PARTNER);
     this.#record("partitions-connected", a.lpid, "", [b.lpid]);
     return new VirtualAdapter(a, unit, b, unitAddress(memory, far));
   }

@@ -183,8 +183,8 @@ const MUTATIONS: readonly (Mutation & { readonly bug: string })[] = [
   {
     bug: "the unit address of an old incarnation names a new adapter (G4)",
     file: "assembly/adapter.ts",
-    from: "setEndWord(end, END_GENERATION, generation + 1);",
-    to: "setEndWord(end, END_GENERATION, generation);",
+    from: "setEndWord(end, END_UNIT, unit + unitStep());",
+    to: "setEndWord(end, END_UNIT, unit);",
   },
   {
     bug: "a copy asks for the right to read its target (TR3)",

@@ -7,8 +7,7 @@
 import type { Core } from "../../src/binding.js";
 import {
   END_BYTES,
-  END_GENERATION,
-  END_GENERATION_LIMIT,
+  END_UNIT,
   GENERATION_LIMIT,
   H_BUSY,
   H_CLOSED,
@@ -24,6 +23,7 @@ import {
   H_SUCCESS,
   HEADER_BUDGET,
   HEADER_ENDS_AT,
+  HEADER_ENDS_MAX,
   HEADER_EPOCH,
   HEADER_EVENTS_MAX,
   HEADER_PINS_AT,
@@ -225,6 +225,15 @@ export class Table {
     const at = this.rig.word(HEADER_STRUCTURES_AT) + slot * STRUCTURE_BYTES;
     this.rig.setWord(at + STRUCTURE_GENERATION, GENERATION_LIMIT);
     return GENERATION_LIMIT * 2 ** 24 + slot;
+  }
+
+  /** Makes an end one whose unit address is the last of its slot; answers that. */
+  ageUnit(unit: number): number {
+    const step = 2 ** (32 - Math.clz32(this.rig.word(HEADER_ENDS_MAX) + 1));
+    const slot = unit % step;
+    const last = 2 ** 32 - step + slot;
+    this.rig.setWord(this.rig.word(HEADER_ENDS_AT) + slot * END_BYTES + END_UNIT, last);
+    return last;
   }
 }
 
@@ -939,11 +948,9 @@ add("free a queue after the partner is gone", (made) => {
 });
 add("free a queue on an end in its last generation", (made) => {
   const unit = made.queue(2, 3, 0);
-  const slot = unit & 0xffff;
-  made.rig.setWord(made.rig.word(HEADER_ENDS_AT) + slot * END_BYTES + END_GENERATION, END_GENERATION_LIMIT);
+  const last = made.ageUnit(unit);
   made.fail(3);
   made.recover(3);
-  const last = END_GENERATION_LIMIT * 0x10000 + slot;
   return { status: H_SUCCESS, call: (core) => core.freeQueue(2, last) };
 });
 const send = (made: Table) => (core: Core) => core.sendEntry(2, made.unit(2, 3), 0x1080, 7, 8, 9);
@@ -1341,10 +1348,7 @@ recovering(
   (made) => {
     made.age(made.grant(3, 1, 0));
     made.age(made.grant(1, 3, 0));
-    for (const unit of [made.unit(3, 1), made.unit(1, 3), made.unit(3, 2)]) {
-      const at = made.rig.word(HEADER_ENDS_AT) + (unit & 0xffff) * END_BYTES;
-      made.rig.setWord(at + END_GENERATION, END_GENERATION_LIMIT);
-    }
+    for (const unit of [made.unit(3, 1), made.unit(1, 3), made.unit(3, 2)]) made.ageUnit(unit);
   },
 );
 addShared("recover while a partner copies into it", (made) => {

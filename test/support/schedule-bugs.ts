@@ -205,8 +205,8 @@ export const BUGS: readonly SeededBug[] = [
     scenario: "death and restart of the client / grant by its old adapter",
     says: /an old adapter has power/,
     file: "assembly/adapter.ts",
-    from: "const generation = endWord(end, END_GENERATION) ^ (address >> 16);",
-    to: "const generation: u32 = BUG ? 0 : endWord(end, END_GENERATION) ^ (address >> 16);",
+    from: "const unit = endWord(end, END_UNIT) ^ address;",
+    to: "const unit: u32 = BUG ? 0 : endWord(end, END_UNIT) ^ address;",
   },
   {
     bug: "who lends does not wait for its own uses (OM2)",

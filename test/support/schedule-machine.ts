@@ -6,10 +6,10 @@
 import type { Core } from "../../src/binding.js";
 import {
   END_BYTES,
-  END_GENERATION,
   END_OWNER,
   END_PARTNER,
   END_STATE,
+  END_UNIT,
   EVENT_BYTES,
   H_SUCCESS,
   HEADER_ARENA_BYTES,
@@ -473,7 +473,7 @@ export class Machine {
     }
     for (let slot = 0; slot <= this.word(HEADER_ENDS_MAX); slot++) {
       const at = this.word(HEADER_ENDS_AT) + slot * END_BYTES;
-      words(at, [END_STATE, END_GENERATION, END_OWNER, END_PARTNER], GUESS);
+      words(at, [END_STATE, END_UNIT, END_OWNER, END_PARTNER], GUESS);
     }
     for (let lpid = 1; lpid <= this.word(HEADER_PARTITIONS_MAX); lpid++) {
       words(this.partitionAt(lpid), [PARTITION_STATE], STATE);
