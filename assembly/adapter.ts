@@ -6,7 +6,8 @@
  *
  * A unit address is generation and slot, so that the adapter of an old incarnation has no power (G4). The slot has as many
  * bits as the table's ends need, the generation all others: a slot can be used most often where they are few.
- * An end is `open` while both partitions run; a closed one stays until no structure counts on it and no queue is registered.
+ * An end is `open` while both partitions run; a closed one stays until no structure counts on it and no queue is registered. If
+ * its owner is gone it is an orphan, in the list of all orphans; the place of its quota names the pair.
  */
 import {
   END_BYTES,
@@ -15,6 +16,7 @@ import {
   END_NEXT,
   END_OPEN,
   END_OWNER,
+  END_PAIR,
   END_PARTNER,
   END_PREVIOUS,
   END_QUEUE_PAGES,
@@ -29,8 +31,11 @@ import {
   H_SUCCESS,
   HEADER_END_FREE,
   HEADER_END_FRESH,
+  HEADER_END_ORPHANS,
   HEADER_ENDS_AT,
   HEADER_ENDS_MAX,
+  HEADER_ENDS_ORPHANED,
+  HEADER_ENDS_OWNED_MAX,
   HEADER_ENDS_RETIRED,
   HEADER_ENDS_USED,
   PARTITION_ENDS,
@@ -38,7 +43,7 @@ import {
 import { decodeInteger } from "./decode";
 import { put } from "./log";
 import { addHeader, header, setHeader, setResult } from "./memory";
-import { decodePartition, lpidOf, partitionAt, partitionWord, setPartitionWord } from "./partition";
+import { decodePartition, lpidOf, partitionAt, partitionWord } from "./partition";
 
 export function endAt(slot: u32): usize {
   return <usize>header(HEADER_ENDS_AT) + ((<usize>slot) << 6);
@@ -108,26 +113,81 @@ export function isOpenEnd(end: usize, address: u32, lpid: u32): bool {
   return ((endWord(end, END_STATE) ^ END_OPEN) | (endWord(end, END_OWNER) ^ lpid) | unit) == 0;
 }
 
-/** Ends an adapter: both ends close. */
-export function closeEnd(end: usize): void {
-  setEndWord(end, END_STATE, END_CLOSED);
+/** The word that names two partitions in an orphan. */
+function pairOf(owner: u32, partner: u32): u32 {
+  return (owner << 16) | partner;
 }
 
-/** Takes a closed end out of its owner's reach: the owner's old incarnation is gone (G4). */
-export function orphanEnd(end: usize): void {
-  unlinkEnd(end);
-  setEndWord(end, END_OWNER, 0);
-  releaseEndIfIdle(end);
+/** The list that an end in use is in. */
+function listOf(end: usize): usize {
+  const owner = endWord(end, END_OWNER);
+  return owner == 0 ? usize(HEADER_END_ORPHANS) : partitionAt(owner) + PARTITION_ENDS;
+}
+
+function countEnd(end: usize, delta: i32): void {
+  addHeader(endWord(end, END_OWNER) == 0 ? HEADER_ENDS_ORPHANED : HEADER_ENDS_USED, delta);
+}
+
+function linkEnd(end: usize): void {
+  const list = listOf(end);
+  const first = load<u32>(list);
+  const slot = endSlotOf(end);
+  setEndWord(end, END_NEXT, first);
+  if (first != 0) setEndWord(endAt(first), END_PREVIOUS, slot);
+  put(list, slot);
+  countEnd(end, 1);
 }
 
 function unlinkEnd(end: usize): void {
   const next = endWord(end, END_NEXT);
   const previous = endWord(end, END_PREVIOUS);
   if (next != 0) setEndWord(endAt(next), END_PREVIOUS, previous);
-  if (previous != 0) setEndWord(endAt(previous), END_NEXT, next);
-  else setPartitionWord(partitionAt(endWord(end, END_OWNER)), PARTITION_ENDS, next);
+  put(previous == 0 ? listOf(end) : endAt(previous) + END_NEXT, next);
   setEndWord(end, END_NEXT, 0);
   setEndWord(end, END_PREVIOUS, 0);
+  countEnd(end, -1);
+}
+
+/** Clears an end in no list but for its unit address, and what its partner has not returned. */
+function clearEnd(end: usize): void {
+  const unreturned = endWord(end, END_UNRETURNED);
+  for (let offset: usize = END_OWNER; offset < usize(END_BYTES); offset += 4)
+    if (endWord(end, offset) != 0) put(end + offset, 0);
+  if (unreturned != 0) setEndWord(end, END_UNRETURNED, unreturned);
+}
+
+/**
+ * Ends the adapter of an end whose owner's incarnation is gone (G4): both ends close. Where the partner has not returned all, the
+ * end stays, an orphan; the next adapter of the two takes it, so that what is owed counts on that, and never takes more ends.
+ */
+export function endAdapter(end: usize): void {
+  const isJoined = isOpen(end);
+  const pair = pairOf(endWord(end, END_OWNER), isJoined ? partnerOf(end) : 0);
+  setEndWord(end, END_STATE, END_CLOSED);
+  if (isJoined) {
+    setEndWord(partnerEnd(end), END_STATE, END_CLOSED);
+    releaseEndIfIdle(partnerEnd(end));
+  }
+  if (endWord(end, END_UNRETURNED) == 0) {
+    releaseEndIfIdle(end);
+    return;
+  }
+  unlinkEnd(end);
+  clearEnd(end);
+  setEndWord(end, END_PAIR, pair);
+  linkEnd(end);
+}
+
+/** The orphan that the next adapter of two partitions takes for `owner`, or 0: linear in the orphans. */
+export function orphanOf(owner: u32, partner: u32): usize {
+  const pair = pairOf(owner, partner);
+  let slot = header(HEADER_END_ORPHANS);
+  while (slot != 0) {
+    const end = endAt(slot);
+    if (endWord(end, END_PAIR) == pair && !isLastUnit(end)) return end;
+    slot = endWord(end, END_NEXT);
+  }
+  return 0;
 }
 
 /** Whether one more grant fits the quota (GR7), counting what the partner has not returned against a second quota. */
@@ -137,50 +197,56 @@ export function quotaFits(end: usize): bool {
   return min(left, left + quota - endWord(end, END_UNRETURNED)) > 0;
 }
 
-export function endsFree(): u32 {
-  return header(HEADER_ENDS_MAX) - header(HEADER_ENDS_USED) - header(HEADER_ENDS_RETIRED);
+/** Whether partitions can have two more ends, if so many slots beside the free ones do for them. */
+export function areEndsLeft(orphans: u32): bool {
+  const used = header(HEADER_ENDS_USED);
+  if (used + 2 > header(HEADER_ENDS_OWNED_MAX)) return false;
+  const taken = used + header(HEADER_ENDS_ORPHANED) + header(HEADER_ENDS_RETIRED);
+  return taken + 2 <= header(HEADER_ENDS_MAX) + orphans;
 }
 
-/** Takes an end for `partition`; two must be free. */
-export function takeEnd(partition: usize, quota: u32): usize {
-  let slot = header(HEADER_END_FREE);
-  let end: usize;
-  if (slot != 0) {
-    end = endAt(slot);
-    setHeader(HEADER_END_FREE, endWord(end, END_NEXT));
+/** Takes an end for `partition`, an orphan if that is not 0; that there is one was found out. */
+export function takeEnd(partition: usize, orphan: usize, quota: u32): usize {
+  let end = orphan;
+  if (end != 0) {
+    unlinkEnd(end);
+    setEndWord(end, END_UNIT, endWord(end, END_UNIT) + unitStep()); // G4
   } else {
-    slot = header(HEADER_END_FRESH);
-    setHeader(HEADER_END_FRESH, slot + 1);
-    end = endAt(slot);
-    setEndWord(end, END_UNIT, unitStep() + slot);
+    let slot = header(HEADER_END_FREE);
+    if (slot != 0) {
+      end = endAt(slot);
+      setHeader(HEADER_END_FREE, endWord(end, END_NEXT));
+    } else {
+      slot = header(HEADER_END_FRESH);
+      setHeader(HEADER_END_FRESH, slot + 1);
+      end = endAt(slot);
+      setEndWord(end, END_UNIT, unitStep() + slot);
+    }
   }
-  addHeader(HEADER_ENDS_USED, 1);
   setEndWord(end, END_STATE, END_OPEN);
   setEndWord(end, END_OWNER, lpidOf(partition));
   setEndWord(end, END_QUOTA, quota);
-  const first = partitionWord(partition, PARTITION_ENDS);
-  setEndWord(end, END_NEXT, first);
-  if (first != 0) setEndWord(endAt(first), END_PREVIOUS, slot);
-  setPartitionWord(partition, PARTITION_ENDS, slot);
+  linkEnd(end);
   return end;
+}
+
+/** Whether a slot is used up with its present unit address. */
+function isLastUnit(end: usize): bool {
+  return endWord(end, END_UNIT) >= 0 - unitStep();
 }
 
 /** Frees a closed end once nothing counts on it. */
 export function releaseEndIfIdle(end: usize): void {
   if (endWord(end, END_STATE) != END_CLOSED || endWord(end, END_QUEUE_PAGES) != 0) return;
   if (endWord(end, END_USED) != 0 || endWord(end, END_UNRETURNED) != 0) return;
-  if (endWord(end, END_OWNER) != 0) unlinkEnd(end);
-  const unit = endWord(end, END_UNIT);
-  for (let offset: usize = 0; offset < usize(END_BYTES); offset += 4)
-    if (endWord(end, offset) != 0) put(end + offset, 0);
-  addHeader(HEADER_ENDS_USED, -1);
-  if (unit >= 0 - unitStep()) {
-    setEndWord(end, END_UNIT, unit);
+  unlinkEnd(end);
+  clearEnd(end);
+  if (isLastUnit(end)) {
     setEndWord(end, END_STATE, END_RETIRED);
     addHeader(HEADER_ENDS_RETIRED, 1);
     return;
   }
-  setEndWord(end, END_UNIT, unit + unitStep());
+  setEndWord(end, END_UNIT, endWord(end, END_UNIT) + unitStep());
   setEndWord(end, END_STATE, END_FREE);
   setEndWord(end, END_NEXT, header(HEADER_END_FREE));
   setHeader(HEADER_END_FREE, endSlotOf(end));

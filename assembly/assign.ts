@@ -42,7 +42,7 @@ import {
   STRUCTURE_OWNED,
   THREAD_STARTING,
 } from "../src/layout";
-import { endSlotOf, endsFree, setEndWord, takeEnd, unitAddressOf } from "./adapter";
+import { areEndsLeft, endSlotOf, orphanOf, setEndWord, takeEnd, unitAddressOf } from "./adapter";
 import { openArena } from "./arena";
 import { describeRange, linkHeld, slotOf } from "./control";
 import { decodeInteger, decodeType, decodeUnits, isPaged, NO_SPACE } from "./decode";
@@ -217,9 +217,11 @@ export function connectPartitions(lpid: f64, partnerLpid: f64, quota: f64): i32 
   if (partition == 0 || partner == 0 || partition == partner) return H_PARAMETER;
   if (structures == NONE) return H_PARAMETER;
   if (!isRunning(partition) || !isRunning(partner)) return H_RESCINDED;
-  if (endsFree() < 2) return H_NO_MEM;
-  const near = takeEnd(partition, structures);
-  const far = takeEnd(partner, structures);
+  const owing = orphanOf(lpidOf(partition), lpidOf(partner));
+  const owed = orphanOf(lpidOf(partner), lpidOf(partition));
+  if (!areEndsLeft(<u32>(owing != 0) + <u32>(owed != 0))) return H_NO_MEM;
+  const near = takeEnd(partition, owing, structures);
+  const far = takeEnd(partner, owed, structures);
   setEndWord(near, END_PARTNER, endSlotOf(far));
   setEndWord(far, END_PARTNER, endSlotOf(near));
   setResult(f64(unitAddressOf(near)));

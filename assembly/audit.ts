@@ -7,18 +7,9 @@
 import {
   END_AUDIT_UNRETURNED,
   END_AUDIT_USED,
-  END_CLOSED,
-  END_FREE,
-  END_NEXT,
   END_OPEN,
   END_OWNER,
-  END_PREVIOUS,
-  END_QUEUE_PAGE,
-  END_QUEUE_PAGES,
-  END_RETIRED,
   END_STATE,
-  END_UNRETURNED,
-  END_USED,
   ENTRY_COPY_ON_WRITE,
   ENTRY_FRAME,
   ENTRY_PRIVATE,
@@ -39,9 +30,7 @@ import {
   HEADER_AUDIT_PROBLEMS,
   HEADER_AUDIT_SAVED,
   HEADER_COPIES,
-  HEADER_END_FREE,
   HEADER_END_FRESH,
-  HEADER_ENDS_USED,
   HEADER_EVENTS_MAX,
   HEADER_FRAMES_FREE,
   HEADER_FRAMES_MAX,
@@ -95,10 +84,6 @@ import {
   PIN_STRUCTURE_GENERATION,
   PROBLEM_BACK,
   PROBLEM_COPIES,
-  PROBLEM_END_COUNT,
-  PROBLEM_END_COUNTER,
-  PROBLEM_END_LINK,
-  PROBLEM_END_QUEUE,
   PROBLEM_ENTRY,
   PROBLEM_EVENTS,
   PROBLEM_FRAME_COUNT,
@@ -138,6 +123,7 @@ import {
 } from "../src/layout";
 import { endAt, endWord, partnerEnd } from "./adapter";
 import { auditTces } from "./audit-dma";
+import { auditEnds, auditUnreturned } from "./audit-ends";
 import { auditLend, auditShare, isLentEntry } from "./audit-lend";
 import { auditLines } from "./audit-lines";
 import { auditThreads } from "./audit-threads";
@@ -179,7 +165,6 @@ import {
   markFrame,
 } from "./frame";
 import { frameAt, header } from "./memory";
-import { owns } from "./own";
 import {
   backOf,
   COPY_RIGHTS,
@@ -428,7 +413,7 @@ function auditStructures(): void {
     auditLinks(slot, structure);
     if (state == STRUCTURE_RESCINDED) {
       tally(partitionAt(holderOf(structure)) + SCRATCH_RESCINDED, 1);
-      tally(endAt(endOf(structure)) + END_AUDIT_UNRETURNED, 1);
+      auditUnreturned(slot, structure);
     } else if (state != STRUCTURE_OWNED) auditGrant(slot, structure);
     if (spaceOf(structure) == SPACE_MMIO) auditWindow(slot, structure);
     if (takesAddresses(state)) auditEntries(slot, structure);
@@ -551,49 +536,7 @@ function auditPartitions(): void {
   check(copies == header(HEADER_COPIES), PROBLEM_COPIES, 0, copies);
 }
 
-// ---------------------------------------------------------------- adapter ends, pins, frames
-
-function auditEnds(): void {
-  let used: u32 = 0;
-  for (let slot: u32 = 1; slot < header(HEADER_END_FRESH); slot++) {
-    const end = endAt(slot);
-    const state = endWord(end, END_STATE);
-    if (state != END_OPEN && state != END_CLOSED) {
-      check(state == END_FREE || state == END_RETIRED, PROBLEM_END_LINK, slot, state);
-      continue;
-    }
-    used++;
-    check(endWord(end, END_USED) == endWord(end, END_AUDIT_USED), PROBLEM_END_COUNTER, slot, END_USED);
-    check(
-      endWord(end, END_UNRETURNED) == endWord(end, END_AUDIT_UNRETURNED),
-      PROBLEM_END_COUNTER,
-      slot,
-      END_UNRETURNED,
-    );
-    const owner = endWord(end, END_OWNER);
-    check(owner != 0 || state == END_CLOSED, PROBLEM_END_LINK, slot, state);
-    if (owner == 0) continue;
-    const next = endWord(end, END_NEXT);
-    const previous = endWord(end, END_PREVIOUS);
-    const before =
-      previous == 0 ? partitionWord(partitionAt(owner), PARTITION_ENDS) : endWord(endAt(previous), END_NEXT);
-    check(
-      before == slot && (next == 0 || endWord(endAt(next), END_PREVIOUS) == slot),
-      PROBLEM_END_LINK,
-      slot,
-      next,
-    );
-    check(state == END_CLOSED || partnerEnd(partnerEnd(end)) == end, PROBLEM_END_LINK, slot, 0);
-    const isOwn = owns(partitionAt(owner), endWord(end, END_QUEUE_PAGE), endWord(end, END_QUEUE_PAGES));
-    check(isOwn, PROBLEM_END_QUEUE, slot, 0);
-  }
-  check(used == header(HEADER_ENDS_USED), PROBLEM_END_COUNT, used, header(HEADER_ENDS_USED));
-  let slot = header(HEADER_END_FREE);
-  while (slot != 0) {
-    check(endWord(endAt(slot), END_STATE) == END_FREE, PROBLEM_END_LINK, slot, 0);
-    slot = endWord(endAt(slot), END_NEXT);
-  }
-}
+// ---------------------------------------------------------------- pins, frames
 
 /** Answers how many frame pins the records account for. */
 function auditPins(): u64 {

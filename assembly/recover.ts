@@ -57,17 +57,7 @@ import {
   ZERO_PAGE_STEPS,
 } from "../src/layout";
 import { becomeUnknown, endRescinded } from "./account";
-import {
-  closeEnd,
-  endAt,
-  endWord,
-  isOpen,
-  orphanEnd,
-  partnerEnd,
-  partnerPartition,
-  releaseEndIfIdle,
-  setEndWord,
-} from "./adapter";
+import { endAdapter, endAt, endWord, isOpen, partnerEnd, partnerPartition, setEndWord } from "./adapter";
 import {
   childOf,
   cursorOf,
@@ -403,14 +393,8 @@ function closeAdapters(partition: usize): void {
   while (slot != 0) {
     const end = endAt(slot);
     slot = endWord(end, END_NEXT);
-    if (isOpen(end)) {
-      tellPartner(partition, end, EVENT_PARTNER_RECOVERED);
-      const far = partnerEnd(end);
-      closeEnd(end);
-      closeEnd(far);
-      releaseEndIfIdle(far);
-    }
-    orphanEnd(end);
+    if (isOpen(end)) tellPartner(partition, end, EVENT_PARTNER_RECOVERED);
+    endAdapter(end);
     settle();
   }
 }

@@ -3,6 +3,7 @@
  */
 import {
   END_BYTES,
+  ENDS_LIMIT,
   EVENT_BYTES,
   HEADER_ARENA_BYTES,
   HEADER_ARENAS_AT,
@@ -11,6 +12,7 @@ import {
   HEADER_END_AT,
   HEADER_ENDS_AT,
   HEADER_ENDS_MAX,
+  HEADER_ENDS_OWNED_MAX,
   HEADER_EVENTS_AT,
   HEADER_EVENTS_MAX,
   HEADER_FRAME_MAP_AT,
@@ -60,6 +62,7 @@ export interface Capacities {
   /** Threads that can change the table at once, the owner among them. */
   readonly threads: number;
   readonly structures: number;
+  /** Ends of adapters that partitions have; half as many again may wait for what their partners have not returned. */
   readonly ends: number;
   readonly pins: number;
   readonly stagingPages: number;
@@ -90,6 +93,7 @@ function eventEntries(partitions: number): number {
  */
 export function layOut(capacities: Capacities): { words: HeaderWord[]; bytes: number } {
   const { frames, partitions, threads, structures, ends, pins, stagingPages, spacePages } = capacities;
+  const endSlots = Math.min(ends + Math.ceil(ends / 2), ENDS_LIMIT - 1);
   const tceBytes = (spacePages[SPACE_DMA] ?? 0) * TCE_BYTES;
   const tableBytes = spacePages.reduce((sum, pages) => sum + pages * 8 + mapBytes(pages), tceBytes);
   const events = eventEntries(partitions);
@@ -103,7 +107,8 @@ export function layOut(capacities: Capacities): { words: HeaderWord[]; bytes: nu
     [HEADER_PARTITIONS_MAX, partitions],
     [HEADER_THREADS_MAX, threads],
     [HEADER_STRUCTURES_MAX, structures],
-    [HEADER_ENDS_MAX, ends],
+    [HEADER_ENDS_MAX, endSlots],
+    [HEADER_ENDS_OWNED_MAX, ends],
     [HEADER_FRAMES_MAX, frames],
     [HEADER_STAGING_PAGES, stagingPages],
     [HEADER_EVENTS_MAX, events],
@@ -124,7 +129,7 @@ export function layOut(capacities: Capacities): { words: HeaderWord[]; bytes: nu
   place(HEADER_THREADS_AT, threads * THREAD_BYTES);
   place(HEADER_PARTITIONS_AT, (partitions + 1) * PARTITION_BYTES);
   place(HEADER_STRUCTURES_AT, (structures + 1) * STRUCTURE_BYTES);
-  place(HEADER_ENDS_AT, (ends + 1) * END_BYTES);
+  place(HEADER_ENDS_AT, (endSlots + 1) * END_BYTES);
   place(HEADER_PINS_AT, (pins + 1) * PIN_BYTES);
   place(HEADER_TABLES_AT, partitions * tableBytes);
   place(HEADER_ARENAS_AT, partitions * arenaBytes);

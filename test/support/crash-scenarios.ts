@@ -897,6 +897,55 @@ add("connect, with ends that were used", (made) => {
   made.recover(4);
   return { status: H_SUCCESS, call: (core) => core.connectPartitions(2, 3, 5) };
 });
+/** Partition 2 returns nothing to 1, whose adapters end, and 3 returns nothing either; cookies of what they should return. */
+function owed(made: Table): number[] {
+  const cookies = [
+    made.share(1, 3, 0)[0],
+    made.share(1, 2, 0)[0],
+    made.share(1, 2, 1)[0],
+    made.share(1, 3, 1, 1, TYPE_MEMORY, 1)[0],
+  ];
+  made.fail(1);
+  made.recover(1);
+  return cookies;
+}
+/** The same, and 1 runs again. */
+function owedAgain(made: Table): number[] {
+  const cookies = owed(made);
+  made.get(made.core.restartPartition(1));
+  return cookies;
+}
+add("connect, with an end that is owed something", (made) => {
+  owedAgain(made);
+  return { status: H_SUCCESS, call: (core) => core.connectPartitions(2, 1, 5) };
+});
+add("connect, the end that is owed something is in its last generation", (made) => {
+  const first = made.connect(3, 1);
+  const unit = made.ageUnit(first);
+  const cookie = made.get(made.core.grantLogical(3, TYPE_MEMORY, 0, 0, KIB4, unit));
+  made.accept(1, cookie);
+  made.fail(3);
+  made.recover(3);
+  made.get(made.core.restartPartition(3));
+  return { status: H_SUCCESS, call: (core) => core.connectPartitions(3, 1, 5) };
+});
+add("return the last that keeps an end without an owner, between others", (made) => {
+  const [, first, second] = owed(made);
+  made.get(made.core.returnLogical(2, first as number));
+  return { status: H_SUCCESS, call: (core) => core.returnLogical(2, second as number) };
+});
+add("recover who was owed something through an end that has been used again", (made) => {
+  owedAgain(made);
+  made.connect(1, 2);
+  made.connect(3, 1);
+  made.fail(1);
+  return { status: H_SUCCESS, call: (core) => core.recoverServer(1, MANY) };
+});
+add("recover who has not returned what keeps ends without an owner", (made) => {
+  owed(made);
+  made.fail(3);
+  return { status: H_SUCCESS, call: (core) => core.recoverServer(3, MANY) };
+});
 add("connect, no ends left", (made) => {
   for (let index = 0; index < 3; index++) made.connect(1, 2);
   return { status: H_NO_MEM, call: (core) => core.connectPartitions(2, 3, 5) };

@@ -91,8 +91,13 @@ function stop(model: Model, partition: ModelPartition): void {
   }
   model.tellPartners(partition, EVENT_PARTNER_RECOVERED);
   partition.state = "stopped";
-  for (const end of model.ends) {
+  // The last made first, as in the core's list.
+  for (const end of [...model.ends].reverse()) {
     if (end.owner !== partition) continue;
+    end.formerly = [partition.lpid, end.partner?.owner?.lpid ?? 0];
+    // What waits for returns is taken again in the order in which it began to wait, the last first.
+    model.ends.delete(end);
+    model.ends.add(end);
     if (end.isOpen && end.partner !== undefined) end.partner.isOpen = false;
     end.isOpen = false;
     end.lingers = false;

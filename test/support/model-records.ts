@@ -150,10 +150,12 @@ export interface Queue {
 
 /** One end of a virtual adapter. */
 export interface End {
-  readonly unit: number;
-  /** Undefined once its incarnation is gone and only structures that count on it keep it. */
+  unit: number;
+  /** Undefined once its incarnation is gone and only what its partner has not returned keeps it. */
   owner: ModelPartition | undefined;
-  readonly quota: number;
+  /** Whose it was then, and the partner's number. */
+  formerly: readonly [owner: number, partner: number] | undefined;
+  quota: number;
   partner: End | undefined;
   isOpen: boolean;
   queue: Queue | undefined;

@@ -133,7 +133,7 @@ export function snapshotModel(model: Model, tableBytes: number): KnownTable {
       structures: model.options.capacity,
       structuresUsed: model.structuresUsed(),
       adapterEnds: model.options.ends,
-      adapterEndsUsed: model.ends.size,
+      adapterEndsUsed: [...model.ends].filter(({ owner }) => owner !== undefined).length,
       partitions: model.partitions.size,
       revocations: nodes.filter(({ named }) => named).length,
       pagesMoved: model.moves,

@@ -373,22 +373,34 @@ export class Model {
     if (first === undefined || second === undefined || first === second) return REFUSED;
     if (!isInteger(quota) || quota >= 0xffffffff) return REFUSED;
     if (first.state !== "running" || second.state !== "running") return answer(H_RESCINDED);
-    if (this.options.ends - this.ends.size < 2) return answer(H_NO_MEM);
-    const make = (owner: ModelPartition, unit: number): End => {
+    const owned = [...this.ends].filter(({ owner }) => owner !== undefined).length;
+    if (owned + 2 > this.options.ends) return answer(H_NO_MEM);
+    // What a partner has not returned waits for the next adapter of the two (GR7); half as many ends more may wait.
+    const waiting = [this.#waiting(a, b), this.#waiting(b, a)] as const;
+    const taken = this.ends.size - waiting.filter((end) => end !== undefined).length;
+    if (taken + 2 > this.options.ends + Math.ceil(this.options.ends / 2)) return answer(H_NO_MEM);
+    const make = (owner: ModelPartition, unit: number, end: End | undefined): End => {
       ensure(!this.#unitsEver.has(unit), () => `unit address ${unit} was handed out twice (G4)`);
       this.#unitsEver.add(unit);
-      const end: End = {
-        ...{ unit, owner, quota, partner: undefined, isOpen: true, queue: undefined, lingers: false },
-      };
-      this.ends.add(end);
-      return end;
+      const fresh = { unit, owner, formerly: undefined, quota, partner: undefined, isOpen: true };
+      const made: End = Object.assign(end ?? {}, { ...fresh, queue: undefined, lingers: false });
+      this.ends.delete(made);
+      this.ends.add(made);
+      return made;
     };
     const [near, far] = units();
-    const nearEnd = make(first, near);
-    const farEnd = make(second, far);
+    const nearEnd = make(first, near, waiting[0]);
+    const farEnd = make(second, far, waiting[1]);
     nearEnd.partner = farEnd;
     farEnd.partner = nearEnd;
     return answer(H_SUCCESS, near);
+  }
+
+  /** What `partner` has not returned to an old incarnation of `owner`: the end that began to wait last. */
+  #waiting(owner: number, partner: number): End | undefined {
+    return [...this.ends].findLast(
+      ({ owner: now, formerly }) => now === undefined && formerly?.[0] === owner && formerly[1] === partner,
+    );
   }
 
   // -------------------------------------------------------------- own memory
