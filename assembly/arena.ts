@@ -6,6 +6,7 @@
  * LMB that is on offer is passed over; one that is gone stays taken, by no allocation.
  */
 import {
+  ENTRY_FRAME,
   FLAG_DONATED,
   H_NO_MEM,
   H_PARAMETER,
@@ -23,13 +24,26 @@ import {
   SPACE_MEMORY,
   STRUCTURE_OWNED,
 } from "../src/layout";
-import { mapBytes, mapClear, mapFill, mapIsFree, mapLowest, mapNext, mapRunEnd } from "./bitmap";
-import { childOf, hasFlag, stateOf, structureAt } from "./control";
+import {
+  mapBits,
+  mapBytes,
+  mapClear,
+  mapFill,
+  mapIsFree,
+  mapLowest,
+  mapNext,
+  mapRunEnd,
+  runMask,
+} from "./bitmap";
+import { childOf, hasFlag, nextOf, pageCountOf, sourcePageOf, stateOf, structureAt } from "./control";
 import { decodePages } from "./decode";
+import { framePins } from "./frame";
 import { beginJob, endJob } from "./log";
 import { header, NONE, setResult } from "./memory";
-import { backOf, spaceAt } from "./page";
+import { GRANTS_SEEN } from "./own";
+import { backOf, entryOf, spaceAt } from "./page";
 import { decodePartition, isRunning, lpidOf, partitionWord, setPartitionWord } from "./partition";
+import { holdsQueue } from "./queue";
 
 function isLast(ends: usize, page: u32): bool {
   return ((load<u8>(ends + <usize>(page >> 3)) >> <u8>(page & 7)) & 1) != 0;
@@ -101,12 +115,70 @@ export function allocate(lpid: f64, length: f64): i32 {
     page = mapNext(map, bits, end);
   }
   if (page == NONE) return H_NO_MEM;
+  take(partition, page, count);
+  return H_SUCCESS;
+}
+
+/** R4: the logical address. */
+function take(partition: usize, page: u32, count: u32): void {
   beginJob(JOB_ARENA, 0, lpidOf(partition), 0, page, count);
-  mapFill(map, bits, page, count, false);
+  mapFill(
+    <usize>partitionWord(partition, PARTITION_ARENA_MAP),
+    header(HEADER_FRAMES_MAX),
+    page,
+    count,
+    false,
+  );
   setLast(<usize>partitionWord(partition, PARTITION_ARENA_ENDS), page + count - 1, true);
   endJob();
   setResult(f64(page) * PAGE_BYTES);
+}
+
+/**
+ * Takes one page for a queue, which is zeroed and which nobody else may write to. The highest, since who uses addresses without
+ * allocate() begins at 0, and one without grants, views or queues. R4: the logical address.
+ */
+export function allocateQueue(lpid: f64): i32 {
+  const partition = decodePartition(lpid);
+  if (partition == 0) return H_PARAMETER;
+  if (!isRunning(partition)) return H_RESCINDED;
+  const page = highestUnused(partition);
+  if (page == NONE) return H_NO_MEM;
+  take(partition, page, 1);
   return H_SUCCESS;
+}
+
+/** The highest free page of which nobody has anything, or NONE; up to 64 at a time, which are of one LMB and one word of the map. */
+function highestUnused(partition: usize): u32 {
+  const at = spaceAt(partition, SPACE_MEMORY);
+  const map = <usize>partitionWord(partition, PARTITION_ARENA_MAP);
+  let end = partitionWord(partition, PARTITION_MEMORY_PAGES);
+  let left = GRANTS_SEEN;
+  while (end != 0) {
+    const last = end - 1;
+    const first = max(last & ~63, last - (last % partitionWord(partition, PARTITION_LMB_PAGES)));
+    let free = mapBits(map, first, end - first);
+    let below = first;
+    let slot = free == 0 ? 0 : childOf(lmbOf(partition, first));
+    while (slot != 0 && free != 0) {
+      if (left-- == 0) return NONE;
+      const grant = structureAt(slot);
+      const from = sourcePageOf(grant);
+      const to = min(from + pageCountOf(grant), end);
+      if (from < end && to > first) {
+        free &= ~runMask(max(from, first) - first, to - max(from, first));
+        below = min(below, from);
+      }
+      slot = nextOf(grant);
+    }
+    while (free != 0) {
+      const page = first + 63 - <u32>clz(free);
+      if (framePins(entryOf(at, page) & ENTRY_FRAME) == 0 && !holdsQueue(partition, page, 1)) return page;
+      free &= ~((<u64>1) << (page - first));
+    }
+    end = below;
+  }
+  return NONE;
 }
 
 /** Gives back what `allocate` gave; only its start will do. */

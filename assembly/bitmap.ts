@@ -30,7 +30,7 @@ function maskOf(from: u32, to: u32): u64 {
 }
 
 /** `count` bits of a word from `from` on; there is one at least. */
-function runMask(from: u32, count: u32): u64 {
+export function runMask(from: u32, count: u32): u64 {
   return (~(<u64>0) >> (64 - count)) << from;
 }
 
@@ -175,6 +175,11 @@ export function mapFill(map: usize, bits: u32, from: u32, count: u32, isFree: bo
 
 export function mapIsFree(map: usize, place: u32): bool {
   return ((load<u64>(wordAt(map, place >> 6)) >> (place & 63)) & 1) != 0;
+}
+
+/** Which of up to 64 places of one word are free, a bit each from the lowest on. */
+export function mapBits(map: usize, from: u32, count: u32): u64 {
+  return (load<u64>(wordAt(map, from >> 6)) >> (from & 63)) & runMask(0, count);
 }
 
 /** The lowest free place at or above `from`, or NONE. */

@@ -13,7 +13,11 @@ import {
   unpinOrphan as unpinOrphanLocked,
 } from "./access";
 import { adapterBetween as adapterBetweenLocked, adapterPeer as adapterPeerLocked } from "./adapter";
-import { allocate as allocateLocked, deallocate as deallocateLocked } from "./arena";
+import {
+  allocate as allocateLocked,
+  allocateQueue as allocateQueueLocked,
+  deallocate as deallocateLocked,
+} from "./arena";
 import {
   assignResource as assignResourceLocked,
   connectPartitions as connectPartitionsLocked,
@@ -167,6 +171,11 @@ export function allocate(lpid: f64, length: f64): i32 {
   const status = entry == H_SUCCESS ? leave(allocateLocked(lpid, length)) : entry;
   if (status != H_NEED_ALL) return status;
   return acquireAll() ? leave(allocateLocked(lpid, length)) : H_LONG_BUSY_10_MSEC;
+}
+
+export function allocateQueue(lpid: f64): i32 {
+  const entry = isAlone() ? enterAlone() : enter(lpid, 0);
+  return entry == H_SUCCESS ? leave(allocateQueueLocked(lpid)) : entry;
 }
 
 export function deallocate(lpid: f64, address: f64): i32 {

@@ -19,10 +19,10 @@ import { splitMerged } from "./cow";
 import { decodePages, decodeWord, isWord } from "./decode";
 import { popEvent } from "./event";
 import { NONE } from "./memory";
-import { owns } from "./own";
+import { isWritable, owns } from "./own";
 import { anyLent, spaceAt } from "./page";
 import { decodePartition, isRunning, lpidOf } from "./partition";
-import { closeQueue, isRegistered, openQueue, putEntry, putTransport, takeEntry } from "./queue";
+import { closeQueue, holdsQueue, isRegistered, openQueue, putEntry, putTransport, takeEntry } from "./queue";
 import { holds, holdsAll } from "./thread";
 
 /** Registers a queue in the caller's own memory. H_CLOSED: done, but the partner has not registered (CQ4). */
@@ -38,6 +38,8 @@ export function registerQueue(lpid: f64, unit: f64, address: f64, length: f64): 
   if (!owns(partition, page, count)) return H_PARAMETER;
   if (isRegistered(end)) return H_RESOURCE;
   if (anyLent(spaceAt(partition, SPACE_MEMORY), page, count)) return H_RESOURCE;
+  // Entries of two rings would mix; and who may write to a ring can forge transport events (CQ3).
+  if (holdsQueue(partition, page, count) || isWritable(partition, page, count)) return H_RESOURCE;
   if (!holds(lpidOf(partnerPartition(end)))) return H_NEED_ALL;
   // The ring is written without a look at the entries: it must not stand on frames that other pages have, too.
   const split = splitMerged(partition, page, count);

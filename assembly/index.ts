@@ -17,6 +17,7 @@ export {
   adapterBetween,
   adapterPeer,
   allocate,
+  allocateQueue,
   armInterrupt,
   assignResource,
   audit,

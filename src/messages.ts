@@ -62,7 +62,8 @@ export class Messages {
   #register(): void {
     const { core, memory } = this.#kernel;
     if (unitWord(memory, this.#unit, END_QUEUE_PAGES) !== 0) return;
-    this.#kernel.settle("H_REG_CRQ", core.allocate(this.#lpid, PAGE_BYTES), "no page is free for the queue");
+    const taken = core.allocateQueue(this.#lpid);
+    this.#kernel.settle("H_REG_CRQ", taken, "no page is free for the queue, and used by nobody else");
     const page = memory.result;
     const status = core.registerQueue(this.#lpid, this.#unit, page, PAGE_BYTES);
     if (status < 0 || status === H_LONG_BUSY_10_MSEC)

@@ -548,7 +548,8 @@ export class Partition {
    * Registers a ring of 16-byte entries in its own memory for messages from the adapter's partner (H_REG_CRQ).
    * @param address bytes, a multiple of 4096, as is `length`.
    * @returns H_SUCCESS, or H_CLOSED when the partner has not registered (CQ4).
-   * @throws HcallError H_PARAMETER; H_RESOURCE if a queue is registered already.
+   * @throws HcallError H_PARAMETER; H_RESOURCE if a queue is registered already, or the pages hold another one, are lent, or are
+   * granted with the right to write: who has it could forge events.
    */
   registerQueue(adapter: VirtualAdapter, address: number, length: number): number {
     const unit = this.#unitAddress(adapter);
@@ -597,8 +598,9 @@ export class Partition {
 
   /**
    * The entries that the partner sends, as they come; ends after the event that the partner failed. Registers a queue of
-   * one page of its own memory if none is registered, and frees it at the end.
-   * @throws HcallError H_NO_MEM if a queue is needed and no page is free; TypeError for what is no adapter.
+   * one page of its own memory if none is registered, and frees it at the end: the highest that allocate() has free and of which
+   * nobody has a grant, a view or a queue. What stood in it is lost.
+   * @throws HcallError H_NO_MEM if a queue is needed and there is no such page; TypeError for what is no adapter.
    */
   messages(adapter: VirtualAdapter, options: WaitOptions = {}): AsyncIterableIterator<CrqEntry> {
     return new Messages(this.#kernel, this.#lpid, this.#unitAddress(adapter), options).stream;

@@ -7,7 +7,14 @@
 import { expect, test } from "vitest";
 import { Random } from "../bench/random.js";
 import { GUEST_FUNCTIONS } from "../src/guest-imports.js";
-import { type Cookie, compileGuest, type Guest, openGuest, type Partition } from "../src/index.js";
+import {
+  type Cookie,
+  compileGuest,
+  type Guest,
+  openGuest,
+  type Partition,
+  type VirtualAdapter,
+} from "../src/index.js";
 import { H_SUCCESS } from "../src/layout.js";
 import { compileFile } from "./support/guests.js";
 import { auditedAfterEach, HOSTILE, join, openTable, PAGE, type World } from "./support/world.js";
@@ -64,6 +71,7 @@ class HostileWorld {
   #cookies: number[];
   #units: number[];
   #taken: Cookie | undefined;
+  #joined: VirtualAdapter | undefined;
   #before: unknown;
 
   constructor(module: WebAssembly.Module, seed: number) {
@@ -93,6 +101,9 @@ class HostileWorld {
     const { server, other, client } = this;
     const adapter = join(this.world, server, client, 50);
     const second = join(this.world, other, client, 50);
+    // The queue of an adapter that has ended is there until it is freed.
+    if (this.#joined !== undefined) server.freeQueue(this.#joined);
+    this.#joined = adapter;
     server.registerQueue(adapter, QUEUE * PAGE, PAGE);
     for (const [page, rights] of [
       [BOTH, {}],

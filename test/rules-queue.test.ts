@@ -4,6 +4,7 @@ import { type CrqEntry, HcallError, type Partition, type VirtualAdapter } from "
 import {
   H_CLOSED,
   H_DROPPED,
+  H_NO_MEM,
   H_PARAMETER,
   H_RESCINDED,
   H_RESOURCE,
@@ -193,6 +194,87 @@ describe("CQ2: the ring", () => {
     expect(client.receive(adapter)).toBeUndefined();
     for (let index = 0; index < RING; index++) server.send(adapter, message(index));
     expect(drain(client, adapter).map(numberOf)).toEqual(Array.from({ length: RING }, (_, index) => index));
+  });
+});
+
+describe("CQ2: whose pages hold a ring", () => {
+  test("CQ2: messages() takes no page that the partition uses from address 0 on, or has granted", () => {
+    const { server, client, adapter } = openPair({ serverPages: 4 });
+    server.write(0, Uint8Array.of(1, 2, 3, 4));
+    server.write(3 * PAGE, Uint8Array.of(5));
+    const mapping = client.accept(server.grant({ to: client, address: 0, length: PAGE }));
+    client.accept(server.grant({ to: client, address: 3 * PAGE, length: PAGE, write: false }));
+    const messages = server.messages(adapter);
+    client.write(mapping.address, Uint8Array.of(0xff, 1));
+    expect([...server.read(0, 4)]).toEqual([0xff, 1, 3, 4]);
+    expect([...server.read(3 * PAGE, 1)]).toEqual([5]);
+    expect(server.receive(adapter)).toBeUndefined();
+    // It is the highest that is left.
+    expect(statusOf(() => server.free(2 * PAGE))).toBe(H_SUCCESS);
+    void messages.return?.();
+  });
+
+  test("CQ2: nor one under a view, lent, or in a queue; H_NO_MEM if there is no other, and nothing changes", () => {
+    const world = openPair({ serverPages: 6, lmbPages: 2 });
+    const { table, server, client, adapter } = world;
+    const other = join(world, server, client);
+    using view = server.view(5 * PAGE, 4);
+    server.grant({ to: client, address: 4 * PAGE, length: PAGE, mode: "lend" });
+    server.registerQueue(other, 3 * PAGE, PAGE);
+    server.grant({ to: client, address: 0, length: 2 * PAGE, copyOnWrite: true });
+    expect(view.bytes.length).toBe(4);
+    server.messages(adapter);
+    expectRefused(table, H_RESOURCE, () => statusOf(() => server.registerQueue(other.peer, 2 * PAGE, PAGE)));
+    const third = join(world, server, client);
+    expectRefused(table, H_NO_MEM, () => statusOf(() => server.messages(third)));
+    expect(statusOf(() => server.free(2 * PAGE))).toBe(H_SUCCESS);
+  });
+
+  test("CQ2: a large resource is searched from its end, past grants of any size", () => {
+    const { table, h, server, client, adapter } = openPair({ serverPages: 300, memory: 400 * PAGE });
+    for (const [page, count] of [
+      [295, 5],
+      [293, 1],
+      [190, 103],
+      [128, 64],
+      [0, 120],
+    ] as const)
+      granted(h, server.lpid, adapter.unitAddress, page * PAGE, count * PAGE);
+    server.messages(adapter);
+    expect(statusOf(() => server.free(294 * PAGE))).toBe(H_SUCCESS);
+    server.freeQueue(adapter);
+    granted(h, server.lpid, adapter.unitAddress, 294 * PAGE, PAGE);
+    server.messages(adapter);
+    expect(statusOf(() => server.free(127 * PAGE))).toBe(H_SUCCESS);
+    server.freeQueue(adapter);
+    granted(h, server.lpid, adapter.unitAddress, 0, 300 * PAGE);
+    expectRefused(table, H_NO_MEM, () => statusOf(() => server.messages(adapter)));
+    expect(client.state).toBe("running");
+  });
+
+  test("CQ3: a page that others may write to holds no ring, so that events cannot be forged", () => {
+    const { table, h, server, client, unit } = openPair({ serverPages: 4 });
+    const register = (page: number, count = 1): number =>
+      h.regCrq(server.lpid, unit, page * PAGE, count * PAGE);
+    const writable = server.grant({ to: client, address: PAGE, length: PAGE });
+    server.grant({ to: client, address: 2 * PAGE, length: PAGE, write: false });
+    server.grant({ to: client, address: 3 * PAGE, length: PAGE, copyOnWrite: true });
+    expectRefused(table, H_RESOURCE, () => register(1));
+    expectRefused(table, H_RESOURCE, () => register(0, 4));
+    expect(register(2, 2)).toBe(H_CLOSED);
+    h.freeCrq(server.lpid, unit);
+    server.rescind(writable);
+    expect(register(0, 4)).toBe(H_CLOSED);
+  });
+
+  test("CQ2: two queues do not share a page", () => {
+    const world = openPair({ serverPages: 4 });
+    const { table, h, server, client, unit } = world;
+    const second = join(world, server, client).unitAddress;
+    expect(h.regCrq(server.lpid, unit, PAGE, 2 * PAGE)).toBe(H_CLOSED);
+    expectRefused(table, H_RESOURCE, () => h.regCrq(server.lpid, second, 2 * PAGE, 2 * PAGE));
+    expectRefused(table, H_RESOURCE, () => h.regCrq(server.lpid, second, 0, 4 * PAGE));
+    expect(h.regCrq(server.lpid, second, 3 * PAGE, PAGE)).toBe(H_CLOSED);
   });
 });
 

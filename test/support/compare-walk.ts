@@ -493,10 +493,10 @@ export class Walk extends Twins {
     const caller = this.model.partitions.get(lpid);
     const page = draw.below((caller?.memoryPages ?? 1) + 1);
     const pageCount = draw.once(6) ? draw.below(4) : 1;
-    const queues = new Set([...this.#choose.queueFrames(), ...this.#choose.zeroedFrames()]);
+    const zeroed = this.#choose.zeroedFrames();
     for (let at = page; at < page + pageCount; at++) {
       const entry = caller?.spaces.memory.entries.get(at);
-      if (entry !== undefined && queues.has(entry.frame)) return; // two rings in one page, or one in a lent one, only hurt their owner
+      if (entry !== undefined && zeroed.has(entry.frame)) return; // a ring in a lent page only hurts its owner
     }
     const address = draw.once(30) ? (draw.pick(HOSTILE) ?? 0) : page * PAGE_BYTES;
     const length = draw.once(30) ? (draw.pick(HOSTILE) ?? 0) : pageCount * PAGE_BYTES;

@@ -800,6 +800,10 @@ add("allocate, no room", (made) => {
   made.get(made.core.allocate(2, 3 * KIB4));
   return { status: H_NO_MEM, call: (core) => core.allocate(2, 2 * KIB4) };
 });
+add("allocate for a queue", (made) => {
+  made.grant(2, 3, 3);
+  return { status: H_SUCCESS, call: (core) => core.allocateQueue(2) };
+});
 add("deallocate, between others", (made) => {
   made.get(made.core.allocate(2, KIB4));
   made.get(made.core.allocate(2, 2 * KIB4));

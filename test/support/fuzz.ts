@@ -82,6 +82,7 @@ const ARGUMENTS: Readonly<Record<string, readonly Kind[]>> = {
   adapterPeer: ["lpid", "unit"],
   addWord: ["lpid", "address", "word"],
   allocate: ["lpid", "length"],
+  allocateQueue: ["lpid"],
   armInterrupt: ["lpid", "line", "bit"],
   assignResource: ["lpid", "type", "address", "length", "address", "hi"],
   answerRequest: ["count", "word", "bit", "word"],

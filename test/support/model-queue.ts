@@ -6,6 +6,7 @@ import {
   H_RESCINDED,
   H_RESOURCE,
   H_SUCCESS,
+  INHIBIT_WRITE,
   PAGE_BYTES,
   QUEUE_ENTRIES_PER_PAGE,
   QUEUE_ENTRY_BYTES,
@@ -76,7 +77,14 @@ export function registerQueue(
   if (end.queue !== undefined) return answer(H_RESOURCE);
   for (let at = page; at < page + pageCount; at++) {
     const entry = caller.spaces.memory.entries.get(at);
-    if (entry !== undefined && isLent(entry.node, at)) return answer(H_RESOURCE); // OM3
+    if (entry === undefined) continue;
+    if (isLent(entry.node, at)) return answer(H_RESOURCE); // OM3
+    for (const { sourcePage, pageCount, inhibits } of entry.node.children)
+      if (at >= sourcePage && at < sourcePage + pageCount && (inhibits & INHIBIT_WRITE) === 0)
+        return answer(H_RESOURCE); // CQ3
+    for (const { owner, queue } of model.ends)
+      if (owner === caller && queue !== undefined && at >= queue.page && at < queue.page + queue.pageCount)
+        return answer(H_RESOURCE);
   }
   // A ring is written without a look at the page: its frames must be the queue's alone.
   const made = splitPages(model, caller, page, pageCount);
