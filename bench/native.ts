@@ -57,7 +57,12 @@ export class NativeProgram {
     } catch (error) {
       await program.remove();
       if (signal?.aborted === true) return "interrupted";
-      const { code, message, path, signal: killed } = error as NodeJS.ErrnoException & { signal?: string | null };
+      const {
+        code,
+        message,
+        path,
+        signal: killed,
+      } = error as NodeJS.ErrnoException & { signal?: string | null };
       if (path === program.path) return `programs in ${place} cannot be started (${code})`;
       if (code === "ENOENT") return `there is no ${COMPILER}`;
       // One that ended without a word has an empty second line.

@@ -165,7 +165,7 @@ export class Partition {
       throw new HcallError("adapter", H_PARAMETER, `neither end belongs to partition ${this.lpid}`);
     }
     // As adapters[0] is undefined in a partition that was not connected yet, or not again.
-    if (!(to instanceof Partition))
+    if (typeof to !== "object" || to === null || !(#kernel in to))
       throw new TypeError(`the adapter is ${String(to)}; it must be a VirtualAdapter or a Partition`);
     const status = this.#core.adapterBetween(this.#lpid, to.#kernel === this.#kernel ? to.#lpid : 0);
     // Nobody to speak of is an adapter of the caller: GR6 calls that a wrong unit address.
