@@ -87,12 +87,25 @@ export class LparError extends Error {
 }
 
 /**
+ * @internal What somebody else threw or gave, as text: its name, its message and its conversion are foreign code.
+ * @param isNamed whether an error is told with its name.
+ */
+export function textOf(value: unknown, isNamed = false): string {
+  try {
+    if (!(value instanceof Error)) return String(value);
+    return isNamed ? `${value.name}: ${value.message}` : `${value.message}`;
+  } catch {
+    return "something that has no text";
+  }
+}
+
+/**
  * An integer option within its bounds.
  * @throws RangeError naming the option, the value and the bounds.
  */
 export function checkInteger(name: string, value: unknown, min: number, max: number): number {
   if (typeof value !== "number" || !Number.isInteger(value) || value < min || value > max) {
-    throw new RangeError(`${name} is ${String(value)}; it must be an integer from ${min} to ${max}`);
+    throw new RangeError(`${name} is ${textOf(value)}; it must be an integer from ${min} to ${max}`);
   }
   return value;
 }
@@ -110,7 +123,7 @@ export function checkBytes(name: string, value: unknown, min: number, max: numbe
     value > max
   ) {
     throw new RangeError(
-      `${name} is ${String(value)}; it must be a multiple of ${unit} from ${min} to ${max}`,
+      `${name} is ${textOf(value)}; it must be a multiple of ${unit} from ${min} to ${max}`,
     );
   }
   return value;

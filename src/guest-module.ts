@@ -2,7 +2,7 @@
  * Modules of guests: what they may import, how much memory they may have, and their instances. Nothing of a module runs
  * before all of it was examined.
  */
-import { checkInteger, LparError } from "./errors.js";
+import { checkInteger, LparError, textOf } from "./errors.js";
 
 /** What a guest may have. */
 export interface GuestLimits {
@@ -134,7 +134,7 @@ export function compileGuest(bytes: Uint8Array | ArrayBuffer, limits: GuestLimit
   try {
     return new WebAssembly.Module(limited);
   } catch (error) {
-    throw invalid(error instanceof Error ? error.message : String(error));
+    throw invalid(textOf(error));
   }
 }
 

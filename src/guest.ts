@@ -5,7 +5,7 @@
  * In the thread that owns the table a guest can do no harm but to take time: nothing stops one that does not return. Code that
  * may do that runs in a worker thread (`lpar/guest-worker`), which terminate() ends at any instant.
  */
-import { LparError } from "./errors.js";
+import { LparError, textOf } from "./errors.js";
 import {
   callsOf,
   GUEST_ABI,
@@ -54,7 +54,7 @@ function allowedImports(hasMemory: boolean): ReadonlyMap<string, ReadonlyMap<str
 
 /** Why a guest ended. What it threw is its own, so that only what is surely text is taken. */
 function reasonOf(error: unknown): string {
-  return error instanceof Error ? `${error.name}: ${error.message}` : "it threw an exception of its own";
+  return error instanceof Error ? textOf(error, true) : "it threw an exception of its own";
 }
 
 /** A module that runs as a partition. */

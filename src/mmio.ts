@@ -3,7 +3,7 @@
  * window; from another thread the access travels there and back, with a time limit.
  */
 import { nextTurn } from "./clock.js";
-import { checkInteger, HcallError } from "./errors.js";
+import { checkInteger, HcallError, textOf } from "./errors.js";
 import type { Holder } from "./holder.js";
 import type { Kernel } from "./kernel.js";
 import {
@@ -223,7 +223,7 @@ export class Devices {
     }
     if (!isValue(answer, size)) {
       this.#failure = new RangeError(
-        `read() answered ${String(answer)}; it must be an integer of ${size} bytes`,
+        `read() answered ${textOf(answer)}; it must be an integer of ${size} bytes`,
       );
       return H_HARDWARE;
     }
@@ -266,8 +266,9 @@ export class Devices {
     if (status !== H_HARDWARE)
       return new HcallError(name, status, `${detail}: the model took the window while it was accessed`);
     if (failure === undefined) return new HcallError(name, status, `${detail}: no model serves the window`);
-    const message = failure instanceof Error ? failure.message : String(failure);
-    return new HcallError(name, status, `${detail}: the model failed: ${message}`, { cause: failure });
+    return new HcallError(name, status, `${detail}: the model failed: ${textOf(failure)}`, {
+      cause: failure,
+    });
   }
 
   /** Asks the thread that serves the window. */
@@ -416,7 +417,7 @@ export class Mmio {
 
   #store(name: string, address: number, size: AccessSize, value: number): void {
     if (!isValue(value, size))
-      throw new HcallError(name, H_PARAMETER, `value ${String(value)} is no integer of ${size} bytes`);
+      throw new HcallError(name, H_PARAMETER, `value ${textOf(value)} is no integer of ${size} bytes`);
     const access = { name, lpid: this.#lpid, address, size, need: NEED_WRITE, value };
     this.#kernel.devices.access(access, this.#timeoutMs);
   }

@@ -1,7 +1,7 @@
 /**
  * Ownership modes of a grant: who has access while it stands.
  */
-import { HcallError } from "./errors.js";
+import { HcallError, textOf } from "./errors.js";
 import { H_PARAMETER, H_RESOURCE, MODE_DONATE, MODE_LEND, MODE_SHARE, MODE_ZERO } from "./layout.js";
 import type { GrantMode } from "./records.js";
 
@@ -23,7 +23,7 @@ export function modeCode(
   if (mode === "share" && zero !== true && copyOnWrite !== true) return MODE_SHARE;
   const code = CODES.get(mode);
   if (code === undefined)
-    throw new TypeError(`mode is "${String(mode)}"; it must be one of ${[...CODES.keys()].join(", ")}`);
+    throw new TypeError(`mode is "${textOf(mode)}"; it must be one of ${[...CODES.keys()].join(", ")}`);
   if (copyOnWrite === true && (code !== MODE_SHARE || zero === true))
     throw new HcallError("H_GRANT_LOGICAL", H_PARAMETER, "only what is shared can be copied on write");
   return zero === true ? code | MODE_ZERO : code;

@@ -1,7 +1,7 @@
 /** What tables, partitions and resources are made from: options, their bounds, and the memory that follows. */
 import { createMemory, type TableMemory } from "./binding.js";
 import type { Clock } from "./clock.js";
-import { checkBytes, checkInteger } from "./errors.js";
+import { checkBytes, checkInteger, textOf } from "./errors.js";
 import {
   ENDS_LIMIT,
   FRAMES_LIMIT,
@@ -148,7 +148,7 @@ export function checkLmb(lmb: number, memory: number, isGiven: boolean): number 
   if (!isGiven) return lmb;
   const isPowerOfTwo = Number.isInteger(lmb) && Number.isInteger(Math.log2(lmb));
   if (!isPowerOfTwo || lmb < PAGE_BYTES || lmb > FRAMES_LIMIT * PAGE_BYTES) {
-    throw new RangeError(`lmb is ${String(lmb)}; it must be a power of two from ${PAGE_BYTES} to 2^32`);
+    throw new RangeError(`lmb is ${textOf(lmb)}; it must be a power of two from ${PAGE_BYTES} to 2^32`);
   }
   if (memory % lmb !== 0) {
     throw new RangeError(`memory is ${memory}; it must be a multiple of the LMB size ${lmb}`);

@@ -13,7 +13,7 @@
  */
 import { findProblems, type Problem } from "./audit.js";
 import { nextTurn } from "./clock.js";
-import { checkInteger, HcallError } from "./errors.js";
+import { checkInteger, HcallError, textOf } from "./errors.js";
 import type { Kernel } from "./kernel.js";
 import { H_LONG_BUSY_10_MSEC } from "./layout.js";
 import { onAbort, type WaitOptions } from "./stream.js";
@@ -106,7 +106,7 @@ export class Reconciler implements Disposable {
     } catch (error) {
       if (error instanceof HcallError && error.status === H_LONG_BUSY_10_MSEC) return undefined;
       // The core traps on what must be impossible. Nobody could catch it here, and it is what this is for.
-      const text = `the audit ended in ${String(error)}`;
+      const text = `the audit ended in ${textOf(error, true)}`;
       return [{ identity: text, text }];
     }
   }

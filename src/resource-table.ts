@@ -9,7 +9,7 @@ import { type Clock, systemClock } from "./clock.js";
 import { type DeduplicationReport, deduplicate } from "./deduplicate.js";
 import { describeTable, showAs } from "./describe.js";
 import { FAILURE, type PartitionMessage, RECOVERY, RESTART } from "./diagnostics.js";
-import { checkBytes, checkInteger, isBusy, LparError } from "./errors.js";
+import { checkBytes, checkInteger, isBusy, LparError, textOf } from "./errors.js";
 import { Group, type GroupOptions } from "./group.js";
 import { History, type HistoryEntry } from "./history.js";
 import { raiseInterrupt } from "./interrupts.js";
@@ -100,11 +100,11 @@ export class ResourceTable implements AsyncDisposable {
   static create(options: TableOptions): ResourceTable {
     const grace = options.gracePeriodMs ?? 2000;
     if (typeof grace !== "number" || !(grace >= 0 && grace <= 2 ** 31 - 1)) {
-      throw new RangeError(`gracePeriodMs is ${String(grace)}; it must be from 0 to ${2 ** 31 - 1}`);
+      throw new RangeError(`gracePeriodMs is ${textOf(grace)}; it must be from 0 to ${2 ** 31 - 1}`);
     }
     const { clock = systemClock, debug = false } = options;
     if (typeof debug !== "boolean")
-      throw new RangeError(`debug is ${String(debug)}; it must be true or false`);
+      throw new RangeError(`debug is ${textOf(debug)}; it must be true or false`);
     return new ResourceTable(openMemory(options), clock, grace, debug);
   }
 
@@ -126,7 +126,7 @@ export class ResourceTable implements AsyncDisposable {
       throw new RangeError(`name is ${JSON.stringify(name)}; it must be a string that is not empty`);
     }
     if (onFailure !== "rescind" && onFailure !== "defer") {
-      throw new RangeError(`onFailure is "${String(onFailure)}"; it must be "rescind" or "defer"`);
+      throw new RangeError(`onFailure is "${textOf(onFailure)}"; it must be "rescind" or "defer"`);
     }
     const most = this.#kernel.memory.header(HEADER_SPACE_PAGES) * PAGE_BYTES;
     checkBytes("memory", memory, 0, most, PAGE_BYTES);

@@ -2,7 +2,7 @@
  * Restart policies: whether a partition whose thread has ended starts again, and when.
  */
 import type { Clock } from "./clock.js";
-import { checkInteger } from "./errors.js";
+import { checkInteger, textOf } from "./errors.js";
 
 /** At most so many restarts. */
 export interface RestartLimits {
@@ -34,7 +34,7 @@ export class Restarts {
       this.#max = checkInteger("restart.max", policy.max, 0, 2 ** 31 - 1);
     else
       throw new RangeError(
-        `restart is "${String(policy)}"; it must be "never", "always" or { max, backoffMs }`,
+        `restart is "${textOf(policy)}"; it must be "never", "always" or { max, backoffMs }`,
       );
     const backoff =
       typeof policy === "object" ? (policy.backoffMs ?? DEFAULT_BACKOFF_MS) : DEFAULT_BACKOFF_MS;

@@ -3,7 +3,7 @@
  * and their restarts.
  */
 import type { Worker } from "node:worker_threads";
-import { LparError } from "./errors.js";
+import { LparError, textOf } from "./errors.js";
 import type { Kernel } from "./kernel.js";
 import type { Partition } from "./partition.js";
 import { type RestartPolicy, Restarts } from "./restart.js";
@@ -176,7 +176,7 @@ export class Spawns<One extends Threaded> {
     } catch (error) {
       if (isOver()) return;
       spawn.stopListening();
-      const reason = error instanceof Error ? error.message : String(error);
+      const reason = textOf(error);
       await this.#kernel.patiently(() => this.#host.begin(one, reason)).catch(() => {});
       this.#host.givenUp(one, reason);
     }

@@ -4,7 +4,7 @@
  */
 import type { Worker, WorkerOptions } from "node:worker_threads";
 import { builtinModule } from "./builtin.js";
-import { LparError } from "./errors.js";
+import { LparError, textOf } from "./errors.js";
 import type { Kernel } from "./kernel.js";
 import { H_LONG_BUSY_10_MSEC } from "./layout.js";
 
@@ -102,7 +102,7 @@ export function watchExit(kernel: Kernel, slot: number, worker: Worker): Promise
     let reason: string | undefined;
     // Without a listener an uncaught exception in the worker would be one in the owner.
     worker.on("error", (error: unknown) => {
-      reason = error instanceof Error ? `${error.name}: ${error.message}` : String(error);
+      reason = textOf(error, true);
     });
     worker.once("exit", (code) => {
       const reap = (): void => {

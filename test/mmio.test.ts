@@ -232,12 +232,32 @@ describe("in one thread", () => {
     ["a bigint", 1n],
     ["too much", 256],
     ["a negative number", -1],
+    ["what has no text", Object.create(null)],
   ])("KI2: a read that answers %s is H_HARDWARE", (_, answer) => {
     const { server } = openWindow();
     server.mmio.serve(WINDOW, { read: () => answer as number, write: () => {} });
     const error = errorOf(() => server.mmio.load8(WINDOW));
     expect(error.status).toBe(H_HARDWARE);
     expect(error.message).toContain("it must be an integer of 1 bytes");
+  });
+
+  test("KI2: a model that throws what has no text is H_HARDWARE all the same", () => {
+    const { server } = openWindow();
+    const causes = [Object.create(null), Object.assign(new Error(), { message: Object.create(null) })];
+    const model = {
+      read: () => {
+        throw causes[0];
+      },
+      write: () => {
+        throw causes[1];
+      },
+    };
+    server.mmio.serve(WINDOW, model);
+    expect(errorOf(() => server.mmio.load8(WINDOW))).toMatchObject({ status: H_HARDWARE, cause: causes[0] });
+    const error = errorOf(() => server.mmio.store8(WINDOW, 1));
+    expect(error).toMatchObject({ status: H_HARDWARE, cause: causes[1] });
+    expect(error.message).toContain("the model failed: something that has no text");
+    expect(errorOf(() => server.mmio.store8(WINDOW, Object.create(null))).status).toBe(H_PARAMETER);
   });
 
   test("KI2: a model may make calls, and access devices, its own window among them", () => {
@@ -465,6 +485,22 @@ describe("between threads", { timeout: 60_000 }, () => {
     expect(answer).toBe(3500);
     expect(model.seen.slice(0, 3)).toEqual(["w4 4 4294967280", "w1 9 7", "r4 4"]);
     expect(model.seen.length).toBe(1002);
+  });
+
+  test("KI2: an answer that has no text is H_HARDWARE for another thread, and the next one is served", async () => {
+    const pair = openWindow({ clock: systemClock });
+    const address = shareWindow(pair);
+    const answers = [Object.create(null), 5];
+    pair.server.mmio.serve(WINDOW, { read: () => answers.shift(), write: () => {} });
+    const remote = new Remote((await pair.table.spawn(pair.client, REMOTE)).worker);
+    const codes = await remote.run(({ partition, lpar }, at) => {
+      try {
+        return [partition.mmio.load8(at)];
+      } catch (error) {
+        return [(error as InstanceType<typeof lpar.HcallError>).code, partition.mmio.load8(at)];
+      }
+    }, address);
+    expect(codes).toEqual(["H_HARDWARE", 5]);
   });
 
   test("KI2: from the owner's thread to a model in a worker, and from a worker to another", async () => {

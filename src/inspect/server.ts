@@ -12,7 +12,7 @@ import { chmod, rm } from "node:fs/promises";
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
 import type { AuditReport } from "../audit.js";
-import { LparError } from "../errors.js";
+import { LparError, textOf } from "../errors.js";
 import { PROMETHEUS_TYPE, prometheusText } from "../prometheus.js";
 import type { TableSnapshot } from "../snapshot.js";
 import { partitionGraph, treeGraph } from "./graph.js";
@@ -139,7 +139,7 @@ async function handle(
     answer = await answerTo(path, shown);
   } catch (error) {
     // A closed table, a file that is gone: said to whoever has the token, who may see everything.
-    return plainly(500, error instanceof Error ? error.message : String(error));
+    return plainly(500, textOf(error));
   }
   if (answer === undefined) return plainly(404, "nothing is here");
   send(response, 200, answer);
@@ -170,7 +170,7 @@ function listen(server: Server, { port = 0, path }: ServeOptions): Promise<void>
 export async function serve(shown: Shown, options: ServeOptions = {}): Promise<Serving> {
   const { port, path } = options;
   if (port !== undefined && !(Number.isInteger(port) && port >= 0 && port <= 65535))
-    throw new RangeError(`port is ${String(port)}; it must be an integer from 0 to 65535`);
+    throw new RangeError(`port is ${textOf(port)}; it must be an integer from 0 to 65535`);
   if (port !== undefined && path !== undefined) throw new RangeError("a port and a path exclude each other");
   const token = randomBytes(TOKEN_BYTES).toString("base64url");
   const hosts: string[] = [];
