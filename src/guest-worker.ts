@@ -1,6 +1,7 @@
 /**
  * Entry `lpar/guest-worker`: a worker thread that is nothing but a guest. `table.spawn()` starts it with workerData of the
  * options of runGuest() and the `code`; whatever ends the guest ends the thread, whose exit is the failure of the partition.
+ * With `onReturn: "keep"` a guest that has returned is a partition until the thread is ended.
  */
 import { type RunGuestOptions, runGuest } from "./guest.js";
 import { workerThreads } from "./threads.js";
@@ -12,5 +13,10 @@ export interface GuestWork extends RunGuestOptions {
   readonly code: Uint8Array | ArrayBuffer | WebAssembly.Module;
 }
 
+/** A day: long enough for a timer that only says that the thread is still a partition. */
+const KEEP_ALIVE_MS = 86_400_000;
+
 const work = workerThreads().workerData as GuestWork;
 runGuest(currentPartition(), work.code, work);
+// What it has granted and accepted stays, until somebody ends the thread.
+if (work.onReturn === "keep") setInterval(() => {}, KEEP_ALIVE_MS);

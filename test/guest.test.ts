@@ -909,6 +909,16 @@ describe("a guest in a worker thread", { timeout: 60_000 }, () => {
     await told.stop();
   });
 
+  test("WG8: one that has returned, and is told to keep its partition, does so until its thread is ended", async () => {
+    const { server, client, unit, worker } = await spawned({}, { code: hostile, onReturn: "keep" });
+    const cookie = server.grant({ to: unit, address: 0, length: PAGE });
+    await new Promise((resolve) => setTimeout(resolve, 300));
+    expect(client.state).toBe("running");
+    client.accept(cookie);
+    await within(worker.terminate(), "the end");
+    expect(client.state).toBe("stopped");
+  });
+
   test("WG8: one that traps fails the partition with the reason, and a policy starts it again", async () => {
     const { table, client } = openPair({ clock: systemClock, gracePeriodMs: 0 });
     const events = listen((signal) => table.events({ signal }));
