@@ -33,7 +33,8 @@ const DEFAULT_LIMITS = { maxOldGenerationSizeMb: 16, maxYoungGenerationSizeMb: 8
 
 /**
  * Runs before the worker's own module. As a string, because a file of its own would be lost in bundles. It puts the
- * user's workerData in the place of ours, so that the worker sees what spawn() was given.
+ * user's workerData in the place of ours, so that the worker sees what spawn() was given. What the module throws is an uncaught
+ * exception, as that of a worker's own module: a rejection could be handled, and the thread would stay without its code.
  */
 const BOOTSTRAP = `
 const threads = require("node:worker_threads");
@@ -42,7 +43,7 @@ const { handle, url, workerData } = threads.workerData;
 globalThis[Symbol.for("${HANDLE_KEY}")] = handle;
 threads.workerData = workerData;
 syncBuiltinESMExports();
-import(url);
+import(url).catch((error) => queueMicrotask(() => { throw error; }));
 `;
 
 type WorkerThreads = typeof import("node:worker_threads");
