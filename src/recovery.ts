@@ -12,6 +12,8 @@ import { onAbort, type WaitOptions } from "./stream.js";
 
 /** Who hears how far a recovery is. */
 export interface RecoveryHost {
+  /** The recovery can be waited for, ended and abandoned; nothing of it has happened yet. */
+  begun(): void;
   /** The grace period is over, or nobody borrows from the partition any more: what is left goes by force. */
   graceOver(): void;
   /** The partition has stopped. */
@@ -63,6 +65,9 @@ export class Recovery {
    * @param exited settles when the thread of the partition has exited, if it has one: nothing is taken away before.
    */
   start(grace: number | "defer", exited?: Promise<unknown>): void {
+    // Until whoever is told of it is done: that may call reclaim(), or close().
+    this.#isRunning = true;
+    this.#hasViews = exited !== undefined;
     if (grace === "defer") {
       this.#isDeferred = true;
       // Before the first look: what ends between that and the wait is signalled, too.
@@ -71,16 +76,13 @@ export class Recovery {
       this.#graceEndsAt = this.#kernel.clock.now() + grace;
       this.#timer = this.#kernel.clock.setTimeout(() => this.endGrace(), grace);
     } else this.#graceOver = true;
-    if (exited === undefined) {
-      this.#run();
-      return;
-    }
-    this.#isRunning = true;
-    this.#hasViews = true;
-    void exited.then(() => {
+    this.#host.begun();
+    const run = (): void => {
       this.#isRunning = false;
       if (!this.#ended) this.#run();
-    });
+    };
+    if (exited === undefined) run();
+    else void exited.then(run);
   }
 
   /** The grace period is over, or nobody waits for its end any more; nor for those who borrow. */

@@ -255,6 +255,9 @@ export class ResourceTable implements AsyncDisposable {
     const owesGrace = memory.result === 1 && !orderly;
     const grace = description.onFailure === "defer" ? "defer" : this.#gracePeriodMs;
     const recovery = new Recovery(this.#kernel, partition.lpid, {
+      begun: () => {
+        if (FAILURE.hasSubscribers) FAILURE.publish(this.#message(partition, reason));
+      },
       graceOver: () => this.#record("grace-over", partition.lpid),
       stopped: () => {
         description.recovery = undefined;
@@ -270,7 +273,6 @@ export class ResourceTable implements AsyncDisposable {
     const { thread } = description;
     // Death is the exit of the thread, not the end of terminate(): until then nothing may be assumed of it.
     if (thread !== undefined) void thread.worker.terminate();
-    if (FAILURE.hasSubscribers) FAILURE.publish(this.#message(partition, reason));
     recovery.start(owesGrace ? grace : 0, ended ?? thread?.exited);
   }
 
