@@ -16,6 +16,7 @@ import { raiseInterrupt } from "./interrupts.js";
 import { Kernel, setKernel } from "./kernel.js";
 import {
   END_PARTNER,
+  H_LONG_BUSY_10_MSEC,
   HEADER_SPACE_PAGES,
   HEADER_STRUCTURES_MAX,
   PAGE_BYTES,
@@ -88,7 +89,7 @@ export class ResourceTable implements AsyncDisposable {
       has: (one) => this.#descriptions.get(one.partition.lpid) === one,
       begin: (one, reason, exited) => this.#begin(one, false, reason, exited),
       recovered: (one) => this.#recovered(one),
-      restart: ({ partition }) => this.restart(partition),
+      restart: (one) => this.#restart(one, false),
       givenUp: ({ partition }, reason) => this.#emit("partition-given-up", partition.lpid, reason),
     });
   }
@@ -218,7 +219,8 @@ export class ResourceTable implements AsyncDisposable {
    * of the same class. The end of the thread, however it comes, is the failure of the partition (FA5).
    * @returns when the thread runs.
    * @throws LparError LPAR_HAS_THREAD if it has one, LPAR_UNSUPPORTED if TableOptions.threads is 0; HcallError H_PARAMETER if it
-   * does not run, H_NO_MEM when those threads are used up; what the worker threw, if it ends before it runs.
+   * does not run, H_NO_MEM when those threads are used up; what the worker threw, if it ends before it runs; TypeError for what is
+   * no URL.
    */
   async spawn(partition: Partition, url: URL, options: SpawnOptions = {}): Promise<PartitionWorker> {
     this.#kernel.checkOpen();
@@ -228,8 +230,8 @@ export class ResourceTable implements AsyncDisposable {
   /**
    * Makes an existing worker a partition's thread, as a pool needs it: there `currentPartition()` of `lpar/worker` waits
    * for this. The worker's exit is the failure of the partition.
-   * @throws LparError LPAR_HAS_THREAD if the partition has one, LPAR_HAS_PARTITION if the worker is one,
-   * LPAR_THREAD_ENDED if it has exited, LPAR_UNSUPPORTED and HcallError as spawn().
+   * @throws LparError LPAR_HAS_THREAD if the partition has one, LPAR_HAS_PARTITION if the worker is one of any table,
+   * LPAR_THREAD_ENDED if it has exited, LPAR_UNSUPPORTED and HcallError as spawn(); TypeError for what is no worker.
    */
   attach(partition: Partition, worker: Worker): void {
     this.#kernel.checkOpen();
@@ -238,21 +240,49 @@ export class ResourceTable implements AsyncDisposable {
 
   /**
    * Declares a partition failed now; what follows is FA1 to FA8. Does nothing if it does not run. The first slice of the
-   * recovery is done when this returns.
+   * recovery is done when this returns, unless the partition is a thread: that is ended first. If it is the thread that has
+   * the table locked, the failure begins with its exit.
+   * @throws HcallError H_LongBusyOrder10msec if another thread has the table locked.
    */
   fail(partition: Partition, reason?: string): void {
     this.#kernel.checkOpen();
-    this.#begin(this.#describe(partition), false, reason);
+    this.#begin(this.#describe(partition), false, reason, undefined, false);
   }
 
-  /** @param ended of a thread that has exited already: its views are on record. */
-  #begin(description: Description, orderly: boolean, reason?: string, ended?: Promise<unknown>): void {
-    const { partition } = description;
+  /**
+   * @param ended of a thread that has exited already: its views are on record.
+   * @param isSure whether its thread is ended also if others have the table locked.
+   */
+  #begin(
+    description: Description,
+    isOrderly: boolean,
+    reason?: string,
+    ended?: Promise<unknown>,
+    isSure = true,
+  ): void {
+    const { partition, thread } = description;
     if (partition.state !== "running") return;
     const { core, memory } = this.#kernel;
+    if (thread?.doom !== undefined) {
+      thread.doom.isOrderly ||= isOrderly;
+      ({ isOrderly, reason } = thread.doom);
+    }
     const partners = partnersOf(memory, partition.lpid);
-    this.#kernel.settle("fail", core.failPartition(partition.lpid, orderly ? 1 : 0));
-    const owesGrace = memory.result === 1 && !orderly;
+    const status = core.failPartition(partition.lpid, isOrderly ? 1 : 0);
+    const isLocked = status === H_LONG_BUSY_10_MSEC;
+    if (
+      isLocked &&
+      thread !== undefined &&
+      ended === undefined &&
+      (isSure || memory.holdsLock(thread.slot))
+    ) {
+      // It may be what keeps the locks for ever. Its exit gives them back, and is its failure (FA5).
+      thread.doom ??= { isOrderly, reason };
+      void thread.worker.terminate();
+      return;
+    }
+    this.#kernel.settle("fail", status);
+    const owesGrace = memory.result === 1 && !isOrderly;
     const grace = description.onFailure === "defer" ? "defer" : this.#gracePeriodMs;
     const recovery = new Recovery(this.#kernel, partition.lpid, {
       begun: () => {
@@ -270,7 +300,6 @@ export class ResourceTable implements AsyncDisposable {
     if (partners.length > 0) this.#record("partners-told", partition.lpid, "", partners);
     if (owesGrace && grace !== 0)
       this.#record("grace-begun", partition.lpid, grace === "defer" ? grace : `${grace} ms`);
-    const { thread } = description;
     // Death is the exit of the thread, not the end of terminate(): until then nothing may be assumed of it.
     if (thread !== undefined) void thread.worker.terminate();
     recovery.start(owesGrace ? grace : 0, ended ?? thread?.exited);
@@ -295,20 +324,26 @@ export class ResourceTable implements AsyncDisposable {
 
   async #recovered(description: Description, options: WaitOptions = {}): Promise<void> {
     const { thread } = description;
-    // It has exited: the failure of the partition begins in a moment.
-    if (thread?.worker.threadId === -1) await thread.ended;
+    // It has exited, or must: the failure of the partition begins then.
+    if (thread?.worker.threadId === -1 || thread?.doom !== undefined) await thread.ended;
     await description.recovery?.wait(options);
   }
 
   /**
-   * Starts a recovered partition again from its description: a new incarnation, without adapters (FA8, G4).
+   * Starts a recovered partition again from its description: a new incarnation, without adapters (FA8, G4), and without a thread:
+   * the restart policy and the signal of an earlier spawn() have no power any more.
    * @throws HcallError H_RESOURCE until its recovery is complete, whatever that waits for; H_NO_MEM if its memory, or the control
    * structures for what it was assigned, were given to others: then it is stopped, as before; H_LongBusyOrder10msec if another
    * thread has the table locked: call again, also if the partition runs already.
    */
   restart(partition: Partition): void {
     this.#kernel.checkOpen();
-    const description = this.#describe(partition);
+    this.#restart(this.#describe(partition), true);
+  }
+
+  /** @param isByHand whether somebody else than the restart policy of a spawn says so: then that has no say any more. */
+  #restart(description: Description, isByHand: boolean): void {
+    const { partition } = description;
     if (description.unassigned.length === 0 || partition.state !== "running") {
       const status = this.#kernel.core.restartPartition(partition.lpid);
       this.#kernel.settle("restart", status, `"${partition.name}" is ${partition.state}`);
@@ -322,6 +357,7 @@ export class ResourceTable implements AsyncDisposable {
       if (!isBusy(error)) this.#begin(description, true);
       throw error;
     }
+    if (isByHand) description.restarts?.stop();
     this.#emit("partition-restarted", partition.lpid);
     if (RESTART.hasSubscribers) RESTART.publish(this.#message(partition));
   }
@@ -336,6 +372,7 @@ export class ResourceTable implements AsyncDisposable {
     const description = this.#describe(partition);
     description.restarts?.stop();
     await this.#kernel.patiently(() => this.#begin(description, true));
+    if (description.thread?.doom !== undefined) await description.thread.ended;
     const recovered = this.recovered(partition);
     description.recovery?.endGrace();
     await recovered;

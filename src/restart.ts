@@ -3,6 +3,7 @@
  */
 import type { Clock } from "./clock.js";
 import { checkInteger, textOf } from "./errors.js";
+import { onAbort } from "./stream.js";
 
 /** At most so many restarts. */
 export interface RestartLimits {
@@ -24,6 +25,7 @@ export class Restarts {
   readonly #backoffMs: number;
   #done = 0;
   #stopped = false;
+  #stopListening: () => void = () => {};
   #timer: { cancel(): void } | undefined;
 
   /** @throws RangeError for a policy that is none. */
@@ -50,9 +52,15 @@ export class Restarts {
     return this.#stopped;
   }
 
-  /** No more restarts, not even one that is due. */
+  /** The signal of the spawn, as long as there may be restarts. */
+  listen(signal: AbortSignal | undefined, aborted: () => void): void {
+    this.#stopListening = onAbort(signal, aborted);
+  }
+
+  /** No more restarts, not even one that is due; the signal of the spawn has no power any more. */
   stop(): void {
     this.#stopped = true;
+    this.#stopListening();
     this.#timer?.cancel();
     this.#timer = undefined;
   }

@@ -7,7 +7,6 @@ import { LparError, textOf } from "./errors.js";
 import type { Kernel } from "./kernel.js";
 import type { Partition } from "./partition.js";
 import { type RestartPolicy, Restarts } from "./restart.js";
-import { onAbort } from "./stream.js";
 import {
   isOnline,
   offerHandle,
@@ -24,6 +23,10 @@ export interface Thread {
   readonly exited: Promise<string>;
   /** Settles with the reason when, after that, the failure of the partition has begun. */
   readonly ended: Promise<string>;
+  /** In the table. */
+  readonly slot: number;
+  /** The failure that begins with its exit, since it could not before: the locks were not to be had. */
+  doom?: { readonly reason: string | undefined; isOrderly: boolean };
 }
 
 /** What is kept of one partition that can be a thread. */
@@ -40,9 +43,13 @@ export interface SpawnHost<One extends Threaded> {
   all(): Iterable<One>;
   /** Whether it is one of them: it was not destroyed. */
   has(one: One): boolean;
-  /** Its failure begins, if it runs. @param exited of a thread that has exited already: its views are on record. */
+  /**
+   * Its failure begins, if it runs; with the exit of its thread, which is ended, if it has one and the table is locked.
+   * @param exited of a thread that has exited already: its views are on record.
+   */
   begin(one: One, reason: string, exited?: Promise<string>): void;
   recovered(one: One): Promise<void>;
+  /** As the restart policy says. */
   restart(one: One): void;
   /** No restart follows. */
   givenUp(one: One, reason: string): void;
@@ -55,8 +62,8 @@ interface Spawn<One extends Threaded> {
   readonly options: SpawnOptions;
   readonly restarts: Restarts;
   readonly owner: PartitionWorker;
-  /** The signal of the options has no power any more. */
-  stopListening(): void;
+  /** Whether the partition has been started again for a thread that it has not yet. */
+  isStarting: boolean;
 }
 
 /** How spawn() starts a partition's thread. */
@@ -87,6 +94,9 @@ export class PartitionWorker {
   }
 }
 
+/** What workers are, in whatever table. */
+const partitions: WeakMap<Worker, Partition> = new WeakMap();
+
 /** The threads of one table. */
 export class Spawns<One extends Threaded> {
   readonly #kernel: Kernel;
@@ -99,36 +109,39 @@ export class Spawns<One extends Threaded> {
 
   /** As ResourceTable.spawn(). */
   async spawn(one: One, url: URL, options: SpawnOptions): Promise<PartitionWorker> {
+    if (typeof (url as Partial<URL> | undefined)?.href !== "string")
+      throw new TypeError(`url is ${textOf(url)}; it must be a URL, as new URL("./x.js", import.meta.url)`);
     options.signal?.throwIfAborted();
     const restarts = new Restarts(options.restart);
     const owner = new PartitionWorker(one.partition, () => this.#terminate(spawn));
-    const spawn: Spawn<One> = { one, url, options, restarts, owner, stopListening: () => {} };
+    const spawn: Spawn<One> = { one, url, options, restarts, owner, isStarting: false };
     try {
-      await this.#kernel.patiently(() => this.#launch(spawn));
-      one.restarts?.stop();
-      one.restarts = restarts;
-      spawn.stopListening = onAbort(options.signal, () => {
-        // Only a table that was closed meanwhile refuses, and then the thread has ended anyway.
-        this.#terminate(spawn).catch(() => {});
+      await this.#kernel.patiently(() => {
+        this.#launch(spawn);
+        // In the same turn: close() must find it.
+        one.restarts?.stop();
+        one.restarts = restarts;
+        restarts.listen(options.signal, () => {
+          // Only a table that was closed meanwhile refuses, and then the thread has ended anyway.
+          this.#terminate(spawn).catch(() => {});
+        });
       });
       await isOnline(owner.worker, one.thread?.ended);
     } catch (error) {
       // Whoever got no PartitionWorker could never end its restarts.
       restarts.stop();
-      spawn.stopListening();
       options.signal?.throwIfAborted();
       throw error;
     }
     return owner;
   }
 
-  async #terminate({ one, restarts, owner, stopListening }: Spawn<One>): Promise<void> {
-    stopListening();
+  async #terminate({ one, restarts, owner, isStarting }: Spawn<One>): Promise<void> {
     restarts.stop();
     const { thread } = one;
     // The thread may be another spawn()'s by now.
-    if (thread?.worker === owner.worker) {
-      if (this.#kernel.isClosed) return void (await thread.exited);
+    if (thread === undefined ? isStarting : thread.worker === owner.worker) {
+      if (this.#kernel.isClosed) return void (await thread?.exited);
       await this.#kernel.patiently(() => this.#host.begin(one, "terminated"));
     }
     await this.#host.recovered(one);
@@ -148,48 +161,64 @@ export class Spawns<One extends Threaded> {
 
   /** What the restart policy says after the thread has ended and the partition is recovered. */
   #again(spawn: Spawn<One>, reason: string): void {
-    const { one, restarts, stopListening } = spawn;
+    const { one, restarts } = spawn;
     const isOurs = this.#host.has(one) && one.partition.state === "stopped";
-    if (isOurs && restarts.schedule(this.#kernel.clock, () => void this.#startAgain(spawn))) return;
+    const { incarnation } = one.partition;
+    const start = (): void => void this.#startAgain(spawn, incarnation);
+    if (isOurs && restarts.schedule(this.#kernel.clock, start)) return;
     if (isOurs && restarts.done > 0 && !restarts.isStopped) {
       const why = `it ended after ${restarts.done} restarts: ${reason}`;
       this.#host.givenUp(one, why);
     }
-    stopListening();
+    restarts.stop();
   }
 
-  async #startAgain(spawn: Spawn<One>): Promise<void> {
+  /** @param stopped the incarnation that ended: the timer has no power over a later one (FA3). */
+  async #startAgain(spawn: Spawn<One>, stopped: number): Promise<void> {
     const { one, restarts } = spawn;
     const { partition } = one;
     const isOver = (): boolean => this.#kernel.isClosed || restarts.isStopped;
-    // It runs already when what is assigned to it has to wait for a lock.
-    let isBegun = false;
+    let hasRestarted = false;
     try {
       await this.#kernel.patiently(() => {
-        if (isOver() || !(isBegun || partition.state === "stopped")) return restarts.stop();
-        isBegun = true;
-        this.#host.restart(one);
+        if (isOver()) return;
+        const isOurs = partition.state === "stopped" && partition.incarnation === stopped;
+        // It runs already when what is assigned to it, or its thread, has to wait for a lock.
+        if (!isOurs && !spawn.isStarting) return restarts.stop();
+        if (!isOurs && partition.state !== "running") return;
+        spawn.isStarting = true;
+        if (!hasRestarted) this.#host.restart(one);
+        hasRestarted = true;
+        // Whoever was told of it may have ended it again, or made it a thread.
+        if (isOver() || partition.state !== "running") return;
+        if (one.thread === undefined) this.#launch(spawn);
+        else restarts.stop();
+        spawn.isStarting = false;
       });
-      await this.#kernel.patiently(() => {
-        if (!isOver() && one.thread === undefined) this.#launch(spawn);
-      });
+      if (isOver() || !spawn.isStarting) return;
+      await this.#host.recovered(one);
+      spawn.isStarting = false;
+      this.#again(spawn, "it failed before its thread began");
     } catch (error) {
       if (isOver()) return;
-      spawn.stopListening();
+      restarts.stop();
       const reason = textOf(error);
       await this.#kernel.patiently(() => this.#host.begin(one, reason)).catch(() => {});
       this.#host.givenUp(one, reason);
+    } finally {
+      spawn.isStarting = false;
     }
   }
 
   /** As ResourceTable.attach(). */
   attach(one: One, worker: Worker): void {
-    for (const other of this.#host.all()) {
-      if (other.thread?.worker !== worker || other === one) continue;
-      throw new LparError("LPAR_HAS_PARTITION", `the worker is partition "${other.partition.name}" already`);
-    }
+    if (typeof (worker as Partial<Worker> | undefined)?.threadId !== "number")
+      throw new TypeError(`worker is ${textOf(worker)}; it must be a Worker of node:worker_threads`);
     // Its exit event has come and will not come again.
     if (worker.threadId === -1) throw new LparError("LPAR_THREAD_ENDED", "the worker has exited");
+    const other = partitions.get(worker);
+    if (other !== undefined && other !== one.partition)
+      throw new LparError("LPAR_HAS_PARTITION", `the worker is partition "${other.name}" already`);
     this.#open(one, (handle) => {
       const stopOffering = offerHandle(worker, handle);
       worker.once("exit", stopOffering);
@@ -199,6 +228,7 @@ export class Spawns<One extends Threaded> {
 
   #open(one: One, start: (handle: ThreadHandle) => Worker): Thread {
     const { partition } = one;
+    const { incarnation } = partition;
     if (one.thread !== undefined) {
       throw new LparError("LPAR_HAS_THREAD", `partition "${partition.name}" is a worker thread already`);
     }
@@ -222,17 +252,24 @@ export class Spawns<One extends Threaded> {
     }
     this.#kernel.share();
     const exited = watchExit(this.#kernel, slot, worker);
-    const thread = { worker, exited, ended: exited.then((reason) => this.#end(one, reason, exited)) };
+    const ended = exited.then((reason) => this.#end(one, incarnation, reason, exited));
+    const thread = { worker, exited, ended, slot };
     one.thread = thread;
+    partitions.set(worker, partition);
     return thread;
   }
 
   /** The thread of a partition has exited. */
-  async #end(one: One, reason: string, exited: Promise<string>): Promise<string> {
+  async #end(one: One, incarnation: number, reason: string, exited: Promise<string>): Promise<string> {
+    const begin = (): void => {
+      // While the table is locked somebody else may have failed it, and restarted it (G4).
+      if (this.#host.has(one) && one.partition.incarnation === incarnation)
+        this.#host.begin(one, reason, exited);
+    };
     if (!this.#kernel.isClosed) {
       this.#kernel.wake();
       // Only a table that was closed meanwhile refuses.
-      await this.#kernel.patiently(() => this.#host.begin(one, reason, exited)).catch(() => {});
+      await this.#kernel.patiently(begin).catch(() => {});
     }
     one.thread = undefined;
     return reason;
