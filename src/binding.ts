@@ -7,16 +7,12 @@ import type { instantiate } from "./generated/abi.js";
 import { coreBytes } from "./inlined.js";
 import {
   H_SUCCESS,
-  HEADER_LOCK,
-  HEADER_LPIDS_USED,
   HEADER_PARTITIONS_AT,
   HEADER_STRUCTURES_AT,
   HEADER_THREADS_AT,
   HEADER_THREADS_MAX,
   HEADER_THREADS_USED,
   LOCK_SLOT_MASK,
-  PARTITION_BYTES,
-  PARTITION_LOCK,
   THREAD_BYTES,
   THREAD_ENTRY,
   THREAD_EPOCH,
@@ -141,13 +137,9 @@ export class TableMemory {
     Atomics.notify(this.integers, index);
   }
 
-  /** Whether a thread holds any of the locks just now. */
-  holdsLock(slot: number): boolean {
-    const holds = (lock: number): boolean =>
-      (Atomics.load(this.words, lock / 4) & LOCK_SLOT_MASK) === slot + 1;
-    for (let lpid = this.header(HEADER_LPIDS_USED); lpid > 0; lpid--)
-      if (holds(this.partitionsAt + lpid * PARTITION_BYTES + PARTITION_LOCK)) return true;
-    return holds(HEADER_LOCK);
+  /** Whether a thread is in the middle of a call that has locks, or waits for them. */
+  isInCall(slot: number): boolean {
+    return this.header(this.header(HEADER_THREADS_AT) + slot * THREAD_BYTES + THREAD_LOCK_A) !== 0;
   }
 
   /** Asks all threads to look, for who waits for the end of a use: it may have been left open in the same way. */

@@ -240,8 +240,8 @@ export class ResourceTable implements AsyncDisposable {
 
   /**
    * Declares a partition failed now; what follows is FA1 to FA8. Does nothing if it does not run. The first slice of the
-   * recovery is done when this returns, unless the partition is a thread: that is ended first. If it is the thread that has
-   * the table locked, the failure begins with its exit.
+   * recovery is done when this returns, unless the partition is a thread: that is ended first. If the table is locked, and that
+   * thread in the middle of a call, the failure begins with its exit.
    * @throws HcallError H_LongBusyOrder10msec if another thread has the table locked.
    */
   fail(partition: Partition, reason?: string): void {
@@ -270,12 +270,7 @@ export class ResourceTable implements AsyncDisposable {
     const partners = partnersOf(memory, partition.lpid);
     const status = core.failPartition(partition.lpid, isOrderly ? 1 : 0);
     const isLocked = status === H_LONG_BUSY_10_MSEC;
-    if (
-      isLocked &&
-      thread !== undefined &&
-      ended === undefined &&
-      (isSure || memory.holdsLock(thread.slot))
-    ) {
+    if (isLocked && thread !== undefined && ended === undefined && (isSure || memory.isInCall(thread.slot))) {
       // It may be what keeps the locks for ever. Its exit gives them back, and is its failure (FA5).
       thread.doom ??= { isOrderly, reason };
       void thread.worker.terminate();

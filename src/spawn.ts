@@ -110,7 +110,7 @@ export class Spawns<One extends Threaded> {
   /** As ResourceTable.spawn(). */
   async spawn(one: One, url: URL, options: SpawnOptions): Promise<PartitionWorker> {
     if (typeof (url as Partial<URL> | undefined)?.href !== "string")
-      throw new TypeError(`url is ${textOf(url)}; it must be a URL, as new URL("./x.js", import.meta.url)`);
+      throw new TypeError(`url is ${textOf(url)}; it must be a URL`);
     options.signal?.throwIfAborted();
     const restarts = new Restarts(options.restart);
     const owner = new PartitionWorker(one.partition, () => this.#terminate(spawn));
@@ -213,7 +213,7 @@ export class Spawns<One extends Threaded> {
   /** As ResourceTable.attach(). */
   attach(one: One, worker: Worker): void {
     if (typeof (worker as Partial<Worker> | undefined)?.threadId !== "number")
-      throw new TypeError(`worker is ${textOf(worker)}; it must be a Worker of node:worker_threads`);
+      throw new TypeError(`worker is ${textOf(worker)}; it must be a Worker`);
     // Its exit event has come and will not come again.
     if (worker.threadId === -1) throw new LparError("LPAR_THREAD_ENDED", "the worker has exited");
     const other = partitions.get(worker);
