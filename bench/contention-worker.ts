@@ -1,5 +1,4 @@
 /** A thread of the suite contention: does cycles of grants, or accepts and returns one grant, or reads. */
-import { hrtime } from "node:process";
 import { workerData } from "node:worker_threads";
 import { hcalls } from "../src/hcall.js";
 import type { Partition, VirtualAdapter } from "../src/index.js";
@@ -9,6 +8,7 @@ import { checked, makeData, plain, type Size as ReadSize } from "./access.js";
 import { type Cycles, cyclesOfCalls, cyclesOfObjects } from "./cycles.js";
 import { takeOrders } from "./orders.js";
 import { Random } from "./random.js";
+import { type Shift, work } from "./shift.js";
 import type { Contender, Sample } from "./suite.js";
 
 /** What the thread is for. */
@@ -27,18 +27,6 @@ export type Plan =
   | { readonly work: "one grant"; readonly client: number; readonly cookie: number }
   | { readonly work: "read"; readonly bytes: number; readonly seed: number };
 
-/** To work for a while, beginning at the same time as others. */
-export interface Shift {
-  /** Of the monotonic clock, which all threads share. */
-  readonly startAt: bigint;
-  readonly timeMs: number;
-}
-
-export interface Done {
-  readonly operations: number;
-  readonly ns: number;
-}
-
 /** What a thread that accepts and returns one grant was answered. */
 export interface Taken {
   readonly accepted: number;
@@ -53,21 +41,6 @@ export interface ReadOrder {
 /** Cycles between two looks at the clock. */
 const BLOCK = 10;
 const TAKES = 1000;
-
-/** Does blocks of operations until the shift is over. */
-function work({ startAt, timeMs }: Shift, operations: number, block: () => void): Done {
-  while (hrtime.bigint() < startAt) {}
-  const start = hrtime.bigint();
-  const end = start + BigInt(Math.round(timeMs * 1e6));
-  let done = 0;
-  let now = start;
-  while (now < end) {
-    block();
-    done += operations;
-    now = hrtime.bigint();
-  }
-  return { operations: done, ns: Number(now - start) };
-}
 
 /** The adapter between the two, and their objects in this thread, of which one is its own. */
 function sides(server: number, client: number): [Partition, Partition, VirtualAdapter] {

@@ -8,11 +8,12 @@ import { type Partition, ResourceTable } from "../src/index.js";
 import { PAGE_BYTES } from "../src/layout.js";
 import { CHECKED, checked, makeData, openMemory } from "./access.js";
 import { bareCore } from "./bare-core.js";
-import type { Done, Plan, ReadOrder, Shift, Taken } from "./contention-worker.js";
+import type { Plan, ReadOrder, Taken } from "./contention-worker.js";
 import type { Size } from "./cycles.js";
 import { openGrants, throughRaw } from "./grant.js";
 import { BenchWorker } from "./orders.js";
 import type { Parameters } from "./parameters.js";
+import { type Done, nsTogether, type Shift } from "./shift.js";
 import { type Contender, type Context, plusNs, type Sample, type Scenario, type Stage } from "./suite.js";
 
 const IDLE = new URL("./idle-worker.js", import.meta.url);
@@ -94,7 +95,7 @@ async function openReadCost(
 /** Pages that each worker grants. */
 const LIVE = 250;
 /** Until the orders have arrived. */
-const LEAD_NS = 2_000_000n;
+const LEAD_NS = 5_000_000n;
 
 type Kind = "unrelated" | "same partitions" | "one grant";
 
@@ -123,7 +124,7 @@ function together(workers: readonly BenchWorker[]): (timeMs: number) => Promise<
   return async (timeMs) => {
     const shift: Shift = { startAt: hrtime.bigint() + LEAD_NS, timeMs };
     const all = await Promise.all(workers.map((worker) => worker.ask<Done>("work", shift)));
-    return { ns: 1 / all.reduce((rate, { operations, ns }) => rate + operations / ns, 0) };
+    return { ns: nsTogether(shift, all) };
   };
 }
 

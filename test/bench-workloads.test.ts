@@ -23,6 +23,7 @@ import {
 import { Random } from "../bench/random.js";
 import type { Report } from "../bench/report.js";
 import type { RunOptions } from "../bench/run.js";
+import { type Done, nsTogether, work } from "../bench/shift.js";
 import { replyTo } from "../bench/stamps.js";
 import { type Measured, SUITE_NAMES, type SuiteName } from "../bench/suite.js";
 import { treeScenarios } from "../bench/tree.js";
@@ -387,6 +388,41 @@ describe("events of churn", () => {
       }
       expect([wrong, faults, recent], text).toEqual([0, events.faults, [...events.initial]]);
     }
+  });
+});
+
+describe("threads in a shift", () => {
+  const shift = { startAt: 1_000_000n, timeMs: 1 };
+  /** Does blocks of 100 us; the thread gets its core so late. */
+  const workFrom = (start: bigint, blockNs = 100_000n): Done => {
+    let ns = start;
+    return work(
+      shift,
+      10,
+      () => {
+        ns += blockNs;
+      },
+      () => ns,
+    );
+  };
+
+  it("end with it, whenever they began: two on one core, one after the other, have the rate of one", () => {
+    const alone = nsTogether(shift, [workFrom(1_000_000n)]);
+    expect(alone).toBe(10_000);
+    // Each by its own time would be twice as quick.
+    expect(nsTogether(shift, [{ ...workFrom(1_000_000n), operations: 50 }, workFrom(1_500_000n)])).toBe(
+      alone,
+    );
+    expect(workFrom(1_500_000n)).toEqual({ operations: 50, start: 1_500_000n, end: 2_000_000n });
+  });
+
+  it("have twice the rate at once, each all the time; what ends late does not count, unless it is all", () => {
+    expect(nsTogether(shift, [workFrom(1_000_000n), workFrom(1_000_000n)])).toBe(5000);
+    expect(workFrom(1_000_000n, 300_000n)).toMatchObject({ operations: 30, end: 1_900_000n });
+    const late = workFrom(3_000_000n);
+    expect(late).toEqual({ operations: 10, start: 3_000_000n, end: 3_100_000n });
+    expect(nsTogether(shift, [late])).toBe(10_000);
+    expect(nsTogether(shift, [workFrom(1_000_000n), late])).toBe(2_100_000 / 110);
   });
 });
 
