@@ -2,6 +2,7 @@
 import type { Clock } from "./clock.js";
 import type { Latency } from "./latency.js";
 import type { Machine } from "./machine.js";
+import { problemOf } from "./report-check.js";
 import type { ParameterValues, Scan } from "./scan.js";
 import type { Interval } from "./statistics.js";
 import {
@@ -132,36 +133,9 @@ export function readReport(name: string, text: string): Report {
     throw new ReportError(
       `${name}: a report of version ${JSON.stringify(value.version)}; this lpar reads version ${REPORT_VERSION}`,
     );
-  for (const field of ["machine", "clock", "options"] as const) {
-    if (!isRecord(value[field])) throw new ReportError(`${name}: the report has no ${field}`);
-  }
-  for (const field of ["rows", "notes", "leftOut", "wrong"] as const) {
-    if (!Array.isArray(value[field])) throw new ReportError(`${name}: the report has no ${field}`);
-  }
-  for (const [index, row] of (value.rows as readonly unknown[]).entries()) {
-    const problem = problemOf(row);
-    if (problem !== undefined) throw new ReportError(`${name}: row ${index + 1} ${problem}`);
-  }
+  const problem = problemOf(value);
+  if (problem !== undefined) throw new ReportError(`${name}: ${problem}`);
   return value as unknown as Report;
-}
-
-const TEXTS = ["suite", "what", "versus"];
-const RECORDS = ["scan", "interval", "baselines", "ratios", "ratioIntervals", "samples", "latencies"];
-
-/** What keeps a row from being used: broken by hand, most likely. */
-function problemOf(row: unknown): string | undefined {
-  if (!isRecord(row)) return "is no object";
-  for (const field of TEXTS) if (typeof row[field] !== "string") return `has no text "${field}"`;
-  for (const field of RECORDS) if (!isRecord(row[field])) return `has no object "${field}"`;
-  const samples = row.samples as Record<string, unknown>;
-  const names = ["lpar", ...Object.keys(row.baselines as object)];
-  for (const name of names) {
-    const times = samples[name];
-    const isGood = (time: unknown): boolean => typeof time === "number" && time > 0 && Number.isFinite(time);
-    if (!Array.isArray(times) || times.length === 0 || !times.every(isGood))
-      return `has no times of "${name}", or some that are not numbers above 0`;
-  }
-  return undefined;
 }
 
 /** A row's name in its suite. */

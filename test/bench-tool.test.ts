@@ -9,7 +9,7 @@ import { LatencyHistogram, mergeBins } from "../bench/histogram.js";
 import { LatencyMeter } from "../bench/latency.js";
 import { Random } from "../bench/random.js";
 import { RemoteMeter, WorkerMeters } from "../bench/remote-meter.js";
-import { type Report, type Row, readReport } from "../bench/report.js";
+import { type Report, ReportError, type Row, readReport, toJson } from "../bench/report.js";
 import { toCsv } from "../bench/report-csv.js";
 import { toHtml } from "../bench/report-html.js";
 import { toMarkdown } from "../bench/report-md.js";
@@ -17,6 +17,7 @@ import { combinationsOf, parametersOf, parseScan, runsOf, valuesOf } from "../be
 import { breakEvens, familiesOf } from "../bench/series.js";
 import { median, medianInterval, ratioOf } from "../bench/statistics.js";
 import { timesNative } from "../bench/suite.js";
+import { describeReport } from "../src/driver/bench-text.js";
 import { latencyOf, reportOf, rowOf } from "./support/bench-report.js";
 
 /** Numbers around 100 whose logarithms are uniform, so that true medians are known. */
@@ -398,8 +399,8 @@ describe("a report", () => {
       JSON.stringify({ ...report, version: 2 }),
       "a.json: a report of version 2; this lpar reads version 1",
     ],
-    ["no rows", JSON.stringify({ ...report, rows: 1 }), "a.json: the report has no rows"],
-    ["no machine", JSON.stringify({ ...report, machine: null }), "a.json: the report has no machine"],
+    ["no rows", JSON.stringify({ ...report, rows: 1 }), 'a.json: the report has no list "rows"'],
+    ["no machine", JSON.stringify({ ...report, machine: null }), "a.json: the report has no object"],
     ["a row that is none", JSON.stringify({ ...report, rows: [PLAIN, 1] }), "a.json: row 2 is no object"],
     [
       "a row without name",
@@ -414,10 +415,82 @@ describe("a report", () => {
     [
       "a time that is none",
       JSON.stringify({ ...report, rows: [{ ...PLAIN, samples: { ...PLAIN.samples, native: [1, -2, 3] } }] }),
-      'has no times of "native"',
+      'has no number above 0 "samples.native[1]"',
+    ],
+    [
+      "fewer times of one than of the other",
+      JSON.stringify({ ...report, rows: [{ ...PLAIN, samples: { ...PLAIN.samples, native: [2, 2] } }] }),
+      'row 1 has 3 times of "lpar" and 2 of "native"',
+    ],
+    [
+      "a time that is not that of the repetitions",
+      JSON.stringify({ ...report, rows: [{ ...PLAIN, ns: 3.1 }] }),
+      'row 1 has times of "lpar" whose median is not its 3.1 ns',
+    ],
+    ["a row twice", JSON.stringify({ ...report, rows: [PLAIN, PLAIN] }), "row 2 is there twice"],
+    [
+      "a suite that was not run",
+      JSON.stringify({ ...report, rows: [{ ...PLAIN, suite: "tree" }] }),
+      'row 1 has a "suite" that is not in "options.suites"',
     ],
   ])("is refused when it is %s", (_, text, message) => {
     expect(() => readReport("a.json", text)).toThrow(message);
+  });
+});
+
+/** All places in a value, by their names. */
+function placesIn(value: unknown): string[][] {
+  if (typeof value !== "object" || value === null) return [];
+  return Object.entries(value).flatMap(([name, part]) => [
+    [name],
+    ...placesIn(part).map((rest) => [name, ...rest]),
+  ]);
+}
+
+describe("a damaged report", () => {
+  it("is refused in one line that names the field, or every writer can do with it", async () => {
+    const latency = await latencyOf((index) => 0.001 + index / 1e5, { timeMs: 2, rate: 10_000 });
+    const row = rowOf({
+      what: "single, 2^12 pages",
+      scan: { pages: 8 },
+      at: { pages: 8 },
+      lpar: [2, 3, 4],
+      native: [1, 2, 3],
+      target: { ...timesNative(2, 1.1), longestMs: 1 },
+      latencies: { lpar: { ...latency, bins: latency.bins.slice(0, 2) } },
+    });
+    const whole = reportOf([row], { notes: ["a"], leftOut: ["b"] });
+    const good: Report = {
+      ...whole,
+      options: { ...whole.options, rate: 100, parameters: { dist: "seq" }, scans: [parseScan("pages=8")] },
+    };
+    const limits = ["median<1ns", "mean<1ns", "ratio<1", "p99<1ns"].map(parseAssertion);
+    const uses = (report: Report): readonly unknown[] => [
+      toCsv(report),
+      toHtml(report),
+      toMarkdown(report),
+      toJson(report),
+      describeReport(report, { isColoured: true, columns: 80 }),
+      missedBy(report, limits),
+      compareReports({ name: "a", report: good }, { name: "b", report }),
+    ];
+    uses(readReport("f", toJson(good)));
+    let refused = 0;
+    for (const path of placesIn(JSON.parse(toJson(good)))) {
+      for (const value of [undefined, null, -1, "<b>x", {}, []]) {
+        const damaged = JSON.parse(toJson(good));
+        const last = path.at(-1) as string;
+        path.slice(0, -1).reduce((part, name) => part[name], damaged)[last] = value;
+        try {
+          uses(readReport("f", JSON.stringify(damaged)));
+        } catch (error) {
+          expect(error, `${path.join(".")}: ${JSON.stringify(value)}`).toBeInstanceOf(ReportError);
+          expect(String(error)).not.toContain("\n");
+          refused++;
+        }
+      }
+    }
+    expect(refused).toBeGreaterThan(400);
   });
 });
 
