@@ -3,6 +3,7 @@
 import type { Percentiles } from "./histogram.js";
 import type { Latency } from "./latency.js";
 import type { Report, Row } from "./report.js";
+import type { Interval } from "./statistics.js";
 
 /** Three digits, in nanoseconds without a unit. */
 export function formatNs(ns: number | undefined): string {
@@ -86,6 +87,36 @@ function describeRate(asked: number, achieved: number): string {
   return `only ${whole(achieved)} of ${whole(asked)} operations a second: the queue grew, these latencies depend on the time`;
 }
 
+/** How sure the intervals of these rows are, by how many repetitions they have; rounded down. */
+export function describeIntervals(rows: readonly Row[]): string {
+  const sure = new Map(rows.map(({ samples, interval }) => [samples.lpar?.length ?? 0, interval.confidence]));
+  const parts = [...sure]
+    .filter(([, confidence]) => confidence > 0)
+    .sort(([a], [b]) => b - a)
+    .map(([count, confidence]) => `${Math.floor(confidence * 1000) / 10} % at ${count} repetitions`);
+  if (parts.length === 0) return "one repetition has no interval";
+  return `intervals hold the median with ${parts.join(", ")} (order statistics)`;
+}
+
+/** "2 ns - 3 ns" in brackets or alone; nothing where one repetition leaves it open. */
+export function describeInterval(
+  { low, high, confidence }: Interval,
+  format: (value: number) => string,
+): string {
+  return confidence > 0 ? `${format(low)} - ${format(high)}` : "";
+}
+
+/** "48 of 70 targets reached", of the rows whose targets can be judged. */
+export function countReached(rows: readonly Row[]): string {
+  const judged = rows.filter(({ target }) => target?.reached !== undefined);
+  const reached = judged.filter((row) => !isMissed(row));
+  return `${reached.length} of ${judged.length} targets reached`;
+}
+
+export function isMissed(row: Row): boolean {
+  return describeReached(row).startsWith("no");
+}
+
 /** What stands above every report: where, what, how. */
 export function describeRun(report: Report): readonly string[] {
   const { machine, compiler, nativeMissing, options, clock } = report;
@@ -96,7 +127,7 @@ export function describeRun(report: Report): readonly string[] {
   return [
     `${machine.cpu}, ${machine.cores} cores, ${memory}, ${machine.platform}; load ${machine.load.toFixed(2)} at first, ${report.loadAtEnd.toFixed(2)} at the end`,
     `Node ${machine.node}, V8 ${machine.v8}; lpar ${machine.lpar}${commit}, core ${machine.core}; native: ${compiler ?? `left out (${nativeMissing})`}`,
-    `${report.startedAt}, ${Math.round(report.seconds)} s; seed ${options.seed}; medians of ${options.repetitions} interleaved repetitions of ${options.timeMs} ms (5 at most from a million grants on)`,
+    `${report.startedAt}, ${Math.round(report.seconds)} s; seed ${options.seed}; medians of ${options.repetitions} interleaved repetitions of ${options.timeMs} ms${options.repetitions > 5 ? " (5 from a million grants on)" : ""}`,
     `clock: steps of ${formatNs(clock.stepNs)} ns, ${formatNs(clock.readNs)} ns a reading`,
     ...(options.rate === null ? [] : [`open loop: ${options.rate} operations a second are due`]),
     ...(parameters.length > 0 ? [`parameters: ${parameters.join(", ")}`] : []),

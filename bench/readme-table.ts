@@ -1,7 +1,7 @@
 /** The README's table of figures, made from reports: which rows it has, and how they are written. */
-import { formatTime } from "./format.js";
+import { countReached, describeIntervals, formatTime, isMissed } from "./format.js";
 import { SELECTION, type SelectedRow } from "./readme-rows.js";
-import { type Report, ReportError, type Row } from "./report.js";
+import { type Report, ReportError, type Row, rowName } from "./report.js";
 import { describeBaselines, describeRatioTo, mdTable } from "./report-md.js";
 
 export const TABLE_BEGIN = "<!-- figures: made by `npm run bench:table` from bench/results -->";
@@ -36,7 +36,8 @@ export function readmeTable(reports: readonly Report[]): string {
     "aim",
     ...others.map((other) => `Node ${majorOf(other)}`),
   ];
-  return `${describeRun(report, others)}\n\n${mdTable([titles, ...rows])}`;
+  const table = mdTable([titles, ...rows]);
+  return `${describeRun(report, others, found as readonly Row[])}\n\n${table}\n\n${describeTargets(sorted)}`;
 }
 
 function rowOf({ rows }: Report, { suite, what }: SelectedRow): Row | undefined {
@@ -47,15 +48,44 @@ function majorOf({ machine }: Report): number {
   return Number.parseInt(machine.node, 10);
 }
 
-function describeRun(report: Report, others: readonly Report[]): string {
+/** @param shown of the table, of which some may have fewer repetitions. */
+function describeRun(report: Report, others: readonly Report[], shown: readonly Row[]): string {
   const { machine, options, startedAt } = report;
-  const commit = machine.commit === null ? "" : `, commit ${machine.commit}`;
   const runs = [report, ...others].map(
-    ({ machine, loadAtEnd }) =>
-      `Node ${machine.node} (load ${machine.load.toFixed(1)} to ${loadAtEnd.toFixed(1)})`,
+    ({ machine: { node, commit, load }, loadAtEnd }) =>
+      `Node ${node} (${commit === null ? "" : `commit ${commit}, `}load ${load.toFixed(1)} to ${loadAtEnd.toFixed(1)})`,
   );
+  const fewer = shown.filter(({ samples }) => (samples.lpar?.length ?? 0) < options.repetitions);
+  const exceptions = fewer.map((row) => `${row.samples.lpar?.length} of "${rowName(row)}"`);
+  const less = exceptions.length === 0 ? "" : ` (${exceptions.join(", ")})`;
   const rest = others.length === 0 ? "" : `; of ${runs.slice(1).join(" and ")} the ratios`;
-  return `${startedAt.slice(0, 10)}: ${machine.cpu}, ${machine.cores} cores${commit}; ${runs[0]}${rest}. Medians of ${options.repetitions} interleaved repetitions of ${options.timeMs} ms, ratios with their 95 % intervals.`;
+  return `${startedAt.slice(0, 10)}: ${machine.cpu}, ${machine.cores} cores; ${runs[0]}${rest}. Medians of ${options.repetitions} interleaved repetitions of ${options.timeMs} ms${less}, ratios with their intervals; ${describeIntervals(shown)}.`;
+}
+
+/** How many targets each run reached, those of rows that are not in the table too, and which of these it missed. */
+function describeTargets(reports: readonly Report[]): string {
+  const totals = reports.map((report) => `${countReached(report.rows)} on Node ${majorOf(report)}`);
+  const isShown = (row: Row): boolean =>
+    SELECTION.some(({ suite, what }) => suite === row.suite && what === row.what);
+  const missed = reports.flatMap(({ rows }) => rows.filter((row) => isMissed(row) && !isShown(row)));
+  const names = [...new Set(missed.map(rowName))];
+  const sum = `All rows, with those that are not in the table: ${totals.join(", ")}.`;
+  if (names.length === 0) return sum;
+  const lines = names.map((name) => [
+    name,
+    missed.find((row) => rowName(row) === name)?.target?.text ?? "",
+    ...reports.map(({ rows }) => judged(rows.find((row) => rowName(row) === name))),
+  ]);
+  const titles = ["missed, and not above", "aim", ...reports.map((report) => `Node ${majorOf(report)}`)];
+  return `${sum}\n\n${mdTable([titles, ...lines])}`;
+}
+
+function judged(row: Row | undefined): string {
+  if (row === undefined) return "";
+  const { longestMs, target } = row;
+  const piece =
+    target?.longestReached === false ? `, ${formatTime((longestMs ?? 0) * 1e6)} in one piece` : "";
+  return `${describeRatioTo(row)}${piece}, ${isMissed(row) ? "missed" : "reached"}`;
 }
 
 function figures(row: Row): string[] {

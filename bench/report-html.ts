@@ -2,6 +2,9 @@
 
 import { curveChart, type DrawnCurve, distributionChart, type RatioRow, ratioChart } from "./chart.js";
 import {
+  countReached,
+  describeInterval,
+  describeIntervals,
   describeLatency,
   describeReached,
   describeRun,
@@ -58,7 +61,7 @@ function ratioSection(
   const header = [
     "what",
     "lpar",
-    "95 %",
+    "interval",
     ...baselines,
     "ratio",
     ...(hasSlices ? ["longest slice"] : []),
@@ -68,7 +71,7 @@ function ratioSection(
   const lines = rows.map((row) => [
     shortName(row),
     formatTime(row.ns),
-    `${formatTime(row.interval.low)} – ${formatTime(row.interval.high)}`,
+    describeInterval(row.interval, formatTime),
     ...baselines.map((name) => (row.baselines[name] === undefined ? "" : formatTime(row.baselines[name]))),
     row.ratios[row.versus] === undefined
       ? ""
@@ -251,10 +254,8 @@ function list(title: string, lines: readonly string[]): Child {
 }
 
 function summary({ rows }: Report): string {
-  const judged = rows.filter(({ target }) => target?.reached !== undefined);
-  const missed = judged.filter((row) => describeReached(row).startsWith("no"));
-  const reached = `${judged.length - missed.length} of ${judged.length} targets reached`;
-  return `${rows.length} rows; ${judged.length === 0 ? "none has a target" : reached}.`;
+  const hasTargets = rows.some(({ target }) => target?.reached !== undefined);
+  return `${rows.length} rows; ${hasTargets ? countReached(rows) : "none has a target"}.`;
 }
 
 function navigation(suites: readonly SuiteName[]): Markup {
@@ -301,7 +302,7 @@ export function toHtml(report: Report): string {
       list("Left out", report.leftOut),
       list("How to read it", [
         `Times are medians, of ${OPERATIONS}.`,
-        "Intervals hold the median with 95 % (order statistics), or are as wide as the measurements where those are fewer than six.",
+        `${describeIntervals(report.rows).replace(/^./, (letter) => letter.toUpperCase())}; where there are fewer than six, they are as wide as the measurements.`,
         "Repetitions are interleaved: each contender takes its turn in every one of them. Ratios are those of the medians; their intervals are those of the single repetitions.",
         "Full dots are the baseline that counts, and rings the others. Dashed curves are baselines.",
         "Latencies are those of single operations, or of blocks of them where one is too short for the clock.",

@@ -1,5 +1,7 @@
 /** A report as Markdown: what was measured where, and a table for each suite. */
 import {
+  describeInterval,
+  describeIntervals,
   describeLatency,
   describeReached,
   describeRun,
@@ -29,12 +31,16 @@ export function describeBaselines({ baselines }: Row): string {
   }).join(", ");
 }
 
+function inBrackets(text: string): string {
+  return text === "" ? "" : ` (${text})`;
+}
+
 /** "1.23 x native (1.10 - 1.31)". */
 export function describeRatioTo({ ratios, ratioIntervals, versus }: Row): string {
   const ratio = ratios[versus];
   const interval = ratioIntervals[versus];
   if (ratio === undefined || interval === undefined) return "";
-  return `${formatRatio(ratio)} x ${versus} (${formatRatio(interval.low)} - ${formatRatio(interval.high)})`;
+  return `${formatRatio(ratio)} x ${versus}${inBrackets(describeInterval(interval, formatRatio))}`;
 }
 
 function suiteTable(rows: readonly Row[]): string {
@@ -43,7 +49,7 @@ function suiteTable(rows: readonly Row[]): string {
     ["what", "lpar", "baselines", "ratio", ...(hasSlices ? ["longest slice"] : []), "target", "reached"],
     ...rows.map((row) => [
       shortName(row),
-      `${formatTime(row.ns)} (${formatTime(row.interval.low)} - ${formatTime(row.interval.high)})`,
+      `${formatTime(row.ns)}${inBrackets(describeInterval(row.interval, formatTime))}`,
       describeBaselines(row),
       describeRatioTo(row),
       ...(hasSlices ? [row.longestMs === undefined ? "" : `${row.longestMs.toFixed(2)} ms`] : []),
@@ -84,7 +90,7 @@ export function toMarkdown(report: Report): string {
   const wrong = report.wrong.map((what) => `- wrong result: ${what}`);
   const parts = [
     "# lpar bench",
-    [...describeRun(report), `times are of ${OPERATIONS}; intervals hold the median with 95 %`]
+    [...describeRun(report), `times are of ${OPERATIONS}; ${describeIntervals(report.rows)}`]
       .map((text) => `- ${text}`)
       .join("\n"),
     ...suites,

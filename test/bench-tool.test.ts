@@ -551,8 +551,35 @@ describe("formats", () => {
 
   it("Markdown keeps a cell a cell", () => {
     const markdown = toMarkdown(reportOf([rowOf({ what: "a | b", lpar: [5] })]));
-    expect(markdown).toContain("| a \\| b | 5 ns (5 ns - 5 ns) |");
+    expect(markdown).toContain("| a \\| b | 5 ns |");
     expect(markdown).toContain("lpar 0.1.0, commit 0123456789ab, core ba9876543210");
+  });
+
+  it("say the confidence that their intervals have, and none where there is one repetition", () => {
+    const row = (count: number): Row =>
+      rowOf({ what: `${count} times`, lpar: Array(count).fill(5), native: Array(count).fill(4) });
+    const written = (rows: readonly Row[]): readonly string[] =>
+      [describeReport, toMarkdown, toHtml].map((write) => write(reportOf(rows)));
+    for (const text of written([row(7), row(5), row(1)])) {
+      expect(text).toMatch(
+        /[Ii]ntervals hold the median with 98\.4 % at 7 repetitions, 93\.7 % at 5 repetitions/,
+      );
+      expect(text).not.toContain("95 %");
+    }
+    const [text = "", markdown = "", html = ""] = written([row(1)]);
+    for (const each of [text, markdown]) expect(each).toContain("one repetition has no interval");
+    expect(html).toContain("One repetition has no interval");
+    expect(text).toMatch(/^1 times +5\.00 +- +4\.00/m);
+    expect(markdown).toContain("| 1 times | 5 ns | native 4 ns | 1.25 x native |");
+    expect(html).not.toContain("5 ns - 5 ns");
+  });
+
+  it("tell the notes of latencies once, below the table, so that its lines are short", async () => {
+    const latency = await latencyOf(() => 3e-6, { timeMs: 1 });
+    const rows = ["a", "b"].map((what) => rowOf({ what, lpar: [5], latencies: { lpar: latency } }));
+    const text = describeReport(reportOf(rows));
+    expect(text.match(/as one is too short for the clock/g)).toHaveLength(1);
+    expect(text).toMatch(/^a +lpar .* \(1\)\nb +lpar .* \(1\)\n\(1\) means of \d+ operations, as/m);
   });
 
   it("times and ratios have three digits", () => {

@@ -48,7 +48,7 @@ Scans: --scan name=a,b,c or --scan name=lo..hixF (from lo on, each F times the o
 
 Repetitions are interleaved (each contender takes its turn in every one of them), and medians count. The 95 % interval
   of a median is that of order statistics: with six repetitions from the least to the greatest; with fewer it
-  is as wide, and holds with less (the JSON report says with how much). The interval of a ratio is that of the ratios of
+  is as wide, and holds with less (every report says with how much). The interval of a ratio is that of the ratios of
   single repetitions.
 
 Latencies: of single operations, where a contender has one to offer, in an HDR histogram. One that is too short for the

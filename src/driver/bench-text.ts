@@ -1,6 +1,7 @@
 /** A benchmark's report as text: aligned tables, and on a terminal plots below them. */
 
 import {
+  describeIntervals,
   describeLatency,
   describeReached,
   describeRun,
@@ -18,7 +19,11 @@ import { type PlotOptions, plotLatencies, plotRow } from "./plots.js";
 
 /** @param plots what plots may use; none are drawn without. */
 export function describeReport(report: Report, plots?: PlotOptions): string {
-  const head = [...describeRun(report), `times in nanoseconds for ${OPERATIONS};`, INTERVALS];
+  const head = [
+    ...describeRun(report),
+    `times in nanoseconds for ${OPERATIONS};`,
+    `  +- is how far the interval reaches; ${describeIntervals(report.rows)}`,
+  ];
   const suites = report.options.suites.flatMap((suite) => {
     const rows = report.rows.filter((row) => row.suite === suite);
     return rows.length === 0 ? [] : [`\n${describeSuite(suite, rows)}`, ...describeRows(rows, plots)];
@@ -27,8 +32,6 @@ export function describeReport(report: Report, plots?: PlotOptions): string {
   const leftOut = report.leftOut.map((scenario) => `\nleft out: ${scenario}`);
   return [...head, ...suites, ...notes, ...leftOut].join("\n");
 }
-
-const INTERVALS = "  +- is how far the 95 % interval of the median reaches (order statistics)";
 
 /** Latencies of a suite, and plots if they are wanted. */
 function describeRows(rows: readonly Row[], plots: PlotOptions | undefined): string[] {
@@ -74,6 +77,7 @@ function describeSuite(suite: SuiteName, rows: readonly Row[]): string {
 
 /** The farther end of the interval. */
 function describeSpread({ ns, interval }: Row): string {
+  if (interval.confidence === 0) return "-";
   const far = Math.max(interval.high - ns, ns - interval.low);
   return `${Math.round((far / ns) * 100)} %`;
 }
@@ -85,18 +89,28 @@ function describeRatio({ ratios, versus }: Row, isVersusNative: boolean): string
   return isVersusNative ? formatRatio(ratio) : `${formatRatio(ratio)} ${versus}`;
 }
 
+/** Notes are many times the same, and longer than all the rest: they stand below, once. */
 function describeLatencies(rows: readonly Row[]): string | undefined {
+  const notes: string[] = [];
+  const refer = (note: string): string => {
+    if (note === "") return "";
+    if (!notes.includes(note)) notes.push(note);
+    return `(${notes.indexOf(note) + 1})`;
+  };
   const lines = rows.flatMap((row) =>
     Object.entries(row.latencies).flatMap(([contender, latency]) =>
       kindsOf(latency).map(([kind, percentiles], index) => [
         contender === "lpar" && index === 0 ? shortName(row) : "",
         `${contender} ${kind}`.trim(),
         ...PERCENTILE_NAMES.map(([field]) => formatNs(percentiles[field])),
-        index === 0 ? describeLatency(latency) : "",
+        index === 0 ? refer(describeLatency(latency)) : "",
       ]),
     ),
   );
   if (lines.length === 0) return undefined;
   const header = ["latency of one", "", ...PERCENTILE_NAMES.map(([, name]) => name), ""];
-  return formatTable([header, ...lines], "llrrrrrrl");
+  return [
+    formatTable([header, ...lines], "llrrrrrrl"),
+    ...notes.map((note, index) => `(${index + 1}) ${note}`),
+  ].join("\n");
 }
