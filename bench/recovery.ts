@@ -296,7 +296,7 @@ export function recoveryScenarios(quick: boolean, { pages, partitions }: Paramet
         .flatMap((role) => (quick ? [true] : [false, true]).map((is) => [role, is, grants] as const)),
   );
   return kinds.map(([role, isScattered, grants]): Scenario => {
-    const name = `dead ${role}, ${grants.toLocaleString("en-US")} grants${isScattered ? " scattered" : ""}`;
+    const name = `dead ${role}, ${grants.toLocaleString("en-US")} ${grants === 1 ? "grant" : "grants"}${isScattered ? " scattered" : ""}`;
     const partners = (partitions ?? 2) - 1;
     return {
       name,

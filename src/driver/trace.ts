@@ -214,7 +214,7 @@ function describeTrace(file: string, { metadata }: Trace, statistics: TraceStati
     ["both at once", mix(statistics.modifies)],
     ...statistics.hottest.map(({ percent, pages, share }) => [
       `hottest ${percent} %`,
-      `${formatCount(pages)} pages take ${formatPercent(share)} of the references`,
+      `${formatCount(pages)} ${pages === 1 ? "page takes" : "pages take"} ${formatPercent(share)} of the references`,
     ]),
   ];
   const bars = statistics.popularity.map(({ from, to, pages, references }) => ({
