@@ -20,6 +20,7 @@ import {
   HEADER_LPIDS_USED,
   HEADER_PARTITIONS_MAX,
   HEADER_PARTITIONS_USED,
+  HEADER_STRUCTURES_MAX,
   HEADER_TABLE_BYTES,
   HEADER_TABLES_AT,
   JOB_ELEMENTAL,
@@ -110,10 +111,10 @@ function takeLmb(partition: usize, page: u32, count: u32): void {
  * Starts a partition on an unused or stopped record: a new incarnation. LMB by LMB, each a commit of its own: until the
  * last one the partition is in recovery, and whoever finds it so after a crash recovers it.
  */
-function start(partition: usize, memoryPages: u32, lmbPages: u32): i32 {
+function start(partition: usize, memoryPages: u32, lmbPages: u32, others: u32): i32 {
   const lpid = lpidOf(partition);
   const lmbs: u32 = memoryPages == 0 ? 0 : (memoryPages + lmbPages - 1) / lmbPages;
-  if (memoryPages > framesFree() || !hasStructures(lmbs)) return H_NO_MEM;
+  if (memoryPages > framesFree() || !hasStructures(lmbs + others)) return H_NO_MEM;
   openSpaces(partition, <usize>header(HEADER_TABLES_AT) + <usize>(lpid - 1) * header(HEADER_TABLE_BYTES));
   const ring = <usize>header(HEADER_EVENTS_AT) + <usize>(lpid - 1) * header(HEADER_EVENTS_MAX) * EVENT_BYTES;
   setPartitionWord(partition, PARTITION_EVENT_RING, <u32>ring);
@@ -149,20 +150,26 @@ export function createPartition(memoryPages: f64, lmbPages: f64): i32 {
     if (partitionWord(partition, PARTITION_STATE) != PARTITION_FREE) continue;
     openSpaces(partition, <usize>header(HEADER_TABLES_AT) + <usize>(lpid - 1) * header(HEADER_TABLE_BYTES));
     if (pages > spacePages(spaceAt(partition, SPACE_MEMORY))) return H_PARAMETER;
-    return start(partition, pages, lmb);
+    return start(partition, pages, lmb, 0);
   }
   return H_NO_MEM;
 }
 
-/** Starts a stopped partition again (FA8): H_RESOURCE until its recovery is complete. */
-export function restartPartition(lpid: f64): i32 {
+/**
+ * Starts a stopped partition again (FA8): H_RESOURCE until its recovery is complete. `structures` are those that what will be
+ * assigned to it needs: if there are not so many it does not start (G1).
+ */
+export function restartPartition(lpid: f64, structures: f64): i32 {
   const partition = decodePartition(lpid);
-  if (partition == 0) return H_PARAMETER;
+  const others = decodeInteger(structures);
+  if (partition == 0 || others == NONE) return H_PARAMETER;
   if (partitionWord(partition, PARTITION_STATE) != PARTITION_STOPPED) return H_RESOURCE;
+  if (others > header(HEADER_STRUCTURES_MAX)) return H_NO_MEM;
   return start(
     partition,
     partitionWord(partition, PARTITION_MEMORY_PAGES),
     partitionWord(partition, PARTITION_LMB_PAGES),
+    others,
   );
 }
 

@@ -212,9 +212,9 @@ export function removePartition(lpid: f64): i32 {
   return leave(removePartitionLocked(lpid));
 }
 
-export function restartPartition(lpid: f64): i32 {
+export function restartPartition(lpid: f64, structures: f64): i32 {
   if (!acquireAll()) return H_LONG_BUSY_10_MSEC;
-  return leave(restartPartitionLocked(lpid));
+  return leave(restartPartitionLocked(lpid, structures));
 }
 
 export function audit(): i32 {

@@ -13,10 +13,11 @@ import { checkBytes, checkInteger, isBusy, LparError, textOf } from "./errors.js
 import { Group, type GroupOptions } from "./group.js";
 import { History, type HistoryEntry } from "./history.js";
 import { raiseInterrupt } from "./interrupts.js";
-import { Kernel, setKernel } from "./kernel.js";
+import { Kernel, refuse, setKernel } from "./kernel.js";
 import {
   END_PARTNER,
   H_LONG_BUSY_10_MSEC,
+  H_RESOURCE,
   HEADER_SPACE_PAGES,
   HEADER_STRUCTURES_MAX,
   PAGE_BYTES,
@@ -46,6 +47,26 @@ interface Description extends Threaded {
   unassigned: ResourceOptions[];
   readonly onFailure: "rescind" | "defer";
   recovery: Recovery | undefined;
+  /** Whether it is being destroyed: it does not start again. */
+  isEnding: boolean;
+}
+
+/** How a partition fails. */
+interface Failure {
+  readonly reason?: string | undefined;
+  /** Without a grace period, and not as a failure for its partners. */
+  readonly isOrderly?: boolean;
+  /** Of a thread that has exited already: its views are on record. */
+  readonly ended?: Promise<unknown> | undefined;
+  /** Nobody is told of an incarnation whose start was never told. */
+  readonly isSilent?: boolean;
+  /** Whether its thread is ended also if others have the table locked; default true. */
+  readonly isSure?: boolean;
+}
+
+/** How many control structures an elemental resource takes: interrupt sources and ports one each. */
+function structuresOf({ type, length }: ResourceOptions): number {
+  return unitOf(spaceOfType(type)) === 1 ? length : 1;
 }
 
 /** Events kept for the first who asks for them. */
@@ -87,7 +108,7 @@ export class ResourceTable implements AsyncDisposable {
     this.#spawns = new Spawns(this.#kernel, {
       all: () => this.#descriptions.values(),
       has: (one) => this.#descriptions.get(one.partition.lpid) === one,
-      begin: (one, reason, exited) => this.#begin(one, false, reason, exited),
+      begin: (one, reason, ended) => this.#begin(one, { reason, ended }),
       recovered: (one) => this.#recovered(one),
       restart: (one) => this.#restart(one, false),
       givenUp: ({ partition }, reason) => this.#emit("partition-given-up", partition.lpid, reason),
@@ -141,6 +162,7 @@ export class ResourceTable implements AsyncDisposable {
       unassigned: [],
       onFailure,
       recovery: undefined,
+      isEnding: false,
       thread: undefined,
       restarts: undefined,
     });
@@ -246,21 +268,13 @@ export class ResourceTable implements AsyncDisposable {
    */
   fail(partition: Partition, reason?: string): void {
     this.#kernel.checkOpen();
-    this.#begin(this.#describe(partition), false, reason, undefined, false);
+    this.#begin(this.#describe(partition), { reason, isSure: false });
   }
 
-  /**
-   * @param ended of a thread that has exited already: its views are on record.
-   * @param isSure whether its thread is ended also if others have the table locked.
-   */
-  #begin(
-    description: Description,
-    isOrderly: boolean,
-    reason?: string,
-    ended?: Promise<unknown>,
-    isSure = true,
-  ): void {
+  #begin(description: Description, failure: Failure): void {
     const { partition, thread } = description;
+    const { ended, isSilent = false, isSure = true } = failure;
+    let { reason, isOrderly = false } = failure;
     if (partition.state !== "running") return;
     const { core, memory } = this.#kernel;
     if (thread?.doom !== undefined) {
@@ -281,17 +295,18 @@ export class ResourceTable implements AsyncDisposable {
     const grace = description.onFailure === "defer" ? "defer" : this.#gracePeriodMs;
     const recovery = new Recovery(this.#kernel, partition.lpid, {
       begun: () => {
-        if (FAILURE.hasSubscribers) FAILURE.publish(this.#message(partition, reason));
+        if (FAILURE.hasSubscribers && !isSilent) FAILURE.publish(this.#message(partition, reason));
       },
       graceOver: () => this.#record("grace-over", partition.lpid),
       stopped: () => {
         description.recovery = undefined;
+        if (isSilent) return;
         this.#emit("partition-recovered", partition.lpid);
         if (RECOVERY.hasSubscribers) RECOVERY.publish(this.#message(partition));
       },
     });
     description.recovery = recovery;
-    this.#emit("partition-failed", partition.lpid, reason);
+    if (!isSilent) this.#emit("partition-failed", partition.lpid, reason);
     if (partners.length > 0) this.#record("partners-told", partition.lpid, "", partners);
     if (owesGrace && grace !== 0)
       this.#record("grace-begun", partition.lpid, grace === "defer" ? grace : `${grace} ms`);
@@ -328,8 +343,9 @@ export class ResourceTable implements AsyncDisposable {
    * Starts a recovered partition again from its description: a new incarnation, without adapters (FA8, G4), and without a thread:
    * the restart policy and the signal of an earlier spawn() have no power any more.
    * @throws HcallError H_RESOURCE until its recovery is complete, whatever that waits for; H_NO_MEM if its memory, or the control
-   * structures for what it was assigned, were given to others: then it is stopped, as before; H_LongBusyOrder10msec if another
-   * thread has the table locked: call again, also if the partition runs already.
+   * structures for what it was assigned, were given to others: then it is stopped, as before. Where other threads took them in the
+   * middle of this it is stopped when recovered() says so, and its incarnation is used up. H_RESOURCE while it is being destroyed;
+   * H_LongBusyOrder10msec if another thread has the table locked: call again, also if the partition runs already.
    */
   restart(partition: Partition): void {
     this.#kernel.checkOpen();
@@ -339,17 +355,20 @@ export class ResourceTable implements AsyncDisposable {
   /** @param isByHand whether somebody else than the restart policy of a spawn says so: then that has no say any more. */
   #restart(description: Description, isByHand: boolean): void {
     const { partition } = description;
+    if (description.isEnding) refuse("restart", H_RESOURCE, `"${partition.name}" is being destroyed`);
     if (description.unassigned.length === 0 || partition.state !== "running") {
-      const status = this.#kernel.core.restartPartition(partition.lpid);
+      const { resources } = description;
+      const structures = resources.reduce((sum, resource) => sum + structuresOf(resource), 0);
+      const status = this.#kernel.core.restartPartition(partition.lpid, structures);
       this.#kernel.settle("restart", status, `"${partition.name}" is ${partition.state}`);
-      description.unassigned = [...description.resources];
+      description.unassigned = [...resources];
     }
     try {
       for (const { unassigned } = description; unassigned[0] !== undefined; unassigned.shift())
         this.#assign(partition, unassigned[0]);
     } catch (error) {
       // With all that its description says, or not at all; a lock is waited for in between.
-      if (!isBusy(error)) this.#begin(description, true);
+      if (!isBusy(error)) this.#begin(description, { isOrderly: true, isSilent: true });
       throw error;
     }
     if (isByHand) description.restarts?.stop();
@@ -361,12 +380,16 @@ export class ResourceTable implements AsyncDisposable {
     return { table: this, partition, incarnation: partition.incarnation, reason };
   }
 
-  /** Ends a partition for good; its partners are told, its grants are rescinded without a grace period. */
+  /**
+   * Ends a partition for good; its partners are told, its grants are rescinded without a grace period. From now on it cannot be
+   * restarted.
+   */
   async destroyPartition(partition: Partition): Promise<void> {
     this.#kernel.checkOpen();
     const description = this.#describe(partition);
+    description.isEnding = true;
     description.restarts?.stop();
-    await this.#kernel.patiently(() => this.#begin(description, true));
+    await this.#kernel.patiently(() => this.#begin(description, { isOrderly: true }));
     if (description.thread?.doom !== undefined) await description.thread.ended;
     const recovered = this.recovered(partition);
     description.recovery?.endGrace();

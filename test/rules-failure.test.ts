@@ -655,14 +655,68 @@ describe("FA8: restart", () => {
     await table.recovered(server);
     table.assign(client, { ...shortOf, address: 0 });
     const { counters } = table.inspect();
-    expect(statusOf(() => table.restart(server))).toBe(H_NO_MEM);
-    await table.recovered(server);
-    expect(server.state).toBe("stopped");
-    expect(table.inspect().counters).toEqual(counters);
+    const { events, partitions } = table.inspect();
+    const { incarnation } = server;
+    for (let call = 0; call < 2; call++) {
+      expect(statusOf(() => table.restart(server))).toBe(H_NO_MEM);
+      expect([server.state, server.incarnation]).toEqual(["stopped", incarnation]);
+      expect(table.inspect()).toMatchObject({ counters, events, partitions });
+    }
     expect(statusOf(() => server.read(0, 1))).toBe(H_RESCINDED);
     await table.destroyPartition(client);
     table.restart(server);
     expect(server.translate(3, { type: "interrupt" })).toBe(3);
+  });
+
+  test("FA8, G1: a restart of much memory that is refused changes nothing, and nobody is told of it", async () => {
+    const memory = 64 << 20;
+    const { table } = openTable({ memory, grants: 10, gracePeriodMs: 0 });
+    const partition = table.createPartition({ name: "large", memory: memory / 2 });
+    table.assign(partition, { type: "interrupt", address: 0, length: 5 });
+    table.fail(partition);
+    await table.recovered(partition);
+    const other = table.createPartition({ name: "other", memory: 7 * PAGE, lmb: PAGE });
+    const events = table.events();
+    expect(statusOf(() => table.restart(partition))).toBe(H_NO_MEM);
+    expect([partition.state, partition.incarnation]).toEqual(["stopped", 1]);
+    await table.destroyPartition(other);
+    table.restart(partition);
+    expect(partition.incarnation).toBe(2);
+    const types: string[] = [];
+    for await (const { type, lpid } of events) {
+      if (lpid === partition.lpid) types.push(type);
+      if (type === "partition-restarted") break;
+    }
+    expect(types).toEqual(["partition-failed", "partition-recovered", "partition-restarted"]);
+  });
+
+  test("FA8: nobody is told of an incarnation from which other threads took the structures in the middle of its start", async () => {
+    const { table, server } = openPair();
+    table.assign(server, { type: "interrupt", address: 0, length: 3 });
+    table.fail(server);
+    await table.recovered(server);
+    const kernel = kernelOf(table) as { core: { assignResource(...all: number[]): number } };
+    const { core } = kernel;
+    const before = table.inspect();
+    kernel.core = { ...core, assignResource: () => H_NO_MEM };
+    expect(statusOf(() => table.restart(server))).toBe(H_NO_MEM);
+    kernel.core = core;
+    await table.recovered(server);
+    expect(server.state).toBe("stopped");
+    expect(table.inspect()).toMatchObject({ counters: before.counters, events: before.events });
+    table.restart(server);
+    expect(server.translate(2, { type: "interrupt" })).toBe(2);
+  });
+
+  test("FA8: who is being destroyed is not started again by who waited for its recovery", async () => {
+    const { table, server, client, adapter } = openPair();
+    client.accept(server.grant({ to: adapter, address: 0, length: PAGE }));
+    table.fail(server);
+    const restarted = table.recovered(server).then(() => table.restart(server));
+    const refused = expect(restarted).rejects.toThrow(/H_RESOURCE .*"server" is being destroyed/);
+    await table.destroyPartition(server);
+    await refused;
+    expect([server.state, table.partition(server.lpid)]).toEqual(["stopped", undefined]);
   });
 
   test("FA8: a restart that finds the table locked is called again, and has assigned everything then, once", async () => {

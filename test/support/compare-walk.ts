@@ -539,7 +539,8 @@ export class Walk extends Twins {
       this.remove(draw.once(10) ? draw.below(20) : this.#choose.lpid(draw, stopped?.lpid));
     else {
       const lpid = this.#choose.lpid(draw, stopped?.lpid);
-      this.restart(lpid);
+      const structures = draw.once(10) ? (draw.pick(HOSTILE) ?? 0) : draw.below(draw.once(5) ? 100 : 3);
+      this.restart(lpid, structures);
     }
   }
 

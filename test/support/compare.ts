@@ -469,8 +469,9 @@ export class Twins {
     );
   }
 
-  restart(lpid: number): number {
-    return this.same("restart", [lpid], this.core.restartPartition(lpid), this.model.restart(lpid));
+  restart(lpid: number, structures: number): number {
+    const status = this.core.restartPartition(lpid, structures);
+    return this.same("restart", [lpid, structures], status, this.model.restart(lpid, structures));
   }
 
   assign(

@@ -854,21 +854,26 @@ add("restart from frames in pieces", (made) => {
   made.fail(1);
   made.recover(1);
   made.get(made.core.createPartition(2, 2));
-  return { status: H_SUCCESS, call: (core) => core.restartPartition(3), leave: { started: 3 } };
+  return { status: H_SUCCESS, call: (core) => core.restartPartition(3, 0), leave: { started: 3 } };
 });
 add("restart of a partition of two LMBs", (made) => {
   made.tree(0, 2);
   made.fail(1);
   made.recover(1);
-  return { status: H_SUCCESS, call: (core) => core.restartPartition(1), leave: { started: 1 } };
+  return { status: H_SUCCESS, call: (core) => core.restartPartition(1, 0), leave: { started: 1 } };
 });
 add("create a partition, no frames", () => ({
   status: H_NO_MEM,
   call: (core) => core.createPartition(13, 4),
 }));
+add("restart without structures for what is to be assigned", (made) => {
+  made.fail(3);
+  made.recover(3);
+  return { status: H_NO_MEM, call: (core) => core.restartPartition(3, 1000) };
+});
 add("restart of a partition that runs", () => ({
   status: H_RESOURCE,
-  call: (core) => core.restartPartition(3),
+  call: (core) => core.restartPartition(3, 0),
 }));
 add("remove a stopped partition", (made) => {
   made.fail(3);

@@ -140,7 +140,7 @@ const ARGUMENTS: Readonly<Record<string, readonly Kind[]>> = {
   removePartition: ["lpid"],
   requestReturn: ["lpid", "cookie", "bit"],
   rescindLogical: ["lpid", "bit", "cookie"],
-  restartPartition: ["lpid"],
+  restartPartition: ["lpid", "count"],
   returnLogical: ["lpid", "cookie"],
   sendEntry: ["lpid", "unit", "word", "word", "word", "word"],
   serveWindow: ["lpid", "address", "bit"],

@@ -291,15 +291,15 @@ export class Model {
       lines: new WeakMap(),
       due: [],
     };
-    const started = this.#start(partition);
+    const started = this.#start(partition, 0);
     if (started.status === H_SUCCESS) this.partitions.set(lpid, partition);
     return started;
   }
 
-  #start(partition: ModelPartition): Answer {
+  #start(partition: ModelPartition, others: number): Answer {
     const { lpid, memoryPages, lmbPages } = partition;
     if (memoryPages > this.framesFree()) return answer(H_NO_MEM);
-    if (Math.ceil(memoryPages / lmbPages) > this.options.capacity - this.structuresUsed())
+    if (Math.ceil(memoryPages / lmbPages) + others > this.options.capacity - this.structuresUsed())
       return answer(H_NO_MEM);
     partition.state = "running";
     partition.incarnation++;
@@ -685,12 +685,13 @@ export class Model {
     for (const partner of partners) this.tell(partner, type, partition.lpid, partition.lpid);
   }
 
-  /** FA8. */
-  restart(lpid: number): Answer {
+  /** FA8. @param structures that what is to be assigned needs. */
+  restart(lpid: number, structures: number): Answer {
     const partition = this.partitions.get(lpid);
-    if (partition === undefined) return REFUSED;
+    const isCount = Number.isInteger(structures) && structures >= 0 && structures < 2 ** 32 - 1;
+    if (partition === undefined || !isCount) return REFUSED;
     if (partition.state !== "stopped") return answer(H_RESOURCE);
-    return this.#start(partition);
+    return this.#start(partition, structures);
   }
 
   remove(lpid: number): Answer {

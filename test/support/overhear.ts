@@ -167,7 +167,7 @@ export class Overheard {
       unpinOrphan: noting((pin: number) => twins.unpin("orphan", pin)),
       createPartition: noting((pages: number, lmb: number) => twins.create(pages, lmb)),
       connectPartitions: noting((a: number, b: number, quota: number) => twins.connect(a, b, quota)),
-      restartPartition: noting((lpid: number) => twins.restart(lpid)),
+      restartPartition: noting((lpid: number, structures: number) => twins.restart(lpid, structures)),
       removePartition: noting((lpid: number) => twins.remove(lpid)),
     };
   }

@@ -378,7 +378,7 @@ export const SCENARIOS: readonly Scenario[] = [
     mortal: [CLIENT],
     recover: function* (self) {
       yield* recover(self);
-      yield* noted(self, "restartPartition", CLIENT);
+      yield* noted(self, "restartPartition", CLIENT, 0);
       // In this order the server's new end has the place of its old one.
       yield* noted(self, "connectPartitions", CLIENT, SERVER, 4);
     },
