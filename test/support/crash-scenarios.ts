@@ -948,12 +948,12 @@ add("recover who was owed something through an end that has been used again", (m
   made.connect(1, 2);
   made.connect(3, 1);
   made.fail(1);
-  return { status: H_SUCCESS, call: (core) => core.recoverServer(1, MANY) };
+  return { status: H_SUCCESS, call: (core) => core.recoverServer(1, MANY), goOn: toTheEnd(made, 1, MANY) };
 });
 add("recover who has not returned what keeps ends without an owner", (made) => {
   owed(made);
   made.fail(3);
-  return { status: H_SUCCESS, call: (core) => core.recoverServer(3, MANY) };
+  return { status: H_SUCCESS, call: (core) => core.recoverServer(3, MANY), goOn: toTheEnd(made, 3, MANY) };
 });
 add("connect, no ends left", (made) => {
   for (let index = 0; index < 3; index++) made.connect(1, 2);
