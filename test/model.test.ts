@@ -121,6 +121,7 @@ const WRITES = [
 const SIGHTS: Readonly<Record<string, number>> = {
   "a failed partition gets something back": 20,
   "the last grant of a failed partition ends": 20,
+  "an end that is owed something is used again": 10,
   "a record is complete": 100,
   "a record is not complete": 100,
   "compact() moves pages": 200,

@@ -551,7 +551,10 @@ export class Walk extends Twins {
     const lonely = running.find((one) => ![...this.model.ends].some(({ owner }) => owner === one));
     const far = this.#choose.lpid(draw, lonely?.lpid);
     const quota = draw.once(30) ? (draw.pick(HOSTILE) ?? 0) : draw.below(8);
-    this.connect(this.#choose.lpid(draw, near), far, quota);
+    // Every other time two of whom one has not returned all to an old incarnation of the other.
+    const owed = draw.pick([...this.model.ends].flatMap(({ owner, formerly }) => (owner ? [] : [formerly])));
+    if (owed !== undefined && draw.once(2)) this.connect(...owed, quota);
+    else this.connect(this.#choose.lpid(draw, near), far, quota);
   }
 
   #assign(draw: Draw): void {

@@ -492,13 +492,20 @@ export class Twins {
     const { memory } = this.kernel;
     const status = core.connectPartitions(a, b, quota);
     const near = memory.result;
+    const owed = this.#owed();
     const model = this.model.connect(a, b, quota, () => {
       core.adapterPeer(a, near);
       const far = memory.result;
       core.adapterPeer(b, far);
       return [near, far];
     });
+    if (this.#owed() < owed) this.saw("an end that is owed something is used again");
     return this.same("connect", [a, b, quota], status, model);
+  }
+
+  /** How many ends wait for what is not returned. */
+  #owed(): number {
+    return [...this.model.ends].filter(({ owner }) => owner === undefined).length;
   }
 
   registerQueue(lpid: number, unit: number, address: number, length: number): number {
