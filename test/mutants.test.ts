@@ -183,8 +183,20 @@ const MUTATIONS: readonly (Mutation & { readonly bug: string })[] = [
   {
     bug: "the unit address of an old incarnation names a new adapter (G4)",
     file: "assembly/adapter.ts",
-    from: "setEndWord(end, END_UNIT, unit + unitStep());",
-    to: "setEndWord(end, END_UNIT, unit);",
+    from: "setEndWord(end, END_UNIT, endWord(end, END_UNIT) + unitStep());\n",
+    to: "",
+  },
+  {
+    bug: "the unit address of an old incarnation names an adapter that took its end (G4)",
+    file: "assembly/adapter.ts",
+    from: "setEndWord(end, END_UNIT, endWord(end, END_UNIT) + unitStep()); // G4\n",
+    to: "",
+  },
+  {
+    bug: "what is not returned to an old incarnation does not count on the next adapter (GR7)",
+    file: "assembly/adapter.ts",
+    from: "if (endWord(end, END_PAIR) == pair && !isLastUnit(end)) return end;",
+    to: "",
   },
   {
     bug: "a copy asks for the right to read its target (TR3)",
