@@ -921,7 +921,7 @@ function owed(made: Table): number[] {
 /** The same, and 1 runs again. */
 function owedAgain(made: Table): number[] {
   const cookies = owed(made);
-  made.get(made.core.restartPartition(1));
+  made.get(made.core.restartPartition(1, 0));
   return cookies;
 }
 add("connect, with an end that is owed something", (made) => {
@@ -935,7 +935,7 @@ add("connect, the end that is owed something is in its last generation", (made) 
   made.accept(1, cookie);
   made.fail(3);
   made.recover(3);
-  made.get(made.core.restartPartition(3));
+  made.get(made.core.restartPartition(3, 0));
   return { status: H_SUCCESS, call: (core) => core.connectPartitions(3, 1, 5) };
 });
 add("return the last that keeps an end without an owner, between others", (made) => {
