@@ -113,34 +113,36 @@ export function translateBatch(
   if (!inStaging(statuses, (<u64>elements) << 2)) return H_PARAMETER;
   const shift: u32 = isPaged(space) ? PAGE_SHIFT : 0;
   const mask = entryNeed(rights);
-  if (
+  const mayCopy =
     space == SPACE_MEMORY &&
     (rights & NEED_WRITE) != 0 &&
-    (header(HEADER_COPIED) | header(HEADER_MERGES)) != 0
-  ) {
-    if (!copyForBatch(partition, addresses, elements)) return H_LONG_BUSY_10_MSEC;
-  }
-  setResult(
-    f64(translateAll(spaceAt(partition, space), mask, shift, addresses, physical, statuses, elements, stops)),
-  );
+    (header(HEADER_COPIED) | header(HEADER_MERGES)) != 0;
+  const writer = mayCopy ? partition : 0;
+  const at = spaceAt(partition, space);
+  const good = translateAll(at, mask, shift, addresses, physical, statuses, elements, stops, writer);
+  if (good == NONE) return H_LONG_BUSY_10_MSEC;
+  setResult(f64(good));
   return H_SUCCESS;
 }
 
 /**
- * Where writes would go is decided by the copies that they make first: these are made now. A page for which no frame is free
- * answers H_PERMISSION then. False: the table is locked.
+ * After an element was refused that its partition wants to write: where the write would go is decided by the copy that it makes
+ * first, which is made now. Answers its status as it is then.
  */
-function copyForBatch(partition: usize, addresses: usize, count: u32): bool {
-  const at = spaceAt(partition, SPACE_MEMORY);
-  const end = f64(spacePages(at)) * PAGE_BYTES;
-  for (let i: u32 = 0; i < count; i++) {
-    const address = load<f64>(addresses + ((<usize>i) << 3));
-    if (!(address >= 0 && address < end)) continue;
-    const page = u32(address / PAGE_BYTES);
-    if (!isCopyOnWrite(entryOf(at, page))) continue;
-    if (makeWritable(partition, page, 1) == H_LONG_BUSY_10_MSEC) return false;
-  }
-  return true;
+function copyOne(
+  writer: usize,
+  entries: usize,
+  pages: u32,
+  shift: u32,
+  mask: u32,
+  address: f64,
+  physicalAt: usize,
+): i32 {
+  const page = u32(address / PAGE_BYTES);
+  if (!isCopyOnWrite(entryOf(spaceAt(writer, SPACE_MEMORY), page))) return H_PERMISSION;
+  const made = makeWritable(writer, page, 1);
+  if (made != H_SUCCESS) return made;
+  return translateOne(entries, pages, shift, mask, address, physicalAt);
 }
 
 /**
@@ -223,7 +225,10 @@ function translateFour(
   return true;
 }
 
-/** The loop of translateBatch: by fours, and one by one where a group has a fault. */
+/**
+ * The loop of translateBatch: by fours, and one by one where a group has a fault. For a writer, if there is one, pages are copied.
+ * NONE: the table is locked.
+ */
 function translateAll(
   at: usize,
   mask: u32,
@@ -233,6 +238,7 @@ function translateAll(
   statuses: usize,
   count: u32,
   stops: u32,
+  writer: usize,
 ): u32 {
   const entries = spaceEntries(at);
   const pages = spacePages(at);
@@ -253,7 +259,12 @@ function translateAll(
     const group = min<u32>(left, 4);
     for (let k: u32 = 0; k < group; k++) {
       const address = load<f64>(addressAt + ((<usize>k) << 3));
-      const status = translateOne(entries, pages, shift, mask, address, physicalAt + ((<usize>k) << 3));
+      const place = physicalAt + ((<usize>k) << 3);
+      let status = translateOne(entries, pages, shift, mask, address, place);
+      if (status == H_PERMISSION && writer != 0) {
+        status = copyOne(writer, entries, pages, shift, mask, address, place);
+        if (status == H_LONG_BUSY_10_MSEC) return NONE;
+      }
       store<i32>(statusAt + ((<usize>k) << 2), status);
       if (status == H_SUCCESS) good++;
       else if (stops != 0) return i + k;

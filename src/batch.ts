@@ -55,7 +55,7 @@ export class TranslationBatch implements Disposable {
   readonly addresses: Float64Array;
   /** Physical addresses; NaN where the status is not H_SUCCESS. */
   readonly physical: Float64Array;
-  /** H_SUCCESS, or why an address is not translated: H_PARAMETER, H_RESCINDED, H_PERMISSION, H_RESOURCE. */
+  /** H_SUCCESS, or why an address is not translated: H_PARAMETER, H_RESCINDED, H_PERMISSION, H_RESOURCE; H_NO_MEM. */
   readonly status: Int32Array;
   readonly #kernel: Kernel;
   readonly #holder: Holder;

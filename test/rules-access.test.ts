@@ -4,6 +4,7 @@ import { kernelOf } from "../src/kernel.js";
 import {
   ENTRY_READ,
   ENTRY_WRITE,
+  H_NO_MEM,
   H_PARAMETER,
   H_PERMISSION,
   H_RESCINDED,
@@ -264,6 +265,47 @@ describe("TR1: translation", () => {
     expect([...batch.status.subarray(0, 5)]).toEqual([0, 0, H_RESCINDED, 0, 0]);
     expect(batch.run(2, { stopAtFault: true })).toBe(2);
     expect(batch.run(0)).toBe(0);
+  });
+
+  test("TR1, G1: a batch for writing copies what it translates, and nothing for an element that fails or is not looked at", () => {
+    const { server, client } = openPair({ clientPages: 2 });
+    const { address } = client.accept(
+      server.grant({ to: client, address: 0, length: 8 * PAGE, copyOnWrite: true }),
+    );
+    using batch = client.createBatch(8);
+    const run = (stopAtFault: boolean, ...addresses: readonly number[]): number[] => {
+      batch.addresses.set(addresses);
+      batch.run(addresses.length, { write: true, stopAtFault });
+      return [client.usage().copies, ...batch.status.subarray(0, addresses.length)];
+    };
+    expect(run(false, address + 0.5)).toEqual([0, H_PARAMETER]);
+    batch.status.fill(1);
+    expect(run(true, 1e15, address + PAGE)).toEqual([0, H_PARAMETER, 1]);
+    expect(run(true, address, 1e15, address + PAGE)).toEqual([1, H_SUCCESS, H_PARAMETER, 1]);
+    expect(run(false, address, address + PAGE, address + PAGE, 1e15, address + 2 * PAGE)).toEqual([
+      3,
+      H_SUCCESS,
+      H_SUCCESS,
+      H_SUCCESS,
+      H_PARAMETER,
+      H_SUCCESS,
+    ]);
+    expect(batch.physical[2]).toBe(client.translate(address + PAGE, { write: true }));
+    server.write(PAGE, Uint8Array.of(1));
+    expect(client.read(address + PAGE, 1)[0]).toBe(0);
+  });
+
+  test("TR1: an element for whose copy no frame is free answers H_NO_MEM, as the single translation does", () => {
+    const { server, client } = openPair({ memory: 21 * PAGE, serverPages: 16, clientPages: 4 });
+    const { address } = client.accept(
+      server.grant({ to: client, address: 0, length: 4 * PAGE, copyOnWrite: true }),
+    );
+    using batch = client.createBatch(4);
+    batch.addresses.set([address, address + PAGE, 0, address + 2 * PAGE]);
+    expect(batch.run(4, { write: true })).toBe(2);
+    expect([...batch.status]).toEqual([H_SUCCESS, H_NO_MEM, H_SUCCESS, H_NO_MEM]);
+    expect(statusOf(() => client.translate(address + PAGE, { write: true }))).toBe(H_NO_MEM);
+    expect(batch.run(4, { write: true, stopAtFault: true })).toBe(1);
   });
 
   test("TR1: batches of every length around the block sizes agree with single translations", () => {

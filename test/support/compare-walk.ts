@@ -4,15 +4,7 @@
  */
 import type { RequestBatch } from "../../src/hcall.js";
 import { Partition, type TableOptions, type TranslationBatch } from "../../src/index.js";
-import {
-  H_NO_MEM,
-  H_PERMISSION,
-  H_SUCCESS,
-  HEADER_FRAMES_AT,
-  NEED_READ,
-  NEED_WRITE,
-  PAGE_BYTES,
-} from "../../src/layout.js";
+import { H_SUCCESS, HEADER_FRAMES_AT, NEED_READ, NEED_WRITE, PAGE_BYTES } from "../../src/layout.js";
 import { type Coverage, statusOf, TABLE, Twins } from "./compare.js";
 import {
   adapterBetweenOnBoth,
@@ -39,7 +31,6 @@ import { SealTwins } from "./compare-seal.js";
 import { TceDraws } from "./compare-tces.js";
 import { Draw } from "./draw.js";
 import { accessWord, adapterPeer, read, translate, write } from "./model-access.js";
-import { splitPages } from "./model-copies.js";
 import { freeQueue, receive, send } from "./model-queue.js";
 import {
   type Answer,
@@ -292,7 +283,6 @@ export class Walk extends Twins {
       batch.addresses[index] = draw.once(12) ? (draw.pick(HOSTILE) ?? 0) : page * unit + draw.below(unit);
     }
     const isWrite = draw.once(2);
-    if (isWrite && type === "memory") this.#copyForBatch(lpid, batch.addresses.subarray(0, count));
     const stopAtFault = draw.once(3);
     let status = H_SUCCESS;
     let result = 0;
@@ -302,17 +292,18 @@ export class Walk extends Twins {
       status = statusOf(error);
     }
     const need = isWrite ? NEED_WRITE : NEED_READ;
-    const expected = Array.from(batch.addresses.subarray(0, count), (address) => {
+    const expected: Answer[] = [];
+    for (const address of batch.addresses.subarray(0, count)) {
       const one = translate(this.model, lpid, TYPE_NUMBERS[type], address, 1, need);
-      // For which no frame is free to be copied to.
-      return one.status === H_NO_MEM ? answer(H_PERMISSION) : one;
-    });
+      expected.push(one);
+      // What follows is not looked at, and not copied.
+      if (stopAtFault && one.status !== H_SUCCESS) break;
+    }
     const fault = expected.findIndex(({ status: each }) => each !== H_SUCCESS);
     const isRunning = this.model.partitions.get(lpid)?.state === "running";
     this.same("translate-batch", [lpid, type, count], status, answer(isRunning ? H_SUCCESS : -46));
     if (!isRunning) return;
-    const done = stopAtFault && fault >= 0 ? fault + 1 : count;
-    for (const [index, each] of expected.slice(0, done).entries()) {
+    for (const [index, each] of expected.entries()) {
       const real = [batch.status[index], batch.physical[index]];
       const model = [each.status, each.status === H_SUCCESS ? each.r4 : Number.NaN];
       const difference = differenceOf(real, model, `address ${batch.addresses[index]} of ${lpid}`);
@@ -321,14 +312,6 @@ export class Walk extends Twins {
     const good = expected.filter(({ status: each }) => each === H_SUCCESS).length;
     const answered = stopAtFault && fault >= 0 ? fault : good;
     ensure(result === answered, () => `a batch of ${count} answered ${result}, the model ${answered}`);
-  }
-
-  /** Before a batch of translations for writing looks at anything the pages are copied that must be, as far as there is room. */
-  #copyForBatch(lpid: number, addresses: Float64Array): void {
-    const caller = this.model.partitions.get(lpid);
-    if (caller?.state !== "running") return;
-    for (const address of addresses)
-      if (address >= 0) splitPages(this.model, caller, Math.floor(address / PAGE_BYTES), 1);
   }
 
   #checkAccess(draw: Draw): void {
