@@ -380,10 +380,12 @@ function examineBus(lpid: f64, liobn: f64, ioba: f64, window: f64, length: f64, 
   let start: f64 = 0;
   let next: f64 = 0;
   let needsCopy = false;
+  const back = backOf(at, page);
+  if (stateOf(structureAt(back)) != STRUCTURE_OWNED || liobnOf(structureAt(back)) != bus) return H_PARAMETER;
   for (let i: u32 = 0; i == 0 || i < count; i++) {
-    const structure = structureAt(backOf(at, page + i));
-    const isIn = stateOf(structure) == STRUCTURE_OWNED && liobnOf(structure) == bus;
-    if (!isIn || (entryOf(at, page + i) & ENTRY_FRAME) != physical + i) return H_PARAMETER;
+    // Inside one window, also where the next one of the same LIOBN adjoins.
+    if (backOf(at, page + i) != back || (entryOf(at, page + i) & ENTRY_FRAME) != physical + i)
+      return H_PARAMETER;
     if (count == 0) break;
     const offset: u32 = i == 0 ? offsetOf(ioba) : 0;
     const last: u32 = i + 1 == count ? offsetOf(end - 1) + 1 : PAGE_BYTES;
