@@ -7,9 +7,13 @@ import { type Clock, nextTurn } from "./clock.js";
 import { HcallError, isBusy, LparError } from "./errors.js";
 import {
   H_LONG_BUSY_10_MSEC,
+  H_PARAMETER,
+  H_RESCINDED,
   HEADER_MOVES,
   PARTITION_BYTES,
+  PARTITION_RUNNING,
   PARTITION_SIGNAL,
+  PARTITION_STATE,
   PARTITION_WAITING,
   SIGNALLED,
   THREAD_SIGNALLED,
@@ -17,7 +21,7 @@ import {
 } from "./layout.js";
 import { Devices } from "./mmio.js";
 import type { Partition } from "./partition.js";
-import { partitionOffset } from "./records.js";
+import { partitionOffset, partitionWord } from "./records.js";
 import { Transfer } from "./transfer.js";
 import { ViewLeaks } from "./view-leaks.js";
 
@@ -209,6 +213,12 @@ export class Kernel {
     if (status < 0 || status === H_LONG_BUSY_10_MSEC) refuse(hcall, status, detail);
     this.notice();
     return status;
+  }
+
+  /** Refuses what no call can be made with; a caller that does not run hears of that first (GR10). */
+  refuseFor(lpid: number, hcall: string, detail: string): never {
+    const runs = partitionWord(this.memory, lpid, PARTITION_STATE) === PARTITION_RUNNING;
+    throw new HcallError(hcall, runs ? H_PARAMETER : H_RESCINDED, detail);
   }
 
   /** Makes a call that nobody waits for but that must happen: again and again while the table is locked. */

@@ -12,7 +12,6 @@ import {
   H_HARDWARE,
   H_LONG_BUSY_10_MSEC,
   H_NOT_FOUND,
-  H_PARAMETER,
   H_PARTIAL,
   H_RESOURCE,
   H_SUCCESS,
@@ -417,7 +416,7 @@ export class Mmio {
 
   #store(name: string, address: number, size: AccessSize, value: number): void {
     if (!isValue(value, size))
-      throw new HcallError(name, H_PARAMETER, `value ${textOf(value)} is no integer of ${size} bytes`);
+      this.#kernel.refuseFor(this.#lpid, name, `value ${textOf(value)} is no integer of ${size} bytes`);
     const access = { name, lpid: this.#lpid, address, size, need: NEED_WRITE, value };
     this.#kernel.devices.access(access, this.#timeoutMs);
   }

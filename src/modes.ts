@@ -1,8 +1,8 @@
 /**
  * Ownership modes of a grant: who has access while it stands.
  */
-import { HcallError, textOf } from "./errors.js";
-import { H_PARAMETER, H_RESOURCE, MODE_DONATE, MODE_LEND, MODE_SHARE, MODE_ZERO } from "./layout.js";
+import { textOf } from "./errors.js";
+import { H_RESOURCE, MODE_DONATE, MODE_LEND, MODE_SHARE, MODE_ZERO } from "./layout.js";
 import type { GrantMode } from "./records.js";
 
 const CODES: ReadonlyMap<unknown, number> = new Map<GrantMode, number>([
@@ -11,21 +11,13 @@ const CODES: ReadonlyMap<unknown, number> = new Map<GrantMode, number>([
   ["donate", MODE_DONATE],
 ]);
 
-/**
- * The mode as the core knows it.
- * @throws TypeError for one that is none; HcallError H_PARAMETER for pages that are to be copied, and not shared.
- */
-export function modeCode(
-  mode: GrantMode,
-  { zero, copyOnWrite }: { readonly zero?: boolean; readonly copyOnWrite?: boolean },
-): number {
+/** The mode as the core knows it. @throws TypeError for one that is none. */
+export function modeCode(mode: GrantMode, { zero }: { readonly zero?: boolean }): number {
   // Most grants are shares: they do without the look-up.
-  if (mode === "share" && zero !== true && copyOnWrite !== true) return MODE_SHARE;
+  if (mode === "share" && zero !== true) return MODE_SHARE;
   const code = CODES.get(mode);
   if (code === undefined)
     throw new TypeError(`mode is "${textOf(mode)}"; it must be one of ${[...CODES.keys()].join(", ")}`);
-  if (copyOnWrite === true && (code !== MODE_SHARE || zero === true))
-    throw new HcallError("H_GRANT_LOGICAL", H_PARAMETER, "only what is shared can be copied on write");
   return zero === true ? code | MODE_ZERO : code;
 }
 

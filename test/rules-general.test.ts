@@ -36,6 +36,7 @@ import {
   SHARE,
   settle,
   shared,
+  statusOf,
 } from "./support/world.js";
 
 auditedAfterEach();
@@ -184,6 +185,44 @@ describe("G2: hostile integers", () => {
     expect(h.translate(server.lpid, TYPE_MEMORY, -0, 1, -0)).toBe(H_SUCCESS);
     expect(h.rescindLogical(server.lpid, -0, cookie)).toBe(H_RESOURCE);
   });
+});
+
+test("GR10: a caller that does not run hears that first, whatever is wrong with what it asks for", async () => {
+  const world = openPair();
+  const { table, server, client, adapter } = world;
+  const third = table.createPartition({ name: "third", memory: PAGE });
+  const foreign = join(world, client, third);
+  const range = { address: 0, length: PAGE };
+  const calls: readonly (() => unknown)[] = [
+    () => server.grant({ to: third, ...range }),
+    () => server.grant({ to: openPair().client, ...range }),
+    () => server.grant({ to: foreign, ...range }),
+    () => server.grant({ to: adapter, ...range, mode: "lend", copyOnWrite: true }),
+    () => server.grant({ to: adapter, ...range, zero: true, copyOnWrite: true }),
+    () => server.send(foreign, new Uint8Array(16)),
+    () => server.registerQueue(foreign, 0, PAGE),
+    () => server.dma.putIndirect(1, 0, []),
+    () => server.mmio.store8(0, 300),
+  ];
+  for (const call of calls) expectRefused(table, H_PARAMETER, () => statusOf(call));
+  table.fail(server);
+  for (const call of calls) expect(statusOf(call)).toBe(H_RESCINDED);
+  await table.recovered(server);
+  for (const call of [...calls, () => server.grant({ to: client, ...range })])
+    expect(statusOf(call)).toBe(H_RESCINDED);
+});
+
+test("G2: what cannot be made a number is a TypeError, and nothing has happened", () => {
+  const { table, h, server, unit } = openPair();
+  const before = table.inspect();
+  for (const wrong of [1n, Symbol("a")] as unknown as number[]) {
+    expect(() => h.grantLogical(server.lpid, SHARE, 0, wrong, PAGE, unit)).toThrow(TypeError);
+    expect(() => h.acceptLogical(wrong, 1)).toThrow(TypeError);
+    expect(() => server.allocate(wrong)).toThrow(TypeError);
+    expect(() => server.read(wrong, 1)).toThrow(TypeError);
+    expect(() => server.fill(0, 1, wrong)).toThrow(TypeError);
+  }
+  expect(table.inspect()).toEqual(before);
 });
 
 describe("G3: cookies", () => {
