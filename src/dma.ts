@@ -48,7 +48,8 @@ function rightsOf({ read = true, write = true }: DmaRights): number {
 
 /** A logical address and rights as the value of an entry; what is no address of a page becomes no number. */
 function tceOf(address: number, rights: number): number {
-  return address % PAGE_BYTES === 0 ? address + rights : Number.NaN;
+  // A string must not be taken for the first digits of the sum.
+  return typeof address === "number" && address % PAGE_BYTES === 0 ? address + rights : Number.NaN;
 }
 
 /**
@@ -148,7 +149,7 @@ export class Dma {
     const { length } = addresses;
     const detail = (): string => `liobn ${liobn}, ioba ${ioba}, ${length} addresses`;
     if (!(length >= 1 && length <= TCES_MAX))
-      throw new HcallError("H_PUT_TCE_INDIRECT", H_PARAMETER, detail());
+      this.#kernel.refuseFor(this.#lpid, "H_PUT_TCE_INDIRECT", detail());
     const { core, memory } = this.#kernel;
     const { offset } = bufferOf(this.#kernel);
     const bits = rightsOf(rights);

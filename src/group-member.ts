@@ -25,7 +25,7 @@ export interface GroupResourceOptions {
   readonly length: number;
   /** Default "memory". */
   readonly type?: ResourceType;
-  /** LIOBN of a DMA window pane; default 0. */
+  /** LIOBN of a DMA window pane; default that of the pane at `address`. */
   readonly liobn?: number;
 }
 

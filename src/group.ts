@@ -25,7 +25,15 @@ import {
 } from "./layout.js";
 import type { Cookie, Mapping } from "./mapping.js";
 import type { Partition } from "./partition.js";
-import { codeOfType, readStructure, spaceOfType, spaceWord, structureOfCookie, unitOf } from "./records.js";
+import {
+  codeOfType,
+  liobnAt,
+  readStructure,
+  spaceOfType,
+  spaceWord,
+  structureOfCookie,
+  unitOf,
+} from "./records.js";
 
 /** How a group makes the adapters that it needs. */
 export interface GroupOptions {
@@ -138,8 +146,9 @@ export class Group {
    * does not run; H_NO_MEM if a member has no room, or a quota is used up; H_LongBusyOrder10msec. LparError LPAR_NOT_FOUND.
    */
   add(options: GroupResourceOptions): number {
-    const { owner, address, length, type = "memory", liobn = 0 } = options;
+    const { owner, address, length, type = "memory" } = options;
     this.#check(owner);
+    const liobn = options.liobn ?? (type === "dma" ? liobnAt(this.#kernel.memory, owner.lpid, address) : 0);
     const { incarnation } = owner;
     const resource: Resource = { id: this.#next, owner, incarnation, address, length, type, liobn };
     this.#source(resource, true);

@@ -50,7 +50,12 @@ export {
   MODE_ZERO,
 } from "./layout.js";
 
-/** The raw hypercalls of one table. Whoever has them may speak for every partition. */
+/**
+ * The raw hypercalls of one table. Whoever has them may speak for every partition.
+ *
+ * Every number has an answer. What is no number is converted as JavaScript does for WebAssembly ("4096" is 4096, undefined NaN); a
+ * BigInt or a symbol cannot be, and is a TypeError before anything has happened: a mistake of the program, which no status tells.
+ */
 export class Hcalls {
   readonly #kernel: Kernel;
   readonly #core: Core;

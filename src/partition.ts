@@ -25,7 +25,6 @@ import {
   ENTRY_WRITE,
   H_CLOSED,
   H_NOT_FOUND,
-  H_PARAMETER,
   H_SUCCESS,
   HEADER_ENDS_MAX,
   INHIBIT_READ,
@@ -47,6 +46,7 @@ import {
   codeOfType,
   endWord,
   type GrantMode,
+  liobnAt,
   type PartitionState,
   partitionWord,
   type ResourceType,
@@ -74,7 +74,7 @@ export interface GrantOptions {
   readonly write?: boolean;
   /** Default true; false = re-grant inhibited. */
   readonly regrant?: boolean;
-  /** LIOBN of a DMA window pane; default that of the resource at 0. */
+  /** LIOBN of a DMA window pane; default that of the pane at `address`. */
   readonly liobn?: number;
   /**
    * Who has access while the grant stands. Default "share": both. "lend": only the partner, until it ends. "donate": from the
@@ -162,7 +162,7 @@ export class Partition {
     if (to instanceof VirtualAdapter) {
       if (to.owner === this) return to.unitAddress;
       if (to.partner === this) return to.peer.unitAddress;
-      throw new HcallError("adapter", H_PARAMETER, `neither end belongs to partition ${this.lpid}`);
+      return this.#kernel.refuseFor(this.lpid, "adapter", `neither end belongs to partition ${this.lpid}`);
     }
     // As adapters[0] is undefined in a partition that was not connected yet, or not again.
     if (typeof to !== "object" || to === null || !(#kernel in to))
@@ -170,7 +170,11 @@ export class Partition {
     const status = this.#core.adapterBetween(this.#lpid, to.#kernel === this.#kernel ? to.#lpid : 0);
     // Nobody to speak of is an adapter of the caller: GR6 calls that a wrong unit address.
     if (status === H_NOT_FOUND)
-      throw new HcallError("adapter", H_PARAMETER, `no adapter joins partitions ${this.lpid} and ${to.lpid}`);
+      return this.#kernel.refuseFor(
+        this.lpid,
+        "adapter",
+        `no adapter joins partitions ${this.lpid} and ${to.lpid}`,
+      );
     this.#kernel.settle("adapter", status);
     return this.#memory.result;
   }
@@ -184,7 +188,8 @@ export class Partition {
   // -------------------------------------------------------------- own memory
 
   /**
-   * Whole pages of its own memory, inside one LMB, the lowest that are free.
+   * Whole pages of its own memory, inside one LMB, the lowest that are free. They hold what was last written to them, by clients
+   * of earlier grants too, and zero only if nothing was since the partition started (TR5): fill() them before the next client gets them.
    * @param length bytes, rounded up to pages.
    * @returns the logical address.
    * @throws HcallError H_NO_MEM when no LMB has such a run; H_PARAMETER for a length that is none.
@@ -195,7 +200,10 @@ export class Partition {
     return this.#memory.result;
   }
 
-  /** Gives back what allocate() gave. @throws HcallError H_PARAMETER if no allocation starts there. */
+  /**
+   * Gives back what allocate() gave. It is not zeroed, and its grants stand.
+   * @throws HcallError H_PARAMETER if no allocation starts there.
+   */
   free(address: number): void {
     const status = this.#core.deallocate(this.#lpid, address);
     if (status !== H_SUCCESS) refuseAbout("H_FREE", status, "address", address);
@@ -213,12 +221,14 @@ export class Partition {
   grant(options: GrantOptions): Cookie {
     const { to, address, length, type = "memory", mode = "share" } = options;
     const code = modeCode(mode, options);
+    if (options.copyOnWrite === true && code !== MODE_SHARE)
+      this.#kernel.refuseFor(this.lpid, "H_GRANT_LOGICAL", "only what is shared can be copied on write");
     let flags = codeOfType(type);
     if (options.read === false) flags |= INHIBIT_READ;
     if (options.write === false) flags |= INHIBIT_WRITE;
     if (options.regrant === false) flags |= INHIBIT_REGRANT;
     const unit = this.#unitAddress(to);
-    const hi = options.liobn ?? 0;
+    const hi = options.liobn ?? (type === "dma" ? liobnAt(this.#memory, this.lpid, address) : 0);
     const status =
       code !== MODE_SHARE
         ? this.#core.grantMode(this.#lpid, flags, hi, address, length, unit, code)

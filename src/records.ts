@@ -30,10 +30,12 @@ import {
   PIN_SLOTS,
   PIN_STRUCTURE,
   PIN_STRUCTURE_GENERATION,
+  SPACE_BACKS,
   SPACE_BYTES,
   SPACE_DMA,
   SPACE_INTERRUPT,
   SPACE_IPI,
+  SPACE_PAGES,
   STRUCTURE_BYTES,
   STRUCTURE_CHILD,
   STRUCTURE_COPIES,
@@ -100,6 +102,14 @@ export function partitionWord(memory: TableMemory, lpid: number, offset: number)
 /** A word of one space of a partition. */
 export function spaceWord(memory: TableMemory, lpid: number, space: number, offset: number): number {
   return partitionWord(memory, lpid, PARTITION_SPACES + space * SPACE_BYTES + offset);
+}
+
+/** The LIOBN of what a partition has at an address of its DMA space, 0 if that is nothing. */
+export function liobnAt(memory: TableMemory, lpid: number, address: number): number {
+  const page = Math.floor(address / PAGE_BYTES);
+  if (!(page >= 0 && page < spaceWord(memory, lpid, SPACE_DMA, SPACE_PAGES))) return 0;
+  const slot = memory.header(spaceWord(memory, lpid, SPACE_DMA, SPACE_BACKS) + page * 4);
+  return memory.header(structureOffset(memory, slot) + STRUCTURE_LIOBN);
 }
 
 /** A partition's state as the API names it. */

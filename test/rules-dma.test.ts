@@ -226,6 +226,54 @@ describe("KI4: put, get, remove", () => {
     for (const page of [100, 101, 20]) server.dma.remove(3, page * PAGE);
   });
 
+  test("KI4: a range lies inside one window, also where two of the same LIOBN adjoin in the space and on the bus", () => {
+    const { table, server } = openPair();
+    for (const page of [0, 1])
+      table.assign(server, {
+        type: "dma",
+        address: page * PAGE,
+        length: PAGE,
+        physical: BUS + page * PAGE,
+        liobn: LIOBN,
+      });
+    server.dma.put(LIOBN, 0, 0);
+    server.dma.put(LIOBN, PAGE, PAGE);
+    const device = server.dma.device(LIOBN);
+    for (const from of [BUS, BUS + PAGE]) device.write(from + PAGE - 4, bytesOf(4, 7));
+    for (const length of [PAGE + 1, 2 * PAGE]) {
+      expectRefused(table, H_PARAMETER, () => statusOf(() => device.read(BUS, length)));
+      expectRefused(table, H_PARAMETER, () => statusOf(() => device.write(BUS, new Uint8Array(length))));
+    }
+    expect(server.read(PAGE - 4, 4)).toEqual(bytesOf(4, 7));
+    for (const page of [0, 1]) server.dma.remove(LIOBN, page * PAGE);
+  });
+
+  test("KI4: a pane is granted by its own LIOBN where none is said, by no other, and by groups too", () => {
+    const { table, server, client } = openWindow();
+    const pane = { type: "dma", address: WINDOW, length: PAGE } as const;
+    const mapping = client.accept(server.grant({ to: client, ...pane }));
+    const on = client.grant({ to: server, type: "dma", address: mapping.address, length: PAGE });
+    expect(statusOf(() => server.grant({ to: client, ...pane, liobn: LIOBN + 1 }))).toBe(H_PARAMETER);
+    expect(statusOf(() => server.grant({ to: client, ...pane, liobn: 0 }))).toBe(H_PARAMETER);
+    for (const address of [...HOSTILE, 0, 2 ** 40])
+      expect(statusOf(() => server.grant({ to: client, ...pane, address }))).toBe(H_PARAMETER);
+    const group = table.group("g");
+    group.add({ owner: server, ...pane });
+    const member = group.join(client);
+    expect(member.units.map(({ type }) => type)).toEqual(["dma"]);
+    client.rescind(on);
+  });
+
+  test("KI4, G2: an address that is no number is put nowhere", () => {
+    const { table, client, pane } = openWindow();
+    for (const address of ["4096", 4096n, null, [], undefined] as unknown as number[]) {
+      expectRefused(table, H_PARAMETER, () => statusOf(() => client.dma.put(LIOBN, pane, address)));
+      expectRefused(table, H_PARAMETER, () =>
+        statusOf(() => client.dma.putIndirect(LIOBN, pane, [0, address])),
+      );
+    }
+  });
+
   test("KI4: one physical window of two owners is two tables", () => {
     const { table, server, client } = openPair();
     for (const owner of [server, client])
