@@ -162,7 +162,7 @@ export class Partition {
     if (to instanceof VirtualAdapter) {
       if (to.owner === this) return to.unitAddress;
       if (to.partner === this) return to.peer.unitAddress;
-      return this.#kernel.refuseFor(this.lpid, "adapter", `neither end belongs to partition ${this.lpid}`);
+      return this.#kernel.refuseFor(this.#lpid, "adapter", `neither end belongs to partition ${this.lpid}`);
     }
     // As adapters[0] is undefined in a partition that was not connected yet, or not again.
     if (typeof to !== "object" || to === null || !(#kernel in to))
@@ -171,7 +171,7 @@ export class Partition {
     // Nobody to speak of is an adapter of the caller: GR6 calls that a wrong unit address.
     if (status === H_NOT_FOUND)
       return this.#kernel.refuseFor(
-        this.lpid,
+        this.#lpid,
         "adapter",
         `no adapter joins partitions ${this.lpid} and ${to.lpid}`,
       );
@@ -222,13 +222,13 @@ export class Partition {
     const { to, address, length, type = "memory", mode = "share" } = options;
     const code = modeCode(mode, options);
     if (options.copyOnWrite === true && code !== MODE_SHARE)
-      this.#kernel.refuseFor(this.lpid, "H_GRANT_LOGICAL", "only what is shared can be copied on write");
+      this.#kernel.refuseFor(this.#lpid, "H_GRANT_LOGICAL", "only what is shared can be copied on write");
     let flags = codeOfType(type);
     if (options.read === false) flags |= INHIBIT_READ;
     if (options.write === false) flags |= INHIBIT_WRITE;
     if (options.regrant === false) flags |= INHIBIT_REGRANT;
     const unit = this.#unitAddress(to);
-    const hi = options.liobn ?? (type === "dma" ? liobnAt(this.#memory, this.lpid, address) : 0);
+    const hi = options.liobn ?? (type === "dma" ? liobnAt(this.#memory, this.#lpid, address) : 0);
     const status =
       code !== MODE_SHARE
         ? this.#core.grantMode(this.#lpid, flags, hi, address, length, unit, code)
@@ -647,7 +647,7 @@ export class Partition {
    * @throws TypeError if `memory` is no WebAssembly.Memory; LparError LPAR_CLOSED.
    */
   imports(options: ImportsOptions = {}): GuestImports {
-    if (this.#lpid === 0) throw new HcallError("imports", H_PARAMETER, `"${this.name}" was destroyed`);
+    if (this.#lpid === 0) this.#kernel.refuseFor(0, "imports", `"${this.name}" was destroyed`);
     return createImports(this, this.#kernel, options);
   }
 
