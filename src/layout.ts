@@ -5,7 +5,7 @@
  */
 
 export const LAYOUT_MAGIC = 0x5241504c; // "LPAR", little-endian
-export const LAYOUT_VERSION = 9;
+export const LAYOUT_VERSION = 10;
 
 export const PAGE_BYTES = 4096;
 export const PAGE_SHIFT = 12;
