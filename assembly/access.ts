@@ -24,7 +24,7 @@ import {
   PIN_ORPHAN,
   SPACE_MEMORY,
 } from "../src/layout";
-import { pageCountOf, pageOf, pinFits, structureAt } from "./control";
+import { isRevoking, pageCountOf, pageOf, pinFits, structureAt } from "./control";
 import { decodeInteger, decodeWord, isSafe, isWord } from "./decode";
 import { makeWritable } from "./fault";
 import { framePinFits } from "./frame";
@@ -352,6 +352,7 @@ export function pinMemory(lpid: f64, address: f64, length: f64): i32 {
   const page = pageOfAddress(address);
   const count = pagesTouched(at, address, length);
   const structure = structureAt(backOf(at, page));
+  if (isRevoking(structure)) return H_RESCINDED; // RS5
   if (page - pageOf(structure) + count > pageCountOf(structure)) return H_RESOURCE;
   if (status == H_SUCCESS && consecutivePages(at, page, count) != count) return H_RESOURCE;
   if (!pinsLeft() || !pinFits(structure)) return H_NO_MEM;

@@ -45,6 +45,7 @@ import {
   entryOf,
   isCopyOnWrite,
   isPrivate,
+  nextPrivate,
   setOwnEntry,
   spaceAt,
 } from "./page";
@@ -53,7 +54,7 @@ import { holdsAll } from "./thread";
 
 const WRITABLE: u32 = ENTRY_VALID | ENTRY_READ | ENTRY_WRITE;
 /** Looking at so many entries counts as one step. */
-const SCAN_PAGES_PER_STEP: u32 = 64;
+const SCAN_PAGES_PER_STEP: u32 = 1024;
 
 /** Whether a page stands on a frame that no other page's owner has: it was merged, and is the last one there. */
 function isLast(structure: usize, entry: u32): bool {
@@ -134,21 +135,21 @@ export function releaseCopies(structure: usize, budget: i32): i32 {
   const lpid = holderOf(structure);
   const holder = partitionAt(lpid);
   const at = spaceAt(holder, SPACE_MEMORY);
-  const page = pageOf(structure);
+  const end = pageOf(structure) + pageCountOf(structure);
+  let page = pageOf(structure);
   let left = budget;
-  let hasReleased = false;
-  for (let i: u32 = 0; i < pageCountOf(structure) && copiesOf(structure) != 0; i++) {
-    // It begins at the first page each time, so it goes on until it has got somewhere.
-    if (left <= 0 && hasReleased) break;
-    if (i % SCAN_PAGES_PER_STEP == 0) left--;
-    const entry = entryOf(at, page + i);
-    if (!isPrivate(entry)) continue;
-    dropPrivate(at, page + i);
+  // It begins at the first page each time, so it goes on until it has got somewhere.
+  for (; copiesOf(structure) != 0; page++) {
+    const from = page;
+    page = nextPrivate(at, from, end);
+    assert(page < end);
+    const frame = entryOf(at, page) & ENTRY_FRAME;
+    dropPrivate(at, page);
     countCopy(structure, holder, -1);
-    if (releaseFrame(entry & ENTRY_FRAME, lpid)) addPartitionWord(holder, PARTITION_QUARANTINED, 1);
+    if (releaseFrame(frame, lpid)) addPartitionWord(holder, PARTITION_QUARANTINED, 1);
     settle();
-    left -= ZERO_PAGE_STEPS;
-    hasReleased = true;
+    left -= (page - from) / SCAN_PAGES_PER_STEP + ZERO_PAGE_STEPS;
+    if (left <= 0) break;
   }
   return max(left, 0);
 }

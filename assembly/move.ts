@@ -15,6 +15,7 @@
  * Wherever the thread stops, the job brings the sharers' entries in line with the owner's, which is the old one or the new.
  */
 import {
+  CUT_PAGES_PER_STEP,
   ENTRY_FRAME,
   ENTRY_PRIVATE,
   ENTRY_VALID,
@@ -25,6 +26,7 @@ import {
   SPACE_MEMORY,
   STRUCTURE_SHARED,
   THREAD_STUCK_ON,
+  THREAD_WALKED,
 } from "../src/layout";
 import {
   childOf,
@@ -49,28 +51,39 @@ import { entryOf, followEntry, holdEntry, holdOwnEntry, letOwnEntryGo, moveOwnEn
 import { addPartitionWord, isDeferred, isRunning, partitionAt, signal } from "./partition";
 import { awaitUses, nameUser } from "./thread";
 
+/** What follow() does with the pages of the owner from `from` on up to `end`, mapped by one structure from `first` on. */
+function followIn(structure: usize, first: u32, from: u32, end: u32, own: usize, holds: bool): void {
+  const holder = partitionAt(holderOf(structure));
+  const space = spaceAt(holder, SPACE_MEMORY);
+  const shift = pageOf(structure) - first;
+  for (let page = from; page < end; page++) {
+    if ((entryOf(space, page + shift) & (ENTRY_VALID | ENTRY_PRIVATE)) != ENTRY_VALID) continue;
+    if (holds) holdEntry(space, page + shift);
+    // Its views follow, in whatever thread they are.
+    else if (followEntry(space, page + shift, entryOf(own, page) & ENTRY_FRAME)) signal(holder);
+  }
+}
+
 /**
- * Points every live mapping of the owner's page at its frame, or holds them all if that is NONE: a walk over the owner's
- * tree, up again by the parents.
+ * Points every live mapping of some of the owner's pages at the owner's frames, or holds them all: one walk over the owner's
+ * tree, up again by the parents. THREAD_WALKED: how long it was.
  */
-function follow(root: usize, rootPage: u32, frame: u32): void {
+function follow(root: usize, rootPage: u32, count: u32, holds: bool): void {
   const top = slotOf(root);
+  const own = spaceAt(partitionAt(holderOf(root)), SPACE_MEMORY);
+  let walked = load<u32>(THREAD, THREAD_WALKED);
   let slot = childOf(root);
   // What must be added to a page number of the current structure's parent to get the owner's page number.
   let delta: u32 = 0;
   while (slot != 0) {
     const structure = structureAt(slot);
     const first = sourcePageOf(structure) + delta;
-    const page = rootPage - first + pageOf(structure);
-    const space = spaceAt(partitionAt(holderOf(structure)), SPACE_MEMORY);
-    const covers = rootPage - first < pageCountOf(structure);
+    const from = max(rootPage, first);
+    const end = min(rootPage + count, first + pageCountOf(structure));
+    const covers = from < end;
     const child = covers ? childOf(structure) : 0;
-    const entry = covers && stateOf(structure) == STRUCTURE_SHARED ? entryOf(space, page) : 0;
-    if ((entry & (ENTRY_VALID | ENTRY_PRIVATE)) == ENTRY_VALID) {
-      if (frame == NONE) holdEntry(space, page);
-      // Its views follow, in whatever thread they are.
-      else if (followEntry(space, page, frame)) signal(partitionAt(holderOf(structure)));
-    }
+    if (covers && stateOf(structure) == STRUCTURE_SHARED) followIn(structure, first, from, end, own, holds);
+    walked++;
     if (child != 0) {
       delta = first - pageOf(structure);
       slot = child;
@@ -83,22 +96,21 @@ function follow(root: usize, rootPage: u32, frame: u32): void {
     }
     slot = slotOf(current) == top ? 0 : nextOf(current);
   }
+  store<u32>(THREAD, walked, THREAD_WALKED);
 }
 
-/** How many pages from `page` on, at most `most`, stand on pinned frames. */
-function pinnedRun(space: usize, page: u32, most: u32): u32 {
+/** How many pages from `page` on, at most `most`, stand on pinned frames, or on ones that are not. */
+function runOf(isPinned: bool, space: usize, page: u32, most: u32): u32 {
   let count: u32 = 0;
-  while (count < most && framePins(entryOf(space, page + count) & ENTRY_FRAME) != 0) count++;
+  while (count < most && (framePins(entryOf(space, page + count) & ENTRY_FRAME) != 0) == isPinned) count++;
   return count;
 }
 
 /** All live mappings of some of the owner's pages, and last the owner's, are let go where the owner's entries are. */
 function letGo(root: usize, rootPage: u32, count: u32): void {
   const space = spaceAt(partitionAt(holderOf(root)), SPACE_MEMORY);
-  for (let i: u32 = 0; i < count; i++) {
-    follow(root, rootPage + i, entryOf(space, rootPage + i) & ENTRY_FRAME);
-    letOwnEntryGo(space, rootPage + i);
-  }
+  follow(root, rootPage, count, false);
+  for (let i: u32 = 0; i < count; i++) letOwnEntryGo(space, rootPage + i);
 }
 
 /** All live mappings of some of the owner's pages, and all views of them, follow the owner's entries; a job. */
@@ -109,6 +121,8 @@ export function followOwner(root: usize, rootPage: u32, count: u32): void {
 
 /** Pages that one commit moves. */
 export const MOVE_PAGES: u32 = 16;
+/** Moving a page counts as so many steps, beside the walks. */
+const MOVE_STEPS: u32 = 48;
 
 /**
  * Holds pages of the owner wherever they are mapped, until nobody uses them; within a job that lets go. Answers false, and
@@ -117,10 +131,8 @@ export const MOVE_PAGES: u32 = 16;
 export function holdPages(root: usize, rootPage: u32, count: u32): bool {
   if (isAlone()) return true;
   const space = spaceAt(partitionAt(holderOf(root)), SPACE_MEMORY);
-  for (let i: u32 = 0; i < count; i++) {
-    holdOwnEntry(space, rootPage + i);
-    follow(root, rootPage + i, NONE);
-  }
+  for (let i: u32 = 0; i < count; i++) holdOwnEntry(space, rootPage + i);
+  follow(root, rootPage, count, true);
   const user = awaitUses();
   if (user == NONE) return true;
   undo(THREAD);
@@ -153,44 +165,49 @@ function movePages(root: usize, rootPage: u32, frame: u32, count: u32, lpid: u32
   return true;
 }
 
-/** What movePinned() answers. */
-export const MOVE_NONE: u32 = 0; // nothing pinned is left
-export const MOVE_MORE: u32 = 1; // some pages move with the next commit; call again
-export const MOVE_STUCK: u32 = 2; // no frame is free, quarantine is full, or a page is in use
-
 /**
- * Moves the next pinned pages under a structure that loses its access, at most MOVE_PAGES of them. It remembers how far it
- * has come: a moved page may be pinned again by a view that follows it, of somebody who keeps the access, and must not be
- * moved again for that.
+ * Looks for the next pinned pages under a structure that loses its access, for so many steps, and moves at most MOVE_PAGES of them
+ * with the next commit. It remembers how far it has come: a moved page may be pinned again by a view that follows it, of somebody
+ * who keeps the access, and must not be moved again for that. Answers the steps that it took, beside those of the walks; 0: no frame
+ * is free, quarantine is full, or a page is in use.
  */
-export function movePinned(structure: usize): u32 {
+export function movePinned(structure: usize, steps: u32): u32 {
   const root = rootOf(structure);
   const owner = partitionAt(holderOf(root));
   const space = spaceAt(owner, SPACE_MEMORY);
   const first = rootPageOf(structure);
   const count = pageCountOf(structure);
-  let i = movedOf(structure);
-  while (i < count) {
-    let run = pinnedRun(space, first + i, count - i);
-    if (run == 0) {
-      i++;
-      continue;
-    }
-    run = min(min(run, MOVE_PAGES), quarantineLeft());
+  const done = movedOf(structure);
+  store<u32>(THREAD, 0, THREAD_WALKED);
+  const passed = runOf(
+    false,
+    space,
+    first + done,
+    <u32>min<u64>(count - done, <u64>steps * CUT_PAGES_PER_STEP),
+  );
+  const next = done + passed;
+  let run = runOf(true, space, first + next, min(count - next, MOVE_PAGES));
+  if (run != 0) {
+    run = min(run, quarantineLeft());
     let frame = run == 0 ? NONE : lowestFrames(run);
     if (frame == NONE && run != 0) {
       run = 1;
       frame = lowestFrames(1);
     }
     if (frame == NONE) {
-      // An owner that is being recovered loses the page anyway: its release sends the frame to quarantine.
-      if (!isRunning(owner) && !isDeferred(owner)) return MOVE_NONE;
-      store<u32>(THREAD, holderOf(structure) + 1, THREAD_STUCK_ON);
-      return MOVE_STUCK;
-    }
-    if (!movePages(root, first + i, frame, run, holderOf(structure))) return MOVE_STUCK;
-    setMoved(structure, i + run);
-    return MOVE_MORE;
+      if (isRunning(owner) || isDeferred(owner)) {
+        store<u32>(THREAD, holderOf(structure) + 1, THREAD_STUCK_ON);
+        return 0;
+      }
+      // One that is being recovered loses its pages anyway: its release sends the frames to quarantine.
+      run = count - next;
+    } else if (!movePages(root, first + next, frame, run, holderOf(structure))) return 0;
   }
-  return MOVE_NONE;
+  setMoved(structure, next + run);
+  return passed / CUT_PAGES_PER_STEP + 1 + run * MOVE_STEPS;
+}
+
+/** Structures that movePinned() walked over, before its commit and after it. */
+export function walkedOver(): u32 {
+  return load<u32>(THREAD, THREAD_WALKED);
 }

@@ -126,6 +126,19 @@ export function isPrivate(entry: u32): bool {
   return (entry & ENTRY_PRIVATE) != 0;
 }
 
+/** The first private page from `page` on, or `end`; with all locks. Sixteen are looked at at once: most often there is none. */
+export function nextPrivate(at: usize, page: u32, end: u32): u32 {
+  let next = page;
+  for (; next + 16 <= end; next += 16) {
+    const entry = entryPlace(at, next);
+    const half = v128.or(v128.load(entry), v128.load(entry, 16));
+    const all = v128.or(half, v128.or(v128.load(entry, 32), v128.load(entry, 48)));
+    if (v128.any_true(v128.and(all, i32x4.splat(ENTRY_PRIVATE)))) break;
+  }
+  while (next < end && !isPrivate(entryOf(at, next))) next++;
+  return next;
+}
+
 /** Whether any page of the range is copied before a write. */
 export function anyCopyOnWrite(at: usize, page: u32, count: u32): bool {
   for (let i: u32 = 0; i < count; i++) if (isCopyOnWrite(entryOf(at, page + i))) return true;

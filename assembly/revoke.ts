@@ -28,10 +28,10 @@ import {
   FLAG_ROOT,
   H_PARTIAL,
   H_SUCCESS,
+  HEADER_COPIED,
   HEADER_COPIES,
   HEADER_FRAMES_MAX,
   HEADER_MARKING,
-  HEADER_MOVES,
   HEADER_PAGES_LENT,
   HEADER_PINS_USED,
   HEADER_REVOCATIONS,
@@ -64,6 +64,7 @@ import {
   isBare,
   isRevoking,
   isZeroing,
+  movedOf,
   nextOf,
   pageCountOf,
   parentOf,
@@ -71,7 +72,6 @@ import {
   remainingOf,
   setCursor,
   setFlag,
-  setMoved,
   setRemaining,
   slotOf,
   spaceOf,
@@ -85,7 +85,7 @@ import { settle } from "./job";
 import { mustZero, zeroLent } from "./lend";
 import { hasJob, THREAD } from "./log";
 import { addHeader, header, isAlone, NONE, setResult } from "./memory";
-import { MOVE_NONE, MOVE_STUCK, movePinned } from "./move";
+import { movePinned, walkedOver } from "./move";
 import { partitionAt, runsNow } from "./partition";
 import { MARK_STEPS, rescindRun, revokeRun } from "./run";
 import { areFar, structuresUsed } from "./slot";
@@ -97,7 +97,8 @@ import { beginAhead, WALK, walkAhead } from "./touch";
 export const LEAF_STEPS: i32 = 3;
 /** Marks that are one commit, at most. */
 const MARKS: u32 = 16;
-const MOVES_PER_SLICE: u32 = 4; // of 16 pages; a page costs its copy and a walk over the owner's tree
+/** Where a bound of steps ends. */
+const MOST_STEPS: u64 = 0x3fffffff;
 
 /** Ends the access of one structure with the next commit. Answers the steps that it costs. */
 function mark(structure: usize): u32 {
@@ -111,11 +112,13 @@ function begin(root: usize): void {
   mark(root);
   setFlag(root, FLAG_ROOT);
   setCursor(root, slotOf(root));
-  // Each structure below costs at most two steps of marking and two of freeing, and the subtree cannot grow. A page
-  // that must move, a private one that is given back, or one that must be zeroed, for each lend of it, is one more.
-  const moves = header(HEADER_PINS_USED) != 0 ? header(HEADER_FRAMES_MAX) : 0;
-  const pages = header(HEADER_COPIES) + header(HEADER_PAGES_LENT);
-  setRemaining(root, structuresUsed() * 4 + 4 + moves + pages + tceSteps(root));
+  // Each structure below costs at most two steps of marking and two of freeing, and the subtree cannot grow. A private page that
+  // is given back, which may be one that is written to before it is marked, or one that must be zeroed, for each lend of it, is one
+  // more. No view is taken from here on, and who has one is looked at page by page, at most.
+  const views = <u64>header(HEADER_PINS_USED) * (pageCountOf(root) + 1);
+  const copied = header(HEADER_COPIES) + header(HEADER_COPIED) * header(HEADER_FRAMES_MAX);
+  const pages = <u32>min<u64>(views, MOST_STEPS) + copied + header(HEADER_PAGES_LENT);
+  setRemaining(root, structuresUsed() * 4 + 4 + pages + tceSteps(root));
   addHeader(HEADER_MARKING, 1);
   addHeader(HEADER_REVOCATIONS, 1);
   settle();
@@ -280,21 +283,12 @@ function isCopied(structure: usize): bool {
   return hasFlag(structure, FLAG_COPY_ON_WRITE);
 }
 
-/** Whether nothing pinned is left under a structure, after moving some pages. */
+/** Whether nothing pinned is left under a structure. */
 function isUnpinned(structure: usize): bool {
   // Its views stand on private frames, which go to quarantine when they are given back.
   if (isCopied(structure)) return true;
   if (pinsOf(structure) == 0 || stateOf(structure) != STRUCTURE_SHARED) return true;
-  for (let i: u32 = 0; i < MOVES_PER_SLICE; i++) {
-    const answer = movePinned(structure);
-    settle();
-    if (answer == MOVE_NONE) {
-      setMoved(structure, 0);
-      return true;
-    }
-    if (answer == MOVE_STUCK) return false;
-  }
-  return false;
+  return movedOf(structure) == pageCountOf(structure);
 }
 
 /** Whether entries stand that were put through a pane that is to be torn down; what a root keeps, its owner's stay. */
@@ -309,7 +303,7 @@ function tceSteps(root: usize): u32 {
   // Each page has one entry, and each pane with an entry is walked over once, in slices of which each may add one step.
   const pages = <u64>pageCountOf(root);
   const walked = min<u64>(pages, structuresUsed()) * (pages / CUT_PAGES_PER_STEP + 2);
-  return <u32>min<u64>(pages + walked * 2, 0x3fffffff);
+  return <u32>min<u64>(pages + walked * 2, MOST_STEPS);
 }
 
 /** Tears down from the cursor. Answers whether the root was reached: it is torn down, or elemental and bare. */
@@ -317,7 +311,6 @@ function freeOn(root: usize, budget: i32): bool {
   const top = slotOf(root);
   const isFar = areFar(TOUCH_NEAR);
   let isScattered = false;
-  const movesBefore = header(HEADER_MOVES);
   const copiesBefore = header(HEADER_COPIES);
   let cursor = cursorOf(root);
   let steps: u32 = 0;
@@ -352,7 +345,14 @@ function freeOn(root: usize, budget: i32): bool {
         steps += taken;
         continue;
       }
-      if (!isZeroing(structure) && !isUnpinned(structure)) break;
+      if (!isZeroing(structure) && !isUnpinned(structure)) {
+        const moved = movePinned(structure, budget);
+        settle();
+        if (moved == 0) break;
+        budget -= moved + walkedOver();
+        steps++;
+        continue;
+      }
       if (mustZero(structure)) {
         const zeroed = zeroLent(structure, max(<u32>budget / ZERO_PAGE_STEPS, 1));
         budget -= zeroed * ZERO_PAGE_STEPS;
@@ -380,7 +380,7 @@ function freeOn(root: usize, budget: i32): bool {
     cursor = parent;
   }
   setCursor(root, cursor);
-  reduceRemaining(root, steps + header(HEADER_MOVES) - movesBefore + copiesBefore - header(HEADER_COPIES));
+  reduceRemaining(root, steps + copiesBefore - header(HEADER_COPIES));
   settle();
   // Steps are left over when a page that must move finds no frame: whoever drives this may as well wait.
   setBudgetLeft(budget);
@@ -388,7 +388,7 @@ function freeOn(root: usize, budget: i32): bool {
 }
 
 function setBudgetLeft(budget: i32): void {
-  store<u32>(THREAD, budget, THREAD_BUDGET_LEFT);
+  store<u32>(THREAD, max(budget, 0), THREAD_BUDGET_LEFT);
 }
 
 /** Steps that the last revoke() of this thread did not use. */

@@ -229,6 +229,7 @@ export const THREAD_LOCK_B = 164;
 export const THREAD_POKE = 168; // counts how often others asked it to look whether it left the table locked
 export const THREAD_COPY_LPID = 180; // the page that its last use of a bus must copy first
 export const THREAD_COPY_PAGE = 184;
+export const THREAD_WALKED = 188; // structures that it walked over to move its last pages
 export const THREAD_WAKES = 176; // for whose sleepers it has still to call, 1: those of lock A, 2: those of lock B
 export const THREAD_RUNS = 192; // two of RUN_BYTES: what its running commit tears down, by holder and end; means nothing after it
 export const THREAD_LOG = 256; // notes, each behind what it notes

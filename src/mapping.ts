@@ -351,8 +351,9 @@ export class View implements Disposable, Movable {
     if (offset === this.#bytes?.byteOffset) return true;
     const taken = this.#take();
     if (typeof taken === "number") {
+      if (taken === H_RESCINDED) this.#stay();
       // With no pin left it cannot follow; what is written where it was would reach nobody.
-      if (taken !== H_LONG_BUSY_10_MSEC) this.#bytes = undefined;
+      else if (taken !== H_LONG_BUSY_10_MSEC) this.#bytes = undefined;
       return taken !== H_LONG_BUSY_10_MSEC;
     }
     const old = this.#pin;

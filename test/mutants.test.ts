@@ -159,8 +159,8 @@ const MUTATIONS: readonly (Mutation & { readonly bug: string })[] = [
   {
     bug: "a mapping under a view goes, and its page stays where the view is (RS6)",
     file: "assembly/revoke.ts",
-    from: "if (!isZeroing(structure) && !isUnpinned(structure)) break;",
-    to: "",
+    from: "if (!isZeroing(structure) && !isUnpinned(structure)) {",
+    to: "if (false) {",
   },
   {
     bug: "a page moves away from under its other sharers (RS6)",
@@ -345,8 +345,8 @@ const MUTATIONS: readonly (Mutation & { readonly bug: string })[] = [
   {
     bug: "a forced rescind fills the quarantine past its quota",
     file: "assembly/move.ts",
-    from: "run = min(min(run, MOVE_PAGES), quarantineLeft());",
-    to: "run = min(run, MOVE_PAGES);",
+    from: "run = min(run, quarantineLeft());",
+    to: "",
   },
   {
     bug: "a forced rescind that is held up names the owner, not who has the view",
@@ -357,8 +357,8 @@ const MUTATIONS: readonly (Mutation & { readonly bug: string })[] = [
   {
     bug: "while its owner waits for borrowers, a page stays under the view of one that fails (FA7)",
     file: "assembly/move.ts",
-    from: "if (!isRunning(owner) && !isDeferred(owner)) return MOVE_NONE;",
-    to: "if (!isRunning(owner)) return MOVE_NONE;",
+    from: "if (isRunning(owner) || isDeferred(owner)) {",
+    to: "if (isRunning(owner)) {",
   },
   {
     bug: "a failed server that waits for its borrowers lets others accept (FA7)",
