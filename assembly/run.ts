@@ -59,8 +59,8 @@ import { isElsewhere, touchAhead, WALK } from "./touch";
 export const MARK_STEPS: u32 = 2;
 /** So many grants, at most, end in one commit: what they have in common is done once, which is most of what one costs. */
 const COMMIT_GRANTS: u32 = 32;
-/** Notes of one that ends with its holder: links of the tree, three levels of a map, an entry and its back, the slot. */
-const GRANT_NOTES = 14 * LOG_WORD_BYTES;
+/** Notes of one that ends with its holder: two links of the tree, four double words of a map, an entry, its back, three of the slot. */
+const GRANT_NOTES = (2 + 4 * 2 + 2 + 3) * LOG_WORD_BYTES;
 
 if (i32(COMMIT_GRANTS) * GRANT_NOTES > LOG_BYTES - 32 * LOG_WORD_BYTES)
   ERROR("what ends in one commit fits the log");
