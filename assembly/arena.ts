@@ -95,6 +95,22 @@ function isOnOffer(lmb: usize): bool {
   return childOf(lmb) != 0 && hasFlag(structureAt(childOf(lmb)), FLAG_DONATED);
 }
 
+/**
+ * For audit(): whether a page of a running partition's own memory is free, or of an allocation whose end is known; in an LMB that
+ * is gone it is taken by none.
+ */
+export function isSoundPage(partition: usize, page: u32): bool {
+  const map = <usize>partitionWord(partition, PARTITION_ARENA_MAP);
+  const isEnd = isLast(<usize>partitionWord(partition, PARTITION_ARENA_ENDS), page);
+  const lmb = lmbOf(partition, page);
+  const isGone = stateOf(lmb) != STRUCTURE_OWNED || hasFlag(lmb, FLAG_DONATED);
+  if (isGone || mapIsFree(map, page)) return !isEnd && !(isGone && mapIsFree(map, page));
+  if (isEnd) return true;
+  const next = page + 1;
+  const isIn = next % partitionWord(partition, PARTITION_LMB_PAGES) != 0;
+  return isIn && next < partitionWord(partition, PARTITION_MEMORY_PAGES) && !mapIsFree(map, next);
+}
+
 /** Takes so many bytes, rounded up to pages. R4: the logical address. */
 export function allocate(lpid: f64, length: f64): i32 {
   const partition = decodePartition(lpid);

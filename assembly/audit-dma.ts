@@ -25,7 +25,7 @@ import {
   stateOf,
   structureAt,
 } from "./control";
-import { check, tally } from "./findings";
+import { check, tally, weight } from "./findings";
 import { header } from "./memory";
 import { partitionAt } from "./partition";
 import { isOneEntry, isTaken, memoryOf, namesMemory, pageIn, paneOf, rightsIn, tceAt, tceWord } from "./tce";
@@ -49,12 +49,6 @@ function auditTce(lpid: u32, page: u32, tce: usize): void {
     check(isMemory && at < pageCountOf(memoryOf(tce)), PROBLEM_TCE, lpid, page);
   }
   tally(partitionAt(holderOf(pane)) + SCRATCH_PINS, 1);
-}
-
-/** A weight of its own for each structure, so that what is counted at the wrong one does not add up. */
-function weight(slot: u32): u64 {
-  const odd = <u64>slot * 0x9e3779b1 + 1;
-  return odd * odd;
 }
 
 /** Every entry is in order, and what structures count of them is what there is. */

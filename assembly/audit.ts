@@ -40,8 +40,6 @@ import {
   HEADER_MARKING,
   HEADER_PAGES_LENT,
   HEADER_PARTITIONS_MAX,
-  HEADER_PIN_FRESH,
-  HEADER_PINS_USED,
   HEADER_REVOCATIONS,
   HEADER_STRUCTURE_FREE,
   HEADER_STRUCTURE_FRESH,
@@ -75,13 +73,6 @@ import {
   PARTITION_RESCINDED,
   PARTITION_STATE,
   PARTITION_STOPPED,
-  PIN_FRAME,
-  PIN_FRAME_COUNT,
-  PIN_LPID,
-  PIN_NEXT,
-  PIN_ORPHAN,
-  PIN_STRUCTURE,
-  PIN_STRUCTURE_GENERATION,
   PROBLEM_BACK,
   PROBLEM_COPIES,
   PROBLEM_ENTRY,
@@ -98,7 +89,6 @@ import {
   PROBLEM_PARTITION_COUNTER,
   PROBLEM_PARTITION_HOLDS,
   PROBLEM_PARTITION_STATE,
-  PROBLEM_PIN,
   PROBLEM_PIN_COUNT,
   PROBLEM_REVOCATIONS,
   PROBLEM_SHARES,
@@ -126,6 +116,8 @@ import { auditTces } from "./audit-dma";
 import { auditEnds, auditUnreturned } from "./audit-ends";
 import { auditLend, auditShare, isLentEntry } from "./audit-lend";
 import { auditLines } from "./audit-lines";
+import { auditMaps } from "./audit-maps";
+import { auditPins } from "./audit-pins";
 import { auditThreads } from "./audit-threads";
 import {
   aheadOf,
@@ -133,17 +125,16 @@ import {
   copiesOf,
   cursorOf,
   endOf,
-  generationOf,
   hasFlag,
   holderOf,
   inhibitsOf,
   isRevoking,
+  movedOf,
   nextHeldOf,
   nextOf,
   pageCountOf,
   pageOf,
   parentOf,
-  pinsOf,
   previousHeldOf,
   previousOf,
   servantOf,
@@ -177,7 +168,6 @@ import {
   spacePages,
 } from "./page";
 import { partitionAt, partitionWord } from "./partition";
-import { pinAt, pinWord } from "./pin";
 
 const ALL_BITS: u32 =
   ENTRY_FRAME |
@@ -396,6 +386,13 @@ function auditWindow(slot: u32, structure: usize): void {
   }
 }
 
+/** Whether no forced rescind that is not said to be under way has moved pages of a grant, or zeroed some. */
+function movesNothing(structure: usize, state: u32): bool {
+  const isPlain =
+    spaceOf(structure) == SPACE_MEMORY && !hasFlag(structure, FLAG_COPY_ON_WRITE | FLAG_REVOKING);
+  return !isPlain || (state != STRUCTURE_GRANTED && state != STRUCTURE_SHARED) || movedOf(structure) == 0;
+}
+
 function auditStructures(): void {
   let retired: u32 = 0;
   let free: u32 = 0;
@@ -419,6 +416,7 @@ function auditStructures(): void {
     if (takesAddresses(state)) auditEntries(slot, structure);
     const isBare = state == STRUCTURE_GRANTED || state == STRUCTURE_RESCINDED || state == STRUCTURE_RETURNING;
     check(!isBare || childOf(structure) == 0, PROBLEM_STRUCTURE_STATE, slot, state);
+    check(movesNothing(structure, state), PROBLEM_STRUCTURE_FLAGS, slot, movedOf(structure));
     if (hasFlag(structure, FLAG_ROOT)) {
       roots++;
       if (!hasFlag(structure, FLAG_DRAINING | FLAG_FREEING)) marking++;
@@ -536,31 +534,7 @@ function auditPartitions(): void {
   check(copies == header(HEADER_COPIES), PROBLEM_COPIES, 0, copies);
 }
 
-// ---------------------------------------------------------------- pins, frames
-
-/** Answers how many frame pins the records account for. */
-function auditPins(): u64 {
-  let used: u32 = 0;
-  let pinned: u64 = 0;
-  for (let slot: u32 = 1; slot < header(HEADER_PIN_FRESH); slot++) {
-    const pin = pinAt(slot);
-    const lpid = pinWord(pin, PIN_LPID);
-    if (lpid == 0) continue;
-    used++;
-    const count = pinWord(pin, PIN_FRAME_COUNT);
-    pinned += count;
-    if (lpid != PIN_ORPHAN) tally(partitionAt(lpid) + SCRATCH_PINS, 1);
-    for (let i: u32 = 0; i < count; i++)
-      check(framePins(pinWord(pin, PIN_FRAME) + i) != 0, PROBLEM_PIN, slot, i);
-    const structure = structureAt(pinWord(pin, PIN_STRUCTURE));
-    const isSame = generationOf(structure) == pinWord(pin, PIN_STRUCTURE_GENERATION);
-    check(!isSame || pinsOf(structure) != 0, PROBLEM_PIN, slot, pinWord(pin, PIN_STRUCTURE));
-    const next = pinWord(pin, PIN_NEXT);
-    check(next == 0 || pinWord(pinAt(next), PIN_LPID) == lpid, PROBLEM_PIN, slot, next);
-  }
-  check(used == header(HEADER_PINS_USED), PROBLEM_PIN_COUNT, used, header(HEADER_PINS_USED));
-  return pinned;
-}
+// ---------------------------------------------------------------- frames
 
 function isZero(frame: u32): bool {
   const at = frameAt(frame);
@@ -616,6 +590,7 @@ export function audit(): i32 {
   auditStructures();
   auditEnds();
   auditFrames(auditPins());
+  auditMaps();
   auditTces();
   auditPartitions();
   clearMarks();

@@ -269,6 +269,20 @@ export function mapLowestRun(map: usize, bits: u32, count: u32): u32 {
   return NONE;
 }
 
+/** For audit(): the first place of which some level above the first does not say what is below it, or NONE. */
+export function mapBroken(map: usize, bits: u32): u32 {
+  let below = map;
+  let words = wordsFor(bits);
+  for (let level: u32 = 1; level < LEVELS; level++) {
+    const above = wordAt(below, words);
+    for (let word: u32 = 0; word < words; word++)
+      if (mapIsFree(above, word) != (load<u64>(wordAt(below, word)) != 0)) return word << (6 * level);
+    below = above;
+    words = wordsFor(words);
+  }
+  return NONE;
+}
+
 /** Bytes that a map of so many places takes. */
 export function mapBytes(bits: u32): usize {
   return wordAt(levelAt(0, bits, LEVELS - 1), 1);

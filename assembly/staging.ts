@@ -30,6 +30,11 @@ function ownerAt(page: u32): usize {
   return <usize>header(HEADER_STAGING_OWNERS_AT) + ((<usize>page) << 2);
 }
 
+/** The slot of the thread that a page is handed out to, plus 1; 0: it is free. */
+export function stagingOwner(page: u32): u32 {
+  return load<u32>(ownerAt(page));
+}
+
 function setOwner(page: u32, count: u32, owner: u32): void {
   for (let i: u32 = 0; i < count; i++) store<u32>(ownerAt(page + i), owner);
 }
@@ -57,10 +62,10 @@ export function freeRun(page: u32, count: u32): void {
 export function freeNextRun(slot: u32, page: u32): u32 {
   const pages = header(HEADER_STAGING_PAGES);
   let first = page;
-  while (first < pages && load<u32>(ownerAt(first)) != slot + 1) first++;
+  while (first < pages && stagingOwner(first) != slot + 1) first++;
   if (first == pages) return NONE;
   let end = first + 1;
-  while (end < pages && load<u32>(ownerAt(end)) == slot + 1) end++;
+  while (end < pages && stagingOwner(end) == slot + 1) end++;
   beginJob(JOB_STAGING, 0, 0, 0, first, end - first);
   return end;
 }

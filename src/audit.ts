@@ -28,6 +28,7 @@ import {
   PROBLEM_LINE,
   PROBLEM_LINE_QUEUE,
   PROBLEM_LOST_FRAME,
+  PROBLEM_MAP,
   PROBLEM_PARTITION_COUNTER,
   PROBLEM_PARTITION_HOLDS,
   PROBLEM_PARTITION_STATE,
@@ -83,6 +84,9 @@ function inSpace(place: number, page: number): string {
   return `partition ${place >>> 3}, ${RESOURCE_TYPES[place & 7]} page ${page}`;
 }
 
+/** By MAP_: the first are those of the spaces. */
+const MAPS: readonly string[] = [...RESOURCE_TYPES, "allocations", "frames", "staging"];
+
 const WORDING: Readonly<Record<number, (a: number, b: number) => string>> = {
   [PROBLEM_PARTITION_COUNTER]: (a, b) =>
     `partition ${a}: the counter at ${b} of its record is not what was counted`,
@@ -99,6 +103,7 @@ const WORDING: Readonly<Record<number, (a: number, b: number) => string>> = {
   [PROBLEM_ENTRY]: (a, b) => `structure ${a}: the page table entry of page ${b} does not fit its state`,
   [PROBLEM_BACK]: (a, b) => `${inSpace(a, b)}: names the wrong control structure`,
   [PROBLEM_FREE_MAP]: (a, b) => `${inSpace(a, b)}: free map and page table disagree`,
+  [PROBLEM_MAP]: (a, b) => `free map of ${MAPS[a & 7]}, partition ${a >>> 3}: wrong at ${b}`,
   [PROBLEM_FRAME_OWNER]: (a, b) => `frame ${a}: cannot belong to structure ${b}`,
   [PROBLEM_FRAME_FREE]: (a) => `frame ${a}: free and pinned, or in quarantine without a pin`,
   [PROBLEM_FRAME_COUNT]: (a, b) => `frames: ${a} counted, the header says ${b}`,

@@ -1,0 +1,137 @@
+/** What audit() says of a word that is wrong, by hand: each word that no other call would complain of at once. */
+import { expect, test } from "vitest";
+import type { Mapping, Partition, ResourceTable, View } from "../src/index.js";
+import { type Kernel, kernelOf } from "../src/kernel.js";
+import * as layout from "../src/layout.js";
+import { auditedAfterEach, openPair, PAGE } from "./support/world.js";
+
+auditedAfterEach();
+
+interface Sound {
+  readonly kernel: Kernel;
+  readonly table: ResourceTable;
+  readonly client: Partition;
+  readonly mapping: Mapping;
+  readonly views: readonly [View, View];
+}
+
+/** Where a partition's record is; with an offset, one of its words. */
+function partitionAt({ kernel }: Sound, { lpid }: Partition, offset = 0): number {
+  return kernel.memory.header(layout.HEADER_PARTITIONS_AT) + lpid * layout.PARTITION_BYTES + offset;
+}
+
+function slotOf({ mapping }: Sound): number {
+  return mapping.cookie % layout.COOKIE_SLOTS;
+}
+
+function structureAt(sound: Sound, offset: number): number {
+  return sound.kernel.memory.structuresAt + slotOf(sound) * layout.STRUCTURE_BYTES + offset;
+}
+
+/** The byte offset of the wrong word, its wrong value as of the right one, and what is said of it first. */
+type Wrong = readonly [
+  what: string,
+  place: (sound: Sound) => number,
+  value: (right: number) => number,
+  text: string,
+];
+
+const WRONG: readonly Wrong[] = [
+  [
+    "RE2: pins of a structure that no view has",
+    (sound) => structureAt(sound, layout.STRUCTURE_HOLDER),
+    (right) => right + 0x10000,
+    "pins: 2 counted, 3 on record",
+  ],
+  [
+    "AC1: level 1 of a map of free pages",
+    (sound) => {
+      const at = partitionAt(sound, sound.client, layout.PARTITION_SPACES);
+      const words = (sound.kernel.memory.header(at + layout.SPACE_PAGES) + 63) >> 6;
+      return sound.kernel.memory.header(at + layout.SPACE_MAP) + words * 8;
+    },
+    (right) => right & ~2,
+    "free map of memory, partition 2: wrong at 64",
+  ],
+  [
+    "TR4: head of a partition's views",
+    (sound) => partitionAt(sound, sound.client, layout.PARTITION_PIN_LIST),
+    () => 0,
+    "pin 2: does not fit its frames, its structure or its list",
+  ],
+  [
+    "TR4: free list of views",
+    () => layout.HEADER_PIN_FREE,
+    () => 0,
+    "pin 0: does not fit its frames, its structure or its list",
+  ],
+  [
+    "GR6: adapters that were never used",
+    () => layout.HEADER_END_FRESH,
+    (right) => right + 5,
+    "adapter end 0",
+  ],
+  [
+    "G5: map of staging",
+    ({ kernel }) => kernel.memory.header(layout.HEADER_STAGING_MAP_AT),
+    (right) => right & ~1,
+    "free map of staging, partition 0: wrong at 0",
+  ],
+  [
+    "FA4: level 1 of the map of frames",
+    ({ kernel }) => {
+      const words = (kernel.memory.header(layout.HEADER_FRAMES_MAX) + 63) >> 6;
+      return kernel.memory.header(layout.HEADER_FRAME_MAP_AT) + words * 8;
+    },
+    (right) => right & ~8,
+    "free map of frames, partition 0: wrong at 192",
+  ],
+  [
+    "TR5: a page that is neither free nor allocated",
+    (sound) => sound.kernel.memory.header(partitionAt(sound, sound.client, layout.PARTITION_ARENA_MAP)),
+    (right) => right & ~0x10000,
+    "free map of allocations, partition 2: wrong at 16",
+  ],
+  [
+    "TR5: an allocation that goes on",
+    (sound) => sound.kernel.memory.header(partitionAt(sound, sound.client, layout.PARTITION_ARENA_ENDS)),
+    (right) => right & ~4,
+    "free map of allocations, partition 2: wrong at 2",
+  ],
+  [
+    "KI2: an access to a device without a window",
+    ({ kernel }) => kernel.memory.thread + layout.THREAD_MODEL_EPOCH,
+    () => 1,
+    `thread 0: the word at ${layout.THREAD_MODEL_EPOCH} of its record`,
+  ],
+  [
+    "RS6: pages that a rescind has moved, without a rescind",
+    (sound) => structureAt(sound, layout.STRUCTURE_MOVED),
+    () => 1,
+    "revocation flags that do not fit together",
+  ],
+];
+
+test.each(WRONG)("%s is a problem for audit()", (_, place, value, text) => {
+  const { table, server, client, adapter } = openPair({
+    memory: 256 * PAGE,
+    serverPages: 70,
+    clientPages: 70,
+  });
+  client.allocate(3 * PAGE);
+  const mapping = client.accept(server.grant({ to: adapter, address: 0, length: PAGE }));
+  const views = [client.view(mapping.address, PAGE), client.view(0, PAGE)] as const;
+  client.view(PAGE, PAGE).release();
+  const kernel = kernelOf(table);
+  const sound: Sound = { kernel, table, client, mapping, views };
+  expect(table.audit().problems).toEqual([]);
+  const { words } = kernel.memory;
+  const at = place(sound) / 4;
+  const right = words[at] as number;
+  words[at] = value(right);
+  const { problems } = table.audit();
+  words[at] = right;
+  expect(problems[0]).toContain(text);
+  expect(problems.length).toBeLessThan(70);
+  for (const view of views) view.release();
+});
