@@ -99,12 +99,6 @@ const WRONG: readonly Wrong[] = [
     "free map of allocations, partition 2: wrong at 2",
   ],
   [
-    "KI2: an access to a device without a window",
-    ({ kernel }) => kernel.memory.thread + layout.THREAD_MODEL_EPOCH,
-    () => 1,
-    `thread 0: the word at ${layout.THREAD_MODEL_EPOCH} of its record`,
-  ],
-  [
     "RS6: pages that a rescind has moved, without a rescind",
     (sound) => structureAt(sound, layout.STRUCTURE_MOVED),
     () => 1,
