@@ -384,6 +384,21 @@ describe("figures", () => {
     ];
     expect(formatTable(rows, "lrl")).toBe("name  count\na     1,000  x");
     expect(formatTable([], "lr")).toBe("");
+    // Wide characters, a mark, a joined emoji and a flag: as terminals count.
+    const wide = [
+      ["\u65e5\u672c"],
+      ["e\u0301t\u00e9"],
+      ["\u{1f469}\u200d\u{1f680}"],
+      ["\u{1f1ef}\u{1f1f5}"],
+      ["ab"],
+    ];
+    const padded = wide.map(([name = ""], index) => `${name}${" ".repeat([2, 3, 4, 4, 4][index] ?? 0)}x`);
+    expect(
+      formatTable(
+        wide.map((row) => [...row, "x"]),
+        "lr",
+      ),
+    ).toBe(padded.join("\n"));
   });
 
   it("become bars, of which the longest has the whole width and the smallest still shows", () => {

@@ -92,6 +92,7 @@ describe("top", () => {
     const lines = fitted(frame, 40, 10).split("\n");
     expect(lines.length).toBe(9);
     expect(Math.max(...lines.map((line) => line.length))).toBeLessThan(40);
+    expect(fitted("\u65e5\u672c\u8a9e", 6, 10)).toBe("\u65e5\u672c");
   });
 });
 

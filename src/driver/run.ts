@@ -5,6 +5,7 @@ import { Command, Option } from "commander";
 import { describeValues, plainValues } from "../scenario/describe.js";
 import { runScenario, type ScenarioReport, type StepReport } from "../scenario/run.js";
 import { readScenario, type Scenario } from "../scenario/scenario.js";
+import { columnsOf, padRight } from "./columns.js";
 import { formatCount, formatTable, printable, writeBeside } from "./output.js";
 import { type CommandStreams, EXIT_FAILED, EXIT_INTERRUPTED, interruptible } from "./streams.js";
 import { integerOption, UsageError } from "./usage-error.js";
@@ -66,7 +67,7 @@ async function perform(
 ): Promise<ScenarioReport> {
   const { seed } = options;
   const isTold = options.json !== true && options.quiet !== true;
-  const columns = Math.min(WHAT_COLUMNS, Math.max(0, ...scenario.steps.map(({ what }) => what.length)));
+  const columns = Math.min(WHAT_COLUMNS, Math.max(0, ...scenario.steps.map(({ what }) => columnsOf(what))));
   if (isTold && scenario.title !== undefined) streams.output.write(`${printable(scenario.title)}\n\n`);
   const onStep = (step: StepReport): void => {
     if (isTold) streams.output.write(`${describe(step, scenario.steps.length, columns)}\n`);
@@ -101,7 +102,7 @@ async function performAndSave(
 function describe(step: StepReport, steps: number, columns: number): string {
   const number = `[${step.index}]`.padStart(String(steps - 1).length + 2);
   const answer = step.status === "H_SUCCESS" ? describeValues(step.answer) : step.status;
-  const line = `${number} ${printable(`${step.what.padEnd(columns)} -> ${answer}`)}`;
+  const line = `${number} ${printable(`${padRight(step.what, columns)} -> ${answer}`)}`;
   if (step.note === undefined) return line;
   return `${" ".repeat(number.length)} # ${printable(step.note)}\n${line}`;
 }

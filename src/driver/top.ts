@@ -2,6 +2,7 @@
 
 import { Command } from "commander";
 import type { TableSnapshot } from "../snapshot.js";
+import { cutAt } from "./columns.js";
 import { formatListing } from "./listing.js";
 import { formatCount } from "./output.js";
 import { addSourceOptions, openSource, SOURCE_NOTES, type Source, type SourceOptions } from "./source.js";
@@ -60,7 +61,7 @@ export function fitted(frame: string, columns: number, rows: number): string {
   return frame
     .split("\n")
     .slice(0, Math.max(1, rows - 1))
-    .map((line) => [...line].slice(0, Math.max(1, columns - 1)).join(""))
+    .map((line) => cutAt(line, Math.max(1, columns - 1)))
     .join("\n");
 }
 
