@@ -433,6 +433,7 @@ describe("lpar bench", () => {
       expect([code, output], args.join(" ")).toEqual([2, ""]);
       expect(errors).toContain(message);
       expect(errors.trimEnd().split("\n")).toHaveLength(1);
+      expect(errors).not.toMatch(/argument .* is invalid/);
     }
   });
 

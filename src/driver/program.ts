@@ -62,6 +62,8 @@ function overrideExit(command: Command, streams: CommandStreams): void {
   command.exitOverride().configureOutput({
     writeOut: (text) => streams.output.write(text),
     writeErr: (text) => streams.errors.write(text),
+    // Our own parsers name the option and the value, so commander need not as well.
+    outputError: (text, write) => write(text.replace(/^error: [\s\S]*' is invalid\. (?=--)/, "error: ")),
   });
   for (const child of command.commands) overrideExit(child, streams);
 }
