@@ -98,5 +98,6 @@ export function toMarkdown(report: Report): string {
       ? [[...notes, ...leftOut, ...wrong].join("\n")]
       : []),
   ];
-  return `${parts.join("\n\n")}\n`;
+  // Names of files and of the processor come from outside, and nothing that is ours is HTML.
+  return `${parts.join("\n\n").replaceAll("&", "&amp;").replaceAll("<", "&lt;")}\n`;
 }

@@ -552,6 +552,9 @@ describe("formats", () => {
   it("Markdown keeps a cell a cell", () => {
     const markdown = toMarkdown(reportOf([rowOf({ what: "a | b", lpar: [5] })]));
     expect(markdown).toContain("| a \\| b | 5 ns |");
+    const named = toMarkdown(reportOf([rowOf({ what: "<b>x</b>", lpar: [5] })], { notes: ["<i> & more"] }));
+    expect(named).toContain("| &lt;b>x&lt;/b> |");
+    expect(named).toContain("- &lt;i> &amp; more");
     expect(markdown).toContain("lpar 0.1.0, commit 0123456789ab, core ba9876543210");
   });
 
