@@ -1,12 +1,12 @@
 import { execFile } from "node:child_process";
-import { readdirSync, readFileSync } from "node:fs";
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 import { expect, test } from "vitest";
 import { countReached, isMissed } from "../bench/format.js";
 import { readmeTable, replaceTable, TABLE_END } from "../bench/readme-table.js";
 import { readReport, rowName } from "../bench/report.js";
-import { blocks, programs } from "./support/readme.mjs";
+import { blocks, files, programs } from "./support/readme.mjs";
 
 const root = fileURLToPath(new URL("..", import.meta.url));
 const readme = readFileSync(`${root}README.md`, "utf8");
@@ -21,6 +21,31 @@ test.each(programs())(
     expect(blocks("text")).toContain(stdout);
   },
 );
+
+test("the README's program of two threads runs as it stands and prints what stands below it", async () => {
+  // Below the root, so that it finds the package by its name.
+  const folder = mkdtempSync(`${root}dist/readme-`);
+  try {
+    expect(files().map(([name]) => name)).toEqual(["main.js", "client.js"]);
+    for (const [name, text] of files()) writeFileSync(`${folder}/${name}`, text);
+    const { stdout, stderr } = await promisify(execFile)(process.execPath, [`${folder}/main.js`]);
+    expect(stderr).toBe("");
+    expect(blocks("text")).toContain(stdout);
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
+});
+
+test("the README's replay prints what stands there, but for the times", async () => {
+  const shown = blocks("text").find((text) => text.startsWith("$ lpar replay ")) ?? "";
+  const [, args = "", output = ""] = /^\$ lpar (.*)\n([\s\S]*)$/.exec(shown) ?? [];
+  const command = `"${process.execPath}" "${root}dist/src/driver/main.js" ${args}`;
+  const { stdout } = await promisify(execFile)("sh", ["-c", command], { cwd: root });
+  const timeless = (text: string): string =>
+    text.replace(/ in [\d.]+ m?s, [\d,]+ per second/, "").replace(/^(recovery +)[\d.]+ \w+/m, "$1");
+  expect(timeless(stdout)).toBe(timeless(output));
+  expect(timeless(output)).not.toBe(output);
+});
 
 test("what the README's commands print of a scenario is what they print", async () => {
   const run = promisify(execFile);

@@ -1,7 +1,7 @@
 /** The README's programs, type-checked and run where the package is installed. */
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { blocks, programs } from "../support/readme.mjs";
+import { blocks, files, programs } from "../support/readme.mjs";
 import { HERE } from "./install.mjs";
 import { run } from "./processes.mjs";
 
@@ -42,5 +42,11 @@ async function runAll(place) {
     if (stdout === "" || !printed.includes(stdout))
       throw new Error(`it prints what does not stand below it:\n${program}\n${stdout}`);
   }
-  return `${programs().length} programs print what stands below them`;
+  const folder = join(place.folder, "readme-threads");
+  mkdirSync(folder, { recursive: true });
+  for (const [name, text] of files()) writeFileSync(join(folder, name), text);
+  const { stdout } = await run(process.execPath, [join(folder, "main.js")]);
+  if (stdout === "" || !printed.includes(stdout))
+    throw new Error(`the program of two threads prints what does not stand below it:\n${stdout}`);
+  return `${programs().length + 1} programs print what stands below them`;
 }

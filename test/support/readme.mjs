@@ -15,9 +15,27 @@ export function blocks(language) {
 }
 
 /**
- * The blocks that are whole programs: each makes a table of its own.
+ * The blocks that are whole programs of one thread: each makes a table of its own.
  * @returns {string[]}
  */
 export function programs() {
-  return blocks("js").filter((block) => block.includes("ResourceTable.create("));
+  return blocks("js").filter(
+    (block) => block.includes("ResourceTable.create(") && fileOf(block) === undefined,
+  );
+}
+
+/** @param {string} block */
+function fileOf(block) {
+  return /^\/\/ (\w+\.js)\n/.exec(block)?.[1];
+}
+
+/**
+ * The blocks that begin with the name of their file: one program of several threads, which main.js begins.
+ * @returns {(readonly [name: string, text: string])[]}
+ */
+export function files() {
+  return blocks("js").flatMap((block) => {
+    const name = fileOf(block);
+    return name === undefined ? [] : [/** @type {const} */ ([name, block])];
+  });
 }
