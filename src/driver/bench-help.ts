@@ -31,7 +31,7 @@ times, unless --assert sets a limit. Baselines:
   engine      the same out of shared memory or into it, as a table's is
   wasm        memory.copy within one Wasm memory, without checks
   share       the same as a share
-  bare        the core without locks, undo log and epochs, compiled on the spot if assemblyscript is installed
+  bare        the core without locks, undo log and epochs, compiled on the spot in the repository if assemblyscript is installed
   alone       one worker instead of two
   apart       as many workers, each with a table of its own: what the machine allows
   single      the same by single calls
@@ -64,9 +64,11 @@ Limits: --assert '[ROWS:]METRIC<LIMIT' (or <=), METRIC one of median, ratio (to 
 
 Output: text on stdout, with plots on a terminal (not with --plain; without colour if NO_COLOR is set). --json, --csv and --md
   print that on stdout instead. --out FILE (.json, .csv, .md or .html) and --html FILE write files as well, as
-  many as wanted, from the same run. --from FILE takes a JSON report instead of measuring. "lpar compare" compares two.
+  many as wanted, from the same run; a run that was interrupted replaces none. --from FILE takes a JSON report instead of
+  measuring. "lpar compare" compares two.
 
-Exit codes: 0 done, 1 a wrong result, 2 a mistake in the call, 3 a limit of --assert missed, 130 Ctrl-C.
+Exit codes: 0 done, 1 a wrong result, or a file that cannot be written, 2 a mistake in the call, 3 a limit of --assert missed,
+  130 Ctrl-C.
 
 Examples:
   $ lpar bench

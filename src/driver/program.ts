@@ -1,6 +1,7 @@
 /**
  * The command line `lpar` as a function: arguments in, exit code out. 0 done, 1 failed, 2 a mistake of the user (one
- * line, no stack trace), 3 an asserted limit was missed, 130 ended by Ctrl-C.
+ * line, no stack trace), 3 an asserted limit was missed, 130 ended by Ctrl-C
+ * (0 for what ends by nothing else).
  */
 import { readFileSync } from "node:fs";
 import { Command, CommanderError } from "commander";
@@ -29,7 +30,9 @@ const EXAMPLES = `
 Examples:
   $ lpar replay --share 25 --crash bench/traces/*.lpt
   $ lpar run bench/scenarios/first-share.json
-  $ lpar trace info bench/traces/*.lpt`;
+  $ lpar trace info bench/traces/*.lpt
+
+bench/ is a folder of the repository; the package is without it.`;
 
 function packageJson(): { readonly version: string; readonly description: string } {
   return JSON.parse(readFileSync(new URL(import.meta.resolve("lpar/package.json")), "utf8"));

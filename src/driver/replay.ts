@@ -43,7 +43,9 @@ Afterwards everything is taken down, audited, and must add up: else the exit cod
 Examples:
   $ lpar replay bench/traces/*.lpt
   $ lpar replay --share 25 --resident 64 --crash --grace 50 bench/traces/*.lpt
-  $ lpar replay --share 50 --seed 7 --json ls.lpt ls.lpt`;
+  $ lpar replay --share 50 --seed 7 --json ls.lpt ls.lpt
+
+bench/ is a folder of the repository; the package is without it.`;
 
 /** The `replay` command. Its action throws UsageError and TraceError for what the user can put right. */
 export function replayCommand(streams: CommandStreams): Command {

@@ -31,7 +31,9 @@ afterwards is clean, 1 if not, 2 if the file is no scenario: then nothing runs.
 Examples:
   $ lpar run bench/scenarios/first-share.json
   $ lpar run bench/scenarios/server-crash.json --json --snapshot after.json
-  $ lpar run bench/scenarios/quota.json --quiet --seed 7`;
+  $ lpar run bench/scenarios/quota.json --quiet --seed 7
+
+bench/ is a folder of the repository; the package is without it.`;
 
 /** The `run` command. Its action throws ScenarioError and UsageError for what the user can put right. */
 export function runCommand(streams: CommandStreams): Command {

@@ -35,7 +35,8 @@ What is looked at, one of:
   --file       a snapshot: what table.inspect() answers, or \`lpar run --snapshot\` writes, as JSON
   --scenario   the table of a scenario, after its last step or after --step
   --connect    a living process that has called openInspector() of lpar/inspector, by the address that this answered;
-               LPAR_INSPECTOR may hold the address instead, so that no list of processes shows it`;
+               LPAR_INSPECTOR may hold the address instead, so that no list of processes shows it
+bench/scenarios of the examples is in the repository, and not in the package.`;
 
 /** Gives a command the options by which its table is found. */
 export function addSourceOptions(command: Command): Command {
