@@ -116,8 +116,8 @@ function begin(root: usize): void {
   // is given back, which may be one that is written to before it is marked, or one that must be zeroed, for each lend of it, is one
   // more. No view is taken from here on, and who has one is looked at page by page, at most.
   const views = <u64>header(HEADER_PINS_USED) * (pageCountOf(root) + 1);
-  const copied = header(HEADER_COPIES) + header(HEADER_COPIED) * header(HEADER_FRAMES_MAX);
-  const pages = <u32>min<u64>(views, MOST_STEPS) + copied + header(HEADER_PAGES_LENT);
+  const copied = header(HEADER_COPIES) + <u64>header(HEADER_COPIED) * header(HEADER_FRAMES_MAX);
+  const pages = <u32>min<u64>(views + copied, MOST_STEPS) + header(HEADER_PAGES_LENT);
   setRemaining(root, structuresUsed() * 4 + 4 + pages + tceSteps(root));
   addHeader(HEADER_MARKING, 1);
   addHeader(HEADER_REVOCATIONS, 1);
