@@ -46,17 +46,19 @@ export type Cookie = number & {
 /** Mappings whose return has begun, and then found the table locked. */
 const unfinished: WeakSet<Mapping> = new WeakSet();
 
-/** So often a return waits for a use that began before it, some 0.1 ms each time. */
-const WAITS_MOST = 8;
+/** So often a return waits for a use that began before it, some 0.1 ms each time: the owner's thread, and any other one. */
+const OWNER_WAITS = 8;
+const WAITS = 50_000;
 
 /** What a return ends with that did not succeed at once: one of many pages goes in slices (RE6). */
 function goOn({ kernel, lpid }: Holder, cookie: number, first: number, mapping?: Mapping): number {
   const { core, memory } = kernel;
+  const most = kernel.failPartition === undefined ? WAITS : OWNER_WAITS;
   const hasBegun = first === H_BUSY || (mapping !== undefined && unfinished.has(mapping));
   let status = first;
   for (let waits = 0; status === H_BUSY; status = core.returnLogical(lpid, cookie)) {
-    // Of a use that does not end its thread may have died, which nobody hears before the event loop turns.
-    if (memory.header(memory.thread + THREAD_WAITS_FOR) === 0 || ++waits < WAITS_MOST) continue;
+    // Of a use that does not end its thread may have died, which nobody hears before the owner's event loop turns.
+    if (memory.header(memory.thread + THREAD_WAITS_FOR) === 0 || ++waits < most) continue;
     memory.pokeAll();
     status = H_LONG_BUSY_10_MSEC;
     break;

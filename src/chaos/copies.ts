@@ -249,7 +249,9 @@ export class Copies implements Dealings {
   /** Returned, it may be accepted again; then it is as the owner has it. */
   #return(copy: Copy): void {
     this.#leave(copy);
-    if (!this.#desk.try("return", ["H_RESCINDED"], () => copy.mapping.return())) return;
+    // Where a use of somebody who has died is not over yet it is returned some other time.
+    const refusals = ["H_RESCINDED", "H_LongBusyOrder10msec"];
+    if (!this.#desk.try("return", refusals, () => copy.mapping.return())) return;
     this.#held.splice(this.#held.indexOf(copy), 1);
     if (this.#desk.random.once(2)) this.#accept(copy.mapping.cookie, copy.pages.length, copy.who);
   }

@@ -25,6 +25,7 @@ import {
   ensure,
   type Frame,
   isInteger,
+  isUnderRevocation,
   type ModelPartition,
   type Pin,
   REFUSED,
@@ -276,6 +277,7 @@ export function pin(model: Model, lpid: number, address: number, length: number,
   const before = framesAt(caller, address, length);
   const entries = before.map((_, index) => caller.spaces.memory.entries.get(page + index));
   const node = entries[0]?.node;
+  if (node !== undefined && isUnderRevocation(node)) return answer(H_RESCINDED);
   if (node === undefined || entries.some((entry) => entry?.node !== node)) return answer(H_RESOURCE);
   // What is copied first may come to stand together, or not.
   const willCopy = entries.some((entry) => entry?.copiesFirst === true);

@@ -2,6 +2,7 @@
 import type { GrantOptions, Mapping, ResourceType, VirtualAdapter } from "../../src/index.js";
 import {
   H_PARAMETER,
+  H_RESCINDED,
   H_RESOURCE,
   H_SUCCESS,
   INHIBIT_READ,
@@ -112,7 +113,9 @@ export class ObjectGrants {
     const answer = heard.answers.at(-1);
     // Whom no adapter joins with the grantor can be granted nothing.
     const isRefused = answer === undefined || (to === partner && heard.answers.length === 1 && answer < 0);
-    const expected = isOdd || isRefused ? H_PARAMETER : answer;
+    const runs = twins.model.partitions.get(lpid)?.state === "running";
+    const refusal = runs ? H_PARAMETER : H_RESCINDED;
+    const expected = isOdd || isRefused ? refusal : answer;
     ensure(status === expected, () => `a grant of ${lpid} came to ${status}, not ${expected}`);
     if (cookie === undefined) return undefined;
     const grant = twins.model.grants.get(cookie);
