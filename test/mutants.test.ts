@@ -393,8 +393,8 @@ const MUTATIONS: readonly (Mutation & { readonly bug: string })[] = [
   {
     bug: "a deadline is not waited for",
     file: "src/rescind.ts",
-    from: "if ((options.deadline ?? 0) > 0 && (await politely(kernel, lpid, cookie, options)))",
-    to: "if ((options.deadline ?? 0) > 2000 && (await politely(kernel, lpid, cookie, options)))",
+    from: "const isAsked = (options.deadline ?? 0) > 0;",
+    to: "const isAsked = (options.deadline ?? 0) > 2000;",
   },
   {
     bug: "who does not give back by the deadline is not forced to",

@@ -228,7 +228,7 @@ const SAMPLES: readonly Sample[] = [
       { destroy: { partition: "late" } },
       { fail: { partition: "late" }, expect: "LPAR_NOT_FOUND" },
       { createPartition: { name: "huge", memory: "8KiB" } },
-      { counters: {}, expect: { partitions: 4, adapterEndsUsed: 5 } },
+      { counters: {}, expect: { partitions: 4, adapterEndsUsed: 4 } },
       { return: { by: "server", grant: "late-offer" } },
       { counters: {}, expect: { adapterEndsUsed: 4 } },
     ],

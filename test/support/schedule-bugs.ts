@@ -229,8 +229,8 @@ export const BUGS: readonly SeededBug[] = [
     scenario: "write to a private page / return of it in another thread",
     says: /stray|race|no order/,
     file: "assembly/hcall-logical.ts",
-    from: "if (awaitOlder(cursorOf(structure)) != NONE) return false;",
-    to: "if (!BUG && awaitOlder(cursorOf(structure)) != NONE) return false;",
+    from: "const user = awaitOlder(cursorOf(structure));",
+    to: "const user: u32 = BUG ? NONE : awaitOlder(cursorOf(structure));",
   },
   {
     bug: "a revocation of a window does not wait for accesses to the device (G6)",
