@@ -254,10 +254,11 @@ function examineBus(
   if (!isInteger(window) || window % PAGE_BYTES !== offset) return REFUSED;
   if (window + Math.max(length, 1) > owner.spaces.dma.pageCount * PAGE_BYTES) return REFUSED;
   const pieces: BusPiece[] = [];
+  const inside = windowEntry(owner, Math.floor(window / PAGE_BYTES), liobn)?.node;
   for (let done = 0; done === 0 || done < length; ) {
     const [at, page] = [ioba + done, Math.floor((window + done) / PAGE_BYTES)];
     const entry = windowEntry(owner, page, liobn);
-    if (entry?.frame.physical !== Math.floor(at / PAGE_BYTES)) return REFUSED;
+    if (entry?.frame.physical !== Math.floor(at / PAGE_BYTES) || entry.node !== inside) return REFUSED;
     if (length === 0) break;
     const run = Math.min(PAGE_BYTES - (at % PAGE_BYTES), length - done);
     const tce = tceAt(model, owner, page);

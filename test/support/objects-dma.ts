@@ -158,7 +158,8 @@ export class ObjectDma {
       for (const [index, address] of addresses.entries())
         this.#checkEntry(lpid, ioba + index * PAGE_BYTES, address, needOf(rights));
     if (heard.answers.length > 0) return;
-    const expected = length === 0 ? H_PARAMETER : H_NO_MEM;
+    const runs = this.#objects.twins.model.partitions.get(lpid)?.state === "running";
+    const expected = length !== 0 ? H_NO_MEM : runs ? H_PARAMETER : H_RESCINDED; // GR10
     const isDue = status === expected && (length === 0 || this.#isStarved);
     ensure(isDue, () => `a list of ${length} answered ${status}, and the core was not asked`);
   }
