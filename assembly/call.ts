@@ -6,7 +6,14 @@
  * was right and if nothing that all share is needed; otherwise it says H_NEED_ALL, having changed nothing, and is made again
  * with all locks. A table that no other thread has joined takes all of them at once, since they cost nothing.
  */
-import { H_LONG_BUSY_10_MSEC, H_NEED_ALL, H_PARAMETER, H_SUCCESS, TOUCH_NEAR } from "../src/layout";
+import {
+  H_LONG_BUSY_1_MSEC,
+  H_LONG_BUSY_10_MSEC,
+  H_NEED_ALL,
+  H_PARAMETER,
+  H_SUCCESS,
+  TOUCH_NEAR,
+} from "../src/layout";
 import {
   pinMemory as pinMemoryLocked,
   unpinMemory as unpinMemoryLocked,
@@ -68,7 +75,7 @@ import {
   takeEvent as takeEventLocked,
 } from "./hcall-queue";
 import { settle } from "./job";
-import { acquire, acquireAll, hasLeft, mendCall, nameAll, nameNone, release } from "./lock";
+import { acquire, acquireAll, hasLeft, mendCall, nameAll, nameNone, release, waitForUses } from "./lock";
 import { isAlone } from "./memory";
 import { mergePages as mergePagesLocked } from "./merge";
 import { compactMemory as compactMemoryLocked, gatherMemory as gatherMemoryLocked } from "./migrate";
@@ -278,10 +285,15 @@ export function rescindLogical(lpid: f64, flags: f64, cookie: f64): i32 {
     Alone.enter();
     return Alone.leave(rescindLogicalLocked(lpid, flags, cookie));
   }
-  const entry = enter(lpid, granteeNamed(cookie));
-  const status = entry == H_SUCCESS ? leave(rescindLogicalLocked(lpid, flags, cookie)) : entry;
-  if (status != H_NEED_ALL) return status;
-  return acquireAll() ? leave(rescindLogicalLocked(lpid, flags, cookie)) : H_LONG_BUSY_10_MSEC;
+  let attempt: u32 = 0;
+  while (true) {
+    let status = enter(lpid, granteeNamed(cookie));
+    if (status == H_SUCCESS) status = leave(rescindLogicalLocked(lpid, flags, cookie));
+    if (status == H_NEED_ALL)
+      status = acquireAll() ? leave(rescindLogicalLocked(lpid, flags, cookie)) : H_LONG_BUSY_10_MSEC;
+    if (status != H_LONG_BUSY_1_MSEC) return status;
+    if (!waitForUses(attempt++)) return H_LONG_BUSY_10_MSEC;
+  }
 }
 
 export function requestReturn(lpid: f64, cookie: f64, ms: f64): i32 {

@@ -8,7 +8,9 @@
  *     an elemental resource, merged copy on write, shared           writable
  *
  * Only with all locks: frames are everybody's. A copy is a commit of its own; the frame is free until then, and a job zeroes it if
- * the thread stops before. Nobody waits: who reads the old frame meanwhile reads what the page was, and nobody can write.
+ * the thread stops before. Who reads a source's frame meanwhile reads what the page was. A frame that was merged belongs to the
+ * others once the page has left it, and the last one of them writes to it: so the page is held until nobody uses it, as one that
+ * moves.
  *
  * A mapping that ends keeps its private frames in its entries until the uses that may have begun before are over; then
  * releaseCopies() gives them back, one a commit.
@@ -20,6 +22,7 @@ import {
   ENTRY_VALID,
   ENTRY_WRITE,
   FLAG_COPY_ON_WRITE,
+  H_LONG_BUSY_10_MSEC,
   H_NEED_ALL,
   H_NO_MEM,
   H_SUCCESS,
@@ -36,13 +39,14 @@ import {
 import { addCopies, copiesOf, hasFlag, holderOf, pageCountOf, pageOf, stateOf, structureAt } from "./control";
 import { frameShares, framesFree, lowestFrames, releaseFrame, takeFrames } from "./frame";
 import { settle } from "./job";
-import { beginJob } from "./log";
-import { addHeader, frameAt, header, NONE } from "./memory";
+import { beginJob, THREAD, undo } from "./log";
+import { addHeader, frameAt, header, isAlone, NONE } from "./memory";
 import {
   anyCopyOnWrite,
   backOf,
   dropPrivate,
   entryOf,
+  holdOwnEntry,
   isCopyOnWrite,
   isPrivate,
   nextPrivate,
@@ -50,7 +54,7 @@ import {
   spaceAt,
 } from "./page";
 import { addPartitionWord, lpidOf, partitionAt } from "./partition";
-import { holdsAll } from "./thread";
+import { awaitUses, holdsAll } from "./thread";
 
 const WRITABLE: u32 = ENTRY_VALID | ENTRY_READ | ENTRY_WRITE;
 /** Looking at so many entries counts as one step. */
@@ -69,11 +73,21 @@ function countCopy(structure: usize, holder: usize, sign: i32): void {
   addHeader(HEADER_COPIES, sign);
 }
 
-/** Copies a page to a free frame, and lets it be written there. */
-function split(partition: usize, at: usize, page: u32, frame: u32): void {
+/** Holds a page until nobody uses it any more; false: a use goes on, and nothing has happened. */
+function leaveQuietly(at: usize, page: u32): bool {
+  holdOwnEntry(at, page);
+  if (awaitUses() == NONE) return true;
+  undo(THREAD);
+  return false;
+}
+
+/** Copies a page to a free frame, and lets it be written there. False: not now, see leaveQuietly(). */
+function split(partition: usize, at: usize, page: u32, frame: u32): bool {
   const structure = structureAt(backOf(at, page));
   const entry = entryOf(at, page);
   const old = entry & ENTRY_FRAME;
+  const isShared = stateOf(structure) == STRUCTURE_OWNED || isPrivate(entry);
+  if (isShared && !isAlone() && !leaveQuietly(at, page)) return false;
   beginJob(JOB_SPLIT, 0, 0, frame, 0, 1);
   takeFrames(frame, 1);
   memory.copy(frameAt(frame), frameAt(old), PAGE_BYTES);
@@ -86,11 +100,13 @@ function split(partition: usize, at: usize, page: u32, frame: u32): void {
     else countCopy(structure, partition, 1);
   }
   settle();
+  return true;
 }
 
 /**
  * Makes pages of a partition's memory, which it may read, ready to be written. On consecutive frames where there is a run of
- * them, so that a view can span them. H_NO_MEM: too few frames are free, nothing is copied.
+ * them, so that a view can span them. H_NO_MEM: too few frames are free, nothing is copied. H_LongBusyOrder10msec: a thread goes
+ * on using a page that was merged; those before it are ready.
  */
 export function splitPages(partition: usize, page: u32, count: u32): i32 {
   const at = spaceAt(partition, SPACE_MEMORY);
@@ -111,14 +127,14 @@ export function splitPages(partition: usize, page: u32, count: u32): i32 {
     }
     const frame = run != NONE ? run++ : lowestFrames(1);
     assert(frame != NONE); // two merged pages of the range may need one frame less than was counted, never one more
-    split(partition, at, page + i, frame);
+    if (!split(partition, at, page + i, frame)) return H_LONG_BUSY_10_MSEC;
   }
   return H_SUCCESS;
 }
 
 /**
  * Gives frames of their own to those of a partition's pages that were merged, before somebody may write to them without a look
- * at the entries of their owner. H_NEED_ALL: there are some, and the locks that are held do not do. H_NO_MEM as splitPages().
+ * at the entries of their owner. H_NEED_ALL: there are some, and the locks that are held do not do. H_NO_MEM and H_LongBusyOrder10msec as splitPages().
  */
 export function splitMerged(partition: usize, page: u32, count: u32): i32 {
   if (header(HEADER_MERGES) == 0) return H_SUCCESS;

@@ -336,12 +336,17 @@ function examineEntry(tce: usize, word: u32, offset: u32, run: u32, need: u32): 
   const last = tceWord(tce, TCE_PANE);
   if (!isOneEntry(word, last)) return H_PARAMETER;
   const pane = structureAt(last & TCE_SLOT_MASK);
+  const paneGeneration = generationNow(pane);
   const holder = holderNow(pane);
   if (!isOpen(partitionAt(holder), pageNow(pane))) return H_RESCINDED;
   const address = f64(pageIn(word)) * PAGE_BYTES + f64(offset);
   const status = examine(f64(holder), address, f64(run), f64(need));
   // After the page table entry was read: when that is another mapping's, the memory has ended before.
   if (generationNow(structureAt(slot)) != generation) return H_RESCINDED;
+  // The first word comes again after 64 puts: the others must be the same still, and the pane the one that was looked at.
+  const isSame = ((tceWord(tce, TCE_STRUCTURE) ^ slot) | (tceWord(tce, TCE_PANE) ^ last)) == 0;
+  if (!isSame || tceWord(tce, TCE_STRUCTURE_GENERATION) != generation) return H_LONG_BUSY_1_MSEC;
+  if (generationNow(pane) != paneGeneration) return H_LONG_BUSY_1_MSEC;
   if ((need & ~rightsIn(word)) != 0 && status >= 0) return H_PERMISSION;
   if (status == H_NEED_COPY) {
     // Which page, for who copies it.

@@ -4,7 +4,7 @@
  */
 import { H_LONG_BUSY_10_MSEC, H_NEED_ALL, H_RESCINDED, H_SUCCESS } from "../src/layout";
 import { splitPages } from "./cow";
-import { acquireAll, release } from "./lock";
+import { acquireAll, release, waitForUses } from "./lock";
 import { isRunning } from "./partition";
 import { holdsAll, holdsAny, isInUse } from "./thread";
 
@@ -20,12 +20,15 @@ export function makeWritable(partition: usize, page: u32, count: u32): i32 {
   if (holdsAny()) return H_NEED_ALL;
   // Who copies may wait for this very use: it must end first.
   if (isInUse()) return H_LONG_BUSY_10_MSEC;
-  for (let done: u32 = 0; done < count; done += FAULT_PAGES) {
+  let attempt: u32 = 0;
+  let done: u32 = 0;
+  while (done < count) {
     if (!acquireAll()) return H_LONG_BUSY_10_MSEC;
     const run = min(FAULT_PAGES, count - done);
     const status = isRunning(partition) ? splitPages(partition, page + done, run) : H_RESCINDED;
     release();
-    if (status != H_SUCCESS) return status;
+    if (status == H_SUCCESS) done += run;
+    else if (status != H_LONG_BUSY_10_MSEC || !waitForUses(attempt++)) return status;
   }
   return H_SUCCESS;
 }

@@ -10,6 +10,7 @@
  */
 import {
   H_FUNCTION,
+  H_LONG_BUSY_1_MSEC,
   H_LONG_BUSY_10_MSEC,
   H_NEED_ALL,
   H_PARAMETER,
@@ -83,7 +84,10 @@ class Request {
     }
     if (token == TOKEN_ACCEPT) return acceptLogical(lpid, argument(request, 0));
     if (token == TOKEN_RETURN) return returnLogical(lpid, argument(request, 0), NONE);
-    if (token == TOKEN_RESCIND) return rescindLogical(lpid, argument(request, 0), argument(request, 1));
+    if (token == TOKEN_RESCIND) {
+      const status = rescindLogical(lpid, argument(request, 0), argument(request, 1));
+      return status == H_LONG_BUSY_1_MSEC ? H_LONG_BUSY_10_MSEC : status;
+    }
     return unknown(lpid);
   }
 

@@ -13,6 +13,7 @@ import {
   FLAG_LENT,
   FLAG_ZERO,
   H_BUSY,
+  H_LONG_BUSY_1_MSEC,
   H_LONG_BUSY_10_MSEC,
   H_NEED_ALL,
   H_NO_MEM,
@@ -34,6 +35,7 @@ import {
   MODE_SHARE,
   MODE_ZERO,
   PARTITION_DEFERRED,
+  PARTITION_DRAIN,
   PARTITION_RESCINDED,
   POOL_SPILL,
   RESCIND_FORCED,
@@ -94,9 +96,9 @@ import { decodeInteger, decodeType, encodeUnits, isPaged, NO_SPACE, Units } from
 import { acceptDonation, isWhole } from "./donate";
 import { pushEvent } from "./event";
 import { settle } from "./job";
-import { holdBorrowed, isExclusive, isMode, lend, mayLend, mustZero, usesAreOver, zeroLent } from "./lend";
+import { holdBorrowed, isExclusive, isMode, lend, mayLend, mustZero, zeroLent } from "./lend";
 import { beginJob, endJob, THREAD } from "./log";
-import { budget, header, NONE, setResult } from "./memory";
+import { budget, header, isAlone, NONE, setResult } from "./memory";
 import {
   anyLent,
   anyRescinded,
@@ -117,9 +119,10 @@ import {
   partitionNamed,
   partitionWord,
   runsNow,
+  setPartitionWord,
   whyStopped,
 } from "./partition";
-import { revoke } from "./revoke";
+import { revoke, userBefore } from "./revoke";
 import {
   areFar,
   Fresh,
@@ -320,7 +323,8 @@ export function acceptLogical(lpid: f64, cookie: f64): i32 {
   const source = spaceAt(grantor, space);
   const sourcePage = sourcePageOf(structure);
 
-  if (count == 1) mapPage(at, page, slot, source, sourcePage, rights);
+  // Where others read entries a job: it minds that one of them may have used the pages if the call is undone.
+  if (count == 1 && isAlone()) mapPage(at, page, slot, source, sourcePage, rights);
   else {
     beginJob(JOB_PAGES, slot, lpidOf(holder), space, page, count);
     mapFrom(at, page, count, slot, source, sourcePage, rights);
@@ -352,6 +356,7 @@ function zeroReturned(structure: usize): i32 {
 function returnCopies(structure: usize): bool {
   if (stateOf(structure) == STRUCTURE_SHARED) {
     becomeReturning(structure);
+    setCursor(structure, 0); // what an earlier return left
     settle();
   }
   if (cursorOf(structure) == 0) {
@@ -409,11 +414,12 @@ export function returnLogical(lpid: f64, cookie: f64, near: u32): i32 {
     }
     Mapped.count(holder, structure, -1);
   }
-  // Where it waited for uses.
-  if (cursorOf(structure) != 0) setCursor(structure, 0);
   Become.granted(structure);
-  if (isLast) becomeUnknown(structure);
-  else tellReturned(structure);
+  if (isLast) {
+    becomeUnknown(structure);
+    // A use may have begun before: the recovery looks once more.
+    setPartitionWord(grantor, PARTITION_DRAIN, 0);
+  } else tellReturned(structure);
   return H_SUCCESS;
 }
 
@@ -440,7 +446,18 @@ class Made {
   }
 }
 
-/** H_RESCIND_LOGICAL. R4 of H_PARTIAL: a bound of the steps that remain. */
+/** Waits a little for the uses of a returned grant; false: one goes on, THREAD_WAITS_FOR says whose. */
+function isUnused(structure: usize): bool {
+  const epoch = cursorOf(structure);
+  store<u32>(THREAD, 0, THREAD_WAITS_FOR);
+  if (spaceOf(structure) != SPACE_MMIO) awaitOlder(epoch);
+  const user = userBefore(structure, epoch);
+  if (user == NONE) return true;
+  nameUser(user);
+  return false;
+}
+
+/** H_RESCIND_LOGICAL. R4 of H_PARTIAL: a bound of the steps that remain. H_LongBusyOrder1msec: worth waiting for, without locks. */
 export function rescindLogical(lpid: f64, flags: f64, cookie: f64): i32 {
   const grantor = partitionNamed(lpid);
   if (!runsNow(grantor)) return whyStopped(grantor);
@@ -459,8 +476,11 @@ export function rescindLogical(lpid: f64, flags: f64, cookie: f64): i32 {
   if (childOf(structure) != 0) return H_RESOURCE; // RS2
   if (hasFlag(structure, FLAG_LENT | FLAG_DONATED)) {
     if (!mayLend()) return H_NEED_ALL;
-    // Whoever had returned it may still be in a use that began before.
-    if (!usesAreOver()) return H_LONG_BUSY_10_MSEC;
+  }
+  // Whoever had returned it may still be in a use that began before.
+  if (cursorOf(structure) != 0 && !isUnused(structure)) {
+    // What a device's model does takes as long as it takes.
+    return spaceOf(structure) == SPACE_MMIO ? H_LONG_BUSY_10_MSEC : H_LONG_BUSY_1_MSEC;
   }
 
   if (isPoolFull(grantor)) spillPool(grantor, POOL_SPILL);

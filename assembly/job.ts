@@ -32,6 +32,7 @@ import {
   JOB_STAGING,
   JOB_TCES,
   SPACE_MEMORY,
+  STRUCTURE_GRANTED,
   STRUCTURE_OWNED,
   STRUCTURE_RESCINDED,
   STRUCTURE_RETURNING,
@@ -46,11 +47,12 @@ import {
   THREAD_JOB_SPACE,
 } from "../src/layout";
 import { freeArena } from "./arena";
-import { hasFlag, stateOf, structureAt } from "./control";
+import { hasFlag, setCursor, stateOf, structureAt } from "./control";
 import { settleDonation } from "./donate";
 import { fillFrames, freeMoved, zeroIfFree } from "./frame";
 import { settleLent } from "./lend";
 import { commit, THREAD } from "./log";
+import { isAlone } from "./memory";
 import { followOwner } from "./move";
 import { backOf, entryOf, freePages, letEntriesGo, rescindPages, spaceAt, unmapPages } from "./page";
 import { partitionAt } from "./partition";
@@ -58,7 +60,7 @@ import { endPin } from "./pin";
 import { raiseTree } from "./raise";
 import { freeRun } from "./staging";
 import { putListed } from "./tce";
-import { threadWord } from "./thread";
+import { nextEpoch, threadWord } from "./thread";
 
 /** Frees the frames that the entries of an uncommitted LMB name; nothing was written to them. */
 function freeUnusedFrames(at: usize, page: u32, count: u32): void {
@@ -78,7 +80,11 @@ function settlePages(slot: u32, lpid: u32, space: u32, page: u32, count: u32): v
   if (state == STRUCTURE_SHARED && !hasFlag(structure, FLAG_REVOKING)) letEntriesGo(at, page, count);
   else if (state == STRUCTURE_SHARED || state == STRUCTURE_RESCINDED) rescindPages(at, page, count);
   else if (state == STRUCTURE_RETURNING) unmapPages(at, page, count);
-  else freePages(at, page, count);
+  else {
+    freePages(at, page, count);
+    // Returned, or an accept that was undone: a use may have begun before. Who rescinds it looks.
+    if (state == STRUCTURE_GRANTED && !isAlone()) setCursor(structure, nextEpoch());
+  }
 }
 
 /** An elemental resource is there, or all of it is free. */

@@ -132,7 +132,7 @@ export function countLent(lender: usize, pages: i32): void {
 }
 
 /** Waits for the uses that run; false: one goes on, THREAD_WAITS_FOR says whose. */
-export function usesAreOver(): bool {
+function usesAreOver(): bool {
   store<u32>(THREAD, 0, THREAD_WAITS_FOR);
   if (isAlone()) return true;
   const user = awaitUses();

@@ -44,7 +44,17 @@ import { header, isAlone, NONE } from "./memory";
 import { partitionAt, wakeSleepers } from "./partition";
 import { undoStart } from "./recover";
 import { freeNextRun } from "./staging";
-import { decodeSlot, endStaleUse, endUseOf, freeSlot, threadAt, threadWord } from "./thread";
+import {
+  decodeSlot,
+  endStaleUse,
+  endUseOf,
+  freeSlot,
+  nextEpoch,
+  olderUse,
+  ownSlot,
+  threadAt,
+  threadWord,
+} from "./thread";
 
 const SPINS: u32 = 64;
 
@@ -227,6 +237,18 @@ export function waitForMover(attempt: u32): bool {
   // Who gave the lock back woke one, and this one does not take it: the next one is woken in its place.
   atomic.notify(HEADER_LOCK, 1);
   return mayGoOn;
+}
+
+/**
+ * A use goes on that a call must wait for; who waits holds no lock. Comes back after a while, or at once if there is no such use any
+ * more; answers false when it takes too long.
+ */
+export function waitForUses(attempt: u32): bool {
+  const user = olderUse(nextEpoch());
+  const at = threadAt(user == NONE ? ownSlot() : user) + THREAD_NAME;
+  const name = user == NONE ? 0 : atomic.load<u32>(at);
+  // Where nobody is waited for, or its thread has exited, a name that nobody has: the wait is over at once.
+  return pause(at, name != 0 ? name : load<u32>(THREAD, THREAD_NAME) | LOCK_WAITERS, attempt) != 0;
 }
 
 /** This thread stopped inside a call and lives on: undoes that call, or finishes what it had committed. */

@@ -188,18 +188,13 @@ export function consecutivePages(at: usize, page: u32, count: u32): u32 {
 
 // ---------------------------------------------------------------- one page, through the log
 
-/** Takes a free address for a structure and maps it to the frame of a page of another space. */
+/** Takes a free address for a structure and maps it to the frame of a page of another space, where no other thread reads entries. */
 export function mapPage(at: usize, page: u32, back: u32, source: usize, sourcePage: u32, rights: u32): void {
   Places.take(spaceMap(at), spacePages(at), page);
   const place = backPlace(at, page);
   const entry = entryPlace(at, page);
   const from = entryPlace(source, sourcePage);
-  const mapped = renewed(load<u32>(entry), (load<u32>(from) & ENTRY_FRAME) | rights);
-  if (isAlone()) Words.put2(place, back, entry, mapped);
-  else {
-    put(place, back);
-    putShared(entry, mapped);
-  }
+  Words.put2(place, back, entry, renewed(load<u32>(entry), (load<u32>(from) & ENTRY_FRAME) | rights));
 }
 
 /** Unmaps a page and frees its address, where no other thread reads entries. */

@@ -103,13 +103,25 @@ import { releaseStructure, spillPool } from "./slot";
 import { endTces } from "./tce";
 import { nameUser, nextEpoch, olderUse } from "./thread";
 
-/** Tells the partner at the other side of an end, once for each failure however many adapters join the two. */
-function tellPartner(partition: usize, end: usize, event: u32): void {
+/** Whether the owner of the other end was told of the failure through it; a recovery that is told takes that back. */
+function isTold(end: usize): bool {
+  return (endWord(partnerEnd(end), END_PENDING) & END_TOLD) != 0;
+}
+
+/**
+ * Tells the partner at the other side of an end, once for each failure however many adapters join the two; a commit. Through an end
+ * that has been done before a crash the partner has heard: another failure may have been told since.
+ */
+function tellPartner(partition: usize, end: usize, event: u32, isDone: bool): void {
   const partner = partnerPartition(end);
   const serial = partitionWord(partition, PARTITION_SERIAL);
-  if (partitionWord(partner, PARTITION_NOTICE) == serial) return;
-  setPartitionWord(partner, PARTITION_NOTICE, serial);
-  pushEvent(partner, event, lpidOf(partition), f64(lpidOf(partition)));
+  if (partitionWord(partner, PARTITION_NOTICE) != serial) {
+    setPartitionWord(partner, PARTITION_NOTICE, serial);
+    if (!isDone) pushEvent(partner, event, lpidOf(partition), f64(lpidOf(partition)));
+  }
+  const far = partnerEnd(end);
+  if (!isDone) setEndWord(far, END_PENDING, endWord(far, END_PENDING) ^ END_TOLD);
+  settle();
 }
 
 /** A number for the notices of one failure: an even one. The notices of its recovery have the odd one after it. */
@@ -130,11 +142,10 @@ function tellFailure(partition: usize): void {
   while (slot != 0) {
     const end = endAt(slot);
     slot = endWord(end, END_NEXT);
-    if (!isOpen(end) || (endWord(partnerEnd(end), END_PENDING) & END_TOLD) != 0) continue;
-    putTransport(partnerEnd(end), code);
-    tellPartner(partition, end, EVENT_PARTNER_FAILED);
-    setEndWord(partnerEnd(end), END_PENDING, endWord(partnerEnd(end), END_PENDING) | END_TOLD);
-    settle();
+    if (!isOpen(end)) continue;
+    const isDone = isTold(end);
+    if (!isDone) putTransport(partnerEnd(end), code);
+    tellPartner(partition, end, EVENT_PARTNER_FAILED, isDone);
   }
   setPartitionWord(partition, PARTITION_TELLING, 0);
   settle();
@@ -387,13 +398,20 @@ function unchargeRest(partition: usize): void {
   }
 }
 
-/** Both ends of each adapter close, the partners hear that the recovery is complete; one adapter a commit. */
+/** The partners hear that the recovery is complete, then both ends of each adapter close; one adapter a commit. */
 function closeAdapters(partition: usize): void {
+  for (
+    let slot = partitionWord(partition, PARTITION_ENDS);
+    slot != 0;
+    slot = endWord(endAt(slot), END_NEXT)
+  ) {
+    const end = endAt(slot);
+    if (isOpen(end)) tellPartner(partition, end, EVENT_PARTNER_RECOVERED, !isTold(end));
+  }
   let slot = partitionWord(partition, PARTITION_ENDS);
   while (slot != 0) {
     const end = endAt(slot);
     slot = endWord(end, END_NEXT);
-    if (isOpen(end)) tellPartner(partition, end, EVENT_PARTNER_RECOVERED);
     endAdapter(end);
     settle();
   }
@@ -441,7 +459,12 @@ export function recoverServer(lpid: f64, budget: f64): i32 {
   if (!isFailing(partition)) return H_RESOURCE;
   store<u32>(THREAD, 0, THREAD_WAITS_FOR);
   tellFailure(partition);
-  setPartitionWord(partition, PARTITION_STATE, PARTITION_RECOVERING);
+  if (partitionWord(partition, PARTITION_STATE) == PARTITION_FAILED) {
+    setPartitionWord(partition, PARTITION_STATE, PARTITION_RECOVERING);
+    // Its clients have used what is to be freed until they returned it, perhaps long after it failed.
+    setPartitionWord(partition, PARTITION_DRAIN, 0);
+    settle();
+  }
   if (partitionWord(partition, PARTITION_HELD) != 0 && releaseHeld(partition, steps) != H_SUCCESS) {
     return H_PARTIAL;
   }

@@ -242,12 +242,17 @@ function markOn(root: usize, budget: i32): i32 {
   return budget;
 }
 
+/** The slot of another thread whose use of what a structure is about may have begun before an epoch, or NONE. */
+export function userBefore(structure: usize, epoch: u32): u32 {
+  let user: u32 = NONE;
+  if (spaceOf(structure) != SPACE_MMIO) user = olderUse(epoch);
+  else user = olderModel(epoch, windowOf(structure));
+  return user;
+}
+
 /** Whether every use that may have begun before the marking was complete is over (G6). */
 function isDrained(root: usize): bool {
-  const epoch = cursorOf(root);
-  let user: u32 = NONE;
-  if (spaceOf(root) != SPACE_MMIO) user = olderUse(epoch);
-  else user = olderModel(epoch, windowOf(root));
+  const user = userBefore(root, cursorOf(root));
   if (user != NONE) {
     nameUser(user);
     return false;

@@ -145,11 +145,9 @@ export function endStaleUse(): void {
   if (load<u32>(THREAD, THREAD_EPOCH) != 0) leaveUse();
 }
 
-/** What is revoked by now can be in use only by uses older than the epoch that this answers. */
+/** What is revoked by now can be in use only by uses older than the epoch that this answers. Odd: 0 would say that no use runs. */
 export function nextEpoch(): u32 {
-  const epoch = atomic.add<u32>(HEADER_EPOCH, 1) + 1;
-  // 0 would say that no use runs.
-  return epoch != 0 ? epoch : atomic.add<u32>(HEADER_EPOCH, 1) + 1;
+  return atomic.add<u32>(HEADER_EPOCH, 2) + 2;
 }
 
 /** The slot of another thread whose running use is older than the epoch, or NONE. */

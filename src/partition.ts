@@ -268,7 +268,8 @@ export class Partition {
 
   /**
    * Rescinds a grant that is not accepted (H_RESCIND_LOGICAL, normal).
-   * @throws HcallError H_PARAMETER, H_RESOURCE, H_RESCINDED as RS1 and RS2 say.
+   * @throws HcallError H_PARAMETER, H_RESOURCE, H_RESCINDED as RS1 and RS2 say; H_LongBusyOrder10msec while another thread, or a
+   * device, is in the middle of an access that began before the grant was returned: try again.
    */
   rescind(cookie: Cookie): void {
     const status = this.#core.rescindLogical(this.#lpid, 0, cookie);

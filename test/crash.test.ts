@@ -8,6 +8,14 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { beforeAll, describe, expect, test } from "vitest";
+import type { Core } from "../src/binding.js";
+import {
+  EVENT_PARTNER_FAILED,
+  EVENT_PARTNER_RECOVERED,
+  H_PARTIAL,
+  H_SUCCESS,
+  THREAD_ENTRY,
+} from "../src/layout.js";
 import {
   builtCore,
   type Instrumented,
@@ -93,6 +101,7 @@ const SHORT: readonly string[] = [
   "grant, fresh table",
   "accept, three pages",
   "accept, interrupt",
+  "alone: accept, interrupt",
   "return, three pages",
   "alone: return, three pages",
   "return, 16 MMIO pages, in two words of the map",
@@ -446,6 +455,40 @@ describe("crash at every store of the core that ships", () => {
       if (found !== undefined) caught.push(found);
     }
     expect(caught).toEqual([]);
+  });
+
+  test("FA2: of a failure each partner hears once, wherever the telling stopped, though another fails before it goes on", () => {
+    const fresh = SCENARIOS.find(({ name }) => name === "fail, fresh") as Scenario;
+    const rig = new Rig(core, SMALL);
+    fresh.setUp(rig);
+    const owner = rig.core(0);
+    const told = (type: number): number => {
+      let count = 0;
+      while (owner.takeEvent(3) === H_SUCCESS) {
+        const at = (rig.threadAt(0) + THREAD_ENTRY) / 4;
+        if ((rig.words[at] as number) === type && rig.words[at + 1] === 1) count++;
+      }
+      return count;
+    };
+    const running = rig.save();
+    owner.failPartition(1, 0);
+    while (owner.takeEvent(3) === H_SUCCESS) {}
+    const failed = rig.save();
+    const parts = [
+      { before: running, type: EVENT_PARTNER_FAILED, call: (by: Core) => by.failPartition(1, 0) },
+      { before: failed, type: EVENT_PARTNER_RECOVERED, call: (by: Core) => by.recoverServer(1, 10_000) },
+    ];
+    for (const { before, type, call } of parts) {
+      for (let at = 1; ; at++) {
+        rig.restore(before);
+        if (!rig.crash(() => call(rig.core(1)), at)) break;
+        expect(owner.reapThread(1)).toBe(H_SUCCESS);
+        expect(owner.failPartition(2, 0)).toBe(H_SUCCESS);
+        call(owner);
+        while (owner.recoverServer(1, 10_000) === H_PARTIAL) {}
+        expect(told(type), `stopped before store ${at}`).toBe(1);
+      }
+    }
   });
 
   test("every store of the calls that change a table, and of the repair, was one of them", () => {

@@ -177,8 +177,8 @@ const MUTATIONS: readonly (Mutation & { readonly bug: string })[] = [
   {
     bug: "a partner is told of a failure once per adapter (FA2)",
     file: "assembly/recover.ts",
-    from: "if (partitionWord(partner, PARTITION_NOTICE) == serial) return;",
-    to: "",
+    from: "if (partitionWord(partner, PARTITION_NOTICE) != serial) {",
+    to: "if (!isDone) {",
   },
   {
     bug: "the unit address of an old incarnation names a new adapter (G4)",
@@ -369,8 +369,8 @@ const MUTATIONS: readonly (Mutation & { readonly bug: string })[] = [
   {
     bug: "what is returned to a failed server can be accepted again (FA7)",
     file: "assembly/hcall-logical.ts",
-    from: "if (isLast) becomeUnknown(structure);",
-    to: "if (isLast && !isDeferred(grantor)) becomeUnknown(structure);",
+    from: "if (isLast) {\n    becomeUnknown(structure);",
+    to: "if (isLast && !isDeferred(grantor)) {\n    becomeUnknown(structure);",
   },
   {
     bug: "nobody hears of the last return to a failed server (FA7)",

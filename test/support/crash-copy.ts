@@ -224,6 +224,19 @@ export function copyScenarios(
     merge(made, 1, 2, 0);
     return fill(2, 0, 1);
   });
+  addShared("write to merged pages, while a thread goes on using one", (made) => {
+    equal(made);
+    merge(made, 0, 3, 1);
+    made.get(made.rig.core(2).beginUse(3, 0, 8, 1));
+    return { status: H_LONG_BUSY_10_MSEC, call: fill(2, 0, 1).call, leave: { epochs: [2] } };
+  });
+  addShared("grant of merged pages that a thread goes on using", (made) => {
+    equal(made);
+    merge(made, 0, 3, 0);
+    made.get(made.rig.core(2).beginUse(3, 0, 8, 1));
+    const call = (core: Core): number => core.grantLogical(2, TYPE_MEMORY, 0, 0, page(2), made.unit(2, 3));
+    return { status: H_LONG_BUSY_10_MSEC, call, leave: { epochs: [2] } };
+  });
   add("write to the last page that stands on a frame", (made) => {
     equal(made);
     merge(made, 0, 3, 1);

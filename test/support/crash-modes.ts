@@ -127,7 +127,9 @@ function addGrants({ add, addShared }: Kit): void {
   });
   addShared("rescind of a lend that a use holds up", (made) => {
     const cookie = offer(made, 1, 2, 0, 2, MODE_LEND);
+    made.accept(2, cookie);
     made.get(made.rig.core(2).beginUse(3, 0, 8, 1));
+    made.get(made.core.returnLogical(2, cookie));
     return {
       status: H_LONG_BUSY_10_MSEC,
       call: (core) => core.rescindLogical(1, 0, cookie),

@@ -590,6 +590,20 @@ addShared("forced rescind, draining while another thread reads", (made) => {
     othersAreBusy: true,
   };
 });
+addShared("rescind of what was returned, which a thread goes on using", (made) => {
+  const [cookie, at] = made.share(1, 2, 0);
+  made.get(made.rig.core(2).beginUse(2, at * KIB4, 8, 1));
+  made.get(made.core.returnLogical(2, cookie));
+  return {
+    status: H_LONG_BUSY_10_MSEC,
+    call: (core) => core.rescindLogical(1, 0, cookie),
+    goOn: (core) => {
+      made.rig.core(2).endUse();
+      core.rescindLogical(1, 0, cookie);
+    },
+    leave: { epochs: [2] },
+  };
+});
 addShared("forced rescind, the reader has left after the draining began", (made) => {
   const cookie = made.tree(0, 1);
   made.get(made.rig.core(2).beginUse(3, 0, 8, 1));

@@ -110,10 +110,12 @@ import {
   STRUCTURE_FLAGS,
   STRUCTURE_FREE,
   STRUCTURE_GENERATION,
+  STRUCTURE_GRANTED,
   STRUCTURE_NEXT_HELD,
   STRUCTURE_OWNED,
   STRUCTURE_RETIRED,
   STRUCTURE_RETURNING,
+  STRUCTURE_SHARED,
   STRUCTURE_STATE,
   TCE_BYTES,
   TCE_PANE,
@@ -216,6 +218,9 @@ export function checkLists(rig: Rig): string {
     ? ""
     : `pins: ${used} used, ${free} free, ${retired} retired of ${most}`;
 }
+
+/** States in which the cursor is an epoch, which is nobody's business. */
+const EPOCH_STATES: readonly number[] = [STRUCTURE_GRANTED, STRUCTURE_SHARED, STRUCTURE_RETURNING];
 
 /** What else is left out of one comparison. */
 export interface Leave {
@@ -413,8 +418,9 @@ export class State {
       const first = this.#get(at + STRUCTURE_STATE);
       if ((first >>> (STRUCTURE_FLAGS * 8)) & FLAG_DRAINING) this.#set(at + STRUCTURE_CURSOR, 0);
       if (((first >>> (STRUCTURE_FLAGS * 8)) & FLAG_ROOT) === 0) this.#set(at + STRUCTURE_AHEAD, 0);
-      // A return waits for an epoch, too; whether it has begun to is told by nothing else.
-      if ((first & 0xff) === STRUCTURE_RETURNING) this.#set(at + STRUCTURE_CURSOR, 0);
+      // A return notes the epoch, too, and so does an accept that is undone.
+      if (EPOCH_STATES.includes(first & 0xff) && !((first >>> (STRUCTURE_FLAGS * 8)) & FLAG_ROOT))
+        this.#set(at + STRUCTURE_CURSOR, 0);
       const isUsedUp = leave.started !== undefined && (first & 0xff) === STRUCTURE_RETIRED;
       if (isUsedUp || (first & 0xff) === STRUCTURE_FREE) this.#leaveFree(at, leave.started !== undefined);
       if (leave.started !== undefined && (first & 0xff) === STRUCTURE_OWNED) this.#set(at + 4, 0);

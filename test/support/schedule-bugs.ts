@@ -106,8 +106,8 @@ export const BUGS: readonly SeededBug[] = [
     scenario: "read / forced rescind",
     says: /stray/,
     file: "assembly/revoke.ts",
-    from: "if (spaceOf(root) != SPACE_MMIO) user = olderUse(epoch);",
-    to: "if (spaceOf(root) != SPACE_MMIO && !BUG) user = olderUse(epoch);",
+    from: "if (spaceOf(structure) != SPACE_MMIO) user = olderUse(epoch);",
+    to: "if (spaceOf(structure) != SPACE_MMIO && !BUG) user = olderUse(epoch);",
   },
   {
     bug: "there is one epoch only (G6)",
@@ -115,7 +115,7 @@ export const BUGS: readonly SeededBug[] = [
     says: /stray/,
     file: "assembly/revoke.ts",
     from: "setCursor(root, isComplete ? nextEpoch() : cursor);",
-    to: "setCursor(root, isComplete ? nextEpoch() - 1 : cursor);",
+    to: "setCursor(root, isComplete ? nextEpoch() - 2 : cursor);",
   },
   {
     bug: "a leaf is torn down while it is used (G6)",
@@ -225,6 +225,51 @@ export const BUGS: readonly SeededBug[] = [
     to: "const isQuiet = isAlone() || BUG || awaitUses() == NONE;",
   },
   {
+    bug: "a page leaves the frame of others while it is read there (G6)",
+    scenario: "read of a merged page / write to it, then by who is left there",
+    says: /stray/,
+    file: "assembly/cow.ts",
+    from: "if (isShared && !isAlone() && !leaveQuietly(at, page)) return false;",
+    to: "",
+  },
+  {
+    bug: "a normal rescind does not wait for uses from before the return (RS3)",
+    scenario: "use / return in another thread, and rescind",
+    says: /stray/,
+    file: "assembly/hcall-logical.ts",
+    from: "if (cursorOf(structure) != 0 && !isUnused(structure)) {",
+    to: "if (!BUG && cursorOf(structure) != 0 && !isUnused(structure)) {",
+  },
+  {
+    bug: "a return notes the epoch before its pages are unmapped (RS3)",
+    scenario: "use / return in another thread, and rescind",
+    says: /stray/,
+    file: "assembly/job.ts",
+    from: `    freePages(at, page, count);
+    // Returned`,
+    to: `    if (BUG && state == STRUCTURE_GRANTED) setCursor(structure, nextEpoch());
+    freePages(at, page, count);
+    if (BUG) return;
+    // Returned`,
+  },
+  {
+    bug: "an accept that is undone is taken for one that nobody has seen (RS3, FA5)",
+    scenario: "use / accept whose thread dies, and rescind",
+    says: /stray|race at entry/,
+    file: "assembly/hcall-logical.ts",
+    from: "if (count == 1 && isAlone()) mapPage(",
+    to: "if (count == 1 && (isAlone() || BUG)) mapPage(",
+  },
+  {
+    bug: "an epoch is 0 for a moment (G6)",
+    scenario: "kernel: page entry and epoch, which wraps",
+    says: /stray/,
+    file: "assembly/thread.ts",
+    from: "return atomic.add<u32>(HEADER_EPOCH, 2) + 2;",
+    to: `const epoch = atomic.add<u32>(HEADER_EPOCH, 1) + 1;
+      return epoch != 0 ? epoch : atomic.add<u32>(HEADER_EPOCH, 1) + 1;`,
+  },
+  {
     bug: "private pages are given back while a use of them runs (G6)",
     scenario: "write to a private page / return of it in another thread",
     says: /stray|race|no order/,
@@ -237,8 +282,8 @@ export const BUGS: readonly SeededBug[] = [
     scenario: "device access / forced rescind of the window",
     says: /stray/,
     file: "assembly/revoke.ts",
-    from: "else user = olderModel(epoch, windowOf(root));",
-    to: "else if (!BUG) user = olderModel(epoch, windowOf(root));",
+    from: "else user = olderModel(epoch, windowOf(structure));",
+    to: "else if (!BUG) user = olderModel(epoch, windowOf(structure));",
   },
   {
     bug: "the reaper forgets the access to a device that the dead served (G6)",
@@ -401,6 +446,14 @@ export const BUGS: readonly SeededBug[] = [
     file: "assembly/dma.ts",
     from: "return awaitUses() == NONE ? H_SUCCESS : H_BUSY;",
     to: "return H_SUCCESS;",
+  },
+  {
+    bug: "a device looks at the first word of an entry only, after it has looked at all (KI4)",
+    scenario: "DMA / entries put again, and the pane in other hands",
+    says: /stray/,
+    file: "assembly/dma.ts",
+    from: "if (!isSame || tceWord(tce, TCE_STRUCTURE_GENERATION) != generation) return H_LONG_BUSY_1_MSEC;",
+    to: "if (BUG) return status;\n  if (!isSame || tceWord(tce, TCE_STRUCTURE_GENERATION) != generation) return H_LONG_BUSY_1_MSEC;",
   },
   {
     bug: "a device does not look whether the pane still gives access (KI4)",

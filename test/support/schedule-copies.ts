@@ -7,6 +7,7 @@ import {
   expectOneOf,
   must,
   noted,
+  notedLate,
   open,
   patiently,
   placeOf,
@@ -19,6 +20,33 @@ import {
 const OK = String(H_SUCCESS);
 
 export const COPIES: readonly Scenario[] = [
+  {
+    name: "read of a merged page / write to it, then by who is left there",
+    rules: "G6 TR3",
+    isLong: true,
+    mortal: [],
+    recover,
+    setUp: (machine) => {
+      const table = open(machine);
+      must(machine, "mergePages", CLIENT, 0, THIRD, 0);
+      const place = placeOf(table, THIRD, 0);
+      return [
+        function* (self) {
+          yield* patiently(self, "storeWord", CLIENT, 0, 7);
+          machine.monitor.forbid(machine.frameOf(place), CLIENT);
+          yield* patiently(self, "storeWord", THIRD, 0, 9);
+        },
+        function* (self) {
+          yield* use(self, CLIENT, 0, false);
+          yield* notedLate(self, SERVER);
+        },
+      ];
+    },
+    judge: expectOneOf(
+      "write / read",
+      [0, 1].map((late) => `${OK},${OK} | ${OK},${late}`),
+    ),
+  },
   {
     name: "store / merge with an equal page",
     rules: "TR3 G6",

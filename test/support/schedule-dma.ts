@@ -4,8 +4,11 @@ import {
   H_PARAMETER,
   H_RESCINDED,
   H_SUCCESS,
+  HEADER_STRUCTURES_AT,
   NEED_WRITE,
   PAGE_BYTES,
+  STRUCTURE_BYTES,
+  STRUCTURE_CURSOR,
   TYPE_DMA,
 } from "../../src/layout.js";
 import type { Scenario } from "./schedule-explore.js";
@@ -16,6 +19,7 @@ import {
   expectOneOf,
   grant,
   must,
+  noted,
   open,
   placeOf,
   recover,
@@ -130,4 +134,59 @@ function againstRemoval(): Scenario {
   };
 }
 
-export const DMA: readonly Scenario[] = [againstRescind("memory"), againstRescind("pane"), againstRemoval()];
+/**
+ * While a device looks at an entry, another one with the same first word comes to stand there, and the pane of the first has become
+ * somebody else's. Who rescinds normally waits for the device; one of a server that waits for its borrowers ends with the return.
+ */
+function againstSameWord(): Scenario {
+  const name = "DMA / entries put again, and the pane in other hands";
+  return {
+    name,
+    rules: "KI4 G6",
+    isLong: true,
+    races: false,
+    mortal: [],
+    recover,
+    setUp: (machine) => {
+      const { table, pane } = openWindow(machine);
+      const [toClient, toThird] = [CLIENT, THIRD].map((to) => table.units[SERVER]?.[to] as number);
+      const other = must(machine, "grantLogical", SERVER, TYPE_DMA, 0, 0, PAGE_BYTES, toClient as number);
+      must(machine, "putTce", CLIENT, 0, 0, BOTH);
+      const victim = placeOf(table, THIRD, 0);
+      const cursor =
+        machine.word(HEADER_STRUCTURES_AT) + (pane % 2 ** 24) * STRUCTURE_BYTES + STRUCTURE_CURSOR;
+      return [
+        function* () {},
+        function* (self) {
+          machine.monitor.forbid(machine.frameOf(victim), DEVICE);
+          yield* call("putTce", CLIENT, 0, 0, 0);
+          yield* call("returnLogical", CLIENT, pane);
+          // Nobody waits for uses, as where the return ends the grant.
+          yield { kind: "store", address: cursor, value: 0 };
+          yield* noted(self, "rescindLogical", SERVER, 0, pane);
+          yield* noted(self, "grantLogical", SERVER, TYPE_DMA, 0, 0, PAGE_BYTES, toThird as number);
+          yield* noted(self, "acceptLogical", THIRD, self.result);
+          yield* noted(self, "acceptLogical", CLIENT, other);
+          for (const tce of [BOTH, 0, BOTH]) yield* call("putTce", CLIENT, 0, 0, tce);
+        },
+        function* (self) {
+          const status = yield* noted(self, "beginDma", SERVER, 0, 0, 0, 4, NEED_WRITE);
+          if (status !== H_SUCCESS) return;
+          yield { kind: "access", address: self.result, writes: true };
+          yield* call("endUse");
+        },
+      ];
+    },
+    judge: expectOneOf(
+      name,
+      [H_SUCCESS, H_PARAMETER].map((status) => ` | 0,0,0,0 | ${status}`),
+    ),
+  };
+}
+
+export const DMA: readonly Scenario[] = [
+  againstRescind("memory"),
+  againstRescind("pane"),
+  againstRemoval(),
+  againstSameWord(),
+];

@@ -48,6 +48,7 @@ import {
   SPACE_BYTES,
   SPACE_IPI,
   STRUCTURE_BYTES,
+  STRUCTURE_CURSOR,
   STRUCTURE_GENERATION,
   STRUCTURE_HOLDER,
   STRUCTURE_PARENT,
@@ -582,7 +583,11 @@ export class Machine {
       { length: this.word(HEADER_PARTITIONS_MAX) },
       (_, index) => this.partitionAt(index + 1) + PARTITION_DRAIN,
     );
-    const epochs = [HEADER_EPOCH, ...drains].map((at) => at / 4);
+    const cursors = Array.from(
+      { length: this.word(HEADER_STRUCTURES_MAX) },
+      (_, index) => this.word(HEADER_STRUCTURES_AT) + (index + 1) * STRUCTURE_BYTES + STRUCTURE_CURSOR,
+    );
+    const epochs = [HEADER_EPOCH, ...drains, ...cursors].map((at) => at / 4);
     const values = epochs.map((index) => this.words[index] as number);
     for (const index of epochs) this.words[index] = 0;
     const digest = this.monitor.digest(this.word(HEADER_THREADS_AT), this.word(HEADER_PARTITIONS_AT));

@@ -6,6 +6,8 @@ import {
   H_RESOURCE,
   H_SUCCESS,
   HEADER_BUDGET,
+  HEADER_EPOCH,
+  NEED_READ,
   PAGE_BYTES,
   RESCIND_FORCED,
   TYPE_MEMORY,
@@ -16,7 +18,7 @@ import { DEVICES } from "./schedule-devices.js";
 import { DMA } from "./schedule-dma.js";
 import type { Scenario } from "./schedule-explore.js";
 import { LINES } from "./schedule-lines.js";
-import type { Program } from "./schedule-machine.js";
+import type { LogicalThread, Program } from "./schedule-machine.js";
 import { MODES } from "./schedule-modes.js";
 import { MOVES } from "./schedule-moves.js";
 import {
@@ -33,6 +35,8 @@ import {
   notedLate,
   notedWithResult,
   open,
+  type Part,
+  patiently,
   placeOf,
   quickUse,
   recover,
@@ -86,7 +90,74 @@ function againstRevocation(
 
 const REFUSED = String(H_RESCINDED);
 
+/** A normal rescind, and that nobody reaches the page any more once it has succeeded. */
+function* rescindedAtLast(self: LogicalThread, cookie: number, place: number): Part {
+  const { machine } = self;
+  const status = yield* patiently(self, "rescindLogical", SERVER, 0, cookie);
+  for (const slot of [CLIENT, THIRD]) {
+    if (status === H_SUCCESS) machine.monitor.forbid(machine.frameOf(place), slot);
+  }
+  return status;
+}
+
+/** The third one's thread guesses where the client's is mapping what it accepts; then that thread dies, and the client lives. */
+function againstLostAccept(): Scenario {
+  let cookie = 0;
+  let place = 0;
+  return {
+    name: "use / accept whose thread dies, and rescind",
+    rules: "RS3 FA5",
+    isLong: true,
+    mortal: [CLIENT],
+    recover: function* (self) {
+      yield* rescindedAtLast(self, cookie, place);
+    },
+    setUp: (machine) => {
+      const table = open(machine);
+      cookie = grant(table, SERVER, CLIENT);
+      place = placeOf(table, SERVER, 0);
+      return [
+        function* () {},
+        function* (self) {
+          yield* noted(self, "acceptLogical", CLIENT, cookie);
+        },
+        // Whether it finds the page there is not noted: it may, though the accept never happens.
+        function* (self) {
+          const status = yield* call("beginUse", CLIENT, PAGE_BYTES, 4, NEED_READ);
+          if (status !== H_SUCCESS) return;
+          yield { kind: "access", address: self.result, writes: false };
+          yield* call("endUse");
+        },
+      ];
+    },
+  };
+}
+
 export const SCENARIOS: readonly Scenario[] = [
+  {
+    name: "use / return in another thread, and rescind",
+    rules: "RS3 G6",
+    isLong: true,
+    mortal: [CLIENT],
+    recover,
+    setUp: (machine) => {
+      const table = open(machine);
+      const cookie = grant(table, SERVER, CLIENT);
+      const address = accept(table, CLIENT, cookie);
+      const place = placeOf(table, CLIENT, address);
+      return [
+        function* (self) {
+          yield* patiently(self, "returnLogical", CLIENT, cookie);
+          yield* rescindedAtLast(self, cookie, place);
+        },
+        function* (self) {
+          yield* use(self, CLIENT, address, true);
+        },
+      ];
+    },
+    judge: expectOneOf("return and rescind / use", [`${OK},${OK} | ${OK}`, `${OK},${OK} | ${H_PARAMETER}`]),
+  },
+  againstLostAccept(),
   {
     name: "grant / rescind",
     rules: "G1 RS3 FA5",
@@ -492,6 +563,30 @@ export const SCENARIOS: readonly Scenario[] = [
       pages,
     ),
   ),
+  {
+    name: "kernel: page entry and epoch, which wraps",
+    rules: "G6 RS5",
+    mortal: [],
+    recover,
+    setUp: (machine) => {
+      const table = open(machine);
+      const other = grant(table, SERVER, THIRD);
+      const cookie = grant(table, SERVER, CLIENT);
+      const address = accept(table, CLIENT, cookie);
+      const place = placeOf(table, CLIENT, address);
+      machine.words[HEADER_EPOCH / 4] = 0xffffffff;
+      return [
+        function* (self) {
+          yield* rescinded(self, SERVER, other);
+          yield* revocation(table, cookie, place)(self);
+        },
+        function* (self) {
+          yield* use(self, CLIENT, address, true);
+        },
+      ];
+    },
+    judge: expectOneOf("rescinds / use", [`${OK},${OK} | ${OK}`, `${OK},${OK} | ${REFUSED}`]),
+  },
   ...MOVES,
   ...DEFERRED,
   ...COPIES,

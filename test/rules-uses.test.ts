@@ -1,0 +1,101 @@
+/** What a use of another thread holds up that is in the middle of it (DESIGN.md, 6.3): that thread is a second core in this one. */
+import { expect, test } from "vitest";
+import { TableMemory } from "../src/binding.js";
+import type { Partition, ResourceTable } from "../src/index.js";
+import { kernelOf } from "../src/kernel.js";
+import { H_BUSY, H_LONG_BUSY_10_MSEC, H_PARTIAL, H_SUCCESS, NEED_READ, NEED_WRITE } from "../src/layout.js";
+import { auditedAfterEach, openPair, PAGE, statusOf } from "./support/world.js";
+
+auditedAfterEach();
+
+/** A thread that acts for a partition. */
+function besides(table: ResourceTable, partition: Partition): TableMemory {
+  const { memory, core } = kernelOf(table);
+  expect(core.openThread(partition.lpid)).toBe(H_SUCCESS);
+  return new TableMemory(memory.memory, memory.module, memory.result);
+}
+
+test("RS3: a normal rescind waits for a use that began before the return, and for no other", () => {
+  const { table, server, client, unit } = openPair();
+  const { core } = besides(table, client);
+  const cookie = server.grant({ to: unit, address: 0, length: PAGE });
+  const mapping = client.accept(cookie);
+  expect(core.beginUse(client.lpid, mapping.address, 8, NEED_WRITE)).toBe(H_SUCCESS);
+  mapping.return();
+  expect(statusOf(() => server.rescind(cookie))).toBe(H_LONG_BUSY_10_MSEC);
+  // It can be accepted again meanwhile, and what was never accepted is waited for by nobody.
+  client.accept(cookie).return();
+  server.rescind(server.grant({ to: unit, address: 0, length: PAGE }));
+  expect(statusOf(() => server.rescind(cookie))).toBe(H_LONG_BUSY_10_MSEC);
+  core.endUse();
+  expect(core.beginUse(client.lpid, 0, 8, NEED_WRITE)).toBe(H_SUCCESS);
+  server.rescind(cookie);
+  core.endUse();
+});
+
+test("RS3, KI4: the same for the access of a device, whose entry is removed already", () => {
+  const { table, server, client, unit } = openPair();
+  const { core } = besides(table, client);
+  table.assign(client, { type: "dma", address: 0, length: 4 * PAGE, physical: 0, liobn: 1 });
+  const cookie = server.grant({ to: unit, address: 0, length: PAGE });
+  const mapping = client.accept(cookie);
+  client.dma.put(1, 0, mapping.address);
+  expect(core.beginDma(client.lpid, 1, 0, 0, 8, NEED_WRITE)).toBe(H_SUCCESS);
+  expect(statusOf(() => client.dma.remove(1, 0))).toBe(H_BUSY);
+  mapping.return();
+  expect(statusOf(() => server.rescind(cookie))).toBe(H_LONG_BUSY_10_MSEC);
+  core.endUse();
+  server.rescind(cookie);
+});
+
+test("RS3, KI2: of a window it waits for accesses to that window, however long its model takes", () => {
+  const { table, server, client, unit } = openPair();
+  const { core } = besides(table, server);
+  for (const address of [0, PAGE])
+    table.assign(server, { type: "mmio", address, length: PAGE, physical: 64 * PAGE + address });
+  const cookies = [0, PAGE].map((address) =>
+    server.grant({ to: unit, type: "mmio", address, length: PAGE }),
+  ) as [never, never];
+  const mappings = cookies.map((cookie) => client.accept(cookie));
+  expect(core.serveWindow(server.lpid, 0, 1)).toBe(H_SUCCESS);
+  expect(core.beginDevice(client.lpid, mappings[0]?.address as number, 4, NEED_READ)).toBe(H_SUCCESS);
+  for (const mapping of mappings) mapping.return();
+  server.rescind(cookies[1]);
+  expect(statusOf(() => server.rescind(cookies[0]))).toBe(H_LONG_BUSY_10_MSEC);
+  core.endDevice(0);
+  server.rescind(cookies[0]);
+  expect(core.serveWindow(server.lpid, 0, 0)).toBe(H_SUCCESS);
+});
+
+test("FA7: a server that waited for its borrowers stops only after the uses from before the last return", () => {
+  const { table, server, client, unit, back } = openPair();
+  const { core } = besides(table, client);
+  const owner = kernelOf(table).core;
+  const mapping = client.accept(server.grant({ to: unit, address: 0, length: PAGE }));
+  // So that its recovery waits for uses once before.
+  server.accept(client.grant({ to: back, address: 0, length: PAGE }));
+  expect(owner.failPartition(server.lpid, 0)).toBe(H_SUCCESS);
+  expect(owner.recoverDeferred(server.lpid, 1000)).toBe(H_BUSY);
+  expect(core.beginUse(client.lpid, mapping.address, 8, NEED_WRITE)).toBe(H_SUCCESS);
+  mapping.return();
+  expect(owner.recoverServer(server.lpid, 1000)).toBe(H_PARTIAL);
+  expect(owner.recoverServer(server.lpid, 1000)).toBe(H_PARTIAL);
+  core.endUse();
+  expect(owner.recoverServer(server.lpid, 1000)).toBe(H_SUCCESS);
+});
+
+test("G6: a merged page leaves its frame to the others only when nobody reads it there", async () => {
+  const { table, server, client } = openPair();
+  const { core } = besides(table, client);
+  server.fill(0, PAGE, 1);
+  client.fill(0, PAGE, 1);
+  await table.deduplicate();
+  expect(core.beginUse(client.lpid, 0, 8, NEED_READ)).toBe(H_SUCCESS);
+  expect(statusOf(() => client.fill(0, 8, 2))).toBe(H_LONG_BUSY_10_MSEC);
+  core.endUse();
+  client.fill(0, 8, 2);
+  expect(core.beginUse(client.lpid, 0, 8, NEED_READ)).toBe(H_SUCCESS);
+  server.fill(0, 8, 3);
+  expect(client.read(0, 1)[0]).toBe(2);
+  core.endUse();
+});
