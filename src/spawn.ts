@@ -14,6 +14,7 @@ import {
   type ThreadHandle,
   type ThreadOptions,
   watchExit,
+  workerThreads,
 } from "./threads.js";
 
 /** The thread that a partition is. */
@@ -210,8 +211,16 @@ export class Spawns<One extends Threaded> {
     }
   }
 
+  /** First of all: elsewhere than in Node a worker is something else. */
+  #checkThreads(): void {
+    if (!this.#kernel.memory.isShared)
+      throw new LparError("LPAR_UNSUPPORTED", "no spawn() or attach() with threads: 0");
+    workerThreads();
+  }
+
   /** As ResourceTable.attach(). */
   attach(one: One, worker: Worker): void {
+    this.#checkThreads();
     if (typeof (worker as Partial<Worker> | undefined)?.threadId !== "number")
       throw new TypeError(`worker is ${textOf(worker)}; it must be a Worker`);
     // Its exit event has come and will not come again.
@@ -233,9 +242,7 @@ export class Spawns<One extends Threaded> {
       throw new LparError("LPAR_HAS_THREAD", `partition "${partition.name}" is a worker thread already`);
     }
     const { core, memory } = this.#kernel;
-    if (!memory.isShared) {
-      throw new LparError("LPAR_UNSUPPORTED", "no spawn() or attach() with threads: 0");
-    }
+    this.#checkThreads();
     const status = core.openThread(partition.lpid);
     this.#kernel.settle("spawn", status, `"${partition.name}" is ${partition.state}`);
     const slot = memory.result;
