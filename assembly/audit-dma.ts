@@ -3,7 +3,6 @@ import {
   HEADER_LPIDS_USED,
   HEADER_SPACE_PAGES,
   HEADER_STRUCTURE_FRESH,
-  PARTITION_AUDIT,
   PROBLEM_TCE,
   PROBLEM_TCE_COUNT,
   SPACE_DMA,
@@ -25,13 +24,10 @@ import {
   stateOf,
   structureAt,
 } from "./control";
-import { check, tally, weight } from "./findings";
+import { check, SCRATCH_PINS, tally, weight } from "./findings";
 import { header } from "./memory";
 import { partitionAt } from "./partition";
 import { isOneEntry, isTaken, memoryOf, namesMemory, pageIn, paneOf, rightsIn, tceAt, tceWord } from "./tce";
-
-/** The scratch word of a partition in which its pins are counted again (audit.ts). */
-const SCRATCH_PINS: usize = PARTITION_AUDIT + 20;
 
 /** Whether what an entry says of itself can be: through a pane of this window that covers the page, at some memory. */
 function auditTce(lpid: u32, page: u32, tce: usize): void {

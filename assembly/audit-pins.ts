@@ -4,7 +4,6 @@ import {
   HEADER_PIN_FRESH,
   HEADER_PINS_USED,
   HEADER_STRUCTURE_FRESH,
-  PARTITION_AUDIT,
   PARTITION_PIN_LIST,
   PIN_FRAME,
   PIN_FRAME_COUNT,
@@ -22,14 +21,11 @@ import {
   STRUCTURE_RETIRED,
 } from "../src/layout";
 import { generationOf, pinsOf, spaceOf, stateOf, structureAt } from "./control";
-import { check, tally, weight } from "./findings";
+import { check, SCRATCH_PINS, tally, weight } from "./findings";
 import { framePins } from "./frame";
 import { header } from "./memory";
 import { partitionAt, partitionWord } from "./partition";
 import { pinAt, pinWord } from "./pin";
-
-/** The scratch word of a partition in which its pins are counted again (audit.ts). */
-const SCRATCH_PINS: usize = PARTITION_AUDIT + 20;
 
 /** One that its partition has is in its list, an orphan is in none. */
 function auditLinks(slot: u32, pin: usize, lpid: u32): void {

@@ -144,7 +144,7 @@ import {
   structureAt,
   windowOf,
 } from "./control";
-import { check, report, tally, write } from "./findings";
+import { check, report, SCRATCH_PINS, tally, write } from "./findings";
 import {
   clearMarks,
   frameCharged,
@@ -179,13 +179,12 @@ const ALL_BITS: u32 =
   ENTRY_PRIVATE |
   ENTRY_LENT;
 
-/** Scratch words of a partition, in this order, against the counters beside them. */
+/** Scratch words of a partition, in this order, against the counters beside them; SCRATCH_PINS is one of them. */
 const SCRATCH_OWNED: usize = PARTITION_AUDIT;
 const SCRATCH_MAPPED: usize = PARTITION_AUDIT + 4;
 const SCRATCH_OUT: usize = PARTITION_AUDIT + 8;
 const SCRATCH_IN: usize = PARTITION_AUDIT + 12;
 const SCRATCH_RESCINDED: usize = PARTITION_AUDIT + 16;
-const SCRATCH_PINS: usize = PARTITION_AUDIT + 20;
 const SCRATCH_QUARANTINED: usize = PARTITION_AUDIT + 24;
 const SCRATCH_PAGES: usize = PARTITION_AUDIT + 28; // pages that structures take, over all spaces
 

@@ -3,6 +3,7 @@ import {
   HEADER_AUDIT_AT,
   HEADER_AUDIT_CHECKED,
   HEADER_AUDIT_PROBLEMS,
+  PARTITION_AUDIT,
   PROBLEM_BYTES,
   PROBLEMS_MAX,
 } from "../src/layout";
@@ -32,6 +33,9 @@ export function check(holds: bool, code: u32, a: u32, b: u32): void {
   write(HEADER_AUDIT_CHECKED, header(HEADER_AUDIT_CHECKED) + 1);
   if (!holds) report(code, a, b);
 }
+
+/** The scratch word of a partition in which its pins are counted again. */
+export const SCRATCH_PINS: usize = PARTITION_AUDIT + 20;
 
 /** A weight of its own for each structure, so that what is counted at the wrong one does not add up. */
 export function weight(slot: u32): u64 {

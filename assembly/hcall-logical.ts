@@ -450,8 +450,7 @@ class Made {
 function isUnused(structure: usize): bool {
   const epoch = cursorOf(structure);
   store<u32>(THREAD, 0, THREAD_WAITS_FOR);
-  if (spaceOf(structure) != SPACE_MMIO) awaitOlder(epoch);
-  const user = userBefore(structure, epoch);
+  const user = spaceOf(structure) == SPACE_MMIO ? userBefore(structure, epoch) : awaitOlder(epoch);
   if (user == NONE) return true;
   nameUser(user);
   return false;
