@@ -29,6 +29,9 @@ export const systemClock: Clock = {
   },
 };
 
+/** A day: long enough for a timer that only keeps a thread alive. */
+export const KEEP_ALIVE_MS = 86_400_000;
+
 /**
  * Lets the event loop turn before long work goes on. Not a matter of the clock: work goes on while time stands still.
  * @param ms 0 for the next turn; more when there is nothing to do but wait for others.

@@ -19,10 +19,7 @@ import {
   TCES_MAX,
   THREAD_JOB,
 } from "./layout.js";
-import { stagedAt } from "./transfer.js";
-
-/** An array of so many bytes is made before its range is examined. */
-const UNEXAMINED_BYTES = 65536;
+import { mustExamine, stagedAt } from "./transfer.js";
 
 /** What devices may do with a page of the holder's memory. */
 export interface DmaRights {
@@ -101,10 +98,6 @@ export class Dma {
     this.#holder = holder;
   }
 
-  get #lpid(): number {
-    return this.#holder.lpid;
-  }
-
   #call(hcall: string, call: () => number, detail: () => string): number {
     let status = call();
     // The call itself is done: made again, it could find what another holder has put since.
@@ -127,7 +120,7 @@ export class Dma {
     const tce = tceOf(address, rightsOf(rights));
     this.#call(
       "H_PUT_TCE",
-      () => this.#kernel.core.putTce(this.#lpid, liobn, ioba, tce),
+      () => this.#kernel.core.putTce(this.#holder.lpid, liobn, ioba, tce),
       () => `liobn ${liobn}, ioba ${ioba}, address ${address}`,
     );
   }
@@ -149,12 +142,16 @@ export class Dma {
     const { length } = addresses;
     const detail = (): string => `liobn ${liobn}, ioba ${ioba}, ${length} addresses`;
     if (!(length >= 1 && length <= TCES_MAX))
-      this.#kernel.refuseFor(this.#lpid, "H_PUT_TCE_INDIRECT", detail());
+      this.#kernel.refuseFor(this.#holder.lpid, "H_PUT_TCE_INDIRECT", detail());
     const { core, memory } = this.#kernel;
     const { offset } = bufferOf(this.#kernel);
     const bits = rightsOf(rights);
     for (let i = 0; i < length; i++) memory.floats[offset / 8 + i] = tceOf(addresses[i] as number, bits);
-    this.#call("H_PUT_TCE_INDIRECT", () => core.putTceList(this.#lpid, liobn, ioba, offset, length), detail);
+    this.#call(
+      "H_PUT_TCE_INDIRECT",
+      () => core.putTceList(this.#holder.lpid, liobn, ioba, offset, length),
+      detail,
+    );
   }
 
   /**
@@ -167,7 +164,7 @@ export class Dma {
     const tce = address === undefined ? 0 : tceOf(address, rightsOf(rights));
     this.#call(
       count === 1 && address === undefined ? "H_PUT_TCE" : "H_STUFF_TCE",
-      () => this.#kernel.core.stuffTce(this.#lpid, liobn, ioba, tce, count),
+      () => this.#kernel.core.stuffTce(this.#holder.lpid, liobn, ioba, tce, count),
       () => `liobn ${liobn}, ioba ${ioba}, address ${String(address)}, count ${count}`,
     );
   }
@@ -179,7 +176,7 @@ export class Dma {
   get(liobn: number, ioba: number): DmaEntry | undefined {
     const tce = this.#call(
       "H_GET_TCE",
-      () => this.#kernel.core.getTce(this.#lpid, liobn, ioba),
+      () => this.#kernel.core.getTce(this.#holder.lpid, liobn, ioba),
       () => `liobn ${liobn}, ioba ${ioba}`,
     );
     if (tce === 0) return undefined;
@@ -222,14 +219,11 @@ export class DmaDevice {
     this.liobn = liobn;
   }
 
-  get #lpid(): number {
-    return this.#holder.lpid;
-  }
-
   /** Begins a use of a range. @returns where it is in the table's memory if it is in one piece, else -1. */
   #begin(hcall: string, ioba: number, length: number, need: number): number {
     const { core, memory } = this.#kernel;
-    const begin = (): number => core.beginDma(this.#lpid, this.liobn, ioba, ioba + this.#shift, length, need);
+    const begin = (): number =>
+      core.beginDma(this.#holder.lpid, this.liobn, ioba, ioba + this.#shift, length, need);
     let status = begin();
     if (status === H_PARAMETER && this.#find(ioba)) status = begin();
     if (status !== H_SUCCESS) throw this.#error(hcall, status, ioba, length);
@@ -238,7 +232,7 @@ export class DmaDevice {
 
   /** Looks for the window of a bus address. Answers whether it is another one than the last. */
   #find(ioba: number): boolean {
-    const status = this.#kernel.core.findWindow(this.#lpid, this.liobn, ioba);
+    const status = this.#kernel.core.findWindow(this.#holder.lpid, this.liobn, ioba);
     if (status !== H_SUCCESS && status !== H_RESCINDED && status !== H_PARAMETER)
       throw this.#error("H_DMA", status, ioba, 0);
     if (status !== H_SUCCESS) return false;
@@ -261,8 +255,7 @@ export class DmaDevice {
    * has no room for it.
    */
   read(ioba: number, length: number): Uint8Array {
-    // Before an array is made for it, a length that is none, or more than there is, must be answered by its status.
-    if (length >>> 0 !== length || length > UNEXAMINED_BYTES) {
+    if (mustExamine(length)) {
       this.#begin("H_DMA_READ", ioba, length, NEED_READ);
       this.#kernel.core.endUse();
     }
@@ -315,8 +308,8 @@ export class DmaDevice {
       const at = buffer.offset + stagedAt(from, array.byteOffset + done);
       if (!isRead) copyIn(memory, at, array, done, run);
       const status = isRead
-        ? core.loadDma(this.#lpid, this.liobn, from, from + this.#shift, run, at)
-        : core.storeDma(this.#lpid, this.liobn, from, from + this.#shift, run, at);
+        ? core.loadDma(this.#holder.lpid, this.liobn, from, from + this.#shift, run, at)
+        : core.storeDma(this.#holder.lpid, this.liobn, from, from + this.#shift, run, at);
       if (status !== H_SUCCESS) throw this.#error(hcall, status, from, run);
       if (isRead) copyOut(memory, at, array, done, run);
       done += run;

@@ -122,17 +122,13 @@ export class Events {
     this.#firstLine = (lines + LINE_NEXT) / 4;
   }
 
-  get #lpid(): number {
-    return this.#holder.lpid;
-  }
-
   /** A stream of what comes from now on, and of what waits if it is the only one. */
   subscribe(options: WaitOptions): Stream<PartitionEvent> {
     this.#kernel.checkOpen();
     const stream = new Stream<PartitionEvent>(options, {
       closed: (ended) => {
         this.#streams.delete(ended);
-        if (this.#streams.size === 0) this.#kernel.unlisten(this.#lpid, this.#listener);
+        if (this.#streams.size === 0) this.#kernel.unlisten(this.#holder.lpid, this.#listener);
       },
       pull: (asked) => this.#pull(asked),
       lost: (count) => ({ type: "events-lost", at: this.#kernel.clock.now(), partner: 0, count }),
@@ -140,7 +136,7 @@ export class Events {
     // Aborted already: what the ring has is for those who read.
     if (stream.hasEnded) return stream;
     this.#streams.set(stream, new Map());
-    this.#kernel.listen(this.#lpid, this.#listener);
+    this.#kernel.listen(this.#holder.lpid, this.#listener);
     this.#drain();
     return stream;
   }
@@ -159,8 +155,8 @@ export class Events {
   #takeOne(): number {
     this.#kernel.checkOpen();
     const { core } = this.#kernel;
-    const status = this.#hasAny() ? core.takeEvent(this.#lpid) : H_NOT_FOUND;
-    return status === H_NOT_FOUND && this.#hasLine() ? core.takeLine(this.#lpid) : status;
+    const status = this.#hasAny() ? core.takeEvent(this.#holder.lpid) : H_NOT_FOUND;
+    return status === H_NOT_FOUND && this.#hasLine() ? core.takeLine(this.#holder.lpid) : status;
   }
 
   /**
@@ -172,7 +168,7 @@ export class Events {
     if (timeoutMs !== Number.POSITIVE_INFINITY) checkInteger("timeoutMs", timeoutMs, 0, WAIT_MS_MAX);
     const { memory } = this.#kernel;
     const { words, integers } = memory;
-    const signal = (partitionOffset(memory, this.#lpid) + PARTITION_SIGNAL) / 4;
+    const signal = (partitionOffset(memory, this.#holder.lpid) + PARTITION_SIGNAL) / 4;
     // Not the table's clock: a thread that sleeps cannot be woken by one that is turned by hand.
     const end = systemClock.now() + timeoutMs;
     while (true) {
@@ -188,7 +184,7 @@ export class Events {
   }
 
   #word(offset: number): number {
-    return partitionWord(this.#kernel.memory, this.#lpid, offset);
+    return partitionWord(this.#kernel.memory, this.#holder.lpid, offset);
   }
 
   #runs(): boolean {
@@ -222,8 +218,8 @@ export class Events {
     if (this.#streams.size === 0) return;
     const { core } = this.#kernel;
     // Most of what wakes this thread is for other partitions: looking costs less than a crossing.
-    let status = this.#hasAny() ? core.takeEvent(this.#lpid) : H_NOT_FOUND;
-    for (; status === H_SUCCESS; status = core.takeEvent(this.#lpid)) {
+    let status = this.#hasAny() ? core.takeEvent(this.#holder.lpid) : H_NOT_FOUND;
+    for (; status === H_SUCCESS; status = core.takeEvent(this.#holder.lpid)) {
       const event = this.#taken();
       if (event === undefined) continue;
       for (const stream of this.#streams.keys()) stream.push(event, event.count, keptOf(event));
@@ -246,7 +242,7 @@ export class Events {
       if (mapping === this.#mappingOf(event)) return event;
     }
     if (this.#kernel.isClosed || !this.#hasLine()) return undefined;
-    const status = this.#kernel.core.takeLine(this.#lpid);
+    const status = this.#kernel.core.takeLine(this.#holder.lpid);
     if (status === H_LONG_BUSY_10_MSEC) this.#later();
     if (status !== H_SUCCESS) return undefined;
     const event = this.#taken();
@@ -277,10 +273,10 @@ export class Events {
   #mappingOf({ type, address = 0 }: PartitionEvent): string | undefined {
     const { memory } = this.#kernel;
     const space = type === "doorbell" ? SPACE_IPI : SPACE_INTERRUPT;
-    const entries = spaceWord(memory, this.#lpid, space, SPACE_ENTRIES);
+    const entries = spaceWord(memory, this.#holder.lpid, space, SPACE_ENTRIES);
     const entry = Atomics.load(memory.words, entries / 4 + address);
     if ((entry & ENTRY_VALID) === 0 || !this.#runs()) return undefined;
-    const slot = memory.header(spaceWord(memory, this.#lpid, space, SPACE_BACKS) + address * 4);
+    const slot = memory.header(spaceWord(memory, this.#holder.lpid, space, SPACE_BACKS) + address * 4);
     const structure = memory.structuresAt + slot * STRUCTURE_BYTES;
     return `${entry} ${slot} ${memory.header(structure + STRUCTURE_GENERATION)}`;
   }

@@ -148,7 +148,7 @@ export class Group {
   add(options: GroupResourceOptions): number {
     const { owner, address, length, type = "memory" } = options;
     this.#check(owner);
-    const liobn = options.liobn ?? (type === "dma" ? liobnAt(this.#kernel.memory, owner.lpid, address) : 0);
+    const liobn = options.liobn ?? liobnAt(this.#kernel.memory, owner.lpid, type, address);
     const { incarnation } = owner;
     const resource: Resource = { id: this.#next, owner, incarnation, address, length, type, liobn };
     this.#source(resource, true);

@@ -3,6 +3,7 @@
  * options of runGuest() and the `code`; whatever ends the guest ends the thread, whose exit is the failure of the partition.
  * With `onReturn: "keep"` a guest that has returned is a partition until the thread is ended.
  */
+import { KEEP_ALIVE_MS } from "./clock.js";
 import { type RunGuestOptions, runGuest } from "./guest.js";
 import { workerThreads } from "./threads.js";
 import { currentPartition } from "./worker.js";
@@ -12,9 +13,6 @@ export interface GuestWork extends RunGuestOptions {
   /** The module, as runGuest() takes it. */
   readonly code: Uint8Array | ArrayBuffer | WebAssembly.Module;
 }
-
-/** A day: long enough for a timer that only says that the thread is still a partition. */
-const KEEP_ALIVE_MS = 86_400_000;
 
 const work = workerThreads().workerData as GuestWork;
 runGuest(currentPartition(), work.code, work);

@@ -57,10 +57,6 @@ export class Interrupts {
     this.#holder = holder;
   }
 
-  get #lpid(): number {
-    return this.#holder.lpid;
-  }
-
   #settle(hcall: string, status: number, address: number): void {
     this.#kernel.settle(hcall, status, status < 0 ? `interrupt ${address}` : "");
   }
@@ -73,26 +69,26 @@ export class Interrupts {
    * @throws HcallError H_RESOURCE if it is armed already; H_PARAMETER, H_RESCINDED.
    */
   arm(address: number): void {
-    this.#settle("H_ARM", this.#kernel.core.armInterrupt(this.#lpid, address, 1), address);
+    this.#settle("H_ARM", this.#kernel.core.armInterrupt(this.#holder.lpid, address, 1), address);
   }
 
   /** Taking the event is its end again. @throws HcallError H_RESOURCE if it is not armed; H_PARAMETER, H_RESCINDED. */
   disarm(address: number): void {
-    this.#settle("H_ARM", this.#kernel.core.armInterrupt(this.#lpid, address, 0), address);
+    this.#settle("H_ARM", this.#kernel.core.armInterrupt(this.#holder.lpid, address, 0), address);
   }
 
   /** The event of an armed source has been dealt with (H_EOI). @throws HcallError H_PARAMETER if none was taken; H_RESCINDED. */
   end(address: number): void {
-    this.#settle("H_EOI", this.#kernel.core.endInterrupt(this.#lpid, address), address);
+    this.#settle("H_EOI", this.#kernel.core.endInterrupt(this.#holder.lpid, address), address);
   }
 
   /** The source brings no event until unmask(); it is kept that it was raised. @throws HcallError H_PARAMETER, H_RESCINDED. */
   mask(address: number): void {
-    this.#settle("H_MASK", this.#kernel.core.maskInterrupt(this.#lpid, address, 1), address);
+    this.#settle("H_MASK", this.#kernel.core.maskInterrupt(this.#holder.lpid, address, 1), address);
   }
 
   /** The source brings events again, first what was raised meanwhile. @throws HcallError H_PARAMETER, H_RESCINDED. */
   unmask(address: number): void {
-    this.#settle("H_MASK", this.#kernel.core.maskInterrupt(this.#lpid, address, 0), address);
+    this.#settle("H_MASK", this.#kernel.core.maskInterrupt(this.#holder.lpid, address, 0), address);
   }
 }

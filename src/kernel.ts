@@ -3,7 +3,7 @@
  * page move must follow.
  */
 import type { Core, TableMemory } from "./binding.js";
-import { type Clock, nextTurn } from "./clock.js";
+import { type Clock, KEEP_ALIVE_MS, nextTurn } from "./clock.js";
 import { HcallError, isBusy, LparError } from "./errors.js";
 import {
   H_LONG_BUSY_10_MSEC,
@@ -55,9 +55,6 @@ interface Wait {
   seen: number;
   isArmed: boolean;
 }
-
-/** A day: long enough for a timer that only says that somebody still waits. */
-const KEEP_ALIVE_MS = 86_400_000;
 
 const kernels: WeakMap<object, Kernel> = new WeakMap();
 

@@ -380,10 +380,6 @@ export class Mmio {
     this.#holder = holder;
   }
 
-  get #lpid(): number {
-    return this.#holder.lpid;
-  }
-
   /**
    * Milliseconds that an access waits for a model in another thread, from 1 to 2^31 - 1; default 1000. The thread stands still
    * meanwhile, but for requests to its own models. Of this object, not of the partition in other threads.
@@ -406,18 +402,22 @@ export class Mmio {
    * @throws HcallError H_PARAMETER if no window of its own begins there; H_RESOURCE if it is served already; H_RESCINDED. LparError LPAR_CLOSED.
    */
   serve(address: number, model: DeviceModel): Disposable {
-    return this.#kernel.devices.serve(this.#lpid, address, model);
+    return this.#kernel.devices.serve(this.#holder.lpid, address, model);
   }
 
   #load(name: string, address: number, size: AccessSize): number {
-    const access = { name, lpid: this.#lpid, address, size, need: NEED_READ, value: 0 };
+    const access = { name, lpid: this.#holder.lpid, address, size, need: NEED_READ, value: 0 };
     return this.#kernel.devices.access(access, this.#timeoutMs);
   }
 
   #store(name: string, address: number, size: AccessSize, value: number): void {
     if (!isValue(value, size))
-      this.#kernel.refuseFor(this.#lpid, name, `value ${textOf(value)} is no integer of ${size} bytes`);
-    const access = { name, lpid: this.#lpid, address, size, need: NEED_WRITE, value };
+      this.#kernel.refuseFor(
+        this.#holder.lpid,
+        name,
+        `value ${textOf(value)} is no integer of ${size} bytes`,
+      );
+    const access = { name, lpid: this.#holder.lpid, address, size, need: NEED_WRITE, value };
     this.#kernel.devices.access(access, this.#timeoutMs);
   }
 

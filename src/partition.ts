@@ -8,7 +8,7 @@ import { copyIn, copyOut } from "./copy.js";
 import { describePartition, showAs } from "./describe.js";
 import { ACCEPT, GRANT, publishAccept, publishGrant, publishRescind, RESCIND } from "./diagnostics.js";
 import { Dma } from "./dma.js";
-import { checkInteger, HcallError } from "./errors.js";
+import { checkInteger, HcallError, textOf } from "./errors.js";
 import { Events, type PartitionEvent } from "./events.js";
 import { createImports, type GuestImports, type ImportsOptions } from "./guest-imports.js";
 import { Holder } from "./holder.js";
@@ -56,6 +56,7 @@ import {
 import { checkRescindOptions, type RescindOptions, type RescindReport, rescind } from "./rescind.js";
 import { readSealed, sealRecord } from "./seal.js";
 import { onAbort, type WaitOptions } from "./stream.js";
+import { mustExamine } from "./transfer.js";
 import { type PartitionUsage, usageOf } from "./usage.js";
 
 /** What to grant, to whom, with which rights. */
@@ -90,9 +91,6 @@ export interface GrantOptions {
   readonly copyOnWrite?: boolean;
 }
 
-/** An array of so many bytes is made before its range is examined. */
-const UNEXAMINED_BYTES = 65536;
-
 /** The partition is destroyed: its object has no power over what gets its number next. */
 export let endPartition: (partition: Partition) => void;
 
@@ -104,7 +102,6 @@ export class Partition {
   static {
     showAs<Partition>(Partition, describePartition);
     endPartition = (partition) => {
-      partition.#lpid = 0;
       partition.#holder.end();
       partition.#quick.close();
     };
@@ -118,8 +115,6 @@ export class Partition {
   readonly interrupts: Interrupts;
   /** Its DMA window panes: what devices reach of its memory (KI4). */
   readonly dma: Dma;
-  /** By which it makes its calls; 0, which is no partition's, once it is destroyed. */
-  #lpid: number;
   readonly #kernel: Kernel;
   readonly #core: Core;
   readonly #memory: TableMemory;
@@ -127,6 +122,7 @@ export class Partition {
   readonly mmio: Mmio;
   readonly #events: Events;
   readonly #quick: QuickUse;
+  /** By whose number it makes its calls. */
   readonly #holder: Holder;
 
   /** @internal Made by ResourceTable.createPartition(). */
@@ -136,7 +132,6 @@ export class Partition {
     this.#memory = kernel.memory;
     setKernel(this, kernel);
     this.lpid = lpid;
-    this.#lpid = lpid;
     this.name = name;
     this.#holder = new Holder(kernel, lpid);
     this.mmio = new Mmio(this.#holder);
@@ -153,7 +148,7 @@ export class Partition {
 
   /** "stopped" is recovered, or destroyed: it holds nothing. */
   get state(): PartitionState {
-    return stateName(partitionWord(this.#memory, this.#lpid, PARTITION_STATE));
+    return stateName(partitionWord(this.#memory, this.#holder.lpid, PARTITION_STATE));
   }
 
   /** The kernel of the table that made it; throws for a partition of another table. */
@@ -162,16 +157,23 @@ export class Partition {
     if (to instanceof VirtualAdapter) {
       if (to.owner === this) return to.unitAddress;
       if (to.partner === this) return to.peer.unitAddress;
-      return this.#kernel.refuseFor(this.#lpid, "adapter", `neither end belongs to partition ${this.lpid}`);
+      return this.#kernel.refuseFor(
+        this.#holder.lpid,
+        "adapter",
+        `neither end belongs to partition ${this.lpid}`,
+      );
     }
     // As adapters[0] is undefined in a partition that was not connected yet, or not again.
     if (typeof to !== "object" || to === null || !(#kernel in to))
-      throw new TypeError(`the adapter is ${String(to)}; it must be a VirtualAdapter or a Partition`);
-    const status = this.#core.adapterBetween(this.#lpid, to.#kernel === this.#kernel ? to.#lpid : 0);
+      throw new TypeError(`the adapter is ${textOf(to)}; it must be a VirtualAdapter or a Partition`);
+    const status = this.#core.adapterBetween(
+      this.#holder.lpid,
+      to.#kernel === this.#kernel ? to.#holder.lpid : 0,
+    );
     // Nobody to speak of is an adapter of the caller: GR6 calls that a wrong unit address.
     if (status === H_NOT_FOUND)
       return this.#kernel.refuseFor(
-        this.#lpid,
+        this.#holder.lpid,
         "adapter",
         `no adapter joins partitions ${this.lpid} and ${to.lpid}`,
       );
@@ -195,7 +197,7 @@ export class Partition {
    * @throws HcallError H_NO_MEM when no LMB has such a run; H_PARAMETER for a length that is none.
    */
   allocate(length: number): number {
-    const status = this.#core.allocate(this.#lpid, length);
+    const status = this.#core.allocate(this.#holder.lpid, length);
     if (status !== H_SUCCESS) refuseAbout("H_ALLOCATE", status, "length", length);
     return this.#memory.result;
   }
@@ -205,7 +207,7 @@ export class Partition {
    * @throws HcallError H_PARAMETER if no allocation starts there.
    */
   free(address: number): void {
-    const status = this.#core.deallocate(this.#lpid, address);
+    const status = this.#core.deallocate(this.#holder.lpid, address);
     if (status !== H_SUCCESS) refuseAbout("H_FREE", status, "address", address);
   }
 
@@ -222,19 +224,23 @@ export class Partition {
     const { to, address, length, type = "memory", mode = "share" } = options;
     const code = modeCode(mode, options);
     if (options.copyOnWrite === true && code !== MODE_SHARE)
-      this.#kernel.refuseFor(this.#lpid, "H_GRANT_LOGICAL", "only what is shared can be copied on write");
+      this.#kernel.refuseFor(
+        this.#holder.lpid,
+        "H_GRANT_LOGICAL",
+        "only what is shared can be copied on write",
+      );
     let flags = codeOfType(type);
     if (options.read === false) flags |= INHIBIT_READ;
     if (options.write === false) flags |= INHIBIT_WRITE;
     if (options.regrant === false) flags |= INHIBIT_REGRANT;
     const unit = this.#unitAddress(to);
-    const hi = options.liobn ?? (type === "dma" ? liobnAt(this.#memory, this.#lpid, address) : 0);
+    const hi = options.liobn ?? liobnAt(this.#memory, this.#holder.lpid, type, address);
     const status =
       code !== MODE_SHARE
-        ? this.#core.grantMode(this.#lpid, flags, hi, address, length, unit, code)
+        ? this.#core.grantMode(this.#holder.lpid, flags, hi, address, length, unit, code)
         : options.copyOnWrite === true
-          ? this.#core.grantCopyOnWrite(this.#lpid, flags, hi, address, length, unit)
-          : this.#core.grantLogical(this.#lpid, flags, hi, address, length, unit);
+          ? this.#core.grantCopyOnWrite(this.#holder.lpid, flags, hi, address, length, unit)
+          : this.#core.grantLogical(this.#holder.lpid, flags, hi, address, length, unit);
     if (status !== H_SUCCESS) {
       const range = `${type}, address ${address}, length ${length}, unit address ${unit}`;
       refuse("H_GRANT_LOGICAL", status, grantDetail(status, mode, range));
@@ -249,7 +255,7 @@ export class Partition {
    * @throws HcallError H_PARAMETER, H_RESCINDED, H_NO_MEM as AC1 to AC5 say.
    */
   accept(cookie: Cookie): Mapping {
-    const status = this.#core.acceptLogical(this.#lpid, cookie);
+    const status = this.#core.acceptLogical(this.#holder.lpid, cookie);
     if (status !== H_SUCCESS) refuseAbout("H_ACCEPT_LOGICAL", status, "cookie", cookie);
     const mapping = new Mapping(this.#holder, cookie, this.#memory.result);
     if (ACCEPT.hasSubscribers) publishAccept(this, cookie, mapping);
@@ -272,7 +278,7 @@ export class Partition {
    * device, is in the middle of an access that began before the grant was returned: try again.
    */
   rescind(cookie: Cookie): void {
-    const status = this.#core.rescindLogical(this.#lpid, 0, cookie);
+    const status = this.#core.rescindLogical(this.#holder.lpid, 0, cookie);
     if (status !== H_SUCCESS) refuseAbout("H_RESCIND_LOGICAL", status, "cookie", cookie);
     this.#kernel.notice();
     if (RESCIND.hasSubscribers) publishRescind(this, cookie, null);
@@ -293,7 +299,7 @@ export class Partition {
       options.signal?.throwIfAborted();
       checkRescindOptions(this.#kernel, options);
       const stopListening = onAbort(options.signal, reject);
-      rescind(this.#kernel, this.#lpid, cookie, options)
+      rescind(this.#kernel, this.#holder.lpid, cookie, options)
         .then((report) => {
           if (RESCIND.hasSubscribers) publishRescind(this, cookie, report);
           resolve(report);
@@ -331,7 +337,7 @@ export class Partition {
     }
     const type = codeOfType(options?.type ?? "memory");
     const need = options?.write === true ? NEED_WRITE : NEED_READ;
-    const status = this.#core.translate(this.#lpid, type, address, options?.length ?? 1, need);
+    const status = this.#core.translate(this.#holder.lpid, type, address, options?.length ?? 1, need);
     return this.#access("H_TRANSLATE", status, status < 0 ? `address ${address}` : "");
   }
 
@@ -348,7 +354,7 @@ export class Partition {
 
   /** Examines a range; a byte offset in the table's memory if it is in one piece, else -1. */
   #examine(hcall: string, address: number, length: number, need: number): number {
-    const status = this.#core.checkAccess(this.#lpid, address, length, need);
+    const status = this.#core.checkAccess(this.#holder.lpid, address, length, need);
     if (status !== H_SUCCESS)
       throw new HcallError(hcall, status, accessDetail(status, `address ${address}, length ${length}`));
     return this.#memory.result;
@@ -356,7 +362,7 @@ export class Partition {
 
   /** As #examine(), and begins a use: a forced rescind waits until endUse(). */
   #begin(hcall: string, address: number, length: number, need: number): number {
-    const status = this.#core.beginUse(this.#lpid, address, length, need);
+    const status = this.#core.beginUse(this.#holder.lpid, address, length, need);
     if (status !== H_SUCCESS)
       throw new HcallError(hcall, status, accessDetail(status, `address ${address}, length ${length}`));
     return this.#memory.result;
@@ -367,9 +373,7 @@ export class Partition {
    * @throws HcallError H_PARAMETER, H_RESCINDED, H_PERMISSION (TR1, TR3), H_RESOURCE: lent; RangeError if JavaScript has no room for it.
    */
   read(address: number, length: number): Uint8Array {
-    // Before an array is made for it, a length that is none, or more than there is, must be answered by its status.
-    if (length >>> 0 !== length || length > UNEXAMINED_BYTES)
-      this.#examine("H_READ", address, length, NEED_READ);
+    if (mustExamine(length)) this.#examine("H_READ", address, length, NEED_READ);
     const target = new Uint8Array(length);
     this.readInto(address, target);
     return target;
@@ -392,7 +396,7 @@ export class Partition {
     this.#kernel.transfer.prepare(target.length);
     const offset = this.#begin("H_READ", address, target.length, NEED_READ);
     try {
-      this.#kernel.transfer.read(this.#lpid, address, offset, target);
+      this.#kernel.transfer.read(this.#holder.lpid, address, offset, target);
     } finally {
       this.#core.endUse();
     }
@@ -412,7 +416,7 @@ export class Partition {
     this.#kernel.transfer.prepare(source.length);
     const offset = this.#begin("H_WRITE", address, source.length, NEED_WRITE);
     try {
-      this.#kernel.transfer.write(this.#lpid, address, offset, source);
+      this.#kernel.transfer.write(this.#holder.lpid, address, offset, source);
     } finally {
       this.#core.endUse();
     }
@@ -420,7 +424,7 @@ export class Partition {
 
   /** Sets a range to one byte value, 0 to 255. @throws HcallError as write(). */
   fill(address: number, length: number, byte: number): void {
-    const status = this.#core.fillMemory(this.#lpid, address, length, byte);
+    const status = this.#core.fillMemory(this.#holder.lpid, address, length, byte);
     this.#access("H_FILL", status, status < 0 ? `address ${address}, length ${length}, byte ${byte}` : "");
   }
 
@@ -431,33 +435,33 @@ export class Partition {
    * fit the staging of the table.
    */
   copy(from: number, partner: Partition, to: number, length: number): void {
-    const partnerLpid = partner.#kernel === this.#kernel ? partner.#lpid : 0;
-    const status = this.#core.copyMemory(this.#lpid, from, partnerLpid, to, length);
+    const partnerLpid = partner.#kernel === this.#kernel ? partner.#holder.lpid : 0;
+    const status = this.#core.copyMemory(this.#holder.lpid, from, partnerLpid, to, length);
     this.#access("H_COPY_RDMA", status, status < 0 ? `from ${from}, to ${to}, length ${length}` : "");
   }
 
   /** An aligned 32-bit word, unsigned. @throws HcallError as read(); H_PARAMETER if not aligned to 4. */
   load32(address: number): number {
-    const status = this.#core.loadWord(this.#lpid, address);
+    const status = this.#core.loadWord(this.#holder.lpid, address);
     return this.#access("H_LOAD32", status, status < 0 ? `address ${address}` : "");
   }
 
   /** Stores an aligned 32-bit word, given as an integer from -2^31 to 2^32 - 1. @throws HcallError as write(). */
   store32(address: number, value: number): void {
-    const status = this.#core.storeWord(this.#lpid, address, value);
+    const status = this.#core.storeWord(this.#holder.lpid, address, value);
     this.#access("H_STORE32", status, status < 0 ? `address ${address}, value ${value}` : "");
   }
 
   /** Replaces the word if it equals `expected`. @returns the word before. @throws HcallError as load32() and store32(). */
   compareExchange32(address: number, expected: number, replacement: number): number {
-    const status = this.#core.compareExchangeWord(this.#lpid, address, expected, replacement);
+    const status = this.#core.compareExchangeWord(this.#holder.lpid, address, expected, replacement);
     const detail = status < 0 ? `address ${address}, expected ${expected}, replacement ${replacement}` : "";
     return this.#access("H_CAS32", status, detail);
   }
 
   /** Adds to the word, modulo 2^32. @returns the word before. @throws HcallError as load32() and store32(). */
   add32(address: number, value: number): number {
-    const status = this.#core.addWord(this.#lpid, address, value);
+    const status = this.#core.addWord(this.#holder.lpid, address, value);
     return this.#access("H_ADD32", status, status < 0 ? `address ${address}, value ${value}` : "");
   }
 
@@ -509,7 +513,7 @@ export class Partition {
   #walkAdapters(): VirtualAdapter[] | undefined {
     const { memory, partitionOf } = this.#kernel;
     const adapters: VirtualAdapter[] = [];
-    const first = (): number => partitionWord(memory, this.#lpid, PARTITION_ENDS);
+    const first = (): number => partitionWord(memory, this.#holder.lpid, PARTITION_ENDS);
     let link = first;
     let slot = first();
     for (let left = memory.header(HEADER_ENDS_MAX); slot !== 0 && left > 0; left--) {
@@ -543,7 +547,7 @@ export class Partition {
    * @throws HcallError H_PARAMETER, H_RESCINDED; H_PARTIAL if grants on the source ended again and again meanwhile.
    */
   raise(address: number): void {
-    raiseInterrupt(this.#kernel, this.#lpid, address, false);
+    raiseInterrupt(this.#kernel, this.#holder.lpid, address, false);
   }
 
   /**
@@ -552,7 +556,7 @@ export class Partition {
    * @throws HcallError H_PARAMETER, H_RESCINDED; H_CLOSED if the owner of the port does not run.
    */
   ring(address: number): void {
-    ringPort(this.#kernel, this.#lpid, address);
+    ringPort(this.#kernel, this.#holder.lpid, address);
   }
 
   /**
@@ -564,7 +568,7 @@ export class Partition {
    */
   registerQueue(adapter: VirtualAdapter, address: number, length: number): number {
     const unit = this.#unitAddress(adapter);
-    const status = this.#core.registerQueue(this.#lpid, unit, address, length);
+    const status = this.#core.registerQueue(this.#holder.lpid, unit, address, length);
     return this.#kernel.settle(
       "H_REG_CRQ",
       status,
@@ -575,7 +579,7 @@ export class Partition {
   /** Frees the queue; the partner is told (H_FREE_CRQ). @throws HcallError H_PARAMETER if none is registered. */
   freeQueue(adapter: VirtualAdapter): void {
     const unit = this.#unitAddress(adapter);
-    this.#kernel.settle("H_FREE_CRQ", this.#core.freeQueue(this.#lpid, unit), `unit address ${unit}`);
+    this.#kernel.settle("H_FREE_CRQ", this.#core.freeQueue(this.#holder.lpid, unit), `unit address ${unit}`);
   }
 
   /**
@@ -594,7 +598,7 @@ export class Partition {
       number,
       number,
     ];
-    const status = this.#core.sendEntry(this.#lpid, unit, a, b, c, d);
+    const status = this.#core.sendEntry(this.#holder.lpid, unit, a, b, c, d);
     if (status === H_SUCCESS) return void this.#kernel.notice();
     const detail = `unit address ${unit}`;
     if (status === H_CLOSED)
@@ -604,7 +608,7 @@ export class Partition {
 
   /** The oldest entry of the adapter's queue, if there is one. @throws HcallError H_PARAMETER, H_CLOSED */
   receive(adapter: VirtualAdapter): CrqEntry | undefined {
-    return receiveEntry(this.#kernel, this.#lpid, this.#unitAddress(adapter));
+    return receiveEntry(this.#kernel, this.#holder.lpid, this.#unitAddress(adapter));
   }
 
   /**
@@ -614,7 +618,7 @@ export class Partition {
    * @throws HcallError H_NO_MEM if a queue is needed and there is no such page; TypeError for what is no adapter.
    */
   messages(adapter: VirtualAdapter, options: WaitOptions = {}): AsyncIterableIterator<CrqEntry> {
-    return new Messages(this.#kernel, this.#lpid, this.#unitAddress(adapter), options).stream;
+    return new Messages(this.#kernel, this.#holder.lpid, this.#unitAddress(adapter), options).stream;
   }
 
   /** What this partition is told, oldest first; ends when it fails or the table closes. */
@@ -648,12 +652,12 @@ export class Partition {
    * @throws TypeError if `memory` is no WebAssembly.Memory; LparError LPAR_CLOSED.
    */
   imports(options: ImportsOptions = {}): GuestImports {
-    if (this.#lpid === 0) this.#kernel.refuseFor(0, "imports", `"${this.name}" was destroyed`);
+    if (this.#holder.lpid === 0) this.#kernel.refuseFor(0, "imports", `"${this.name}" was destroyed`);
     return createImports(this, this.#kernel, options);
   }
 
   /** What it holds now. */
   usage(): PartitionUsage {
-    return usageOf(this.#memory, this.#lpid);
+    return usageOf(this.#memory, this.#holder.lpid);
   }
 }

@@ -104,8 +104,9 @@ export function spaceWord(memory: TableMemory, lpid: number, space: number, offs
   return partitionWord(memory, lpid, PARTITION_SPACES + space * SPACE_BYTES + offset);
 }
 
-/** The LIOBN of what a partition has at an address of its DMA space, 0 if that is nothing. */
-export function liobnAt(memory: TableMemory, lpid: number, address: number): number {
+/** The LIOBN of what a partition has at an address of its DMA space, 0 if that is nothing, and for other types. */
+export function liobnAt(memory: TableMemory, lpid: number, type: ResourceType, address: number): number {
+  if (type !== "dma") return 0;
   const page = Math.floor(address / PAGE_BYTES);
   if (!(page >= 0 && page < spaceWord(memory, lpid, SPACE_DMA, SPACE_PAGES))) return 0;
   const slot = memory.header(spaceWord(memory, lpid, SPACE_DMA, SPACE_BACKS) + page * 4);

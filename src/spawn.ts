@@ -113,6 +113,7 @@ export class Spawns<One extends Threaded> {
     if (typeof (url as Partial<URL> | undefined)?.href !== "string")
       throw new TypeError(`url is ${textOf(url)}; it must be a URL`);
     options.signal?.throwIfAborted();
+    this.#checkThreads();
     const restarts = new Restarts(options.restart);
     const owner = new PartitionWorker(one.partition, () => this.#terminate(spawn));
     const spawn: Spawn<One> = { one, url, options, restarts, owner, isStarting: false };
@@ -242,7 +243,6 @@ export class Spawns<One extends Threaded> {
       throw new LparError("LPAR_HAS_THREAD", `partition "${partition.name}" is a worker thread already`);
     }
     const { core, memory } = this.#kernel;
-    this.#checkThreads();
     const status = core.openThread(partition.lpid);
     this.#kernel.settle("spawn", status, `"${partition.name}" is ${partition.state}`);
     const slot = memory.result;

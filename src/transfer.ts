@@ -26,6 +26,13 @@ import { spaceWord } from "./records.js";
 import { TRAY_BYTES } from "./tray.js";
 
 const BUFFER_BYTES = 65536;
+/** An array of so many bytes is made before its range is examined. */
+const UNEXAMINED_BYTES = 65536;
+
+/** Whether a length that is none, or more than there may be, must be answered by its status before an array is made for it. */
+export function mustExamine(length: number): boolean {
+  return length >>> 0 !== length || length > UNEXAMINED_BYTES;
+}
 
 /**
  * Where in staging a range begins: aligned alike with the array, and in its page far from where it lies in its own, since copies

@@ -17,6 +17,7 @@ import {
 } from "../src/index.js";
 import { kernelOf } from "../src/kernel.js";
 import { H_LONG_BUSY_10_MSEC } from "../src/layout.js";
+import { hold, holdAnd } from "./support/hold.js";
 import { type Inside, OWNER, REMOTE, Remote, sleep, THROWS, within } from "./support/remote.js";
 import {
   auditedAfterEach,
@@ -318,7 +319,7 @@ describe("deaths", { timeout: 60_000 }, () => {
   test("FA5: death with the lock in hand: the others get it, the owner's event loop goes on turning", async () => {
     const { table, server, client, handle, remote } = await spawnPair();
     // It never gives the lock back by itself: not even its event loop turns.
-    remote.send(new Function("inside", `(${hold})(inside); (${freeze})()`) as never);
+    remote.send(holdAnd(freeze));
     await untilLocked(server);
     const delay = monitorEventLoopDelay({ resolution: 1 });
     delay.enable();
@@ -354,7 +355,7 @@ describe("deaths", { timeout: 60_000 }, () => {
       table.spawn(server, REMOTE).then(({ worker }) => new Remote(worker)),
     ]);
     await waiter.run(({ partition }) => partition.state);
-    new Remote(holder.worker).send(new Function("inside", `(${hold})(inside); (${freeze})()`) as never);
+    new Remote(holder.worker).send(holdAnd(freeze));
     await untilLocked(server);
     const allocated = waiter.run(({ partition }) => partition.allocate(4096));
     await sleep(50);
@@ -366,7 +367,7 @@ describe("deaths", { timeout: 60_000 }, () => {
   test("FA5: a fail() while the table is locked says so, PartitionWorker.terminate() sees it through", async () => {
     const { table, server, client, handle, remote } = await spawnPair();
     const { worker: other } = await table.spawn(server, REMOTE);
-    remote.send(new Function("inside", `(${hold})(inside); (${freeze})()`) as never);
+    remote.send(holdAnd(freeze));
     await untilLocked(server);
     expect(() => table.fail(server)).toThrow(expect.objectContaining({ code: "H_LongBusyOrder10msec" }));
     const terminated = handle.terminate();
@@ -987,24 +988,6 @@ async function nextOf(events: AsyncIterableIterator<TableEvent>): Promise<TableE
 }
 
 // ---------------------------------------------------------------- inside the worker: states that only bad luck brings
-
-/** Takes all locks as a call does that stops half way. */
-function hold({ partition, layout, handle }: Inside): void {
-  partition.state;
-  const words = new Uint32Array(handle.memory.buffer);
-  const thread = (words[layout.HEADER_THREADS_AT / 4] ?? 0) + handle.slot * layout.THREAD_BYTES;
-  const name = words[(thread + layout.THREAD_NAME) / 4] ?? 0;
-  words[(thread + layout.THREAD_LOCK_A) / 4] = layout.LOCK_ALL;
-  const take = (lock: number): void => {
-    while (Atomics.compareExchange(words, lock / 4, 0, name) !== 0) {}
-  };
-  take(layout.HEADER_LOCK);
-  for (let lpid = 1; lpid <= (words[layout.HEADER_LPIDS_USED / 4] ?? 0); lpid++) {
-    take(
-      (words[layout.HEADER_PARTITIONS_AT / 4] ?? 0) + lpid * layout.PARTITION_BYTES + layout.PARTITION_LOCK,
-    );
-  }
-}
 
 /** Is in the middle of a checked access, as a read is that stops half way. */
 function enterUse({ layout, handle }: Inside): void {

@@ -13,7 +13,8 @@ import {
 } from "../src/index.js";
 import { kernelOf } from "../src/kernel.js";
 import { H_LONG_BUSY_10_MSEC } from "../src/layout.js";
-import { type Inside, REMOTE, Remote, sleep, within } from "./support/remote.js";
+import { holdAnd } from "./support/hold.js";
+import { REMOTE, Remote, sleep, within } from "./support/remote.js";
 import { auditedAfterEach, listen, openPair, PAGE, type Pair, type PairOptions } from "./support/world.js";
 
 auditedAfterEach();
@@ -47,20 +48,7 @@ function told(events: readonly TableEvent[]): string[] {
   return events.map(({ type, reason }) => (reason === undefined ? type : `${type}: ${reason}`));
 }
 
-/** Stops in the middle of a call with all locks in hand, and never comes back. */
-function holdForEver({ partition, layout, handle }: Inside): void {
-  partition.state;
-  const words = new Uint32Array(handle.memory.buffer);
-  const thread = (words[layout.HEADER_THREADS_AT / 4] ?? 0) + handle.slot * layout.THREAD_BYTES;
-  const name = words[(thread + layout.THREAD_NAME) / 4] ?? 0;
-  words[(thread + layout.THREAD_LOCK_A) / 4] = layout.LOCK_ALL;
-  const take = (lock: number): void => {
-    while (Atomics.compareExchange(words, lock / 4, 0, name) !== 0) {}
-  };
-  take(layout.HEADER_LOCK);
-  const records = words[layout.HEADER_PARTITIONS_AT / 4] ?? 0;
-  for (let lpid = 1; lpid <= (words[layout.HEADER_LPIDS_USED / 4] ?? 0); lpid++)
-    take(records + lpid * layout.PARTITION_BYTES + layout.PARTITION_LOCK);
+function spin(): void {
   while (true) {}
 }
 
@@ -85,7 +73,7 @@ async function openLocked(spawn: SpawnOptions = {}, options: PairOptions = {}): 
   const handle = await pair.table.spawn(pair.client, REMOTE, spawn);
   const remote = new Remote(handle.worker);
   await remote.run(() => {});
-  remote.send(holdForEver);
+  remote.send(holdAnd(spin));
   await untilLocked(pair.server);
   return { ...pair, handle };
 }
@@ -131,7 +119,7 @@ describe("a thread that has the table locked and does not come back", { timeout:
     const holder = await table.spawn(client, REMOTE);
     const remote = new Remote(holder.worker);
     await remote.run(() => {});
-    remote.send(holdForEver);
+    remote.send(holdAnd(spin));
     await untilLocked(server);
     expect(() => table.fail(server)).toThrow(expect.objectContaining({ code: "H_LongBusyOrder10msec" }));
     const terminated = other.terminate();

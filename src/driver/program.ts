@@ -15,6 +15,7 @@ import { auditCommand } from "./audit.js";
 import { benchCommand } from "./bench.js";
 import { chaosCommand } from "./chaos.js";
 import { compareCommand } from "./compare.js";
+import { BENCH_FOLDER } from "./examples.js";
 import { graphCommand } from "./graph.js";
 import { inspectCommand } from "./inspect.js";
 import { lsCommand } from "./ls.js";
@@ -32,7 +33,7 @@ Examples:
   $ lpar run bench/scenarios/first-share.json
   $ lpar trace info bench/traces/*.lpt
 
-bench/ is a folder of the repository; the package is without it.`;
+${BENCH_FOLDER}`;
 
 function packageJson(): { readonly version: string; readonly description: string } {
   return JSON.parse(readFileSync(new URL(import.meta.resolve("lpar/package.json")), "utf8"));

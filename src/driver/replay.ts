@@ -14,6 +14,7 @@ import { Replay } from "../replay/replay.js";
 import type { ReplayReport } from "../replay/report.js";
 import type { NamedTrace } from "../replay/world.js";
 import { readTrace, type Trace } from "../trace/format.js";
+import { BENCH_FOLDER } from "./examples.js";
 import { formatBytes, formatCount, formatSeconds, formatTable, printable } from "./output.js";
 import { createProgress } from "./progress.js";
 import { type CommandStreams, EXIT_FAILED, EXIT_INTERRUPTED, interruptible } from "./streams.js";
@@ -45,7 +46,7 @@ Examples:
   $ lpar replay --share 25 --resident 64 --crash --grace 50 bench/traces/*.lpt
   $ lpar replay --share 50 --seed 7 --json ls.lpt ls.lpt
 
-bench/ is a folder of the repository; the package is without it.`;
+${BENCH_FOLDER}`;
 
 /** The `replay` command. Its action throws UsageError and TraceError for what the user can put right. */
 export function replayCommand(streams: CommandStreams): Command {

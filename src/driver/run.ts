@@ -6,6 +6,7 @@ import { describeValues, plainValues } from "../scenario/describe.js";
 import { runScenario, type ScenarioReport, type StepReport } from "../scenario/run.js";
 import { readScenario, type Scenario } from "../scenario/scenario.js";
 import { columnsOf, padRight } from "./columns.js";
+import { BENCH_FOLDER } from "./examples.js";
 import { formatCount, formatTable, printable, writeBeside } from "./output.js";
 import { type CommandStreams, EXIT_FAILED, EXIT_INTERRUPTED, interruptible } from "./streams.js";
 import { integerOption, UsageError } from "./usage-error.js";
@@ -33,7 +34,7 @@ Examples:
   $ lpar run bench/scenarios/server-crash.json --json --snapshot after.json
   $ lpar run bench/scenarios/quota.json --quiet --seed 7
 
-bench/ is a folder of the repository; the package is without it.`;
+${BENCH_FOLDER}`;
 
 /** The `run` command. Its action throws ScenarioError and UsageError for what the user can put right. */
 export function runCommand(streams: CommandStreams): Command {
