@@ -95,7 +95,7 @@ export class Mapping implements Disposable {
   readonly address: number;
   /** Whose it is; undefined once it was returned. */
   #holder: Holder | undefined;
-  /** Of what was accepted: another one is somebody else's. */
+  /** Of what was accepted: another one is somebody else's. What was donated no return ends, only its incarnation. */
   readonly #stamp: number;
   /** What the grant was when it was accepted, to be decoded when somebody asks: most never do. */
   readonly #terms: number;
@@ -109,8 +109,8 @@ export class Mapping implements Disposable {
     this.cookie = cookie;
     this.address = address;
     this.#holder = holder;
-    this.#stamp = holder.stamp(cookie);
     this.#terms = (words[at + STRUCTURE_STATE / 4] as number) | 0;
+    this.#stamp = isDonated(this.#terms) ? holder.incarnation : holder.stamp(cookie);
     this.#pageCount = words[at + STRUCTURE_PAGE_COUNT / 4] as number;
   }
 
@@ -160,7 +160,7 @@ export class Mapping implements Disposable {
     // The addresses may be another mapping's by now.
     if (this.#holder === undefined) throw new LparError("LPAR_RELEASED", "the mapping was returned");
     const { kernel, lpid } = this.#holder;
-    if (!this.#holder.stands(this.#stamp, this.cookie))
+    if (!this.#isHeldBy(this.#holder))
       throw new HcallError(
         "H_READ",
         H_RESCINDED,
@@ -179,7 +179,7 @@ export class Mapping implements Disposable {
   return(): void {
     const holder = this.#holder;
     if (holder === undefined) return;
-    if (holder.stands(this.#stamp, this.cookie)) {
+    if (this.#isHeldBy(holder)) {
       if (isDonated(this.#terms))
         refuse("H_RETURN_LOGICAL", H_PARAMETER, "donated: it is the partition's own");
       returnToEnd(holder, this.cookie, this);
@@ -187,11 +187,14 @@ export class Mapping implements Disposable {
     this.#holder = undefined;
   }
 
+  #isHeldBy(holder: Holder): boolean {
+    return isDonated(this.#terms) ? holder.isCurrent(this.#stamp) : holder.stands(this.#stamp, this.cookie);
+  }
+
   /** Empty while it can be used. */
   #standing(): string {
     if (this.#holder === undefined) return "returned, ";
-    if (!this.#holder.stands(this.#stamp, this.cookie))
-      return "returned by its cookie, or its partition failed, ";
+    if (!this.#isHeldBy(this.#holder)) return "returned by its cookie, or its partition failed, ";
     const { cookie, state, revoking } = structureOfCookie(this.#holder.kernel.memory, this.cookie);
     return cookie !== this.cookie || state === "rescinded" || revoking ? "rescinded, " : "";
   }

@@ -21,6 +21,7 @@ import {
   TYPE_MEMORY,
   TYPE_MMIO,
 } from "../src/layout.js";
+import { slotOfCookie } from "../src/records.js";
 import {
   accepted,
   at,
@@ -873,6 +874,18 @@ describe("OM8: donation", () => {
       [0, false],
       [4 * PAGE, true],
     ]);
+  });
+
+  test("OM8: return() of what was donated is H_PARAMETER also where its place is a later grant's, returned by its cookie", () => {
+    const { server, client } = openPair({ serverPages: 4, clientPages: 32, lmbPages: 2 });
+    const kept = client.accept(server.grant({ to: client, address: 0, length: 2 * PAGE, ...DONATE }));
+    server.accept(client.grant({ to: server, address: kept.address, length: 2 * PAGE, ...DONATE }));
+    const later = Array.from({ length: 20 }, () =>
+      client.accept(server.grant({ to: client, address: 2 * PAGE, length: PAGE })),
+    );
+    expect(later.map(({ cookie }) => slotOfCookie(cookie))).toContain(slotOfCookie(kept.cookie));
+    for (const { cookie } of later) client.return(cookie);
+    expect(statusOf(() => kept.return())).toBe(H_PARAMETER);
   });
 
   test("OM8: the receiver grants, lends and donates it on; it has a tree of its own", async () => {

@@ -58,6 +58,11 @@ function nextOf(partition: ModelPartition): Told | undefined {
 interface TakenLine {
   readonly told: Told;
   readonly entry: Entry | undefined;
+  /**
+   * Came while the same line of the same mapping was kept already. A stream keeps one event a line; but whoever took both has
+   * both.
+   */
+  readonly isExtra: boolean;
 }
 
 /** A stream of one incarnation. */
@@ -110,7 +115,19 @@ export class ObjectEvents {
     if (isLine) twins.saw(event.type === EVENT_DOORBELL ? "a doorbell is taken" : "an interrupt is taken");
     const told = toldOf(event);
     if (!isLine || listeners.length === 1) for (const listener of listeners) listener.due.push(told);
-    else for (const listener of listeners) listener.lines.push({ told, entry: this.#entryOf(lpid, told) });
+    else for (const listener of listeners) this.#share(listener, told);
+  }
+
+  #share({ lpid, lines }: Listener, told: Told): void {
+    const entry = this.#entryOf(lpid, told);
+    const isExtra = lines.some(
+      (one) =>
+        !one.isExtra &&
+        one.entry === entry &&
+        one.told.type === told.type &&
+        one.told.address === told.address,
+    );
+    lines.push({ told, entry, isExtra });
   }
 
   #entryOf(lpid: number, { type, address = -1 }: Told): Entry | undefined {
@@ -185,7 +202,8 @@ export class ObjectEvents {
       same(value, listener.due.shift(), what);
       return;
     }
-    const line = those.find((one) => this.#isStanding(listener, one));
+    const standing = those.filter((one) => this.#isStanding(listener, one));
+    const line = standing.find(({ isExtra }) => !isExtra) ?? standing[0];
     ensure(line !== undefined, () => `${what} tells ${JSON.stringify(value)} after the end of its mapping`);
     listener.lines.splice(listener.lines.indexOf(line), 1);
     this.#objects.twins.saw("several streams tell of a line");
@@ -232,9 +250,10 @@ export class ObjectEvents {
     for (const listener of [...this.#listeners]) {
       const { lpid, waiting, due, lines } = listener;
       if (this.#runs(listener)) {
-        const standing = lines.filter((line) => this.#isStanding(listener, line));
+        const standing = lines.filter((line) => !line.isExtra && this.#isStanding(listener, line));
         const missing = Math.min(due.length + standing.length, waiting);
         ensure(missing === 0, () => `the stream of ${lpid} keeps ${missing} events`);
+        if (waiting > 0) lines.length = 0; // extra ones that it did not take, and those whose mapping is over
         continue;
       }
       for (let left = due.length + lines.length + 1; left > 0; left--) this.#ask(listener);
