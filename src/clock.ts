@@ -38,7 +38,10 @@ export const KEEP_ALIVE_MS = 86_400_000;
  */
 export function nextTurn(ms = 0): Promise<void> {
   return new Promise((resolve) => {
-    if (ms === 0 && typeof setImmediate === "function") setImmediate(resolve);
-    else setTimeout(resolve, ms);
+    const soon = typeof setImmediate === "function" ? setImmediate : setTimeout;
+    if (ms === 0) soon(resolve);
+    // Never straight from a timer: two who try in turn, each for longer than its timer, keep Node among the timers for ever, and it
+    // hears of no exit.
+    else setTimeout(() => soon(resolve), ms);
   });
 }

@@ -5,7 +5,7 @@
  * taken only when somebody asks for it, since it must not be told after the right to it is gone; what one stream takes the
  * other streams of the partition get when they ask, if the right still stands then.
  */
-import { systemClock } from "./clock.js";
+import { nextTurn, systemClock } from "./clock.js";
 import { checkInteger, HcallError, LparError } from "./errors.js";
 import type { Holder } from "./holder.js";
 import type { Kernel } from "./kernel.js";
@@ -112,6 +112,8 @@ export class Events {
   readonly #listener = (): void => this.#drain();
   /** Index of the word that names the first line of the queue. */
   readonly #firstLine: number;
+  /** Whether it looks again a moment later. */
+  #isLate = false;
 
   constructor(holder: Holder) {
     const { kernel, lpid } = holder;
@@ -231,7 +233,12 @@ export class Events {
 
   /** Somebody has the partition locked: the events are still there a moment later. */
   #later(): void {
-    if (!this.#kernel.isClosed) setTimeout(this.#listener, 1);
+    if (this.#isLate || this.#kernel.isClosed) return;
+    this.#isLate = true;
+    void nextTurn(1).then(() => {
+      this.#isLate = false;
+      this.#drain();
+    });
   }
 
   /** An interrupt or doorbell for a stream that is asked for one. */

@@ -5,6 +5,7 @@
  * In the thread that owns the table a guest can do no harm but to take time: nothing stops one that does not return. Code that
  * may do that runs in a worker thread (`lpar/guest-worker`), which terminate() ends at any instant.
  */
+import { nextTurn } from "./clock.js";
 import { LparError, textOf } from "./errors.js";
 import {
   callsOf,
@@ -148,7 +149,7 @@ export class Guest {
       failPartition(this.partition.lpid, reason);
     } catch {
       // Another thread has the table locked. The guest has no power any more, so that its failure may come a moment later.
-      if (!this.#kernel.isClosed) setTimeout(() => this.#fail(reason), 1);
+      if (!this.#kernel.isClosed) void nextTurn(1).then(() => this.#fail(reason));
     }
   }
 }

@@ -220,7 +220,7 @@ export class Kernel {
 
   /** Makes a call that nobody waits for but that must happen: again and again while the table is locked. */
   finish(call: () => number): void {
-    if (call() === H_LONG_BUSY_10_MSEC && !this.#closed) setTimeout(() => this.finish(call), 1);
+    if (call() === H_LONG_BUSY_10_MSEC && !this.#closed) void nextTurn(1).then(() => this.finish(call));
   }
 
   /** Calls until the table is not locked. The event loop turns between two tries, or it would not hear of a holder's exit. */

@@ -1,6 +1,7 @@
 /**
  * Taking entries from a queue (CRQ), one by one or as they come (CQ7).
  */
+import { nextTurn } from "./clock.js";
 import { HcallError } from "./errors.js";
 import type { Kernel } from "./kernel.js";
 import {
@@ -95,7 +96,7 @@ export class Messages {
     } catch (error) {
       if (!(error instanceof HcallError)) throw error;
       if (error.status === H_LONG_BUSY_10_MSEC) {
-        setTimeout(this.#listener, 1);
+        void nextTurn(1).then(this.#listener);
         return undefined;
       }
       // The partition failed, the adapter is of an old incarnation, or the queue was freed: there is nothing to wait for.

@@ -4,6 +4,7 @@
  */
 import type { Worker, WorkerOptions } from "node:worker_threads";
 import { builtinModule } from "./builtin.js";
+import { nextTurn } from "./clock.js";
 import { LparError, textOf } from "./errors.js";
 import type { Kernel } from "./kernel.js";
 import { H_LONG_BUSY_10_MSEC } from "./layout.js";
@@ -107,7 +108,7 @@ export function watchExit(kernel: Kernel, slot: number, worker: Worker): Promise
     });
     worker.once("exit", (code) => {
       const reap = (): void => {
-        if (kernel.core.reapThread(slot) === H_LONG_BUSY_10_MSEC) setTimeout(reap, 1);
+        if (kernel.core.reapThread(slot) === H_LONG_BUSY_10_MSEC) void nextTurn(1).then(reap);
         else resolve(reason ?? `exit code ${code}`);
       };
       reap();

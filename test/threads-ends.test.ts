@@ -67,15 +67,19 @@ interface Locked extends Pair {
   readonly handle: PartitionWorker;
 }
 
-/** A client whose thread has the table locked, and spins. */
-async function openLocked(spawn: SpawnOptions = {}, options: PairOptions = {}): Promise<Locked> {
-  const pair = openHere(options);
-  const handle = await pair.table.spawn(pair.client, REMOTE, spawn);
+/** The client becomes a thread that has the table locked, and spins. */
+async function lock({ table, server, client }: Pair, spawn: SpawnOptions = {}): Promise<PartitionWorker> {
+  const handle = await table.spawn(client, REMOTE, spawn);
   const remote = new Remote(handle.worker);
   await remote.run(() => {});
   remote.send(holdAnd(spin));
-  await untilLocked(pair.server);
-  return { ...pair, handle };
+  await untilLocked(server);
+  return handle;
+}
+
+async function openLocked(spawn: SpawnOptions = {}, options: PairOptions = {}): Promise<Locked> {
+  const pair = openHere(options);
+  return { ...pair, handle: await lock(pair, spawn) };
 }
 
 describe("a thread that has the table locked and does not come back", { timeout: 30_000 }, () => {
@@ -128,6 +132,19 @@ describe("a thread that has the table locked and does not come back", { timeout:
     await within(holder.terminate(), "terminate()", 5000);
     await within(terminated, "terminate() of the other", 5000);
     expect([server.state, client.state]).toEqual(["stopped", "stopped"]);
+  });
+
+  test.each([2, 10])("FA5: its exit is heard of while %i others wait for its locks", async (count) => {
+    const world = openHere();
+    const { table, server, client } = world;
+    const idle = Array.from({ length: count }, (_, index) =>
+      table.createPartition({ name: `idle ${index}` }),
+    );
+    const { worker } = await lock(world);
+    const ends = idle.map((partition) => table.destroyPartition(partition));
+    void worker.terminate();
+    await within(Promise.all(ends), "destroyPartition()", 5000);
+    expect([...table.partitions]).toEqual([server, client]);
   });
 });
 
