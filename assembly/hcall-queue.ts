@@ -21,7 +21,7 @@ import { popEvent } from "./event";
 import { NONE } from "./memory";
 import { isWritable, owns } from "./own";
 import { anyLent, spaceAt } from "./page";
-import { decodePartition, isRunning, lpidOf } from "./partition";
+import { decodePartition, isRunning, lpidOf, signal } from "./partition";
 import { closeQueue, holdsQueue, isRegistered, openQueue, putEntry, putTransport, takeEntry } from "./queue";
 import { holds, holdsAll } from "./thread";
 
@@ -57,6 +57,7 @@ export function freeQueue(lpid: f64, unit: f64): i32 {
   if (end == 0 || !isRegistered(end)) return H_PARAMETER;
   if (isOpen(end) ? !holds(lpidOf(partnerPartition(end))) : !holdsAll()) return H_NEED_ALL;
   closeQueue(end);
+  signal(partition); // whoever waits for its entries waits for nothing
   if (isOpen(end)) putTransport(partnerEnd(end), TRANSPORT_DEREGISTERED);
   else releaseEndIfIdle(end);
   return H_SUCCESS;

@@ -511,6 +511,20 @@ describe("CQ7: polling and waiting", () => {
     expect(heard.seen.map(numberOf)).toEqual([9]);
   });
 
+  test.each<[string, (pair: Pair, first: AsyncIterableIterator<CrqEntry>) => unknown]>([
+    ["another stream, which had registered it", (_, first) => first.return?.()],
+    ["hand", ({ client, adapter }) => client.freeQueue(adapter)],
+    ["the raw call", ({ h, client, back }) => h.freeCrq(client.lpid, back)],
+  ])("CQ7: who waits for entries hears that the queue is freed by %s", async (_, free) => {
+    const pair = openPair();
+    const { client, adapter } = pair;
+    const first = client.messages(adapter);
+    const ends = [client.messages(adapter), client.messages(adapter)].map((stream) => stream.next());
+    free(pair, first);
+    const over = { done: true, value: undefined };
+    expect(await Promise.race([Promise.all(ends), settle()])).toEqual([over, over]);
+  });
+
   test("CQ7: sends through the raw hypercall wake the receiver as well", async () => {
     const { h, server, client, unit, adapter } = openQueues();
     const heard = listen((signal) => client.messages(adapter, { signal }));
