@@ -55,7 +55,7 @@ import {
 } from "./records.js";
 import { checkRescindOptions, type RescindOptions, type RescindReport, rescind } from "./rescind.js";
 import { readSealed, sealRecord } from "./seal.js";
-import { onAbort, type WaitOptions } from "./stream.js";
+import { unlessAborted, type WaitOptions } from "./stream.js";
 import { mustExamine } from "./transfer.js";
 import { type PartitionUsage, usageOf } from "./usage.js";
 
@@ -295,17 +295,14 @@ export class Partition {
    * LparError LPAR_NOT_THE_OWNER for onStuck "terminate" in a worker.
    */
   rescindForced(cookie: Cookie, options: RescindOptions = {}): Promise<RescindReport> {
-    return new Promise((resolve, reject) => {
+    const work = async (): Promise<RescindReport> => {
       options.signal?.throwIfAborted();
       checkRescindOptions(this.#kernel, options);
-      const stopListening = onAbort(options.signal, reject);
-      rescind(this.#kernel, this.#holder.lpid, cookie, options)
-        .then((report) => {
-          if (RESCIND.hasSubscribers) publishRescind(this, cookie, report);
-          resolve(report);
-        }, reject)
-        .finally(stopListening);
-    });
+      const report = await rescind(this.#kernel, this.#holder.lpid, cookie, options);
+      if (RESCIND.hasSubscribers) publishRescind(this, cookie, report);
+      return report;
+    };
+    return unlessAborted(work(), options.signal);
   }
 
   /**

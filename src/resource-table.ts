@@ -37,7 +37,7 @@ import { codeOfType, type ResourceType, spaceOfType, unitAddress, unitOf, unitWo
 import { Recovery } from "./recovery.js";
 import { inspectTable, partnersOf, type SnapshotHost, type TableSnapshot } from "./snapshot.js";
 import { type PartitionWorker, type SpawnOptions, Spawns, type Threaded } from "./spawn.js";
-import { Stream, type WaitOptions } from "./stream.js";
+import { Stream, unlessAborted, type WaitOptions } from "./stream.js";
 import type { TableEvent } from "./table-event.js";
 
 /** What one partition is made of, for its restart. */
@@ -335,7 +335,8 @@ export class ResourceTable implements AsyncDisposable {
   async #recovered(description: Description, options: WaitOptions = {}): Promise<void> {
     const { thread } = description;
     // It has exited, or must: the failure of the partition begins then.
-    if (thread?.worker.threadId === -1 || thread?.doom !== undefined) await thread.ended;
+    if (thread?.worker.threadId === -1 || thread?.doom !== undefined)
+      await unlessAborted(thread.ended, options.signal);
     await description.recovery?.wait(options);
   }
 

@@ -20,6 +20,14 @@ export function onAbort(signal: AbortSignal | undefined, aborted: (reason: unkno
   return () => signal.removeEventListener("abort", listener);
 }
 
+/** As a promise does, unless the signal aborts before. */
+export function unlessAborted<T>(promise: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
+  return new Promise((resolve, reject) => {
+    const stopListening = onAbort(signal, reject);
+    promise.then(resolve, reject).finally(stopListening);
+  });
+}
+
 interface Waiter<T> {
   resolve(result: IteratorResult<T>): void;
   reject(reason: unknown): void;

@@ -117,6 +117,21 @@ describe("a thread that has the table locked and does not come back", { timeout:
     expect(told(heard.seen).slice(0, 2)).toEqual(["partition-failed: first", "partition-recovered"]);
   });
 
+  test("FA5: an aborted signal ends the wait for its exit", async () => {
+    const { table, client } = await openLocked();
+    const controller = new AbortController();
+    table.fail(client);
+    const over: unknown[] = [];
+    const { signal } = controller;
+    const waiting = table.recovered(client, { signal }).catch((reason: unknown) => over.push(reason));
+    controller.abort("enough");
+    for (let turn = 0; turn < 5; turn++) await undefined;
+    expect(over).toEqual(["enough"]);
+    await waiting;
+    expect(getEventListeners(signal, "abort")).toEqual([]);
+    await within(table.recovered(client), "recovered()", 5000);
+  });
+
   test("FA5, G1: fail() of another partition is refused, and its thread lives; terminate() ends that one first", async () => {
     const { table, server, client } = openHere();
     const other = await table.spawn(server, REMOTE);
