@@ -6,7 +6,14 @@ import { POKE_SLICES } from "./binding.js";
 import { nextTurn } from "./clock.js";
 import { LparError } from "./errors.js";
 import type { Kernel } from "./kernel.js";
-import { H_BUSY, H_LONG_BUSY_10_MSEC, H_PARTIAL, HEADER_BUDGET, THREAD_WAITS_FOR } from "./layout.js";
+import {
+  H_BUSY,
+  H_LONG_BUSY_10_MSEC,
+  H_PARTIAL,
+  H_RESOURCE,
+  HEADER_BUDGET,
+  THREAD_WAITS_FOR,
+} from "./layout.js";
 import type { RecoverySnapshot } from "./snapshot.js";
 import { onAbort, type WaitOptions } from "./stream.js";
 
@@ -88,9 +95,10 @@ export class Recovery {
   /** The grace period is over, or nobody waits for its end any more; nor for those who borrow. */
   endGrace(): void {
     this.#stopWaiting();
-    if (this.#graceOver || this.#ended) return;
+    if (this.#ended) return;
+    const wasOver = this.#graceOver;
     this.#graceOver = true;
-    this.#host.graceOver();
+    if (!wasOver) this.#host.graceOver();
     this.#run();
   }
 
@@ -141,7 +149,9 @@ export class Recovery {
     const status = work(this.#lpid, budget);
     this.#mustWait = status === H_LONG_BUSY_10_MSEC || memory.header(memory.thread + THREAD_WAITS_FOR) !== 0;
     if (status === H_LONG_BUSY_10_MSEC) return true;
-    this.#kernel.settle("recovery", status);
+    // What was done before an exception is done.
+    if (status === H_RESOURCE) this.#graceOver = true;
+    else this.#kernel.settle("recovery", status);
     if (status === H_PARTIAL) return true;
     if (this.#hasViews) {
       this.#hasViews = false;
@@ -167,19 +177,28 @@ export class Recovery {
   #run(): void {
     if (this.#isRunning) return;
     this.#isRunning = true;
-    if (this.#slice()) void this.#goOn();
-    else this.#isRunning = false;
+    let isMore = false;
+    try {
+      isMore = this.#slice();
+    } finally {
+      // Whoever called may have had no stack left, and can call again.
+      this.#isRunning = isMore;
+    }
+    if (isMore) void this.#goOn();
   }
 
   async #goOn(): Promise<void> {
     this.#isRunning = true;
-    for (let turn = 1; ; turn++) {
-      await nextTurn(this.#mustWait ? 1 : 0);
-      // A use that does not end may have been left open by a thread that lives on.
-      if (this.#mustWait && turn % POKE_SLICES === 0) this.#kernel.memory.pokeAll();
-      if (this.#ended || !this.#slice()) break;
+    try {
+      for (let turn = 1; ; turn++) {
+        await nextTurn(this.#mustWait ? 1 : 0);
+        // A use that does not end may have been left open by a thread that lives on.
+        if (this.#mustWait && turn % POKE_SLICES === 0) this.#kernel.memory.pokeAll();
+        if (this.#ended || !this.#slice()) break;
+      }
+    } finally {
+      this.#isRunning = false;
     }
-    this.#isRunning = false;
   }
 }
 

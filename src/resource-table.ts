@@ -18,6 +18,7 @@ import {
   END_PARTNER,
   H_LONG_BUSY_10_MSEC,
   H_RESOURCE,
+  H_SUCCESS,
   HEADER_SPACE_PAGES,
   HEADER_STRUCTURES_MAX,
   PAGE_BYTES,
@@ -67,6 +68,10 @@ interface Failure {
 /** How many control structures an elemental resource takes: interrupt sources and ports one each. */
 function structuresOf({ type, length }: ResourceOptions): number {
   return unitOf(spaceOfType(type)) === 1 ? length : 1;
+}
+
+function isFailing({ state }: Partition): boolean {
+  return state === "failed" || state === "recovering";
 }
 
 /** Events kept for the first who asks for them. */
@@ -263,7 +268,8 @@ export class ResourceTable implements AsyncDisposable {
   /**
    * Declares a partition failed now; what follows is FA1 to FA8. Does nothing if it does not run. The first slice of the
    * recovery is done when this returns, unless the partition is a thread: that is ended first. If the table is locked, and that
-   * thread in the middle of a call, the failure begins with its exit.
+   * thread in the middle of a call, the failure begins with its exit. What an exception of the stack has stopped half-way goes on when
+   * it is called again.
    * @throws HcallError H_LongBusyOrder10msec if another thread has the table locked.
    */
   fail(partition: Partition, reason?: string): void {
@@ -275,14 +281,16 @@ export class ResourceTable implements AsyncDisposable {
     const { partition, thread } = description;
     const { ended, isSilent = false, isSure = true } = failure;
     let { reason, isOrderly = false } = failure;
-    if (partition.state !== "running") return;
+    // Failed, and not being recovered: the stack was full in the middle of this.
+    const isLeft = isFailing(partition) && description.recovery === undefined;
+    if (partition.state !== "running" && !isLeft) return;
     const { core, memory } = this.#kernel;
     if (thread?.doom !== undefined) {
       thread.doom.isOrderly ||= isOrderly;
       ({ isOrderly, reason } = thread.doom);
     }
     const partners = partnersOf(memory, partition.lpid);
-    const status = core.failPartition(partition.lpid, isOrderly ? 1 : 0);
+    const status = isLeft ? H_SUCCESS : core.failPartition(partition.lpid, isOrderly ? 1 : 0);
     const isLocked = status === H_LONG_BUSY_10_MSEC;
     if (isLocked && thread !== undefined && ended === undefined && (isSure || memory.isInCall(thread.slot))) {
       // It may be what keeps the locks for ever. Its exit gives them back, and is its failure (FA5).
@@ -291,7 +299,7 @@ export class ResourceTable implements AsyncDisposable {
       return;
     }
     this.#kernel.settle("fail", status);
-    const owesGrace = memory.result === 1 && !isOrderly;
+    const owesGrace = (isLeft || memory.result === 1) && !isOrderly;
     const grace = description.onFailure === "defer" ? "defer" : this.#gracePeriodMs;
     const recovery = new Recovery(this.#kernel, partition.lpid, {
       begun: () => {
@@ -305,14 +313,20 @@ export class ResourceTable implements AsyncDisposable {
         if (RECOVERY.hasSubscribers) RECOVERY.publish(this.#message(partition));
       },
     });
-    description.recovery = recovery;
     if (!isSilent) this.#emit("partition-failed", partition.lpid, reason);
     if (partners.length > 0) this.#record("partners-told", partition.lpid, "", partners);
     if (owesGrace && grace !== 0)
       this.#record("grace-begun", partition.lpid, grace === "defer" ? grace : `${grace} ms`);
     // Death is the exit of the thread, not the end of terminate(): until then nothing may be assumed of it.
     if (thread !== undefined) void thread.worker.terminate();
-    recovery.start(owesGrace ? grace : 0, ended ?? thread?.exited);
+    description.recovery = recovery;
+    try {
+      recovery.start(owesGrace ? grace : 0, ended ?? thread?.exited);
+    } catch (error) {
+      description.recovery = undefined;
+      recovery.abandon();
+      throw error;
+    }
   }
 
   /**

@@ -433,3 +433,47 @@ describe("what is no worker and no module", { timeout: 30_000 }, () => {
     await table.spawn(client, IDLE);
   });
 });
+
+describe("a stack that is full", () => {
+  /** Calls with what is left of the stack `frames` calls above its end. */
+  function nearTheEnd(frames: number, call: () => void): void {
+    let returned = 0;
+    const descend = (): void => {
+      try {
+        descend();
+      } finally {
+        if (++returned === frames) call();
+      }
+    };
+    try {
+      descend();
+    } catch (error) {
+      if (!(error instanceof RangeError)) throw error;
+    }
+  }
+
+  test.each(["fail()", "reclaim()"])(
+    "FA5: %s has done nothing, or goes on when it is called again",
+    async (what) => {
+      const forget = (): void => {};
+      for (const channel of ["lpar:failure", "lpar:recovery"]) subscribe(channel, forget);
+      for (let frames = 1; frames < 60; frames++) {
+        const { table, server, client, adapter } = openPair({ gracePeriodMs: 60_000 });
+        client.accept(server.grant({ to: adapter, address: 0, length: PAGE }));
+        const streams = [table, server, client].map((one) => one.events());
+        for (const stream of streams) void stream.next();
+        const call = (): void => {
+          if (what === "fail()") table.fail(server);
+          table.reclaim(server);
+        };
+        if (what === "reclaim()") table.fail(server);
+        nearTheEnd(frames, call);
+        call();
+        await within(table.recovered(server), `recovered() with ${frames} frames`, 1000);
+        expect(server.state).toBe("stopped");
+        await table.destroyPartition(server);
+      }
+      for (const channel of ["lpar:failure", "lpar:recovery"]) unsubscribe(channel, forget);
+    },
+  );
+});
