@@ -406,9 +406,8 @@ export class ResourceTable implements AsyncDisposable {
     description.restarts?.stop();
     await this.#kernel.patiently(() => this.#begin(description, { isOrderly: true }));
     if (description.thread?.doom !== undefined) await description.thread.ended;
-    const recovered = this.recovered(partition);
     description.recovery?.endGrace();
-    await recovered;
+    await this.#recovered(description);
     await this.#kernel.patiently(() => {
       // Somebody else may have waited for the same end.
       if (this.#descriptions.get(partition.lpid) !== description) return;

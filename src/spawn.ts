@@ -222,7 +222,7 @@ export class Spawns<One extends Threaded> {
   /** As ResourceTable.attach(). */
   attach(one: One, worker: Worker): void {
     this.#checkThreads();
-    if (typeof (worker as Partial<Worker> | undefined)?.threadId !== "number")
+    if (!(worker instanceof workerThreads().Worker))
       throw new TypeError(`worker is ${textOf(worker)}; it must be a Worker`);
     // Its exit event has come and will not come again.
     if (worker.threadId === -1) throw new LparError("LPAR_THREAD_ENDED", "the worker has exited");
@@ -239,6 +239,9 @@ export class Spawns<One extends Threaded> {
   #open(one: One, start: (handle: ThreadHandle) => Worker): Thread {
     const { partition } = one;
     const { incarnation } = partition;
+    // While a lock was waited for; its number may be another one's.
+    if (!this.#host.has(one))
+      throw new LparError("LPAR_NOT_FOUND", `partition "${partition.name}" was destroyed`);
     if (one.thread !== undefined) {
       throw new LparError("LPAR_HAS_THREAD", `partition "${partition.name}" is a worker thread already`);
     }
@@ -257,12 +260,12 @@ export class Spawns<One extends Threaded> {
       this.#kernel.finish(() => core.reapThread(slot));
       throw error;
     }
-    this.#kernel.share();
     const exited = watchExit(this.#kernel, slot, worker);
     const ended = exited.then((reason) => this.#end(one, incarnation, reason, exited));
     const thread = { worker, exited, ended, slot };
     one.thread = thread;
     partitions.set(worker, partition);
+    this.#kernel.share();
     return thread;
   }
 

@@ -1,7 +1,8 @@
 /** What is left of a destroyed partition has no power over the one that gets its number next (G4). */
 import { expect, test } from "vitest";
 import type { Cookie, Partition } from "../src/index.js";
-import { H_PARAMETER, H_RESCINDED } from "../src/layout.js";
+import { kernelOf } from "../src/kernel.js";
+import { H_LONG_BUSY_10_MSEC, H_PARAMETER, H_RESCINDED } from "../src/layout.js";
 import { auditedAfterEach, bytesOf, join, openTable, PAGE, statusOf, type World } from "./support/world.js";
 
 auditedAfterEach();
@@ -91,4 +92,36 @@ test("G4: nor is it a partner in its stead, nor does its batch translate", async
   expect(statusOf(() => batch.run(1))).toBe(H_PARAMETER);
   batch[Symbol.dispose]();
   expect(() => table.fail(old)).toThrow('"old" is not one of this table');
+});
+
+test("G4: spawn() that waited for a lock meanwhile does not make the partition that has its number now a thread", async () => {
+  const { table } = openTable();
+  const old = table.createPartition({ name: "old" });
+  const kernel = kernelOf(table) as { core: object };
+  const { core } = kernel;
+  kernel.core = { ...core, openThread: () => H_LONG_BUSY_10_MSEC };
+  const spawned = table.spawn(old, new URL("data:text/javascript,setInterval(() => {}, 1000)"));
+  const refused = expect(spawned).rejects.toMatchObject({ code: "LPAR_NOT_FOUND" });
+  kernel.core = core;
+  await table.destroyPartition(old);
+  const heir = table.createPartition({ name: "heir" });
+  expect(heir.lpid).toBe(old.lpid);
+  await refused;
+  expect(table.inspect().partitions.map(({ worker }) => worker)).toEqual([null]);
+});
+
+test("destroyPartition() a second time, at whatever moment, waits for the same end or says that there is no such partition", async () => {
+  for (let moment = 0; ; moment++) {
+    const { table } = openTable();
+    const partition = table.createPartition({ name: "one" });
+    const first = table.destroyPartition(partition);
+    for (let turn = 0; turn < moment; turn++) await undefined;
+    const isThere = table.partition(partition.lpid) === partition;
+    const second = table.destroyPartition(partition);
+    if (isThere) await Promise.all([first, second]);
+    else {
+      await expect(second).rejects.toMatchObject({ code: "LPAR_NOT_FOUND" });
+      break;
+    }
+  }
 });

@@ -426,6 +426,8 @@ describe("what is no worker and no module", { timeout: 30_000 }, () => {
     const { table, client } = openHere({ threads: 1 });
     expect(() => table.attach(client, undefined as never)).toThrow(TypeError);
     expect(() => table.attach(client, {} as never)).toThrow("it must be a Worker");
+    // What answered for it would give a thread of that number a place that is somebody else's by then.
+    expect(() => table.attach(client, { threadId: 1 } as never)).toThrow("it must be a Worker");
     await expect(table.spawn(client, "./x.mjs" as never)).rejects.toThrow(TypeError);
     await expect(table.spawn(client, undefined as never)).rejects.toThrow(
       "url is undefined; it must be a URL",
