@@ -259,7 +259,7 @@ export class DmaDevice {
       this.#begin("H_DMA_READ", ioba, length, NEED_READ);
       this.#kernel.core.endUse();
     }
-    const target = new Uint8Array(length);
+    const target = new Uint8Array(Number(length));
     this.readInto(ioba, target);
     return target;
   }

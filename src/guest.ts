@@ -191,7 +191,7 @@ export function runGuest(
 ): GuestNumber | undefined {
   const { entry = "run", args = [], onReturn = "fail" } = options;
   if (onReturn !== "fail" && onReturn !== "keep")
-    throw new RangeError(`onReturn is ${JSON.stringify(onReturn)}; it must be "fail" or "keep"`);
+    throw new RangeError(`onReturn is "${textOf(onReturn)}"; it must be "fail" or "keep"`);
   const module = examine(code, options);
   const functions = exportedFunctions(module);
   if (!functions.includes(entry)) {

@@ -73,7 +73,11 @@ export function kernelOf(owner: object): Kernel {
 /** Of its own, so that who makes a call is short enough to be inlined, and only an error pays for its text. */
 export function refuse(hcall: string, status: number, detail?: string): never {
   const isBusy = status === H_LONG_BUSY_10_MSEC;
-  throw new HcallError(hcall, status, isBusy ? "another thread has the table locked" : detail);
+  throw new HcallError(
+    hcall,
+    status,
+    isBusy ? "another thread holds a lock, or goes on using what this takes away" : detail,
+  );
 }
 
 /** As refuse(), of a call that one thing says all about. */

@@ -371,7 +371,7 @@ export class Partition {
    */
   read(address: number, length: number): Uint8Array {
     if (mustExamine(length)) this.#examine("H_READ", address, length, NEED_READ);
-    const target = new Uint8Array(length);
+    const target = new Uint8Array(Number(length));
     this.readInto(address, target);
     return target;
   }
@@ -587,7 +587,8 @@ export class Partition {
   send(adapter: VirtualAdapter, entry: Uint8Array): void {
     const unit = this.#unitAddress(adapter);
     if (!ArrayBuffer.isView(entry)) throw new TypeError("the entry must be a Uint8Array");
-    if (entry.length !== 16) throw new RangeError(`the entry has ${entry.length} bytes; it must have 16`);
+    if (entry.byteLength !== 16)
+      throw new RangeError(`the entry has ${entry.byteLength} bytes; it must have 16`);
     const words = new DataView(entry.buffer, entry.byteOffset, 16);
     const [a, b, c, d] = [0, 4, 8, 12].map((offset) => words.getUint32(offset, true)) as [
       number,

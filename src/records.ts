@@ -3,6 +3,7 @@
  * writes.
  */
 import type { TableMemory } from "./binding.js";
+import { textOf } from "./errors.js";
 import {
   COOKIE_SLOTS,
   END_UNIT,
@@ -74,7 +75,7 @@ const TYPE_CODES: readonly number[] = [TYPE_MEMORY, TYPE_MMIO, TYPE_INTERRUPT, T
 export function spaceOfType(type: ResourceType): number {
   const space = RESOURCE_TYPES.indexOf(type);
   if (space < 0)
-    throw new TypeError(`type is "${String(type)}"; it must be one of ${RESOURCE_TYPES.join(", ")}`);
+    throw new TypeError(`type is "${textOf(type)}"; it must be one of ${RESOURCE_TYPES.join(", ")}`);
   return space;
 }
 

@@ -4,7 +4,7 @@
  */
 import { POKE_SLICES } from "./binding.js";
 import { nextTurn } from "./clock.js";
-import { checkInteger, LparError } from "./errors.js";
+import { checkInteger, LparError, textOf } from "./errors.js";
 import type { Kernel } from "./kernel.js";
 import {
   EVENT_MS_LIMIT,
@@ -59,7 +59,7 @@ const QUICK_WAITS = 8;
 export function checkRescindOptions(kernel: Kernel, { deadline, onStuck }: RescindOptions): void {
   if (deadline !== undefined) checkInteger("deadline", deadline, 0, EVENT_MS_LIMIT);
   if (onStuck !== undefined && onStuck !== "wait" && onStuck !== "terminate")
-    throw new RangeError(`onStuck is ${JSON.stringify(onStuck)}; it must be "wait" or "terminate"`);
+    throw new RangeError(`onStuck is "${textOf(onStuck)}"; it must be "wait" or "terminate"`);
   if (onStuck === "terminate" && kernel.failPartition === undefined)
     throw new LparError("LPAR_NOT_THE_OWNER", 'onStuck "terminate" needs the thread that owns the table');
 }

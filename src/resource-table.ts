@@ -150,7 +150,7 @@ export class ResourceTable implements AsyncDisposable {
     this.#kernel.checkOpen();
     const { name, memory = 0, onFailure = "rescind" } = options;
     if (typeof name !== "string" || name === "") {
-      throw new RangeError(`name is ${JSON.stringify(name)}; it must be a string that is not empty`);
+      throw new RangeError(`name is "${textOf(name)}"; it must be a string that is not empty`);
     }
     if (onFailure !== "rescind" && onFailure !== "defer") {
       throw new RangeError(`onFailure is "${textOf(onFailure)}"; it must be "rescind" or "defer"`);
@@ -489,7 +489,7 @@ export class ResourceTable implements AsyncDisposable {
     const found = this.#groups.get(name);
     if (found !== undefined) return found;
     if (typeof name !== "string" || name === "")
-      throw new RangeError(`name is ${JSON.stringify(name)}; it must be a string that is not empty`);
+      throw new RangeError(`name is "${textOf(name)}"; it must be a string that is not empty`);
     const host = {
       check: (partition: Partition) => void this.#describe(partition),
       connect: (a: Partition, b: Partition, grants: number) => void this.connect(a, b, { grants }),

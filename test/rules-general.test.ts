@@ -507,3 +507,35 @@ describe("G7: time", () => {
     expect(table.audit().problems).toEqual([]);
   });
 });
+
+describe("values of another type than asked for", () => {
+  const NO_TEXT = { toString: 1, valueOf: 1 };
+
+  test.each([10n, Symbol("s"), NO_TEXT])("G2: %o is named where it is no option", (value) => {
+    const { table, server, client } = openPair();
+    const odd = value as never;
+    const shown = value === NO_TEXT ? "something that has no text" : String(value);
+    const calls: readonly (readonly [string, () => unknown])[] = [
+      ["name", () => table.createPartition({ name: odd })],
+      ["name", () => table.group(odd)],
+      ["type", () => table.assign(client, { type: odd, address: 0, length: 1 })],
+      ["onFailure", () => table.createPartition({ name: "a", onFailure: odd })],
+      ["mode", () => server.grant({ to: client, address: 0, length: PAGE, mode: odd })],
+    ];
+    for (const [name, call] of calls) expect(call).toThrow(`${name} is "${shown}"; it must be`);
+  });
+
+  test("TR3: a length that becomes a number is read as that number", () => {
+    const { server } = openPair();
+    server.fill(0, 16, 7);
+    for (const length of ["8", { valueOf: () => 8 }, [8]])
+      expect(server.read(0, length as never)).toEqual(new Uint8Array(8).fill(7));
+  });
+
+  test("CQ3: an entry is 16 bytes, whatever its elements are", () => {
+    const { server, adapter } = openPair();
+    expect(() => server.send(adapter, new Uint16Array(16) as never)).toThrow(
+      "the entry has 32 bytes; it must have 16",
+    );
+  });
+});

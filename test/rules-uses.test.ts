@@ -23,6 +23,7 @@ test("RS3: a normal rescind waits for a use that began before the return, and fo
   expect(core.beginUse(client.lpid, mapping.address, 8, NEED_WRITE)).toBe(H_SUCCESS);
   mapping.return();
   expect(statusOf(() => server.rescind(cookie))).toBe(H_LONG_BUSY_10_MSEC);
+  expect(() => server.rescind(cookie)).toThrow("goes on using what this takes away");
   // It can be accepted again meanwhile, and what was never accepted is waited for by nobody.
   client.accept(cookie).return();
   server.rescind(server.grant({ to: unit, address: 0, length: PAGE }));
