@@ -152,9 +152,14 @@ export class Group {
     const { incarnation } = owner;
     const resource: Resource = { id: this.#next, owner, incarnation, address, length, type, liobn };
     this.#source(resource, true);
-    this.#giveAll([...this.#members.values()].map((member) => [member, resource]));
-    this.#resources.set(resource.id, resource);
-    this.#next++;
+    this.#resources.set(this.#next++, resource);
+    try {
+      this.#giveAll([...this.#members.values()].map((member) => [member, resource]));
+    } catch (error) {
+      this.#resources.delete(resource.id);
+      if (this.#next === resource.id + 1) this.#next--;
+      throw error;
+    }
     return resource.id;
   }
 
@@ -192,8 +197,13 @@ export class Group {
       units: new Map(),
       reserved: new Set(),
     };
-    this.#giveAll([...this.#resources.values()].map((resource) => [member, resource]));
     this.#members.set(partition, member);
+    try {
+      this.#giveAll([...this.#resources.values()].map((resource) => [member, resource]));
+    } catch (error) {
+      if (this.#members.get(partition) === member) this.#members.delete(partition);
+      throw error;
+    }
     return this.#view(partition);
   }
 
@@ -353,6 +363,11 @@ export class Group {
     const { partition, units } = member;
     const rights = this.#rights(member, resource);
     const mapping = partition === resource.owner ? undefined : this.#grant(partition, resource, rights);
+    // Whoever was told of the grant may have ended what it was made for.
+    if (this.#members.get(partition) !== member || !this.#resources.has(resource.id)) {
+      this.#undo(resource.owner, mapping);
+      return undefined;
+    }
     const unit = { number: number ?? lowestFree(member), resource, rights, mapping };
     units.set(resource.id, unit);
     return unit;
@@ -490,6 +505,9 @@ export class Group {
       // In its grace period what is given stands, and nobody gets it anew.
       if (owner.incarnation !== incarnation || owner.state === "stopped") this.#resources.delete(resource.id);
     }
+    // Of who has left, too.
+    for (const partition of this.#kept.keys())
+      if (partition.state !== "running") this.#kept.delete(partition);
     for (const member of this.#members.values()) {
       const { partition, incarnation } = member;
       if (partition.state !== "running" || partition.incarnation !== incarnation) {

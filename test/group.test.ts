@@ -1,6 +1,9 @@
 /** Named groups: who has what at each moment, all or nothing, numbers, and what failures leave. */
+import { subscribe, unsubscribe } from "node:diagnostics_channel";
+import { setFlagsFromString } from "node:v8";
+import { runInNewContext } from "node:vm";
 import fc from "fast-check";
-import { describe, expect, test } from "vitest";
+import { afterEach, describe, expect, test } from "vitest";
 import type { Hcalls } from "../src/hcall.js";
 import { type Group, type Mapping, type Partition, type ResourceTable, systemClock } from "../src/index.js";
 import { NEED_READ, NEED_WRITE, TYPE_MEMORY } from "../src/layout.js";
@@ -657,6 +660,69 @@ test("a thousand random changes: everybody reaches exactly what a plain model sa
     await table.close();
   });
   await fc.assert(property, { numRuns: 20, seed: 20261125 });
+});
+
+describe("who is told of a grant, and acts at once", () => {
+  let stopHearing = (): void => {};
+  afterEach(() => stopHearing());
+
+  function onGrant(act: () => unknown): void {
+    const hear = (): void => {
+      stopHearing();
+      act();
+    };
+    subscribe("lpar:grant", hear);
+    stopHearing = () => void unsubscribe("lpar:grant", hear);
+  }
+
+  test.each<[string, (pipeline: Pipeline) => unknown]>([
+    ["lets the last member leave", ({ group, members }) => group.leave(members[2] as Partition)],
+    ["lets the first member leave", ({ group, members }) => group.leave(members[0] as Partition)],
+    ["closes the group", ({ group }) => group.close()],
+  ])("add(): who %s takes away what is being given", async (_, act) => {
+    const pipeline = openPipeline();
+    const { group, camera, members } = pipeline;
+    for (const member of members.slice(0, 3)) group.join(member);
+    onGrant(() => act(pipeline));
+    group.add(frame(camera, 0));
+    await settle();
+    for (const partition of members) {
+      const units = group.member(partition)?.units ?? [];
+      expect(partition.usage().pagesMapped).toBe(units.length);
+    }
+  });
+
+  test("join(): who closes the group, or takes the resource out, takes away what is being given", async () => {
+    for (const act of [(group: Group) => group.close(), (group: Group) => group.remove(0)]) {
+      const { group, camera, members } = openPipeline();
+      const [partition] = members as [Partition];
+      group.add(frame(camera, 0));
+      group.add(frame(camera, 1));
+      onGrant(() => act(group));
+      group.join(partition);
+      await settle();
+      expect(partition.usage().pagesMapped).toBe(group.member(partition)?.units.length ?? 0);
+    }
+  });
+});
+
+test("G4: a group keeps nothing of partitions that have left it and are no more", async () => {
+  setFlagsFromString("--expose-gc");
+  const collect = runInNewContext("gc") as () => void;
+  const { table, group, camera } = openPipeline();
+  group.add(frame(camera, 0));
+  const lives: WeakRef<Partition>[] = [];
+  for (let life = 0; life < 20; life++) {
+    const partition = table.createPartition({ name: `life ${life}` });
+    group.join(partition);
+    await group.leave(partition);
+    await table.destroyPartition(partition);
+    lives.push(new WeakRef(partition));
+  }
+  expect(group.members).toEqual([]);
+  await settle();
+  collect();
+  expect(lives.filter((life) => life.deref() !== undefined).length).toBeLessThan(5);
 });
 
 interface Step {
