@@ -265,9 +265,15 @@ export class View implements Disposable, Movable {
       const status = core.pinMemory(this.#lpid, this.#address, this.#length);
       if (status !== H_SUCCESS) return status;
       const pin = memory.result;
-      const bytes = this.#locate();
-      if (memory.header(HEADER_MOVES) === moves) return { pin, bytes, moves };
+      const found = this.#check();
+      const at = memory.result;
+      const isBusy = found === H_LONG_BUSY_10_MSEC;
+      if (!isBusy && memory.header(HEADER_MOVES) === moves) {
+        const isThere = found === H_SUCCESS && at >= 0;
+        return { pin, bytes: isThere ? memory.bytes.subarray(at, at + this.#length) : undefined, moves };
+      }
       this.#unpin(pin);
+      if (isBusy) return found;
     }
   }
 
@@ -290,16 +296,6 @@ export class View implements Disposable, Movable {
   #check(): number {
     const { core } = this.#kernel;
     return core.checkAccess(this.#lpid, this.#address, this.#length, NEED_READ | NEED_WRITE);
-  }
-
-  /** The bytes where they are now, or undefined if the access has ended or they are not contiguous any more. */
-  #locate(): Uint8Array | undefined {
-    const { memory } = this.#kernel;
-    const status = this.#check();
-    const offset = memory.result;
-    return status === H_SUCCESS && offset >= 0
-      ? memory.bytes.subarray(offset, offset + this.#length)
-      : undefined;
   }
 
   /**

@@ -2,7 +2,8 @@
 import { expect, test, vi } from "vitest";
 import type { Mapping, Partition, VirtualAdapter } from "../src/index.js";
 import { FOLLOWED_PER_TURN, kernelOf, type Movable } from "../src/kernel.js";
-import { auditedAfterEach, bytesOf, openPair, PAGE } from "./support/world.js";
+import { H_LONG_BUSY_10_MSEC } from "../src/layout.js";
+import { auditedAfterEach, bytesOf, openPair, PAGE, statusOf } from "./support/world.js";
 
 auditedAfterEach();
 
@@ -135,4 +136,15 @@ test("RS6: a rescind that moves pages does not wait by a timer between its slice
     timers.mockRestore();
   }
   for (const view of leaked) view.release();
+});
+
+test("TR4: a view of a page that is on the move just then is refused as by a lock, and holds nothing", () => {
+  const { table, server } = openMany(4);
+  const kernel = kernelOf(table) as { core: { checkAccess(...of: number[]): number } };
+  const { core } = kernel;
+  kernel.core = { ...core, checkAccess: () => H_LONG_BUSY_10_MSEC };
+  expect(statusOf(() => server.view(0, PAGE))).toBe(H_LONG_BUSY_10_MSEC);
+  kernel.core = core;
+  expect(server.usage().pins).toBe(0);
+  server.view(0, PAGE).release();
 });
