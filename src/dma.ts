@@ -144,9 +144,11 @@ export class Dma {
     if (!(length >= 1 && length <= TCES_MAX))
       this.#kernel.refuseFor(this.#holder.lpid, "H_PUT_TCE_INDIRECT", detail());
     const { core, memory } = this.#kernel;
-    const { offset } = bufferOf(this.#kernel);
     const bits = rightsOf(rights);
-    for (let i = 0; i < length; i++) memory.floats[offset / 8 + i] = tceOf(addresses[i] as number, bits);
+    // All of them before the buffer: what stands for an array may make calls that use it.
+    const tces = Array.from({ length }, (_, i) => tceOf(addresses[i] as number, bits));
+    const { offset } = bufferOf(this.#kernel);
+    memory.floats.set(tces, offset / 8);
     this.#call(
       "H_PUT_TCE_INDIRECT",
       () => core.putTceList(this.#holder.lpid, liobn, ioba, offset, length),
@@ -290,7 +292,7 @@ export class DmaDevice {
       if (place < 0 || !isDirect(memory, place, array, 0, length)) {
         const buffer = buffers.get(this.#kernel);
         if (buffer === undefined) return false;
-        this.#inPieces(hcall, ioba, array, isRead, buffer);
+        this.#inPieces(hcall, ioba, array, length, isRead, buffer);
       } else if (isRead) copyOut(memory, place, array, 0, length);
       else copyIn(memory, place, array, 0, length);
       return true;
@@ -300,10 +302,17 @@ export class DmaDevice {
   }
 
   /** Through staging, where the core puts what is not aligned alike at the right distance from a multiple of eight. */
-  #inPieces(hcall: string, ioba: number, array: Uint8Array, isRead: boolean, buffer: Staging): void {
+  #inPieces(
+    hcall: string,
+    ioba: number,
+    array: Uint8Array,
+    length: number,
+    isRead: boolean,
+    buffer: Staging,
+  ): void {
     const { core, memory } = this.#kernel;
-    for (let done = 0; done < array.length; ) {
-      const run = Math.min(BUFFER_BYTES, array.length - done);
+    for (let done = 0; done < length; ) {
+      const run = Math.min(BUFFER_BYTES, length - done);
       const from = ioba + done;
       const at = buffer.offset + stagedAt(from, array.byteOffset + done);
       if (!isRead) copyIn(memory, at, array, done, run);

@@ -347,8 +347,8 @@ export class GuestCalls {
       try {
         const place = this.#table.result;
         const view = this.#views.at(at, size);
-        if (isRead) this.#kernel.transfer.read(this.#lpid, address, place, view);
-        else this.#kernel.transfer.write(this.#lpid, address, place, view);
+        if (isRead) this.#kernel.transfer.read(this.#lpid, address, place, view, size);
+        else this.#kernel.transfer.write(this.#lpid, address, place, view, size);
       } finally {
         this.#core.endUse();
       }

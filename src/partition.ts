@@ -381,19 +381,21 @@ export class Partition {
    * @throws HcallError as read().
    */
   readInto(address: number, target: Uint8Array): void {
-    const few = this.#quick.begin(address, target.length, ENTRY_VALID | ENTRY_READ);
+    // Once: what is over memory that grows may have another one the next time.
+    const { length } = target;
+    const few = this.#quick.begin(address, length, ENTRY_VALID | ENTRY_READ);
     if (few >= 0) {
       try {
-        copyOut(this.#memory, few, target, 0, target.length);
+        copyOut(this.#memory, few, target, 0, length);
       } finally {
         this.#quick.end();
       }
       return;
     }
-    this.#kernel.transfer.prepare(target.length);
-    const offset = this.#begin("H_READ", address, target.length, NEED_READ);
+    this.#kernel.transfer.prepare(length);
+    const offset = this.#begin("H_READ", address, length, NEED_READ);
     try {
-      this.#kernel.transfer.read(this.#holder.lpid, address, offset, target);
+      this.#kernel.transfer.read(this.#holder.lpid, address, offset, target, length);
     } finally {
       this.#core.endUse();
     }
@@ -401,19 +403,20 @@ export class Partition {
 
   /** Copies `source` into its memory; as readInto(). @throws HcallError as read(), for the right to write. */
   write(address: number, source: Uint8Array): void {
-    const few = this.#quick.begin(address, source.length, ENTRY_VALID | ENTRY_WRITE);
+    const { length } = source;
+    const few = this.#quick.begin(address, length, ENTRY_VALID | ENTRY_WRITE);
     if (few >= 0) {
       try {
-        copyIn(this.#memory, few, source, 0, source.length);
+        copyIn(this.#memory, few, source, 0, length);
       } finally {
         this.#quick.end();
       }
       return;
     }
-    this.#kernel.transfer.prepare(source.length);
-    const offset = this.#begin("H_WRITE", address, source.length, NEED_WRITE);
+    this.#kernel.transfer.prepare(length);
+    const offset = this.#begin("H_WRITE", address, length, NEED_WRITE);
     try {
-      this.#kernel.transfer.write(this.#holder.lpid, address, offset, source);
+      this.#kernel.transfer.write(this.#holder.lpid, address, offset, source, length);
     } finally {
       this.#core.endUse();
     }

@@ -54,19 +54,17 @@ export class Transfer {
   }
 
   /** @param offset of the range in the table's memory if it is in one piece, else -1. */
-  read(lpid: number, address: number, offset: number, target: Uint8Array): void {
+  read(lpid: number, address: number, offset: number, target: Uint8Array, length: number): void {
     const { memory } = this.#kernel;
-    const { length } = target;
     if (offset >= 0 && isDirect(memory, offset, target, 0, length))
       copyOut(memory, offset, target, 0, length);
-    else this.#inRuns(lpid, address, target, true);
+    else this.#inRuns(lpid, address, target, length, true);
   }
 
-  write(lpid: number, address: number, offset: number, source: Uint8Array): void {
+  write(lpid: number, address: number, offset: number, source: Uint8Array, length: number): void {
     const { memory } = this.#kernel;
-    if (offset >= 0 && isDirect(memory, offset, source, 0, source.length))
-      copyIn(memory, offset, source, 0, source.length);
-    else this.#inRuns(lpid, address, source, false);
+    if (offset >= 0 && isDirect(memory, offset, source, 0, length)) copyIn(memory, offset, source, 0, length);
+    else this.#inRuns(lpid, address, source, length, false);
   }
 
   #takeStaging(): void {
@@ -86,16 +84,16 @@ export class Transfer {
     if (isShared && leastMoved > PAGE_BYTES && length > TRAY_BYTES && !this.#hasTried) this.#takeStaging();
   }
 
-  #inRuns(lpid: number, address: number, array: Uint8Array, isRead: boolean): void {
+  #inRuns(lpid: number, address: number, array: Uint8Array, length: number, isRead: boolean): void {
     const { core, memory } = this.#kernel;
     // Where the platform moves bytes however they lie, each page is moved once.
     const staging = this.#buffer;
     if (memory.leastMoved <= PAGE_BYTES || staging === undefined) {
-      this.#byPages(lpid, address, array, isRead);
+      this.#byPages(lpid, address, array, length, isRead);
       return;
     }
-    for (let done = 0; done < array.length; ) {
-      const run = Math.min(BUFFER_BYTES, array.length - done);
+    for (let done = 0; done < length; ) {
+      const run = Math.min(BUFFER_BYTES, length - done);
       const at = staging.offset + stagedAt(address + done, array.byteOffset + done);
       if (isRead) {
         this.#check(core.loadMemory(lpid, address + done, run, at), isRead, address + done, run);
@@ -109,17 +107,17 @@ export class Transfer {
   }
 
   /** A page is always in one piece. */
-  #byPages(lpid: number, address: number, array: Uint8Array, isRead: boolean): void {
+  #byPages(lpid: number, address: number, array: Uint8Array, length: number, isRead: boolean): void {
     const { core, memory } = this.#kernel;
     const { words } = memory;
     const entries = spaceWord(memory, lpid, SPACE_MEMORY, SPACE_ENTRIES) >>> 2;
     const framesAt = memory.header(HEADER_FRAMES_AT);
     const mask = ENTRY_VALID | (isRead ? ENTRY_READ : ENTRY_WRITE);
     const copies = new PageCopies(memory, array, address, isRead);
-    for (let done = 0; done < array.length; ) {
+    for (let done = 0; done < length; ) {
       const from = address + done;
       const inPage = from & (PAGE_BYTES - 1);
-      const run = Math.min(PAGE_BYTES - inPage, array.length - done);
+      const run = Math.min(PAGE_BYTES - inPage, length - done);
       const index = entries + Math.floor(from / PAGE_BYTES);
       let entry = words[index] as number;
       while ((entry & (mask | ENTRY_RESCINDED)) !== mask) {

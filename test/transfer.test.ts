@@ -36,7 +36,9 @@ test.each(["read", "write"] as const)(
     );
     const { transfer } = kernelOf(table);
     const array = new Uint8Array(4 * PAGE - 100);
-    expect(statusOf(() => transfer[what](client.lpid, address + 50, -1, array))).toBe(H_PERMISSION);
+    expect(statusOf(() => transfer[what](client.lpid, address + 50, -1, array, array.length))).toBe(
+      H_PERMISSION,
+    );
     expect(array.every((byte) => byte === 0)).toBe(true);
     expect(server.read(0, 4 * PAGE)).toEqual(bytesOf(4 * PAGE, 1));
   },
@@ -82,4 +84,59 @@ test("RE6, FA5: a return that waits for a use which does not end gives up, and s
   mapping.return();
   expect(client.usage()).toMatchObject({ pagesMapped: 0, grantsIn: 1, copies: 0 });
   expect(core.reapThread(slot)).toBe(H_SUCCESS);
+});
+
+/** As one over shared memory that another thread lets grow: once it was asked for its length, it has another one. */
+class Growing extends Uint8Array {
+  static get [Symbol.species](): Uint8ArrayConstructor {
+    return Uint8Array;
+  }
+
+  readonly first: number;
+  asked = 0;
+
+  constructor(length: number, first: number) {
+    super(length);
+    this.first = first;
+  }
+
+  override get length(): number {
+    return this.asked++ === 0 ? this.first : super.length;
+  }
+}
+
+test.each([
+  ["64 bytes", 64, 1],
+  ["64 bytes of a table of one thread", 64, 0],
+  ["two pages", 2 * PAGE, 1],
+])(
+  "TR3: of an array that grows meanwhile %s are moved, and nothing of the next partition's frame",
+  (_, length, threads) => {
+    const { server, client } = openPair({ threads });
+    client.fill(0, 2 * PAGE, 5);
+    const last = 16 * PAGE - length;
+    server.fill(last, length, 7);
+    const target = new Growing(4 * PAGE, length);
+    server.readInto(last, target);
+    expect(target.indexOf(0)).toBe(length);
+    server.write(last, new Growing(4 * PAGE, length).fill(9));
+    expect(server.read(last, length)).toEqual(new Uint8Array(length).fill(9));
+    expect(client.read(0, 2 * PAGE)).toEqual(new Uint8Array(2 * PAGE).fill(5));
+  },
+);
+
+test("KI4: putIndirect() of what makes another such call when it is read maps what it was given", () => {
+  const { table, server, client } = openPair();
+  for (const partition of [server, client])
+    table.assign(partition, { type: "dma", address: 0, length: 2 * PAGE, liobn: partition.lpid });
+  const addresses = {
+    length: 2,
+    0: PAGE,
+    get 1(): number {
+      client.dma.putIndirect(client.lpid, 0, [3 * PAGE, 3 * PAGE]);
+      return 2 * PAGE;
+    },
+  };
+  server.dma.putIndirect(server.lpid, 0, addresses);
+  expect([0, PAGE].map((ioba) => server.dma.get(server.lpid, ioba)?.address)).toEqual([PAGE, 2 * PAGE]);
 });
