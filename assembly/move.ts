@@ -23,6 +23,8 @@ import {
   JOB_MOVE,
   PAGE_BYTES,
   PARTITION_QUARANTINED,
+  PARTITION_RECOVERING,
+  PARTITION_STATE,
   SPACE_MEMORY,
   STRUCTURE_SHARED,
   THREAD_STUCK_ON,
@@ -48,7 +50,7 @@ import { framePins, lowestFrames, quarantineLeft, releaseFrame, takeFrames } fro
 import { abandonJob, beginJob, THREAD, undo } from "./log";
 import { addHeader, frameAt, isAlone, NONE } from "./memory";
 import { entryOf, followEntry, holdEntry, holdOwnEntry, letOwnEntryGo, moveOwnEntry, spaceAt } from "./page";
-import { addPartitionWord, isDeferred, isRunning, partitionAt, signal } from "./partition";
+import { addPartitionWord, partitionAt, partitionWord, signal } from "./partition";
 import { awaitUses, nameUser } from "./thread";
 
 /** What follow() does with the pages of the owner from `from` on up to `end`, mapped by one structure from `first` on. */
@@ -195,13 +197,15 @@ export function movePinned(structure: usize, steps: u32): u32 {
       frame = lowestFrames(1);
     }
     if (frame == NONE) {
-      if (isRunning(owner) || isDeferred(owner)) {
+      if (partitionWord(owner, PARTITION_STATE) != PARTITION_RECOVERING) {
         store<u32>(THREAD, holderOf(structure) + 1, THREAD_STUCK_ON);
         return 0;
       }
-      // One that is being recovered loses its pages anyway: its release sends the frames to quarantine.
-      run = count - next;
-    } else if (!movePages(root, first + next, frame, run, holderOf(structure))) return 0;
+      // Soon nobody has its pages: their release sends the frames to quarantine. Who waited here could wait for who waits for it.
+      setMoved(structure, count);
+      return passed / CUT_PAGES_PER_STEP + 1;
+    }
+    if (!movePages(root, first + next, frame, run, holderOf(structure))) return 0;
   }
   setMoved(structure, next + run);
   return passed / CUT_PAGES_PER_STEP + 1 + run * MOVE_STEPS;

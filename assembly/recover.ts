@@ -325,7 +325,7 @@ export function recoverDeferred(lpid: f64, budget: f64): i32 {
   if (partitionWord(partition, PARTITION_STATE) != PARTITION_FAILED) return H_RESOURCE;
   store<u32>(THREAD, 0, THREAD_WAITS_FOR);
   tellFailure(partition);
-  // First of all: pages that it keeps must move from under views that end (RS6).
+  // First of all: from here on what is returned ends.
   if (partitionWord(partition, PARTITION_DEFERRED) == 0) standAt(partition, firstServed(partition));
   if (partitionWord(partition, PARTITION_HELD) != 0 && releaseHeld(partition, steps) != H_SUCCESS) {
     return H_PARTIAL;

@@ -356,8 +356,7 @@ function freeOn(root: usize, budget: i32): bool {
         if (moved == 0) break;
         budget -= moved + walkedOver();
         steps++;
-        // What needs no more moves ends in this slice: an owner that loses its pages may be one that keeps them by the next.
-        if (budget > 0 || !isUnpinned(structure)) continue;
+        continue;
       }
       if (mustZero(structure)) {
         const zeroed = zeroLent(structure, max(<u32>budget / ZERO_PAGE_STEPS, 1));

@@ -1,7 +1,15 @@
 /** What one slice does is bounded by its budget, and what R4 says of the rest strictly falls (G5, RS5). */
 import { describe, expect, test } from "vitest";
 import { kernelOf } from "../src/kernel.js";
-import { H_BUSY, H_RESCINDED, H_SUCCESS, HEADER_BUDGET, HEADER_MOVES } from "../src/layout.js";
+import {
+  H_BUSY,
+  H_RESCINDED,
+  H_SUCCESS,
+  HEADER_BUDGET,
+  HEADER_FRAMES_AT,
+  HEADER_MOVES,
+  ZERO_PAGE_STEPS,
+} from "../src/layout.js";
 import {
   accepted,
   at,
@@ -94,6 +102,38 @@ describe("forced rescinds", () => {
     // The owner's view follows each move, and pins the page again.
     expectFalling(rescindInSlices(h, server.lpid, first, () => kept.bytes.fill(1)));
     for (const view of [kept, ...lost]) view.release();
+  });
+
+  test("G5, OM5: a slice whose steps are used up by moves zeroes no page of the lend that it ends", () => {
+    const pages = 400;
+    const world = openPair({ memory: 512 * PAGE, serverPages: pages });
+    const { table, h, server, client, adapter } = world;
+    const cookie = server.grant({
+      to: adapter,
+      address: 0,
+      length: pages * PAGE,
+      mode: "lend",
+      zero: true,
+    });
+    const { address } = client.accept(cookie);
+    const view = client.view(address + (pages - 1) * PAGE, PAGE);
+    const { memory } = kernelOf(table);
+    const [first] = memory.words.subarray(HEADER_FRAMES_AT / 4) as unknown as [number];
+    for (let page = 0; page < pages; page++) client.store32(address + page * PAGE, 1);
+    const places = Array.from(
+      { length: pages },
+      (_, page) => (first + client.translate(address + page * PAGE)) / 4,
+    );
+    // The last page is not where its view is by then.
+    const zeroed = (): number => places.slice(0, -1).filter((place) => memory.words[place] === 0).length;
+    h.budget = 16;
+    let before = 0;
+    rescindInSlices(h, server.lpid, cookie, () => {
+      expect(zeroed() - before).toBeLessThanOrEqual(16 / ZERO_PAGE_STEPS);
+      before = zeroed();
+    });
+    expect(zeroed()).toBe(pages - 1);
+    view.release();
   });
 
   test("RS5: R4 strictly falls also where pages are copied that were written to before they were marked", () => {

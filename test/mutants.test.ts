@@ -357,8 +357,8 @@ const MUTATIONS: readonly (Mutation & { readonly bug: string })[] = [
   {
     bug: "while its owner waits for borrowers, a page stays under the view of one that fails (FA7)",
     file: "assembly/move.ts",
-    from: "if (isRunning(owner) || isDeferred(owner)) {",
-    to: "if (isRunning(owner)) {",
+    from: "if (partitionWord(owner, PARTITION_STATE) != PARTITION_RECOVERING) {",
+    to: "if (partitionWord(owner, PARTITION_STATE) < 2) {",
   },
   {
     bug: "a failed server that waits for its borrowers lets others accept (FA7)",

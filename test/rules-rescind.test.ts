@@ -526,6 +526,31 @@ describe("RS6: pins", () => {
     for (const view of views) view.release();
   });
 
+  test("RS6, FA2: in the grace period of its owner, too, no view stays on a page that others go on using", async () => {
+    // No frame may go to quarantine: the rescind waits for the view, or for the end of the grace.
+    for (const waits of [true, false]) {
+      const { table, clock, h, row, units } = openRow(3, { quarantine: 0 });
+      const [owner, b, c] = [at(row, 0), at(row, 1), at(row, 2)];
+      const kept = shared(h, owner, at(units, 0), b, 0);
+      const lost = shared(h, b, at(units, 1), c, kept.address);
+      const view = c.view(lost.address, PAGE);
+      const leaked = view.bytes;
+      table.fail(owner);
+      const isOver = h.rescindLogical(b.lpid, 1, lost.cookie) === H_SUCCESS;
+      b.fill(kept.address, 8, 0x77);
+      expect([isOver, leaked[0]]).toEqual([false, 0x77]);
+      if (waits) {
+        view.release();
+        expect(h.rescindLogical(b.lpid, 1, lost.cookie)).toBe(H_SUCCESS);
+      }
+      clock.advance(2000);
+      await table.recovered(owner);
+      expect(h.returnLogical(c.lpid, lost.cookie)).toBe(H_SUCCESS);
+      expect(h.returnLogical(b.lpid, kept.cookie)).toBe(H_SUCCESS);
+      if (!waits) view.release();
+    }
+  });
+
   test("RS6: a mid-chain rescind with a pin below moves the page also under those above", async () => {
     const { row, links } = openChain(4);
     const [owner, b, c] = [at(row, 0), at(row, 1), at(row, 2)];

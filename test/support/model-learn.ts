@@ -325,7 +325,7 @@ function checkUnpinned(model: Model, grant: Grant): void {
   const { holder } = rootOf(grant);
   // Views of who copied stand on frames of its own.
   if (grant.pins === 0 || grant.isCopyOnWrite || grant.state !== "shared" || grant.type !== "memory") return;
-  if (holder.state !== "running" && !holder.deferred) return;
+  if (holder.state === "recovering") return;
   const older = [...model.pins.values()].filter(({ order }) => order <= grant.viewsBefore);
   const pinned = new Set(older.flatMap(({ frames }) => frames));
   const first = rootPageOf(grant);
