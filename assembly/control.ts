@@ -401,7 +401,7 @@ export function becomeElemental(structure: usize, page: u32, flags: u32): void {
   store<u32>(structure, STRUCTURE_OWNED | (spaceOf(structure) << 8) | (flags << 24), STRUCTURE_STATE);
   store<u32>(structure, 0, STRUCTURE_END);
   store<u32>(structure, 0, STRUCTURE_SOURCE_PAGE);
-  store<u32>(structure, page, STRUCTURE_PAGE);
+  store<u64>(structure, page, STRUCTURE_PAGE); // and no cursor
   store<u32>(structure, 0, STRUCTURE_PARENT);
   store<u32>(structure, 0, STRUCTURE_NEXT);
   store<u32>(structure, 0, STRUCTURE_PREVIOUS);

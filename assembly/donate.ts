@@ -33,6 +33,7 @@ import {
   pageCountOf,
   pageOf,
   parentOf,
+  setCursor,
   slotOf,
   sourcePageOf,
   stateOf,
@@ -40,11 +41,11 @@ import {
 } from "./control";
 import { countLent } from "./lend";
 import { nameJob, nameLender, note } from "./log";
-import { NONE, setResult } from "./memory";
+import { isAlone, NONE, setResult } from "./memory";
 import { freePages, lowestFreePages, mapFrom, spaceAt } from "./page";
 import { addPartitionWord, lpidOf, partitionAt } from "./partition";
 import { releaseStructure } from "./slot";
-import { holdsAll } from "./thread";
+import { holdsAll, nextEpoch } from "./thread";
 
 const ALL_RIGHTS: u32 = ENTRY_VALID | ENTRY_READ | ENTRY_WRITE;
 
@@ -91,8 +92,11 @@ export function settleDonation(
   donor: u32,
   donated: u32,
 ): void {
-  if (stateOf(structureAt(slot)) != STRUCTURE_OWNED) {
+  const structure = structureAt(slot);
+  if (stateOf(structure) != STRUCTURE_OWNED) {
     freePages(spaceAt(partitionAt(receiver), SPACE_MEMORY), page, count);
+    // Somebody may have begun to use them before the accept was undone. Who rescinds it looks.
+    if (!isAlone()) setCursor(structure, nextEpoch());
     return;
   }
   freePages(spaceAt(partitionAt(donor), SPACE_MEMORY), donated, count);

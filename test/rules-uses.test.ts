@@ -3,7 +3,18 @@ import { expect, test } from "vitest";
 import { TableMemory } from "../src/binding.js";
 import type { Partition, ResourceTable } from "../src/index.js";
 import { kernelOf } from "../src/kernel.js";
-import { H_BUSY, H_LONG_BUSY_10_MSEC, H_PARTIAL, H_SUCCESS, NEED_READ, NEED_WRITE } from "../src/layout.js";
+import {
+  COOKIE_SLOTS,
+  H_BUSY,
+  H_LONG_BUSY_10_MSEC,
+  H_PARTIAL,
+  H_SUCCESS,
+  HEADER_STRUCTURES_AT,
+  NEED_READ,
+  NEED_WRITE,
+  STRUCTURE_BYTES,
+  STRUCTURE_CURSOR,
+} from "../src/layout.js";
 import { auditedAfterEach, openPair, PAGE, statusOf } from "./support/world.js";
 
 auditedAfterEach();
@@ -32,6 +43,19 @@ test("RS3: a normal rescind waits for a use that began before the return, and fo
   expect(core.beginUse(client.lpid, 0, 8, NEED_WRITE)).toBe(H_SUCCESS);
   server.rescind(cookie);
   core.endUse();
+});
+
+test("OM8, FA4: of a donation that was accepted only after an accept that was undone all is freed", async () => {
+  const { table, server, client, unit } = openPair({ lmbPages: 4 });
+  const { memory } = kernelOf(table);
+  const cookie = server.grant({ to: unit, address: 0, length: 4 * PAGE, mode: "donate" });
+  // The epoch that the undone one noted.
+  const structure = memory.header(HEADER_STRUCTURES_AT) + (cookie % COOKIE_SLOTS) * STRUCTURE_BYTES;
+  memory.words[(structure + STRUCTURE_CURSOR) / 4] = 3;
+  client.accept(cookie);
+  const { framesFree } = table.inspect().counters;
+  await table.destroyPartition(client);
+  expect(table.inspect().counters.framesFree).toBe(framesFree + 8);
 });
 
 test("RS3, KI4: the same for the access of a device, whose entry is removed already", () => {

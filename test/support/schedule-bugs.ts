@@ -10,6 +10,14 @@ export interface SeededBug extends Mutation {
 
 export const BUGS: readonly SeededBug[] = [
   {
+    bug: "an accept of a donation that is undone leaves uses that no rescind waits for (OM4)",
+    scenario: "use / accept of a donation whose thread dies, and rescind",
+    says: /stray/,
+    file: "assembly/donate.ts",
+    from: "if (!isAlone()) setCursor(structure, nextEpoch());",
+    to: "",
+  },
+  {
     bug: "the locks are given back before the commit (G1, FA5)",
     scenario: "accept / rescind",
     says: /race|no order/,

@@ -7,6 +7,7 @@ import {
   H_SUCCESS,
   HEADER_BUDGET,
   HEADER_EPOCH,
+  MODE_DONATE,
   NEED_READ,
   PAGE_BYTES,
   RESCIND_FORCED,
@@ -101,12 +102,12 @@ function* rescindedAtLast(self: LogicalThread, cookie: number, place: number): P
 }
 
 /** The third one's thread guesses where the client's is mapping what it accepts; then that thread dies, and the client lives. */
-function againstLostAccept(): Scenario {
+function againstLostAccept(isDonated: boolean): Scenario {
   let cookie = 0;
   let place = 0;
   return {
-    name: "use / accept whose thread dies, and rescind",
-    rules: "RS3 FA5",
+    name: `use / accept${isDonated ? " of a donation" : ""} whose thread dies, and rescind`,
+    rules: isDonated ? "OM4 OM8 FA5" : "RS3 FA5",
     isLong: true,
     mortal: [CLIENT],
     recover: function* (self) {
@@ -114,8 +115,11 @@ function againstLostAccept(): Scenario {
     },
     setUp: (machine) => {
       const table = open(machine);
-      cookie = grant(table, SERVER, CLIENT);
       place = placeOf(table, SERVER, 0);
+      const unit = table.units[SERVER]?.[CLIENT] as number;
+      cookie = isDonated
+        ? must(machine, "grantMode", SERVER, TYPE_MEMORY, 0, 0, PAGE_BYTES, unit, MODE_DONATE)
+        : grant(table, SERVER, CLIENT);
       return [
         function* () {},
         function* (self) {
@@ -157,7 +161,8 @@ export const SCENARIOS: readonly Scenario[] = [
     },
     judge: expectOneOf("return and rescind / use", [`${OK},${OK} | ${OK}`, `${OK},${OK} | ${H_PARAMETER}`]),
   },
-  againstLostAccept(),
+  againstLostAccept(false),
+  againstLostAccept(true),
   {
     name: "grant / rescind",
     rules: "G1 RS3 FA5",
