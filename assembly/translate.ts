@@ -9,8 +9,6 @@ import {
   H_PERMISSION,
   H_RESCINDED,
   H_SUCCESS,
-  HEADER_COPIED,
-  HEADER_MERGES,
   NEED_READ,
   NEED_WRITE,
   PAGE_BYTES,
@@ -19,7 +17,7 @@ import {
 } from "../src/layout";
 import { decodeInteger, decodeType, isPaged, isSafe, NO_SPACE } from "./decode";
 import { makeWritable } from "./fault";
-import { header, inStaging, NONE, setResult } from "./memory";
+import { inStaging, NONE, setResult } from "./memory";
 import { entryFault, entryNeed, entryOf, isCopyOnWrite, spaceAt, spaceEntries, spacePages } from "./page";
 import { decodePartition, isRunning } from "./partition";
 
@@ -113,11 +111,7 @@ export function translateBatch(
   if (!inStaging(statuses, (<u64>elements) << 2)) return H_PARAMETER;
   const shift: u32 = isPaged(space) ? PAGE_SHIFT : 0;
   const mask = entryNeed(rights);
-  const mayCopy =
-    space == SPACE_MEMORY &&
-    (rights & NEED_WRITE) != 0 &&
-    (header(HEADER_COPIED) | header(HEADER_MERGES)) != 0;
-  const writer = mayCopy ? partition : 0;
+  const writer = space == SPACE_MEMORY && (rights & NEED_WRITE) != 0 ? partition : 0;
   const at = spaceAt(partition, space);
   const good = translateAll(at, mask, shift, addresses, physical, statuses, elements, stops, writer);
   if (good == NONE) return H_LONG_BUSY_10_MSEC;
@@ -139,9 +133,11 @@ function copyOne(
   physicalAt: usize,
 ): i32 {
   const page = u32(address / PAGE_BYTES);
-  if (!isCopyOnWrite(entryOf(spaceAt(writer, SPACE_MEMORY), page))) return H_PERMISSION;
-  const made = makeWritable(writer, page, 1);
-  if (made != H_SUCCESS) return made;
+  if (isCopyOnWrite(entryOf(spaceAt(writer, SPACE_MEMORY), page))) {
+    const made = makeWritable(writer, page, 1);
+    if (made != H_SUCCESS) return made;
+  }
+  // Also where it is not copied on write: another thread may have made the copy since the element was refused.
   return translateOne(entries, pages, shift, mask, address, physicalAt);
 }
 

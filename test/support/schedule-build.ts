@@ -63,6 +63,7 @@ export const CALLS = [
   "unpinMemory",
   "sendIpi",
   "takeLine",
+  "translateBatch",
 ] as const;
 
 /**

@@ -1,5 +1,13 @@
 /** Schedules in which pages are copied before they are written, or merged with equal ones. */
-import { H_NOT_FOUND, H_PARAMETER, H_SUCCESS, PAGE_BYTES, TYPE_MEMORY } from "../../src/layout.js";
+import {
+  H_NOT_FOUND,
+  H_PARAMETER,
+  H_SUCCESS,
+  HEADER_STAGING_AT,
+  NEED_WRITE,
+  PAGE_BYTES,
+  TYPE_MEMORY,
+} from "../../src/layout.js";
 import type { Scenario } from "./schedule-explore.js";
 import {
   accept,
@@ -66,6 +74,34 @@ export const COPIES: readonly Scenario[] = [
       ];
     },
     judge: expectOneOf("store / merge", [`${OK} | ${OK}`, `${H_NOT_FOUND} | ${OK}`]),
+  },
+  {
+    name: "batch translation for a write / write that copies the page",
+    rules: "TR1",
+    isLong: true,
+    races: false,
+    mortal: [],
+    recover,
+    setUp: (machine) => {
+      const table = open(machine);
+      const unit = table.units[SERVER]?.[CLIENT] as number;
+      const cookie = must(machine, "grantCopyOnWrite", SERVER, TYPE_MEMORY, 0, 0, PAGE_BYTES, unit);
+      const address = accept(table, CLIENT, cookie);
+      const staging = machine.word(HEADER_STAGING_AT);
+      const [physical, statuses] = [staging + 8, staging + 16];
+      machine.floats[staging / 8] = address;
+      return [
+        function* (self) {
+          const args = [CLIENT, TYPE_MEMORY, NEED_WRITE, staging, physical, statuses, 1, 0];
+          yield* noted(self, "translateBatch", ...args);
+          self.results.push((machine.words[statuses / 4] as number) | 0);
+        },
+        function* (self) {
+          yield* noted(self, "storeWord", CLIENT, address, 7);
+        },
+      ];
+    },
+    judge: expectOneOf("translation / write", [`${OK},${OK} | ${OK}`]),
   },
   {
     name: "write to a private page / return of it in another thread",
