@@ -25,6 +25,7 @@ import {
   HEADER_FAILURES,
   HEADER_FRAMES_MAX,
   HEADER_PARTITIONS_USED,
+  HEADER_REVOCATIONS,
   JOB_PAGES,
   PARTITION_DEFERRED,
   PARTITION_DEFERRED_GENERATION,
@@ -51,6 +52,8 @@ import {
   STRUCTURE_GRANTED,
   STRUCTURE_OWNED,
   STRUCTURE_RESCINDED,
+  STRUCTURE_RETURNING,
+  STRUCTURE_SHARED,
   THREAD_WAITS_FOR,
   TRANSPORT_DEREGISTERED,
   TRANSPORT_FAILED,
@@ -64,6 +67,7 @@ import {
   entriesOf,
   generationOf,
   hasFlag,
+  holderOf,
   isRevoking,
   leaveList,
   nextHeldOf,
@@ -199,7 +203,7 @@ function isFailing(partition: usize): bool {
 
 /**
  * The client's part (FA1): what was accepted is returned, what was granted on is rescinded by force. Pages under its
- * views move away first, since the views may still be in somebody's hands.
+ * views move away first, since the views may still be in somebody's hands. Then the forced rescinds go on that it was in the middle of.
  * H_PARTIAL: call again. H_RESOURCE: the partition did not fail.
  */
 export function recoverClient(lpid: f64, budget: f64): i32 {
@@ -209,7 +213,8 @@ export function recoverClient(lpid: f64, budget: f64): i32 {
   if (!isFailing(partition)) return H_RESOURCE;
   store<u32>(THREAD, 0, THREAD_WAITS_FOR);
   tellFailure(partition);
-  return releaseHeld(partition, steps);
+  const status = releaseHeld(partition, steps);
+  return status == H_SUCCESS && mayHaveBegun(partition) && !endServed(partition, steps) ? H_PARTIAL : status;
 }
 
 /**
@@ -252,6 +257,10 @@ function releaseHeld(partition: usize, budget: u32): i32 {
   return H_PARTIAL;
 }
 
+/** States of what a partition serves: in the tree. */
+const SERVED_STATES: u32 =
+  (1 << STRUCTURE_OWNED) | (1 << STRUCTURE_GRANTED) | (1 << STRUCTURE_SHARED) | (1 << STRUCTURE_RETURNING);
+
 /** The structure after this one in a walk over a partition's elemental resources and their grants, or NONE. */
 function nextServed(structure: usize): u32 {
   const isOwned = stateOf(structure) == STRUCTURE_OWNED;
@@ -287,12 +296,36 @@ function standAt(partition: usize, slot: u32): void {
 }
 
 /**
- * One walk over what the partition granted of its own: what nobody has accepted ends, a forced rescind that it had begun is
- * carried through. What is returned from now on ends by itself. Answers whether the walk is over.
+ * The same of who does not wait: the walk looks for forced rescinds that it had begun. A slot does, since what it granted is never
+ * granted anew once it has failed: what stands there is the same structure, or it is not its own.
  */
-function endUnaccepted(partition: usize, budget: u32): bool {
+function begunFrom(partition: usize): u32 {
+  const slot = partitionWord(partition, PARTITION_DEFERRED_GENERATION);
+  if (slot == NONE) return NONE;
+  const structure = structureAt(slot);
+  const state = stateOf(structure);
+  const top = state == STRUCTURE_OWNED ? structure : structureAt(parentOf(structure));
+  const isServed = stateOf(top) == STRUCTURE_OWNED && holderOf(top) == lpidOf(partition);
+  return isServed && ((SERVED_STATES >> state) & 1) != 0 ? slot : firstServed(partition);
+}
+
+/**
+ * Whether the partition neither waits for its borrowers nor takes all by force, and may have left a forced rescind half-way: who has
+ * lost the access by that must be able to return it in the grace period, too (RE5).
+ */
+function mayHaveBegun(partition: usize): bool {
+  if (partitionWord(partition, PARTITION_STATE) != PARTITION_FAILED) return false;
+  return partitionWord(partition, PARTITION_DEFERRED) == 0 && header(HEADER_REVOCATIONS) != 0;
+}
+
+/**
+ * One walk over what the partition granted of its own: a forced rescind that it had begun is carried through. Where it waits for its
+ * borrowers, what nobody has accepted ends, and what is returned from now on ends by itself. Answers whether the walk is over.
+ */
+function endServed(partition: usize, budget: u32): bool {
+  const isWaiting = partitionWord(partition, PARTITION_DEFERRED) != 0;
   let left = <i32>min<u32>(budget, 0x3fffffff);
-  let slot = servedFrom(partition);
+  let slot = isWaiting ? servedFrom(partition) : begunFrom(partition);
   while (slot != NONE && left > 0) {
     const structure = structureAt(slot);
     const next = nextServed(structure);
@@ -301,7 +334,7 @@ function endUnaccepted(partition: usize, budget: u32): bool {
       if (revoke(structure, left) != H_SUCCESS) break;
       left = budgetLeft();
     } else {
-      if (state == STRUCTURE_GRANTED) {
+      if (isWaiting && state == STRUCTURE_GRANTED) {
         becomeUnknown(structure);
         settle();
       }
@@ -309,7 +342,11 @@ function endUnaccepted(partition: usize, budget: u32): bool {
     }
     slot = next;
   }
-  standAt(partition, slot);
+  if (isWaiting) standAt(partition, slot);
+  else {
+    setPartitionWord(partition, PARTITION_DEFERRED_GENERATION, slot);
+    settle();
+  }
   return slot == NONE;
 }
 
@@ -330,7 +367,7 @@ export function recoverDeferred(lpid: f64, budget: f64): i32 {
   if (partitionWord(partition, PARTITION_HELD) != 0 && releaseHeld(partition, steps) != H_SUCCESS) {
     return H_PARTIAL;
   }
-  if (!endUnaccepted(partition, steps)) return H_PARTIAL;
+  if (!endServed(partition, steps)) return H_PARTIAL;
   return partitionWord(partition, PARTITION_GRANTS_OUT) == 0 ? H_SUCCESS : H_BUSY;
 }
 
@@ -463,6 +500,7 @@ export function recoverServer(lpid: f64, budget: f64): i32 {
     setPartitionWord(partition, PARTITION_STATE, PARTITION_RECOVERING);
     // Its clients have used what is to be freed until they returned it, perhaps long after it failed.
     setPartitionWord(partition, PARTITION_DRAIN, 0);
+    setPartitionWord(partition, PARTITION_DEFERRED_GENERATION, 0); // where a walk stood that is not gone on with
     settle();
   }
   if (partitionWord(partition, PARTITION_HELD) != 0 && releaseHeld(partition, steps) != H_SUCCESS) {

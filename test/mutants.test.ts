@@ -151,6 +151,12 @@ const MUTATIONS: readonly (Mutation & { readonly bug: string })[] = [
     to: "  return cursor;",
   },
   {
+    bug: "a forced rescind that a server was in the middle of stands still in its grace period (RE5)",
+    file: "assembly/recover.ts",
+    from: "return status == H_SUCCESS && mayHaveBegun(partition) && !endServed(partition, steps) ? H_PARTIAL : status;",
+    to: "return status;",
+  },
+  {
     bug: "a recovery takes a revocation that stopped right before its end for complete (FA6)",
     file: "assembly/recover.ts",
     from: "if (childOf(structure) != 0 || hasFlag(structure, FLAG_ROOT)) {",
@@ -381,7 +387,7 @@ const MUTATIONS: readonly (Mutation & { readonly bug: string })[] = [
   {
     bug: "a failed server that waits for its borrowers takes what they have (FA7)",
     file: "assembly/recover.ts",
-    from: "if (state == STRUCTURE_GRANTED) {",
+    from: "if (isWaiting && state == STRUCTURE_GRANTED) {",
     to: "if (state != STRUCTURE_OWNED) {",
   },
   {

@@ -13,6 +13,7 @@ import {
   H_RESOURCE,
   H_SUCCESS,
   PARTITION_DEFERRED,
+  PARTITION_DEFERRED_GENERATION,
   TYPE_INTERRUPT,
   TYPE_MEMORY,
   TYPE_MMIO,
@@ -317,6 +318,64 @@ describe("FA2: a server fails", () => {
     clock.advance(1);
     await waiting;
     await table.recovered(server);
+  });
+
+  test("FA5, RE5: a forced rescind that the server was in the middle of is carried through at once, in slices, and its clients can return", async () => {
+    const { table, h, row, units, clock } = openRow(4, { grants: 400 });
+    const [a, b, c, d] = [at(row, 0), at(row, 1), at(row, 2), at(row, 3)];
+    const kept = Array.from({ length: 30 }, () => shared(h, a, at(units, 0), b, PAGE));
+    const toB = shared(h, a, at(units, 0), b, 0);
+    const toC = shared(h, b, at(units, 1), c, toB.address);
+    const toD = Array.from({ length: 20 }, () => shared(h, c, at(units, 2), d, toC.address));
+    const waiting = granted(h, a.lpid, at(units, 0), 0);
+    shared(h, a, at(units, 0), b, PAGE);
+    h.budget = 3;
+    for (let slice = 0; slice < 4; slice++) expect(h.rescindLogical(a.lpid, 1, toB.cookie)).toBe(H_PARTIAL);
+    expect(h.returnLogical(b.lpid, toB.cookie)).toBe(H_RESCINDED);
+    const heard = listen((signal) => b.events({ signal }));
+    table.fail(a);
+    expect(h.returnLogical(b.lpid, toB.cookie)).toBe(H_RESCINDED);
+    for (let turn = 0; turn < 60; turn++) await settle();
+    // Told of the failure first, and the grace period goes on.
+    await heard.stop();
+    expect(heard.seen.map((event) => event.type)).toEqual(["partner-failed", "rescinded"]);
+    expect(a.state).toBe("failed");
+    expect(h.returnLogical(b.lpid, toB.cookie)).toBe(H_SUCCESS);
+    expect(h.returnLogical(c.lpid, toC.cookie)).toBe(H_SUCCESS);
+    for (const { cookie } of toD) expect(h.returnLogical(d.lpid, cookie)).toBe(H_SUCCESS);
+    for (const { address } of kept) expect(h.translate(b.lpid, TYPE_MEMORY, address, 1, 3)).toBe(H_SUCCESS);
+    expectRefused(table, H_RESCINDED, () => h.acceptLogical(b.lpid, waiting)); // AC5: it stands
+    expect(b.usage().grantsIn).toBe(32);
+    expect(table.audit().problems).toEqual([]);
+    clock.advance(GRACE);
+    await table.recovered(a);
+    expect(a.state).toBe("stopped");
+  });
+
+  test("FA6, RE5: that walk begins again when what it stood at has ended, and its slot is another's", () => {
+    const world = openRow(3, { grants: 200 });
+    const { table, h, row, units } = world;
+    const { core, memory } = kernelOf(table);
+    const [a, b, c] = [at(row, 0), at(row, 1), at(row, 2)];
+    const other = table.connect(a, c).unitAddress;
+    const toB = shared(h, a, at(units, 0), b, 0);
+    const toC = Array.from({ length: 20 }, () => shared(h, a, other, c, PAGE));
+    shared(h, b, at(units, 1), c, toB.address);
+    h.budget = 1;
+    expect(h.rescindLogical(a.lpid, 1, toB.cookie)).toBe(H_PARTIAL);
+    expect(core.failPartition(a.lpid, 0)).toBe(H_SUCCESS);
+    for (let slice = 0; slice < 3; slice++) expect(core.recoverClient(a.lpid, 3)).toBe(H_PARTIAL);
+    // Whose grant it stands at ends, and others use the slot.
+    const place = partitionWord(memory, a.lpid, PARTITION_DEFERRED_GENERATION);
+    expect(toC.map(({ cookie }) => cookie % 2 ** 24)).toContain(place);
+    expect(core.failPartition(c.lpid, 0)).toBe(H_SUCCESS);
+    while (core.recoverServer(c.lpid, 1000) !== H_SUCCESS) expect(memory.result).toBeDefined();
+    const back = table.connect(b, table.createPartition({ name: "next", memory: PAGE })).unitAddress;
+    for (let index = 0; index < 60; index++) granted(h, b.lpid, back, 0);
+    for (let left = 200; core.recoverClient(a.lpid, 3) !== H_SUCCESS; left--) expect(left).toBeGreaterThan(0);
+    expect(h.returnLogical(b.lpid, toB.cookie)).toBe(H_SUCCESS);
+    expect(core.recoverClient(a.lpid, 3)).toBe(H_SUCCESS);
+    while (core.recoverServer(a.lpid, 1000) !== H_SUCCESS) expect(memory.result).toBeDefined();
   });
 
   test("FA2: forced recovery does not touch grants of others to the same clients", () => {

@@ -1403,6 +1403,25 @@ add("end a recovery, charged for frames under views of others", (made) => {
 recovering("recover in the middle of a forced rescind by it", 1, MANY, 0, true, H_SUCCESS, (made) => {
   begun(made, made.tree(0, 3), 4, 2);
 });
+for (const [at, slices] of [
+  ["", 0],
+  [", third slice", 2],
+] as const)
+  recovering(
+    `recover the client's part of a server in the middle of a forced rescind by steps of 3${at}`,
+    1,
+    3,
+    slices,
+    false,
+    H_PARTIAL,
+    (made) => {
+      made.share(1, 3, 1);
+      const [top, at] = made.share(1, 2, 0, 2);
+      for (let index = 0; index < 3; index++) made.share(2, 3, at);
+      made.grant(1, 3, 0);
+      begun(made, top, 4, 1);
+    },
+  );
 recovering("recover in the middle of a forced rescind of what it has", 2, 20, 0, true, H_PARTIAL, (made) => {
   begun(made, made.tree(0, 3), 4, 3);
 });

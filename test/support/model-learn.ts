@@ -26,6 +26,7 @@ import {
   type Frame,
   type Grant,
   isBudget,
+  isUnderRevocation,
   type ModelPartition,
   type Node,
   nameOf,
@@ -50,12 +51,21 @@ export function learnRecoverClient(model: Model, lpid: number, budget: number, o
   const partition = model.partitions.get(lpid);
   if (partition === undefined || !isBudget(budget)) return REFUSED;
   if (!isFailing(partition)) return answer(H_RESOURCE);
-  learnNodes(model, model.heldBy(partition), partition);
+  // A forced rescind that it had begun of its own is carried through (RE5).
+  const mayHaveBegun = partition.state === "failed" && !partition.deferred;
+  const begun = mayHaveBegun ? partition.resources.flatMap(({ children }) => [...children]) : [];
+  const revoked = begun.filter(isUnderRevocation);
+  learnNodes(model, [...model.heldBy(partition), ...revoked], partition);
   if (observed === H_SUCCESS) {
     ensure(
       model.heldBy(partition).length === 0,
       () => `partition ${lpid} still holds grants after its recovery`,
     );
+    for (const grant of revoked) {
+      // One whose holder fails, too, may have been named by that one's recovery.
+      const isLeft = model.grants.get(grant.cookie) === grant && grant.holder.state === "running";
+      ensure(!isLeft || !isUnderRevocation(grant), () => `the rescind of ${nameOf(grant)} stands still`);
+    }
     return answer(H_SUCCESS);
   }
   return answer(H_PARTIAL);
