@@ -134,7 +134,10 @@ export class Hcalls {
     return this.#core.acceptLogical(lpid, cookie);
   }
 
-  /** H_RETURN_LOGICAL (0x1D0). */
+  /**
+   * H_RETURN_LOGICAL (0x1D0). H_BUSY: call again. When that answers H_RESCINDED or H_PARAMETER, the grant was rescinded by force in between:
+   * nothing is left to be returned, also where a call found the table locked (H_LongBusyOrder10msec) meanwhile.
+   */
   returnLogical(lpid: number, cookie: number): number {
     return this.#tell(this.#core.returnLogical(lpid, cookie));
   }

@@ -264,7 +264,9 @@ export class Partition {
 
   /**
    * Returns an accepted grant (H_RETURN_LOGICAL).
-   * @throws HcallError H_PARAMETER, H_RESOURCE, H_RESCINDED as RE1 to RE5 say.
+   * @throws HcallError H_PARAMETER, H_RESOURCE, H_RESCINDED as RE1 to RE5 say. A large one that has begun and then found the table locked
+   * throws H_LongBusyOrder10msec; rescinded by force before it is called again, it throws H_PARAMETER or H_RESCINDED, and nothing is left
+   * to be returned: mapping.return() knows that.
    */
   return(cookie: Cookie): void {
     returnToEnd(this.#holder, cookie);

@@ -303,6 +303,21 @@ describe("RE6: more than one slice", () => {
     expect(unit).toBeGreaterThan(0);
   });
 
+  test("RE6, RE4: who has begun, is rescinded, and calls again only later is answered as of any dead cookie, and has nothing", () => {
+    const { table, h, client, server, unit, cookie, address } = openWindow(RETURN_PAGES + 1);
+    const mapping = client.accept(granted(h, server.lpid, unit, 0, PAGE, TYPE_MMIO));
+    expect(h.returnLogical(client.lpid, cookie)).toBe(H_BUSY);
+    expect(h.rescindLogical(server.lpid, 1, cookie)).toBe(H_SUCCESS);
+    const heard = client.takeEvent();
+    expect(heard).toBeUndefined(); // it had given it back
+    expectRefused(table, H_PARAMETER, () => h.returnLogical(client.lpid, cookie));
+    expect(client.usage()).toMatchObject({ pagesMapped: 0, grantsIn: 1, rescinded: 0 });
+    // The addresses are free.
+    const next = granted(h, server.lpid, unit, 0, PAGE, TYPE_MMIO);
+    expect(accepted(h, client.lpid, next)).toBe(address);
+    mapping.return();
+  });
+
   /** Returns by the object API; when that has begun, the server rescinds by force, as another thread would. Answers its status. */
   function returnRescinded({ table, h, client, server }: Pair, cookie: number): number {
     const kernel = kernelOf(table) as { core: { returnLogical(lpid: number, cookie: number): number } };
