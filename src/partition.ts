@@ -578,7 +578,11 @@ export class Partition {
     );
   }
 
-  /** Frees the queue; the partner is told (H_FREE_CRQ). @throws HcallError H_PARAMETER if none is registered. */
+  /**
+   * Frees the queue; the partner is told (H_FREE_CRQ). Also when the partner has failed: what has come can be read until then, and the end
+   * of the adapter that is over counts among the table's `adapters`.
+   * @throws HcallError H_PARAMETER if none is registered.
+   */
   freeQueue(adapter: VirtualAdapter): void {
     const unit = this.#unitAddress(adapter);
     this.#kernel.settle("H_FREE_CRQ", this.#core.freeQueue(this.#holder.lpid, unit), `unit address ${unit}`);

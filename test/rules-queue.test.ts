@@ -267,6 +267,31 @@ describe("CQ2: whose pages hold a ring", () => {
     expect(register(0, 4)).toBe(H_CLOSED);
   });
 
+  test("CQ1, CQ5: a queue that is not freed keeps the end of an adapter that is over, and what came; freed it gives it back", async () => {
+    const world = openTable({ adapters: 3 });
+    const { table, h } = world;
+    const server = table.createPartition({ name: "server", memory: 8 * PAGE });
+    const client = table.createPartition({ name: "client", memory: PAGE });
+    const over: VirtualAdapter[] = [];
+    for (let page = 0; page < 4; page++) {
+      const adapter = table.connect(server, client);
+      expect(h.regCrq(server.lpid, adapter.unitAddress, page * PAGE, PAGE)).toBe(H_CLOSED);
+      over.push(adapter);
+      table.fail(client);
+      await table.recovered(client);
+      table.restart(client);
+    }
+    const more = table.connect(server, client);
+    expect(() => table.connect(server, client)).toThrow("H_NO_MEM"); // of six ends four are kept
+    for (const adapter of over) {
+      expect(server.receive(adapter)).toMatchObject({ header: 0xff, format: 1 });
+      server.freeQueue(adapter);
+    }
+    for (let count = 0; count < 2; count++) table.connect(server, client);
+    expect(() => table.connect(server, client)).toThrow("H_NO_MEM");
+    expect(more.unitAddress).toBeGreaterThan(0);
+  });
+
   test("CQ2: two queues do not share a page", () => {
     const world = openPair({ serverPages: 4 });
     const { table, h, server, client, unit } = world;
