@@ -3,7 +3,7 @@
  */
 import { Staging } from "./batch.js";
 import { copyIn, copyOut, isDirect } from "./copy.js";
-import { HcallError } from "./errors.js";
+import { checkArray, HcallError } from "./errors.js";
 import type { Holder } from "./holder.js";
 import type { Kernel } from "./kernel.js";
 import {
@@ -277,6 +277,7 @@ export class DmaDevice {
   }
 
   #move(hcall: string, ioba: number, array: Uint8Array, isRead: boolean): void {
+    checkArray(isRead ? "target" : "source", array);
     if (this.#moveNow(hcall, ioba, array, isRead)) return;
     // Not within a use: taking staging takes locks, and ends one.
     bufferOf(this.#kernel);

@@ -128,3 +128,12 @@ export function checkBytes(name: string, value: unknown, min: number, max: numbe
   }
   return value;
 }
+
+/**
+ * An array of bytes. What has larger elements would be cut to their lowest bytes, and of a text or a list nothing would be left.
+ * By its elements, since the arrays of another realm are of another class.
+ * @throws TypeError naming the argument.
+ */
+export function checkArray(name: string, array: Uint8Array | undefined): void {
+  if (array?.BYTES_PER_ELEMENT !== 1) throw new TypeError(`the ${name} must be a Uint8Array`);
+}

@@ -8,7 +8,7 @@ import { copyIn, copyOut } from "./copy.js";
 import { describePartition, showAs } from "./describe.js";
 import { ACCEPT, GRANT, publishAccept, publishGrant, publishRescind, RESCIND } from "./diagnostics.js";
 import { Dma } from "./dma.js";
-import { checkInteger, HcallError, textOf } from "./errors.js";
+import { checkArray, checkInteger, HcallError, textOf } from "./errors.js";
 import { Events, type PartitionEvent } from "./events.js";
 import { createImports, type GuestImports, type ImportsOptions } from "./guest-imports.js";
 import { Holder } from "./holder.js";
@@ -380,9 +380,10 @@ export class Partition {
 
   /**
    * Copies a range of its memory into `target`, which may be a part of the table's memory, but not of the range.
-   * @throws HcallError as read().
+   * @throws HcallError as read(); TypeError for what is no array of bytes.
    */
   readInto(address: number, target: Uint8Array): void {
+    if (!(target instanceof Uint8Array)) checkArray("target", target);
     // Once: what is over memory that grows may have another one the next time.
     const { length } = target;
     const few = this.#quick.begin(address, length, ENTRY_VALID | ENTRY_READ);
@@ -403,8 +404,9 @@ export class Partition {
     }
   }
 
-  /** Copies `source` into its memory; as readInto(). @throws HcallError as read(), for the right to write. */
+  /** Copies `source` into its memory. @throws HcallError as read(), for the right to write; TypeError as readInto(). */
   write(address: number, source: Uint8Array): void {
+    if (!(source instanceof Uint8Array)) checkArray("source", source);
     const { length } = source;
     const few = this.#quick.begin(address, length, ENTRY_VALID | ENTRY_WRITE);
     if (few >= 0) {
@@ -595,9 +597,8 @@ export class Partition {
    */
   send(adapter: VirtualAdapter, entry: Uint8Array): void {
     const unit = this.#unitAddress(adapter);
-    if (!ArrayBuffer.isView(entry)) throw new TypeError("the entry must be a Uint8Array");
-    if (entry.byteLength !== 16)
-      throw new RangeError(`the entry has ${entry.byteLength} bytes; it must have 16`);
+    checkArray("entry", entry);
+    if (entry.length !== 16) throw new RangeError(`the entry has ${entry.length} bytes; it must have 16`);
     const words = new DataView(entry.buffer, entry.byteOffset, 16);
     const [a, b, c, d] = [0, 4, 8, 12].map((offset) => words.getUint32(offset, true)) as [
       number,
