@@ -10,6 +10,7 @@ import {
   H_BUSY,
   H_LONG_BUSY_10_MSEC,
   H_PARAMETER,
+  H_PERMISSION,
   H_RESCINDED,
   H_RESOURCE,
   H_SUCCESS,
@@ -34,6 +35,7 @@ import {
   structureOfPin,
   unitOf,
 } from "./records.js";
+import { accessDetail } from "./refusals.js";
 import { readSealed, SEAL_BYTES } from "./seal.js";
 
 declare const cookieBrand: unique symbol;
@@ -246,12 +248,23 @@ export class View implements Disposable, Movable {
     this.#length = length;
     const taken = this.#take();
     if (typeof taken === "number") {
-      kernel.settle("H_VIEW", taken, `address ${address}, length ${length}`);
+      kernel.settle("H_VIEW", taken, this.#detail(taken));
       return;
     }
     this.#have(taken);
     this.#following = kernel.hold(this, lpid, address, length);
     kernel.notice();
+  }
+
+  /** What it says of itself if it cannot be taken. */
+  #detail(status: number): string {
+    const range = `address ${this.#address}, length ${this.#length}`;
+    if (status === H_PERMISSION) return `${range}: a view needs the rights to read and to write`;
+    const { core } = this.#kernel;
+    const isLent = core.checkAccess(this.#lpid, this.#address, this.#length, NEED_READ) !== H_SUCCESS;
+    return status !== H_RESOURCE || isLent
+      ? accessDetail(status, range)
+      : `${range}: its pages lie apart; migrate() joins those of the partition's own`;
   }
 
   /**

@@ -9,6 +9,7 @@ import {
   END_QUEUE_PAGES,
   END_STATE,
   H_LONG_BUSY_10_MSEC,
+  H_NO_MEM,
   H_NOT_FOUND,
   H_SUCCESS,
   PAGE_BYTES,
@@ -64,7 +65,11 @@ export class Messages {
     const { core, memory } = this.#kernel;
     if (unitWord(memory, this.#unit, END_QUEUE_PAGES) !== 0) return;
     const taken = core.allocateQueue(this.#lpid);
-    this.#kernel.settle("H_REG_CRQ", taken, "no page is free for the queue, and used by nobody else");
+    const detail =
+      taken === H_NO_MEM
+        ? "no page is free for the queue, and used by nobody else"
+        : `unit address ${this.#unit}`;
+    this.#kernel.settle("H_REG_CRQ", taken, detail);
     const page = memory.result;
     const status = core.registerQueue(this.#lpid, this.#unit, page, PAGE_BYTES);
     if (status < 0 || status === H_LONG_BUSY_10_MSEC)

@@ -2,7 +2,7 @@
  * Ownership modes of a grant: who has access while it stands.
  */
 import { textOf } from "./errors.js";
-import { H_RESOURCE, MODE_DONATE, MODE_LEND, MODE_SHARE, MODE_ZERO } from "./layout.js";
+import { MODE_DONATE, MODE_LEND, MODE_SHARE, MODE_ZERO } from "./layout.js";
 import type { GrantMode } from "./records.js";
 
 const CODES: ReadonlyMap<unknown, number> = new Map<GrantMode, number>([
@@ -19,18 +19,4 @@ export function modeCode(mode: GrantMode, { zero }: { readonly zero?: boolean })
   if (code === undefined)
     throw new TypeError(`mode is "${textOf(mode)}"; it must be one of ${[...CODES.keys()].join(", ")}`);
   return zero === true ? code | MODE_ZERO : code;
-}
-
-/** What a refused grant says of itself. */
-export function grantDetail(status: number, mode: GrantMode, range: string): string {
-  const what = mode === "share" ? range : `${mode} of ${range}`;
-  if (status !== H_RESOURCE) return what;
-  return mode === "share"
-    ? `${what}: pages of it are lent`
-    : `${what}: pages of it are granted or lent already, or under a view, or hold a queue`;
-}
-
-/** What a refused access says of itself: only a lend makes it H_RESOURCE. */
-export function accessDetail(status: number, range: string): string {
-  return status === H_RESOURCE ? `${range}: pages of it are lent` : range;
 }

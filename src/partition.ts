@@ -23,7 +23,6 @@ import {
   ENTRY_READ,
   ENTRY_VALID,
   ENTRY_WRITE,
-  H_CLOSED,
   H_NOT_FOUND,
   H_SUCCESS,
   HEADER_ENDS_MAX,
@@ -40,7 +39,7 @@ import { type Cookie, Mapping, returnToEnd, View } from "./mapping.js";
 import { type CrqEntry, Messages, receiveEntry } from "./messages.js";
 import { gather, type MigrationReport } from "./migration.js";
 import { Mmio } from "./mmio.js";
-import { accessDetail, grantDetail, modeCode } from "./modes.js";
+import { modeCode } from "./modes.js";
 import { QuickUse } from "./quick.js";
 import {
   codeOfType,
@@ -53,6 +52,7 @@ import {
   stateName,
   unitAddress,
 } from "./records.js";
+import { accessDetail, grantDetail, sendDetail } from "./refusals.js";
 import { checkRescindOptions, type RescindOptions, type RescindReport, rescind } from "./rescind.js";
 import { readSealed, sealRecord } from "./seal.js";
 import { unlessAborted, type WaitOptions } from "./stream.js";
@@ -241,10 +241,8 @@ export class Partition {
         : options.copyOnWrite === true
           ? this.#core.grantCopyOnWrite(this.#holder.lpid, flags, hi, address, length, unit)
           : this.#core.grantLogical(this.#holder.lpid, flags, hi, address, length, unit);
-    if (status !== H_SUCCESS) {
-      const range = `${type}, address ${address}, length ${length}, unit address ${unit}`;
-      refuse("H_GRANT_LOGICAL", status, grantDetail(status, mode, range));
-    }
+    if (status !== H_SUCCESS)
+      refuse("H_GRANT_LOGICAL", status, grantDetail(this.#memory, status, unit, options));
     const cookie = this.#memory.result as Cookie;
     if (GRANT.hasSubscribers) publishGrant(this, cookie, options);
     return cookie;
@@ -592,6 +590,7 @@ export class Partition {
 
   /**
    * Sends one entry of 16 bytes to the adapter's partner (H_SEND_CRQ).
+   * @param entry its first byte, the header, is 0x80 of a message, and never less than that or 0xFF.
    * @throws HcallError H_CLOSED, H_DROPPED, H_PARAMETER (CQ3); RangeError if it is not 16 bytes; TypeError for what is no
    * adapter, or no array of bytes.
    */
@@ -608,10 +607,7 @@ export class Partition {
     ];
     const status = this.#core.sendEntry(this.#holder.lpid, unit, a, b, c, d);
     if (status === H_SUCCESS) return void this.#kernel.notice();
-    const detail = `unit address ${unit}`;
-    if (status === H_CLOSED)
-      throw new HcallError("H_SEND_CRQ", status, `${detail}: the partner has no queue registered`);
-    this.#kernel.settle("H_SEND_CRQ", status, detail);
+    refuse("H_SEND_CRQ", status, sendDetail(status, unit, entry));
   }
 
   /** The oldest entry of the adapter's queue, if there is one. @throws HcallError H_PARAMETER, H_CLOSED */

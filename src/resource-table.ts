@@ -36,6 +36,7 @@ import { endPartition, Partition } from "./partition.js";
 import { type ReconcileOptions, Reconciler } from "./reconciler.js";
 import { codeOfType, type ResourceType, spaceOfType, unitAddress, unitOf, unitWord } from "./records.js";
 import { Recovery } from "./recovery.js";
+import { limitDetail, roomDetail } from "./refusals.js";
 import { inspectTable, partnersOf, type SnapshotHost, type TableSnapshot } from "./snapshot.js";
 import { type PartitionWorker, type SpawnOptions, Spawns, type Threaded } from "./spawn.js";
 import { Stream, unlessAborted, type WaitOptions } from "./stream.js";
@@ -159,7 +160,8 @@ export class ResourceTable implements AsyncDisposable {
     checkBytes("memory", memory, 0, most, PAGE_BYTES);
     const lmb = checkLmb(options.lmb ?? Math.max(memory, PAGE_BYTES), memory, options.lmb !== undefined);
     const status = this.#kernel.core.createPartition(memory / PAGE_BYTES, lmb / PAGE_BYTES);
-    this.#kernel.settle("createPartition", status, `"${name}", ${memory} bytes in LMBs of ${lmb}`);
+    const room = roomDetail(this.#kernel.memory, status, memory / PAGE_BYTES);
+    this.#kernel.settle("createPartition", status, `"${name}", ${memory} bytes in LMBs of ${lmb}${room}`);
     const partition = new Partition(this.#kernel, this.#kernel.memory.result, name);
     this.#descriptions.set(partition.lpid, {
       partition,
@@ -187,11 +189,8 @@ export class ResourceTable implements AsyncDisposable {
     const capacity = this.#kernel.memory.header(HEADER_STRUCTURES_MAX);
     const quota = checkInteger("grants", options.grants ?? capacity, 1, STRUCTURES_LIMIT);
     const { core, memory } = this.#kernel;
-    this.#kernel.settle(
-      "connect",
-      core.connectPartitions(a.lpid, b.lpid, quota),
-      `"${a.name}" to "${b.name}"`,
-    );
+    const status = core.connectPartitions(a.lpid, b.lpid, quota);
+    this.#kernel.settle("connect", status, `"${a.name}" to "${b.name}"${limitDetail(status, "adapters")}`);
     const unit = memory.result;
     const far = unitWord(memory, unit, END_PARTNER);
     this.#record("partitions-connected", a.lpid, "", [b.lpid]);

@@ -6,6 +6,7 @@ import type { Worker } from "node:worker_threads";
 import { LparError, textOf } from "./errors.js";
 import type { Kernel } from "./kernel.js";
 import type { Partition } from "./partition.js";
+import { limitDetail } from "./refusals.js";
 import { type RestartPolicy, Restarts } from "./restart.js";
 import {
   isOnline,
@@ -247,7 +248,8 @@ export class Spawns<One extends Threaded> {
     }
     const { core, memory } = this.#kernel;
     const status = core.openThread(partition.lpid);
-    this.#kernel.settle("spawn", status, `"${partition.name}" is ${partition.state}`);
+    const detail = `"${partition.name}" is ${partition.state}${limitDetail(status, "threads")}`;
+    this.#kernel.settle("spawn", status, detail);
     const slot = memory.result;
     const names = Array.from(this.#host.all(), (each) => [each.partition.lpid, each.partition.name] as const);
     const { memory: shared, module } = memory;

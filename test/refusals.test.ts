@@ -1,7 +1,8 @@
 /** What a refused call says: what was wrong, and what is allowed. */
 import { runInNewContext } from "node:vm";
 import { expect, test } from "vitest";
-import { auditedAfterEach, bytesOf, openPair, PAGE } from "./support/world.js";
+import type { GrantOptions } from "../src/partition.js";
+import { auditedAfterEach, bytesOf, openPair, openTable, PAGE } from "./support/world.js";
 
 auditedAfterEach();
 
@@ -38,4 +39,107 @@ test("bytes are bytes, of whatever class or realm", () => {
     server.readInto(0, bytes);
     expect([...bytes]).toEqual([1, 2, 3]);
   }
+});
+
+test("a refused grant says what can be granted, and what is used up", async () => {
+  const { table, server, client, adapter } = openPair({ lmbPages: 4, quota: 2 });
+  const refusal = (options: Partial<GrantOptions>): unknown => {
+    try {
+      return server.grant({ to: adapter, address: 0, length: PAGE, ...options });
+    } catch (error) {
+      return (error as Error).message;
+    }
+  };
+  const whole = /: only whole pages inside one LMB, window or accepted grant can be granted\)$/;
+  for (const range of [
+    { address: 1 },
+    { length: 100 },
+    { length: 0 },
+    { length: 5 * PAGE },
+    { address: PAGE * 16 },
+  ])
+    expect(refusal(range)).toMatch(whole);
+  expect(refusal({ type: "mmio" })).toMatch(whole);
+  const donated =
+    /^H_GRANT_LOGICAL: H_PARAMETER \(donate of .*: only one whole LMB can be donated, with all rights\)$/;
+  expect(refusal({ mode: "donate" })).toMatch(donated);
+  expect(refusal({ mode: "donate", length: 4 * PAGE, write: false })).toMatch(donated);
+  // What has another reason is not told a wrong one.
+  for (const other of [{ type: "interrupt" }, { copyOnWrite: true, write: false }, { zero: true }] as const)
+    expect(refusal(other)).toMatch(/unit address \d+\)$/);
+  expect(refusal({ to: 12345 })).toMatch(/unit address 12345: there is no such adapter, or no longer\)$/);
+  for (let count = 0; count < 2; count++) refusal({});
+  expect(refusal({})).toMatch(/H_NO_MEM .*: the quota of the adapter is used up\)$/);
+  table.fail(client);
+  await table.recovered(client);
+  expect(refusal({})).toMatch(/H_PARAMETER .*: there is no such adapter, or no longer\)$/);
+});
+
+test("what a table is out of is named: by an option, or by the bytes that are free", () => {
+  const { table } = openTable({ partitions: 3, grants: 8, adapters: 1 });
+  const make = (memory = 0, lmb = PAGE) => table.createPartition({ name: "one", memory, lmb });
+  expect(() => make(65 * PAGE, PAGE)).toThrow(/: 262144 are free\)$/);
+  expect(() => make(9 * PAGE)).toThrow(/: TableOptions.grants limits them\)$/);
+  const [one, two] = [make(7 * PAGE), make()];
+  expect(() => make(58 * PAGE)).toThrow(/: 233472 are free\)$/);
+  const adapter = table.connect(one, two);
+  expect(() => table.connect(one, two)).toThrow('("one" to "one": TableOptions.adapters limits them)');
+  one.grant({ to: adapter, address: 0, length: PAGE });
+  expect(() => one.grant({ to: adapter, address: 0, length: PAGE })).toThrow(
+    /: TableOptions.grants limits them\)$/,
+  );
+  make();
+  expect(() => make()).toThrow(
+    'createPartition: H_NO_MEM ("one", 0 bytes in LMBs of 4096: TableOptions.partitions limits them)',
+  );
+});
+
+test("a worker for which no thread is left hears of the option", async () => {
+  const { table, server, client } = openPair({ threads: 1 });
+  const url = new URL("data:text/javascript,setInterval(() => {}, 1000)");
+  const worker = await table.spawn(server, url);
+  await expect(table.spawn(client, url)).rejects.toThrow(
+    '("client" is running: TableOptions.threads limits them)',
+  );
+  await worker.terminate();
+});
+
+test("a refused view says which rights it needs, and that pages can be joined", async () => {
+  const { server, client, adapter } = openPair();
+  const page = client.accept(server.grant({ to: adapter, address: 0, length: PAGE, write: false }));
+  expect(() => client.view(page.address, PAGE)).toThrow("a view needs the rights to read and to write");
+  const gone = client.accept(server.grant({ to: adapter, address: 4 * PAGE, length: PAGE }));
+  const leaked = client.view(gone.address, PAGE);
+  await server.rescindForced(gone.cookie); // the page moves away from the view
+  expect(() => server.view(3 * PAGE, 3 * PAGE)).toThrow(
+    `H_VIEW: H_RESOURCE (address ${3 * PAGE}, length ${3 * PAGE}: its pages lie apart; migrate() joins those of the partition's own)`,
+  );
+  await server.migrate(3 * PAGE, 3 * PAGE);
+  server.view(3 * PAGE, 3 * PAGE).release();
+  leaked.release();
+  server.grant({ to: adapter, address: 8 * PAGE, length: PAGE, mode: "lend" });
+  expect(() => server.view(8 * PAGE, PAGE)).toThrow("pages of it are lent");
+  expect(() => server.view(-1, PAGE)).toThrow(`H_VIEW: H_PARAMETER (address -1, length ${PAGE})`);
+});
+
+test("a refused entry says what its first byte must be, or that the queue is full", () => {
+  const { server, client, adapter, unit } = openPair();
+  client.registerQueue(adapter.peer, 0, PAGE);
+  for (const header of [0, 1, 0x7f, 0xff])
+    expect(() => server.send(adapter, new Uint8Array(16).fill(header))).toThrow(
+      `H_SEND_CRQ: H_PARAMETER (unit address ${unit}: its first byte is ${header}; it must be 128 to 254)`,
+    );
+  const fill = (): void => {
+    while (true) server.send(adapter, new Uint8Array(16).fill(0x80));
+  };
+  expect(fill).toThrow(`H_SEND_CRQ: H_DROPPED (unit address ${unit}: the partner's queue is full)`);
+});
+
+test("messages() of a partition that does not run does not blame its memory", async () => {
+  const { table, server, adapter } = openPair();
+  table.fail(server);
+  expect(() => server.messages(adapter)).toThrow(
+    `H_REG_CRQ: H_RESCINDED (unit address ${adapter.unitAddress})`,
+  );
+  await table.recovered(server);
 });

@@ -1,0 +1,92 @@
+/**
+ * What refused calls say beside their arguments: what is wrong with them, where that can be told, and what is allowed.
+ */
+import type { TableMemory } from "./binding.js";
+import {
+  END_OPEN,
+  END_QUOTA,
+  END_STATE,
+  END_UNIT,
+  END_USED,
+  H_CLOSED,
+  H_DROPPED,
+  H_NO_MEM,
+  H_PARAMETER,
+  H_RESOURCE,
+  HEADER_FRAMES_FREE,
+  HEADER_PARTITIONS_MAX,
+  HEADER_PARTITIONS_USED,
+  PAGE_BYTES,
+  QUEUE_TRANSPORT,
+  QUEUE_VALID,
+} from "./layout.js";
+import type { GrantOptions } from "./partition.js";
+import { spaceOfType, unitOf, unitWord } from "./records.js";
+
+/** Which option of the table there had to be more of. */
+export function limitDetail(status: number, option: string): string {
+  return status === H_NO_MEM ? `: TableOptions.${option} limits them` : "";
+}
+
+/** What a table is out of, if it cannot have a partition of so many pages. */
+export function roomDetail(memory: TableMemory, status: number, pages: number): string {
+  const free = memory.header(HEADER_FRAMES_FREE);
+  if (memory.header(HEADER_PARTITIONS_USED) === memory.header(HEADER_PARTITIONS_MAX))
+    return limitDetail(status, "partitions");
+  return status === H_NO_MEM && free < pages
+    ? `: ${free * PAGE_BYTES} are free`
+    : limitDetail(status, "grants");
+}
+
+/** What a refused grant says of itself. */
+export function grantDetail(
+  memory: TableMemory,
+  status: number,
+  unit: number,
+  options: GrantOptions,
+): string {
+  const { address, length, type = "memory", mode = "share" } = options;
+  const what = `${type}, address ${address}, length ${length}, unit address ${unit}`;
+  return `${mode === "share" ? "" : `${mode} of `}${what}${grantFault(memory, status, unit, options)}`;
+}
+
+function grantFault(
+  memory: TableMemory,
+  status: number,
+  unit: number,
+  { type = "memory", mode = "share", zero, copyOnWrite }: GrantOptions,
+): string {
+  const isShare = mode === "share";
+  if (status === H_RESOURCE)
+    return isShare
+      ? ": pages of it are lent"
+      : ": pages of it are granted or lent already, or under a view, or hold a queue";
+  if (status === H_NO_MEM && unitWord(memory, unit, END_USED) >= unitWord(memory, unit, END_QUOTA))
+    return ": the quota of the adapter is used up";
+  if (status !== H_PARAMETER) return limitDetail(status, "grants");
+  if (unitWord(memory, unit, END_UNIT) !== unit || unitWord(memory, unit, END_STATE) !== END_OPEN)
+    return ": there is no such adapter, or no longer";
+  if (mode === "donate") return ": only one whole LMB can be donated, with all rights";
+  // Where neither can be the reason.
+  const isOther = unitOf(spaceOfType(type)) === 1 || copyOnWrite === true || (zero === true && isShare);
+  return isOther ? "" : ": only whole pages inside one LMB, window or accepted grant can be granted";
+}
+
+/** What a refused access says of itself: only a lend makes it H_RESOURCE. */
+export function accessDetail(status: number, range: string): string {
+  return status === H_RESOURCE ? `${range}: pages of it are lent` : range;
+}
+
+const SENDING: ReadonlyMap<number, string> = new Map([
+  [H_CLOSED, ": the partner has no queue registered"],
+  [H_DROPPED, ": the partner's queue is full"],
+]);
+
+/** What a refused entry of a queue says of itself. */
+export function sendDetail(status: number, unit: number, entry: Uint8Array): string {
+  const header = entry[0] as number;
+  const isHeader = header >= QUEUE_VALID && header !== QUEUE_TRANSPORT;
+  const fault = isHeader ? "" : `: its first byte is ${header}; it must be 128 to 254`;
+  const why = status === H_PARAMETER ? fault : SENDING.get(status);
+  return `unit address ${unit}${why ?? ""}`;
+}
