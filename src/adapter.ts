@@ -19,14 +19,18 @@ export class VirtualAdapter {
   readonly owner: Partition;
   /** Whom the unit address names. */
   readonly partner: Partition;
-  /** The same adapter from the partner's side. */
-  readonly peer: VirtualAdapter;
+  readonly #peer: VirtualAdapter;
 
   /** @internal Made by ResourceTable.connect(). */
   constructor(owner: Partition, unitAddress: number, partner: Partition, peer: number | VirtualAdapter) {
     this.owner = owner;
     this.unitAddress = unitAddress;
     this.partner = partner;
-    this.peer = typeof peer === "number" ? new VirtualAdapter(partner, peer, owner, this) : peer;
+    this.#peer = typeof peer === "number" ? new VirtualAdapter(partner, peer, owner, this) : peer;
+  }
+
+  /** The same adapter from the partner's side. No property of its own, since the two would be a circle, which JSON refuses. */
+  get peer(): VirtualAdapter {
+    return this.#peer;
   }
 }
