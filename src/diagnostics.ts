@@ -4,7 +4,7 @@
  * told and nothing is made for it.
  */
 import { builtinModule } from "./builtin.js";
-import type { Mapping } from "./mapping.js";
+import type { Cookie, Mapping } from "./mapping.js";
 import type { GrantOptions, Partition } from "./partition.js";
 import type { RescindReport } from "./rescind.js";
 import type { ResourceTable } from "./resource-table.js";
@@ -14,7 +14,7 @@ export interface GrantMessage {
   /** The grantor. */
   readonly partition: Partition;
   /** Names the grant. */
-  readonly cookie: number;
+  readonly cookie: Cookie;
   /** As grant() was called. */
   readonly options: GrantOptions;
 }
@@ -24,7 +24,7 @@ export interface AcceptMessage {
   /** The grantee. */
   readonly partition: Partition;
   /** Names the grant. */
-  readonly cookie: number;
+  readonly cookie: Cookie;
   /** What accept() answers. */
   readonly mapping: Mapping;
 }
@@ -34,7 +34,7 @@ export interface ReturnMessage {
   /** The holder. */
   readonly partition: Partition;
   /** Names the grant. */
-  readonly cookie: number;
+  readonly cookie: Cookie;
 }
 
 /** `lpar:rescind`: a grant was taken back, by its grantor. */
@@ -42,7 +42,7 @@ export interface RescindMessage {
   /** The grantor. */
   readonly partition: Partition;
   /** Names the grant. */
-  readonly cookie: number;
+  readonly cookie: Cookie;
   /** Of a forced rescind, which is over now; null of a normal one. */
   readonly report: RescindReport | null;
 }
@@ -101,18 +101,18 @@ export const FAILURE: Channel<PartitionMessage> = channel("lpar:failure");
 export const RECOVERY: Channel<PartitionMessage> = channel("lpar:recovery");
 export const RESTART: Channel<PartitionMessage> = channel("lpar:restart");
 
-export function publishGrant(partition: Partition, cookie: number, options: GrantOptions): void {
+export function publishGrant(partition: Partition, cookie: Cookie, options: GrantOptions): void {
   GRANT.publish({ partition, cookie, options });
 }
 
-export function publishAccept(partition: Partition, cookie: number, mapping: Mapping): void {
+export function publishAccept(partition: Partition, cookie: Cookie, mapping: Mapping): void {
   ACCEPT.publish({ partition, cookie, mapping });
 }
 
-export function publishReturn(partition: Partition, cookie: number): void {
+export function publishReturn(partition: Partition, cookie: Cookie): void {
   RETURN.publish({ partition, cookie });
 }
 
-export function publishRescind(partition: Partition, cookie: number, report: RescindReport | null): void {
+export function publishRescind(partition: Partition, cookie: Cookie, report: RescindReport | null): void {
   RESCIND.publish({ partition, cookie, report });
 }

@@ -44,6 +44,7 @@ import {
   STRUCTURE_BYTES,
   STRUCTURE_GENERATION,
 } from "./layout.js";
+import type { Cookie } from "./mapping.js";
 import { partitionOffset, partitionWord, spaceWord } from "./records.js";
 import { STREAM_KEPT, Stream, type WaitOptions } from "./stream.js";
 
@@ -67,7 +68,7 @@ export interface PartitionEvent {
    */
   readonly partner: number;
   /** Of "rescinded", "returned" and "rescind-requested": the grant. */
-  readonly cookie?: number;
+  readonly cookie?: Cookie;
   /** Of "rescind-requested": in so many milliseconds the mapping is taken by force, unless it is returned before. */
   readonly withinMs?: number;
   /** Of "events-lost": how many did not fit the ring, or what a stream keeps for who does not read it. */
@@ -303,9 +304,9 @@ function detail(
   type: PartitionEvent["type"],
   value: number,
   withinMs: number,
-): { cookie?: number; count?: number; withinMs?: number; address?: number } {
-  if (type === "rescind-requested") return { cookie: value, withinMs };
-  if (type === "rescinded" || type === "returned") return { cookie: value };
+): { cookie?: Cookie; count?: number; withinMs?: number; address?: number } {
+  if (type === "rescind-requested") return { cookie: value as Cookie, withinMs };
+  if (type === "rescinded" || type === "returned") return { cookie: value as Cookie };
   if (type === "interrupt" || type === "doorbell") return { address: value };
   return type === "events-lost" ? { count: value } : {};
 }

@@ -73,7 +73,7 @@ function goOn({ kernel, lpid }: Holder, cookie: number, first: number, mapping?:
 }
 
 /** H_RETURN_LOGICAL until it is complete. */
-export function returnToEnd(holder: Holder, cookie: number, mapping?: Mapping): void {
+export function returnToEnd(holder: Holder, cookie: Cookie, mapping?: Mapping): void {
   const { kernel, lpid } = holder;
   let status = kernel.core.returnLogical(lpid, cookie);
   if (status !== H_SUCCESS) status = goOn(holder, cookie, status, mapping);

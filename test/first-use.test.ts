@@ -1,6 +1,8 @@
 /** What programs do with objects that they were given, and that is easily got wrong: to log them, to pass on, to use too late. */
+import { subscribe, unsubscribe } from "node:diagnostics_channel";
 import { expect, test } from "vitest";
-import { auditedAfterEach, openPair } from "./support/world.js";
+import type { ReturnMessage } from "../src/diagnostics.js";
+import { auditedAfterEach, openPair, PAGE } from "./support/world.js";
 
 auditedAfterEach();
 
@@ -12,4 +14,26 @@ test("an adapter can be logged as JSON, with both partitions", () => {
   expect(logged.peer.unitAddress).toBe(adapter.peer.unitAddress);
   expect(adapter.peer.peer).toBe(adapter);
   expect([adapter.owner, adapter.peer.owner]).toEqual([server, client]);
+});
+
+test("the cookie that an event or a message names is one, to be given to calls as it is", async () => {
+  const { server, client, adapter } = openPair();
+  const returned: number[] = [];
+  const listener = (message: unknown): void => {
+    const { partition, cookie }: ReturnMessage = message as ReturnMessage;
+    if (partition === client) server.rescind(cookie);
+    returned.push(cookie);
+  };
+  client.accept(server.grant({ to: adapter, address: 0, length: PAGE }));
+  const second = server.grant({ to: adapter, address: 0, length: PAGE });
+  client.accept(second).return();
+  expect(server.takeEvent()?.type).toBe("returned");
+  subscribe("lpar:return", listener);
+  const taken = server.rescindForced(client.accept(second).cookie, { deadline: 1000 });
+  const asked = client.takeEvent();
+  expect(asked?.type).toBe("rescind-requested");
+  if (asked?.cookie !== undefined) client.return(asked.cookie);
+  unsubscribe("lpar:return", listener);
+  expect(returned).toEqual([second]);
+  await taken;
 });

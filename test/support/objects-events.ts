@@ -18,7 +18,7 @@ import { differenceOf } from "./model-snapshot.js";
 import type { Objects } from "./objects.js";
 import { turnOf } from "./turns.js";
 
-type Told = Omit<PartitionEvent, "at">;
+type Told = Omit<PartitionEvent, "at" | "cookie"> & { readonly cookie?: number };
 
 const TYPES: ReadonlyMap<number, Told["type"]> = new Map([
   [EVENT_PARTNER_FAILED, "partner-failed"],
