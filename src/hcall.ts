@@ -259,9 +259,9 @@ export class RequestBatch implements Disposable {
   readonly capacity: number;
   readonly #kernel: Kernel;
   readonly #staging: Staging;
-  readonly #words: Uint32Array;
-  readonly #statuses: Int32Array;
-  readonly #floats: Float64Array;
+  #words: Uint32Array;
+  #statuses: Int32Array;
+  #floats: Float64Array;
 
   /** @internal Made by Hcalls.createRequests(). */
   constructor(kernel: Kernel, capacity: number) {
@@ -358,8 +358,11 @@ export class RequestBatch implements Disposable {
     return this.#floats[index * (REQUEST_BYTES / 8) + REQUEST_RESULT / 8] as number;
   }
 
-  /** Gives its memory back. */
+  /** Gives its memory back, which may be another batch's from now on: nothing that is put reaches it any more. */
   [Symbol.dispose](): void {
+    this.#words = new Uint32Array();
+    this.#statuses = new Int32Array();
+    this.#floats = new Float64Array();
     this.#staging.free();
   }
 }

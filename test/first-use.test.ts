@@ -2,6 +2,7 @@
 import { subscribe, unsubscribe } from "node:diagnostics_channel";
 import { expect, test } from "vitest";
 import type { ReturnMessage } from "../src/diagnostics.js";
+import { H_SUCCESS, TYPE_MEMORY } from "../src/layout.js";
 import { auditedAfterEach, openPair, PAGE } from "./support/world.js";
 
 auditedAfterEach();
@@ -36,4 +37,17 @@ test("the cookie that an event or a message names is one, to be given to calls a
   unsubscribe("lpar:return", listener);
   expect(returned).toEqual([second]);
   await taken;
+});
+
+test("what is put into a batch of requests after its end reaches nobody", () => {
+  const { h, server, unit } = openPair();
+  const first = h.createRequests(1);
+  first[Symbol.dispose]();
+  using second = h.createRequests(1);
+  second.grant(0, server.lpid, TYPE_MEMORY, 0, 0, PAGE, unit);
+  first.rescind(0, server.lpid, 1, 5);
+  second.run(1);
+  expect(second.status(0)).toBe(H_SUCCESS);
+  expect(() => first.run(1)).toThrow("the batch was disposed");
+  expect(h.rescindLogical(server.lpid, 0, second.result(0))).toBe(H_SUCCESS);
 });
