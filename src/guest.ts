@@ -58,12 +58,19 @@ function reasonOf(error: unknown): string {
   return error instanceof Error ? textOf(error, true) : "it threw an exception of its own";
 }
 
+/** A function was called that is none of the module's. */
+function noExport(name: string, module: WebAssembly.Module): LparError {
+  const names = exportedFunctions(module).join(", ") || "none";
+  return new LparError("LPAR_GUEST_EXPORT", `the guest exports no function "${name}"; it exports ${names}`);
+}
+
 /** A module that runs as a partition. */
 export class Guest {
   /** What it is. */
   readonly partition: Partition;
   readonly #kernel: Kernel;
   readonly #calls: GuestCalls;
+  readonly #module: WebAssembly.Module;
   readonly #memory: WebAssembly.Memory | undefined;
   #instance: GuestInstance | undefined;
 
@@ -71,6 +78,7 @@ export class Guest {
   constructor(partition: Partition, module: WebAssembly.Module, options: ImportsOptions) {
     this.partition = partition;
     this.#kernel = kernelOf(partition);
+    this.#module = module;
     const imports = partition.imports(options);
     this.#calls = callsOf(imports);
     // A memory that does not fit is a mistake of the host; whatever else is thrown, the start function did.
@@ -100,8 +108,7 @@ export class Guest {
     if (!this.isRunning)
       throw new LparError("LPAR_GUEST_ENDED", `the guest of partition "${this.partition.name}" has ended`);
     const called = this.#instance?.function(name);
-    if (called === undefined)
-      throw new LparError("LPAR_GUEST_EXPORT", `the guest exports no function "${name}"`);
+    if (called === undefined) throw noExport(name, this.#module);
     const result = this.#contained(() => called(...args));
     return typeof result === "number" || typeof result === "bigint" ? result : undefined;
   }
@@ -193,11 +200,7 @@ export function runGuest(
   if (onReturn !== "fail" && onReturn !== "keep")
     throw new RangeError(`onReturn is "${textOf(onReturn)}"; it must be "fail" or "keep"`);
   const module = examine(code, options);
-  const functions = exportedFunctions(module);
-  if (!functions.includes(entry)) {
-    const names = functions.length === 0 ? "none" : functions.join(", ");
-    throw new LparError("LPAR_GUEST_EXPORT", `the guest exports no function "${entry}"; it exports ${names}`);
-  }
+  if (!exportedFunctions(module).includes(entry)) throw noExport(entry, module);
   const guest = new Guest(partition, module, options);
   const result = guest.call(entry, ...args);
   if (onReturn === "fail") guest.end(`its guest's ${entry}() returned`);

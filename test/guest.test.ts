@@ -746,6 +746,7 @@ describe("the end of a guest", () => {
     expect(() => runGuest(client, hostile, { onReturn: "stop" as never })).toThrow(RangeError);
     const guest = openGuest(client, hostile);
     expect(codeOf(() => guest.call("memory"))).toBe("LPAR_GUEST_EXPORT");
+    expect(() => guest.call("walk")).toThrow(/no function "walk"; it exports .*growAndRead/);
     expect(codeOf(() => guest.call("toString"))).toBe("LPAR_GUEST_EXPORT");
     expect([client.state, guest.isRunning]).toEqual(["running", true]);
     const several = assemble('(module (func (export "run") (result i32 i32) (i32.const 1) (i32.const 2)))');
