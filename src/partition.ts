@@ -190,7 +190,8 @@ export class Partition {
   // -------------------------------------------------------------- own memory
 
   /**
-   * Whole pages of its own memory, inside one LMB, the lowest that are free. They hold what was last written to them, by clients
+   * Whole pages of the memory that it was made with, inside one LMB, the lowest that are free; what was donated to it is no part of
+   * that, and is used by its addresses. They hold what was last written to them, by clients
    * of earlier grants too, and zero only if nothing was since the partition started (TR5): fill() them before the next client gets them.
    * @param length bytes, rounded up to pages.
    * @returns the logical address.
