@@ -18,6 +18,7 @@ import {
   TRANSPORT_FAILED,
 } from "./layout.js";
 import { unitWord } from "./records.js";
+import { queueDetail } from "./refusals.js";
 import { Stream, type WaitOptions } from "./stream.js";
 
 /** One entry of a queue. */
@@ -74,7 +75,7 @@ export class Messages {
     const status = core.registerQueue(this.#lpid, this.#unit, page, PAGE_BYTES);
     if (status < 0 || status === H_LONG_BUSY_10_MSEC)
       this.#kernel.finish(() => core.deallocate(this.#lpid, page));
-    this.#kernel.settle("H_REG_CRQ", status);
+    this.#kernel.settle("H_REG_CRQ", status, queueDetail(status, this.#unit));
     this.#page = page;
   }
 

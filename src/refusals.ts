@@ -23,6 +23,9 @@ import {
 import type { GrantOptions } from "./partition.js";
 import { spaceOfType, unitOf, unitWord } from "./records.js";
 
+/** A partition that has restarted has the adapters of its last incarnation no more. */
+const NO_ADAPTER = ": there is no such adapter, or no longer";
+
 /** Which option of the table there had to be more of. */
 export function limitDetail(status: number, option: string): string {
   return status === H_NO_MEM ? `: TableOptions.${option} limits them` : "";
@@ -65,7 +68,7 @@ function grantFault(
     return ": the quota of the adapter is used up";
   if (status !== H_PARAMETER) return limitDetail(status, "grants");
   if (unitWord(memory, unit, END_UNIT) !== unit || unitWord(memory, unit, END_STATE) !== END_OPEN)
-    return ": there is no such adapter, or no longer";
+    return NO_ADAPTER;
   if (mode === "donate") return ": only one whole LMB can be donated, with all rights";
   // Where neither can be the reason.
   const isOther = unitOf(spaceOfType(type)) === 1 || copyOnWrite === true || (zero === true && isShare);
@@ -82,11 +85,16 @@ const SENDING: ReadonlyMap<number, string> = new Map([
   [H_DROPPED, ": the partner's queue is full"],
 ]);
 
+/** What a queue that cannot be registered says of itself, where nothing but the adapter can be the reason of H_PARAMETER. */
+export function queueDetail(status: number, unit: number): string {
+  return `unit address ${unit}${status === H_PARAMETER ? NO_ADAPTER : ""}`;
+}
+
 /** What a refused entry of a queue says of itself. */
 export function sendDetail(status: number, unit: number, entry: Uint8Array): string {
   const header = entry[0] as number;
   const isHeader = header >= QUEUE_VALID && header !== QUEUE_TRANSPORT;
-  const fault = isHeader ? "" : `: its first byte is ${header}; it must be 128 to 254`;
+  const fault = isHeader ? NO_ADAPTER : `: its first byte is ${header}; it must be 128 to 254`;
   const why = status === H_PARAMETER ? fault : SENDING.get(status);
   return `unit address ${unit}${why ?? ""}`;
 }

@@ -143,3 +143,13 @@ test("messages() of a partition that does not run does not blame its memory", as
   );
   await table.recovered(server);
 });
+
+test("an adapter of the last incarnation is told to be none any longer, by queues too", async () => {
+  const { table, server, client, adapter, unit } = openPair();
+  table.fail(client);
+  await table.recovered(client);
+  table.restart(client);
+  const gone = `H_PARAMETER (unit address ${unit}: there is no such adapter, or no longer)`;
+  expect(() => server.send(adapter, new Uint8Array(16).fill(0x80))).toThrow(`H_SEND_CRQ: ${gone}`);
+  expect(() => server.messages(adapter)).toThrow(`H_REG_CRQ: ${gone}`);
+});
