@@ -1,5 +1,6 @@
 /** The inspector of a living process, and the commands that look at a table: through it, from files, from scenarios. */
 import { spawn } from "node:child_process";
+import { createHash } from "node:crypto";
 import { mkdtemp, rm, stat, writeFile } from "node:fs/promises";
 import { request } from "node:http";
 import { connect } from "node:net";
@@ -152,6 +153,20 @@ describe("openInspector()", () => {
         "cache-control": "no-store",
       });
       expect(headers["access-control-allow-origin"]).toBeUndefined();
+    });
+  });
+
+  test("a browser may take the style that a drawing has in itself, and no other", async () => {
+    await inspected(async (inspector) => {
+      const { pathname } = new URL(inspector.url);
+      for (const name of ["graph.svg", "tree.svg"]) {
+        const { body, headers } = await ask(inspector, `${pathname}${name}`);
+        const style = /<style>(.*)<\/style>/s.exec(body)?.[1] ?? "";
+        const hash = createHash("sha256").update(style).digest("base64");
+        expect(headers["content-security-policy"], name).toBe(
+          `default-src 'none'; style-src 'sha256-${hash}'; frame-ancestors 'none'`,
+        );
+      }
     });
   });
 

@@ -9,7 +9,8 @@ const LABEL_HEIGHT = 15;
 /** Where along an arrow its label may stand, on it or beside it; the first place that is free. */
 const LABEL_AT = [0.5, 0.62, 0.38, 0.72, 0.28, 0.82, 0.18];
 
-const STYLE = `
+/** The style of every drawing: who serves one says by its hash that a browser may take it. */
+export const STYLE = `
 svg { --back: #ffffff; --ink: #1b1f24; --faint: #57606a; --box: #f3f6f9; --edge: #3a5f8a; --bad: #b3121d; --badbox: #fdecee; }
 @media (prefers-color-scheme: dark) {
   svg { --back: #0f1318; --ink: #e8edf2; --faint: #a3adb8; --box: #1b222b; --edge: #86b3e6; --bad: #ff8f8f; --badbox: #35181b; }

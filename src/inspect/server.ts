@@ -15,8 +15,8 @@ import type { AuditReport } from "../audit.js";
 import { LparError, textOf } from "../errors.js";
 import { PROMETHEUS_TYPE, prometheusText } from "../prometheus.js";
 import type { TableSnapshot } from "../snapshot.js";
-import { partitionGraph, treeGraph } from "./graph.js";
-import { toSvg } from "./graph-svg.js";
+import { type Graph, partitionGraph, treeGraph } from "./graph.js";
+import { STYLE, toSvg } from "./graph-svg.js";
 import { readPart } from "./page.js";
 
 /** What is served. */
@@ -63,8 +63,18 @@ interface Answer {
   readonly headers?: Readonly<Record<string, string>>;
 }
 
+/** A drawing has its style in itself, and by this hash the browser takes that one alone. */
+const SVG_HEADERS = {
+  "content-security-policy": `default-src 'none'; style-src 'sha256-${digest(STYLE).toString("base64")}'; frame-ancestors 'none'`,
+};
+
 const JSON_TYPE = "application/json; charset=utf-8";
 const SVG_TYPE = "image/svg+xml; charset=utf-8";
+/** Drawings, by their paths. */
+const GRAPHS: ReadonlyMap<string, (snapshot: TableSnapshot) => Graph> = new Map([
+  ["graph.svg", partitionGraph],
+  ["tree.svg", treeGraph],
+]);
 
 function digest(text: string): Buffer {
   return createHash("sha256").update(text).digest();
@@ -107,8 +117,9 @@ async function answerTo(path: string, shown: Shown): Promise<Answer | undefined>
   }
   if (path === "audit.json") return { type: JSON_TYPE, body: JSON.stringify(await shown.audit()) };
   if (path === "metrics") return { type: PROMETHEUS_TYPE, body: prometheusText(await shown.snapshot()) };
-  if (path === "graph.svg") return { type: SVG_TYPE, body: toSvg(partitionGraph(await shown.snapshot())) };
-  if (path === "tree.svg") return { type: SVG_TYPE, body: toSvg(treeGraph(await shown.snapshot())) };
+  const graphOf = GRAPHS.get(path);
+  if (graphOf !== undefined)
+    return { type: SVG_TYPE, body: toSvg(graphOf(await shown.snapshot())), headers: SVG_HEADERS };
   return await readPart(path);
 }
 
