@@ -3,7 +3,7 @@ import { spawn } from "node:child_process";
 import { createHash } from "node:crypto";
 import { mkdtemp, rm, stat, writeFile } from "node:fs/promises";
 import { request } from "node:http";
-import { connect } from "node:net";
+import { connect, type Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Readable } from "node:stream";
@@ -167,6 +167,24 @@ describe("openInspector()", () => {
           `default-src 'none'; style-src 'sha256-${hash}'; frame-ancestors 'none'`,
         );
       }
+    });
+  });
+
+  test("whoever connects without end gets 64 connections, and not all that the process can open", async () => {
+    await inspected(async (inspector) => {
+      const port = Number(new URL(inspector.url).port);
+      const open = new Set<Socket>();
+      const made = Array.from({ length: 200 }, () => {
+        const socket = connect({ port, host: "127.0.0.1" });
+        open.add(socket);
+        socket.on("error", () => {}).on("close", () => open.delete(socket));
+        return new Promise<void>((resolve) => socket.on("connect", resolve).on("close", () => resolve()));
+      });
+      await Promise.all(made);
+      await expect.poll(() => open.size).toBe(64);
+      for (const socket of open) socket.destroy();
+      await expect.poll(() => open.size).toBe(0);
+      await expect.poll(async () => (await ask(inspector, "/")).status).toBe(403);
     });
   });
 

@@ -45,6 +45,8 @@ export interface Serving {
 }
 
 const TOKEN_BYTES = 24;
+/** Anybody on this machine may connect: he must not take the file descriptors that the process itself needs. */
+const CONNECTIONS_MAX = 64;
 
 const HEADERS: Readonly<Record<string, string>> = {
   "content-security-policy":
@@ -188,6 +190,7 @@ export async function serve(shown: Shown, options: ServeOptions = {}): Promise<S
   const server = createServer({ maxHeaderSize: 16384, requestTimeout: 10_000 }, (request, response) => {
     void handle(request, response, { shown, token, hosts });
   });
+  server.maxConnections = CONNECTIONS_MAX;
   // Nor does a page that is open somewhere keep the process alive.
   server.on("connection", (socket) => socket.unref());
   await listen(server, options);
