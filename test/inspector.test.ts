@@ -170,6 +170,20 @@ describe("openInspector()", () => {
     });
   });
 
+  test("an address that is none is refused as one without the token", async () => {
+    await inspected(async (inspector) => {
+      for (const path of ["//", "///x", "http://", "//[/"])
+        expect(await ask(inspector, path), path).toMatchObject({ status: 403, body: "wrong token\n" });
+    });
+  });
+
+  test("any name can be shown, half of a surrogate pair, too", async () => {
+    const { table } = openPair();
+    await using inspector = await openInspector(table, { name: "a\ud800b \u{1f600}" });
+    const { status, headers } = await ask(inspector, `/${inspector.token}/snapshot.json`);
+    expect([status, headers["lpar-name"]]).toEqual([200, "a%3Fb%20%F0%9F%98%80"]);
+  });
+
   test("whoever connects without end gets 64 connections, and not all that the process can open", async () => {
     await inspected(async (inspector) => {
       const port = Number(new URL(inspector.url).port);

@@ -100,7 +100,9 @@ function refusalOf(request: IncomingMessage, hosts: readonly string[]): [number,
 
 /** Splits the token from the path: it stands first in it, or in the header that Prometheus and this package send. */
 function tokenAndPath(request: IncomingMessage): [token: string, path: string] {
-  const { pathname } = new URL(request.url ?? "/", "http://127.0.0.1");
+  const [url, base] = [request.url ?? "/", "http://127.0.0.1"];
+  // What is no address has no token either.
+  const pathname = URL.canParse(url, base) ? new URL(url, base).pathname : "/";
   const bearer = /^Bearer (.+)$/i.exec(request.headers.authorization ?? "")?.[1];
   if (bearer !== undefined) return [bearer, pathname.slice(1)];
   const [, token = "", path = ""] = /^\/([^/]*)\/?(.*)$/s.exec(pathname) ?? [];
@@ -112,7 +114,8 @@ async function answerTo(path: string, shown: Shown): Promise<Answer | undefined>
   if (path === "snapshot.json") {
     const now = shown.now();
     const headers = {
-      "lpar-name": encodeURIComponent(shown.name),
+      // Half of a surrogate pair cannot be encoded.
+      "lpar-name": encodeURIComponent(shown.name.replace(/\p{Cs}/gu, "?")),
       ...(now === undefined ? {} : { "lpar-now": String(now) }),
     };
     return { type: JSON_TYPE, body: JSON.stringify(await shown.snapshot()), headers };
