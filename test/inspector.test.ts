@@ -219,6 +219,8 @@ describe("openInspector()", () => {
     await again[Symbol.asyncDispose]();
     await expect(openInspector(table, { port: 70000 })).rejects.toThrow("port is 70000");
     await expect(openInspector(table, { port: 0, path: "x" })).rejects.toThrow("exclude each other");
+    for (const path of ["", "\0lpar"])
+      await expect(openInspector(table, { path })).rejects.toThrow(/^path is .*; it must name a file$/);
     await expect(openInspector({} as never)).rejects.toThrow("neither a ResourceTable");
   });
 

@@ -181,13 +181,16 @@ function listen(server: Server, { port = 0, path }: ServeOptions): Promise<void>
 
 /**
  * Starts to serve, on 127.0.0.1 only or on a socket that only this user may open.
- * @throws RangeError for a port that is none, or a port and a path; LparError LPAR_CANNOT_LISTEN.
+ * @throws RangeError for a port or a path that is none, or both of them; LparError LPAR_CANNOT_LISTEN.
  */
 export async function serve(shown: Shown, options: ServeOptions = {}): Promise<Serving> {
   const { port, path } = options;
   if (port !== undefined && !(Number.isInteger(port) && port >= 0 && port <= 65535))
     throw new RangeError(`port is ${textOf(port)}; it must be an integer from 0 to 65535`);
   if (port !== undefined && path !== undefined) throw new RangeError("a port and a path exclude each other");
+  // An abstract socket has no mode: everybody may open it.
+  if (path === "" || path?.includes("\0"))
+    throw new RangeError(`path is ${textOf(path)}; it must name a file`);
   const token = randomBytes(TOKEN_BYTES).toString("base64url");
   const hosts: string[] = [];
   const server = createServer({ maxHeaderSize: 16384, requestTimeout: 10_000 }, (request, response) => {
