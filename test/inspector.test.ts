@@ -2,8 +2,8 @@
 import { spawn } from "node:child_process";
 import { createHash } from "node:crypto";
 import { mkdtemp, rm, stat, writeFile } from "node:fs/promises";
-import { request } from "node:http";
-import { connect, type Socket } from "node:net";
+import { createServer, request } from "node:http";
+import { type AddressInfo, connect, type Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Readable } from "node:stream";
@@ -280,6 +280,24 @@ describe("addresses of inspectors", () => {
     });
   });
 });
+
+test.each(["null", "{", '{"problems":{},"checked":1}'])(
+  "a process that answers %s to an audit is said to have answered none",
+  async (answer) => {
+    const server = createServer((asked, reply) => {
+      reply.end(asked.url === "/audit.json" ? answer : JSON.stringify(eventful));
+    });
+    await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+    const { port } = server.address() as AddressInfo;
+    const place = `http://127.0.0.1:${port}`;
+    expect(await lpar("audit", "--connect", `${place}/abcdefghijklmnop/`)).toEqual({
+      code: 2,
+      output: "",
+      errors: `lpar: ${place}: its answer is no audit\n`,
+    });
+    server.close();
+  },
+);
 
 const SCENARIO = join(import.meta.dirname, "../bench/scenarios/server-crash.json");
 

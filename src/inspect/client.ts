@@ -90,8 +90,13 @@ export async function fetchSnapshot(place: InspectorPlace, signal?: AbortSignal)
 /** Has the process audit its table. @throws LparError, SnapshotError; the reason of the signal. */
 export async function fetchAudit(place: InspectorPlace, signal?: AbortSignal): Promise<AuditReport> {
   const text = await get(place, "audit.json", signal);
-  const report = JSON.parse(text) as Partial<AuditReport>;
-  if (!Array.isArray(report.problems) || typeof report.checked !== "number")
+  let report: Partial<AuditReport> | null = null;
+  try {
+    report = JSON.parse(text);
+  } catch {
+    // Said below.
+  }
+  if (!Array.isArray(report?.problems) || typeof report.checked !== "number")
     throw new SnapshotError(place.shown, "its answer is no audit");
   return { problems: report.problems.map(String), checked: report.checked };
 }

@@ -36,7 +36,13 @@ export class SnapshotError extends Error {
 type Check = (value: unknown, place: string) => string | undefined;
 
 function show(value: unknown): string {
-  const text = JSON.stringify(value) ?? String(value);
+  let text: string;
+  try {
+    text = JSON.stringify(value) ?? String(value);
+  } catch {
+    // JSON can be read that is nested too deeply to be written.
+    text = "something nested too deeply";
+  }
   return text.length > 40 ? `${text.slice(0, 37)}...` : text;
 }
 
