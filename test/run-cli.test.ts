@@ -227,6 +227,12 @@ audit       0 problems, ${/([\d,]+) facts/.exec(output)?.[1]} facts checked
     expect(named.length).toBeGreaterThan(2);
     expect(await readdir(EXAMPLES)).toEqual(expect.arrayContaining(named));
   });
+
+  it("begins a scenario of more steps than a call takes arguments", async () => {
+    await scenario([{ audit: {}, expect: "H_NO_MEM" }, ...new Array(130_000).fill({ audit: {} })]);
+    const { code, errors } = await lpar(file);
+    expect([code, errors]).toEqual([1, expect.stringContaining("steps[0] (audit): expected H_NO_MEM")]);
+  });
 });
 
 describe("lpar run as a process", () => {

@@ -1,6 +1,7 @@
 /** Every view of a table is a pure function of its snapshot: lists, drawings, checks. */
 import { beforeAll, describe, expect, test } from "vitest";
 import { formatListing, formatOverview, LISTING_NAMES, listingObjects } from "../src/driver/listing.js";
+import { formatTable } from "../src/driver/output.js";
 import { fitted, formatFrame } from "../src/driver/top.js";
 import type { TableSnapshot } from "../src/index.js";
 import { checkSnapshot } from "../src/inspect/check.js";
@@ -219,6 +220,34 @@ describe("graphs", () => {
       expect(boxes.some((box) => isOn(label, box))).toBe(false);
       expect(labels.slice(index + 1).some((other) => isOn(label, other))).toBe(false);
     }
+  });
+});
+
+describe("a large table", () => {
+  test("of more grants than a call takes arguments is listed and drawn", () => {
+    const ids = Array.from({ length: 130_000 }, (_, index) => `g${index}`);
+    expect(formatTable([["cookie"], ...ids.map((id) => [id])], "l").split("\n").length).toBe(130_001);
+    const boxes = ids.map((id) => ({ id, lines: [id], look: "plain" as const }));
+    const graph: Graph = { title: "large", isForest: true, boxes, arrows: [] };
+    expect(layOutGraph(graph).boxes.length).toBe(130_000);
+  });
+
+  /** Everybody has granted something to everybody else. */
+  function dense(count: number): Graph {
+    const ids = Array.from({ length: count }, (_, index) => `p${index}`);
+    const arrows = ids.flatMap((from) =>
+      ids.filter((to) => to !== from).map((to) => ({ from, to, label: "rw 1 page", look: "plain" as const })),
+    );
+    const boxes = ids.map((id) => ({ id, lines: [id], look: "plain" as const }));
+    return { title: "dense", isForest: false, boxes, arrows };
+  }
+
+  test("has labels at its arrows while these are few enough for each to look for a place", () => {
+    const count = (svg: string, what: RegExp): number => svg.match(what)?.length ?? 0;
+    const few = toSvg(dense(20));
+    expect(count(few, /class="label"/g)).toBeGreaterThan(50);
+    const many = toSvg(dense(50));
+    expect([count(many, /class="label"/g), count(many, /<title>rw 1 page</g)]).toEqual([0, 50 * 49]);
   });
 });
 

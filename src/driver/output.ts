@@ -4,6 +4,7 @@ import { randomUUID } from "node:crypto";
 import { rmSync } from "node:fs";
 import { type FileHandle, open, rename, rm, stat } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
+import { greatest } from "../inspect/words.js";
 import { columnsOf, padLeft, padRight } from "./columns.js";
 import { UsageError } from "./usage-error.js";
 
@@ -113,7 +114,10 @@ function scaled(value: number, step: number, units: readonly string[]): string {
 /** Rows of cells as aligned lines; `alignment` has an l (left) or an r (right) for each column. */
 export function formatTable(rows: readonly (readonly string[])[], alignment: string): string {
   const widths = [...alignment].map((_, column) =>
-    Math.max(0, ...rows.map((row) => columnsOf(row[column] ?? ""))),
+    greatest(
+      0,
+      rows.map((row) => columnsOf(row[column] ?? "")),
+    ),
   );
   const line = (row: readonly string[]): string =>
     row

@@ -2,6 +2,7 @@
 
 import { resolve } from "node:path";
 import { Command, Option } from "commander";
+import { greatest } from "../inspect/words.js";
 import { describeValues, plainValues } from "../scenario/describe.js";
 import { runScenario, type ScenarioReport, type StepReport } from "../scenario/run.js";
 import { readScenario, type Scenario } from "../scenario/scenario.js";
@@ -70,7 +71,13 @@ async function perform(
 ): Promise<ScenarioReport> {
   const { seed } = options;
   const isTold = options.json !== true && options.quiet !== true;
-  const columns = Math.min(WHAT_COLUMNS, Math.max(0, ...scenario.steps.map(({ what }) => columnsOf(what))));
+  const columns = Math.min(
+    WHAT_COLUMNS,
+    greatest(
+      0,
+      scenario.steps.map(({ what }) => columnsOf(what)),
+    ),
+  );
   if (isTold && scenario.title !== undefined) streams.output.write(`${printable(scenario.title)}\n\n`);
   const onStep = (step: StepReport): void => {
     if (isTold) streams.output.write(`${describe(step, scenario.steps.length, columns)}\n`);

@@ -3,6 +3,7 @@
  * to, a layer that is too wide is broken into rows. Trees from left to right, each leaf in a row of its own.
  */
 import type { Arrow, Box, Graph } from "./graph.js";
+import { greatest } from "./words.js";
 
 export interface Place {
   readonly x: number;
@@ -73,8 +74,14 @@ export function layOutGraph(graph: Graph): Layout {
 }
 
 function bounds(boxes: readonly PlacedBox[]): Layout {
-  const right = Math.max(200, ...boxes.map(({ x, width }) => x + width));
-  const bottom = Math.max(TITLE_HEIGHT, ...boxes.map(({ y, height }) => y + height));
+  const right = greatest(
+    200,
+    boxes.map(({ x, width }) => x + width),
+  );
+  const bottom = greatest(
+    TITLE_HEIGHT,
+    boxes.map(({ y, height }) => y + height),
+  );
   return { width: right + MARGIN, height: bottom + MARGIN, boxes };
 }
 
@@ -261,11 +268,11 @@ function layOutForest({ boxes, arrows }: Graph): Layout {
   }
   const placed: PlacedBox[] = [];
   const top = MARGIN + TITLE_HEIGHT;
-  let [left, y] = [MARGIN, top];
+  let [left, right, y] = [MARGIN, MARGIN, top];
   for (const sized of sizes.values()) {
     if (below.has(sized.box.id)) continue;
     if (y > COLUMN_HEIGHT) {
-      left = Math.max(...placed.map(({ x, width }) => x + width)) + 2 * TREE_GAP_X;
+      left = right + 2 * TREE_GAP_X;
       y = top;
     }
     const branches = branchesOf(sized, children);
@@ -277,8 +284,11 @@ function layOutForest({ boxes, arrows }: Graph): Layout {
       starts[depth] = x;
       return x + width + TREE_GAP_X;
     }, left);
-    for (const branch of branches)
-      placed.push({ ...branch.sized, x: starts[branch.depth] as number, y: branch.y });
+    for (const { sized, depth, y } of branches) {
+      const x = starts[depth] as number;
+      placed.push({ ...sized, x, y });
+      right = Math.max(right, x + sized.width);
+    }
   }
   return bounds(placed);
 }

@@ -6,6 +6,8 @@ import { printable } from "./words.js";
 
 const LABEL_MAX = 34;
 const LABEL_HEIGHT = 15;
+/** Of more arrows each would look for its place among too many others: then tooltips alone tell them. */
+const LABELLED_MAX = 2000;
 /** Where along an arrow its label may stand, on it or beside it; the first place that is free. */
 const LABEL_AT = [0.5, 0.62, 0.38, 0.72, 0.28, 0.82, 0.18];
 
@@ -167,7 +169,7 @@ export function toSvg(graph: Graph): string {
   const curves = curvesOf(graph, byId);
   const taken: Place[] = [...boxes];
   const labels = curves.map(({ arrow, points }) => {
-    const text = cut(arrow.label, LABEL_MAX);
+    const text = curves.length > LABELLED_MAX ? "" : cut(arrow.label, LABEL_MAX);
     const place = text === "" ? undefined : labelPlace(text, points, taken);
     if (place === undefined) return "";
     taken.push(place);

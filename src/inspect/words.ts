@@ -6,6 +6,11 @@ export function printable(text: string): string {
   return text.replace(/\p{C}/gu, "?");
 }
 
+/** The greatest of some numbers, of more than Math.max() takes as arguments, too; at least `least`. */
+export function greatest(least: number, numbers: readonly number[]): number {
+  return numbers.reduce((most, number) => Math.max(most, number), least);
+}
+
 /** "rw", "r", "w" or "none". */
 export function shortRights({
   readable,
