@@ -72,7 +72,13 @@ export class Look {
     const path: Structure[] = [];
     let at = structure;
     let place = this.#places.get(at.slot);
-    while (place === undefined && at.state !== "owned" && at.parent !== 0 && path.length < 2 ** 24) {
+    // What was read while threads changed it may lead round in a circle: then the way is longer than all that was read.
+    while (
+      place === undefined &&
+      at.state !== "owned" &&
+      at.parent !== 0 &&
+      path.length <= this.#structures.size
+    ) {
       path.push(at);
       at = this.structure(at.parent);
       place = this.#places.get(at.slot);

@@ -92,7 +92,8 @@ export function snapshotMaps(look: Look, structures: readonly Structure[]): MapS
   for (const structure of [...structures].sort(byPlace)) {
     // A grant that is not accepted, or is being returned, stands at no address.
     if (structure.state === "granted" || structure.state === "returning") continue;
-    maps.push(...runsOf(look, structure));
+    // One by one: a large map has more runs than a call takes arguments.
+    for (const run of runsOf(look, structure)) maps.push(run);
   }
   return maps;
 }

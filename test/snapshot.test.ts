@@ -1,8 +1,21 @@
 /** inspect(): one snapshot in which everything stands that any view shows. */
 import { describe, expect, test } from "vitest";
+import type { TableMemory } from "../src/binding.js";
 import { HISTORY_MAX, History } from "../src/history.js";
-import { type ResourceTable, SNAPSHOT_VERSION } from "../src/index.js";
+import { type Partition, ResourceTable, SNAPSHOT_VERSION } from "../src/index.js";
 import { parseSnapshot } from "../src/inspect/parse.js";
+import { kernelOf } from "../src/kernel.js";
+import {
+  ENTRY_READ,
+  ENTRY_VALID,
+  ENTRY_WRITE,
+  SPACE_ENTRIES,
+  STRUCTURE_BYTES,
+  STRUCTURE_PARENT,
+} from "../src/layout.js";
+import { type Structure, spaceWord, structureOfCookie } from "../src/records.js";
+import { Look } from "../src/snapshot-look.js";
+import { snapshotMaps } from "../src/snapshot-maps.js";
 import { auditedAfterEach, openPair, openRow, openTable, PAGE } from "./support/world.js";
 
 auditedAfterEach();
@@ -13,6 +26,46 @@ function of(table: ResourceTable, name: string) {
   if (found === undefined) throw new Error(`no partition ${name}`);
   return found;
 }
+
+describe("a look", () => {
+  /** Nobody audits it: its records are tampered with. */
+  function openUnaudited(): {
+    readonly memory: TableMemory;
+    readonly one: Partition;
+    readonly two: Partition;
+  } {
+    const table = ResourceTable.create({ memory: 8 * PAGE, logicalSpace: 2 ** 18 * PAGE });
+    const [one, two] = ["one", "two"].map((name) => table.createPartition({ name, memory: PAGE }));
+    if (one === undefined || two === undefined) throw new Error("no partitions");
+    table.connect(one, two);
+    return { memory: kernelOf(table).memory, one, two };
+  }
+
+  test("lists a map of more runs than a call takes arguments", () => {
+    const { memory, one } = openUnaudited();
+    const look = new Look(memory);
+    const [owned] = look.owned(one.lpid) as [Structure];
+    const at = spaceWord(memory, one.lpid, 0, SPACE_ENTRIES) / 4;
+    for (let page = 0; page < 2 ** 18; page++)
+      memory.words[at + page] = ENTRY_VALID | (page % 2 === 0 ? ENTRY_READ : ENTRY_READ | ENTRY_WRITE);
+    expect(snapshotMaps(look, [{ ...owned, pageCount: 2 ** 18 }]).length).toBe(2 ** 18);
+  });
+
+  test("ends where grants have become each other's parents while they were read", () => {
+    const { memory, one, two } = openUnaudited();
+    const granted = one.grant({ to: two, address: 0, length: PAGE });
+    const address = two.accept(granted).address;
+    const cookies = [granted, two.grant({ to: one, address, length: PAGE })];
+    const [first, second] = cookies.map((cookie) => structureOfCookie(memory, cookie).slot) as [
+      number,
+      number,
+    ];
+    memory.words[(memory.structuresAt + first * STRUCTURE_BYTES + STRUCTURE_PARENT) / 4] = second;
+    const look = new Look(memory);
+    expect(look.place(look.structure(first)).depth).toBeLessThan(10);
+    expect(look.place(look.structure(first)).root).toBeUndefined();
+  });
+});
 
 describe("inspect()", () => {
   test("it is plain JSON of the documented version, and the same while nothing happens", () => {
