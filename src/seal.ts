@@ -128,14 +128,16 @@ function finish(length: number): void {
 /** Partition.seal(). */
 export function sealRecord(memory: Partition, address: number, length: number): void {
   const payload = checkInteger("length", length, SEAL_BYTES, LENGTH_MAX) - SEAL_BYTES;
+  // A string, which other calls take for its number, must not become the first digits of a sum.
+  const start = +address;
   lanes.fill(SEED);
   for (let done = 0; done < payload; done += CHUNK_BYTES) {
     const run = Math.min(CHUNK_BYTES, payload - done);
-    memory.readInto(address + done, startOfScratch(run));
+    memory.readInto(start + done, startOfScratch(run));
     absorb(scratch, scratchWords, run);
   }
   finish(payload);
-  memory.write(address + payload, seal);
+  memory.write(start + payload, seal);
 }
 
 /** Whether the seal at the end of a record is that of its payload. */

@@ -261,6 +261,13 @@ describe("bounds and rights", () => {
     expect(server.read(0, 16 * PAGE)).toEqual(new Uint8Array(16 * PAGE));
   });
 
+  test("G2: an address that is a text is the number that it is to all other calls", () => {
+    const { server } = openPair();
+    server.write(PAGE, Uint8Array.of(1, 2, 3, 4));
+    server.seal(String(PAGE) as never, 4 + SEAL_BYTES);
+    expect(server.sealed(PAGE, 4 + SEAL_BYTES)).toEqual(Uint8Array.of(1, 2, 3, 4));
+  });
+
   test("G2: hostile addresses, and ranges past the end, are H_PARAMETER and change nothing", () => {
     const { server } = openPair({ logicalSpace: 16 * PAGE });
     const hostile = HOSTILE.map((address) => [address, 64] as const);
