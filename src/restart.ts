@@ -68,7 +68,8 @@ export class Restarts {
   /** Calls back when the next start is due. Answers whether there is to be one. */
   schedule(clock: Clock, start: () => void): boolean {
     if (this.#stopped || this.#done >= this.#max) return false;
-    const delay = Math.min(this.#backoffMs * 2 ** Math.min(this.#done++, 30), BACKOFF_LIMIT_MS);
+    // Doubled so often it is at its limit: of infinitely many zeros nobody knows how long they are.
+    const delay = Math.min(this.#backoffMs * 2 ** Math.min(this.#done++, 15), BACKOFF_LIMIT_MS);
     this.#timer = clock.setTimeout(start, delay);
     return true;
   }
