@@ -21,6 +21,8 @@ interface Copy {
   /** How far the ring was, while no page of it is private. */
   head: number;
   view: View | undefined;
+  /** Whether its return has begun and could not be ended: its addresses may be gone. */
+  isReturning: boolean;
 }
 
 /** A page of a ring as its owner has it, and how far the ring was. */
@@ -56,7 +58,8 @@ export class Copies implements Dealings {
 
   #use(copy: Copy): void {
     const choice = this.#desk.random.below(12);
-    if (choice < 4) this.#write(copy);
+    if (copy.isReturning) this.#return(copy);
+    else if (choice < 4) this.#write(copy);
     else if (choice < 8) this.#check(copy);
     else if (choice < 9) this.#look(copy);
     else if (choice < 10) this.#grantOn(copy);
@@ -90,7 +93,8 @@ export class Copies implements Dealings {
       nonce = this.#desk.partition.load32(address + 4);
     });
     const ring = { address, bytes, nonce };
-    const copy = { mapping, ring, who, pages: new Array(pages).fill(undefined), head: 0, view: undefined };
+    const content: Copy["pages"] = new Array(pages).fill(undefined);
+    const copy = { mapping, ring, who, pages: content, head: 0, view: undefined, isReturning: false };
     this.#held.push(copy);
     if (nonce === 0) this.#return(copy);
     else this.#compare(copy, this.#desk.random.below(pages));
@@ -251,7 +255,8 @@ export class Copies implements Dealings {
     this.#leave(copy);
     // Where a use of somebody who has died is not over yet it is returned some other time.
     const refusals = ["H_RESCINDED", "H_LongBusyOrder10msec"];
-    if (!this.#desk.try("return", refusals, () => copy.mapping.return())) return;
+    copy.isReturning = !this.#desk.try("return", refusals, () => copy.mapping.return());
+    if (copy.isReturning) return;
     this.#held.splice(this.#held.indexOf(copy), 1);
     if (this.#desk.random.once(2)) this.#accept(copy.mapping.cookie, copy.pages.length, copy.who);
   }

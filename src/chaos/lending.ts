@@ -28,6 +28,8 @@ interface Borrowed {
   view: View | undefined;
   /** While it is lent on. */
   on: Lent | undefined;
+  /** Whether its return has begun and could not be ended: its addresses may be gone. */
+  isReturning: boolean;
 }
 
 const BORROWED_MOST = 4;
@@ -93,7 +95,7 @@ export class Lending implements Dealings {
     if (mapping === undefined) return undefined;
     const { address, length } = mapping;
     const words = new Uint32Array(length / 4);
-    const borrowed = { mapping, who, isZero, words, view: undefined, on: undefined };
+    const borrowed = { mapping, who, isZero, words, view: undefined, on: undefined, isReturning: false };
     this.#borrowed.push(borrowed);
     const isDone = this.#desk.try("borrower", ["H_RESCINDED"], () => {
       const found = readSheet(this.#desk.partition, address, length);
@@ -112,7 +114,8 @@ export class Lending implements Dealings {
     if (borrowed.on !== undefined) {
       if (choice < 2) this.#return(borrowed);
       else this.#lender.step();
-    } else if (choice < 4) this.#write(borrowed);
+    } else if (borrowed.isReturning) this.#return(borrowed);
+    else if (choice < 4) this.#write(borrowed);
     else if (choice < 7) this.#check(borrowed);
     else if (choice < 8) this.#look(borrowed);
     else if (choice < 10) this.#lendOn(borrowed);
@@ -215,7 +218,8 @@ export class Lending implements Dealings {
     const { mapping, who, isZero, words, on } = borrowed;
     this.#leave(borrowed);
     const refusals = ["H_RESCINDED", "H_LongBusyOrder10msec", ...(on === undefined ? [] : ["H_RESOURCE"])];
-    if (!this.#desk.try("return", refusals, () => mapping.return())) return;
+    borrowed.isReturning = !this.#desk.try("return", refusals, () => mapping.return());
+    if (borrowed.isReturning) return;
     if (on !== undefined) this.#lender.forget(on);
     this.#borrowed.splice(this.#borrowed.indexOf(borrowed), 1);
     if (on === undefined && this.#desk.random.once(2))

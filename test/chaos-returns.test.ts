@@ -1,0 +1,65 @@
+/** What an actor of the chaos does about a return that could not be ended: it accuses nobody, and returns again. */
+import { expect, test } from "vitest";
+import { Board } from "../src/chaos/board.js";
+import { Copies } from "../src/chaos/copies.js";
+import { type Dealings, Desk } from "../src/chaos/desk.js";
+import { Lending } from "../src/chaos/lending.js";
+import { COPY_OF_RING, LEND, Mail } from "../src/chaos/mail.js";
+import { Random } from "../src/chaos/random.js";
+import { Rings } from "../src/chaos/rings.js";
+import { makeSheet, writeSheet } from "../src/chaos/sheets.js";
+import { HcallError, type Mapping, type Partition } from "../src/index.js";
+import { H_LONG_BUSY_10_MSEC } from "../src/layout.js";
+import { openPair, PAGE } from "./support/world.js";
+
+/** The first return of a mapping takes the addresses away, and then waits for somebody's use for too long. */
+function returnSlowly(mapping: Mapping): Mapping {
+  const { address, cookie, length, mode } = mapping;
+  let returns = 0;
+  return {
+    ...{ address, cookie, length, mode },
+    return: () => {
+      mapping.return();
+      if (returns++ === 0) throw new HcallError("H_RETURN_LOGICAL", H_LONG_BUSY_10_MSEC, "a use goes on");
+    },
+  } as Mapping;
+}
+
+test.each<[string, number, (desk: Desk) => Dealings, (server: Partition) => object]>([
+  [
+    "a copy",
+    COPY_OF_RING,
+    (desk) => new Copies(desk, new Rings(desk)),
+    (server) => {
+      server.store32(4, 77);
+      return { copyOnWrite: true };
+    },
+  ],
+  [
+    "a lend",
+    LEND,
+    (desk) => new Lending(desk),
+    (server) => {
+      writeSheet(server, 0, makeSheet(77, PAGE));
+      return { mode: "lend" };
+    },
+  ],
+])("of %s", (_, kind, open, prepare) => {
+  for (let seed = 1; seed <= 40; seed++) {
+    const { table, server, client, adapter } = openPair();
+    const desk = new Desk(client, new Board(), new Random(seed), (error) => expect(error).toBeUndefined());
+    const accept = desk.accept.bind(desk);
+    let accepts = 0;
+    desk.accept = (cookie) => {
+      const mapping = accept(cookie);
+      accepts++;
+      return mapping === undefined ? undefined : returnSlowly(mapping);
+    };
+    const dealings = open(desk);
+    const cookie = server.grant({ to: client, address: 0, length: PAGE, ...prepare(server) });
+    dealings.receive({ kind, cookie, detail: 1 }, new Mail(client, adapter));
+    for (let step = 0; step < 300; step++) dealings.step();
+    expect(accepts).toBeGreaterThan(0);
+    expect(table.audit().problems).toEqual([]);
+  }
+});
