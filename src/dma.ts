@@ -271,7 +271,11 @@ export class DmaDevice {
     this.#move("H_DMA_READ", ioba, target, true);
   }
 
-  /** Copies `source` to a range of the bus. A range that fails anywhere moves no byte. @throws HcallError as read(). */
+  /**
+   * Copies `source` to a range of the bus. A range that fails anywhere moves no byte; what another thread takes away while it is
+   * being moved ends the copy there.
+   * @throws HcallError as read().
+   */
   write(ioba: number, source: Uint8Array): void {
     this.#move("H_DMA_WRITE", ioba, source, false);
   }
