@@ -248,6 +248,13 @@ describe("a file that is no whole trace", () => {
     for (const [what, bytes] of Object.entries(forged)) expect(failureOf(bytes), what).toBe("TRACE_CORRUPT");
   });
 
+  it("is TRACE_CORRUPT before it is inflated when its references cannot need so many bytes", () => {
+    const early = "the metadata lacks a field or has a wrong one";
+    const late = "the payload holds a reference that cannot be";
+    expect(() => decodeTrace(forge(new Array(13).fill(0), 1, 1), "forged")).toThrow(early);
+    expect(() => decodeTrace(forge(new Array(12).fill(0), 1, 1), "forged")).toThrow(late);
+  });
+
   it("is one TraceError whatever columns a forger makes (random columns)", () => {
     const columns = fc.array(fc.integer({ min: 0, max: 255 }), { minLength: 2, maxLength: 60 });
     fc.assert(

@@ -28,6 +28,8 @@ const NEED_MASK = NEED_READ | NEED_WRITE;
 const OFFSET_MASK = PAGE_BYTES - 1;
 // One reference writes at most a size, a page and an offset: 2 bytes, 1 + 6 bytes and 2 bytes.
 const NUMBERS_MAX_BYTES = 11;
+/** Bytes of the columns that one reference takes at most, its operation among them. */
+export const REFERENCE_COLUMN_BYTES: number = 1 + NUMBERS_MAX_BYTES;
 
 /** References as flat arrays with one element for each, except `pages`. */
 export interface Columns {

@@ -14,7 +14,7 @@ import { createHash } from "node:crypto";
 import { readFile } from "node:fs/promises";
 import { crc32, gunzipSync } from "node:zlib";
 import { NEED_READ, NEED_WRITE, PAGE_BYTES } from "../layout.js";
-import { ColumnEncoder, type Columns, decodeColumns } from "./columns.js";
+import { ColumnEncoder, type Columns, decodeColumns, REFERENCE_COLUMN_BYTES } from "./columns.js";
 
 /** Addresses lie below this number (2^48), and so does the last byte of every reference. */
 export const ADDRESS_LIMIT: number = 2 ** 48;
@@ -245,6 +245,8 @@ function parseMetadata(json: string): TraceMetadata | undefined {
   if (!isCount(references) || !isCount(pages) || !isCount(payloadBytes) || !isCount(columnBytes))
     return undefined;
   if (references > REFERENCES_MAX || pages > references) return undefined;
+  // Few bytes of a payload can inflate to gigabytes, which a few references never need.
+  if (columnBytes > references * REFERENCE_COLUMN_BYTES) return undefined;
   return { program, version, command, references, pages, payloadBytes, columnBytes, sha256 };
 }
 
