@@ -421,7 +421,7 @@ const SABOTAGES_OF_KINDS: readonly Sabotage[] = [
       '(what) => (what.mode === "lend" ? { ...what, mode: "share", zero: false } : what)',
     ),
     found:
-      /^worker \d: Violation: (the lender has access to what it has lent to "(worker \d|home)"|lent by .*, of another sheet)/,
+      /^worker \d: Violation: (the lender has access to what it has lent to "(worker \d|home)"|lent by .*, (of another sheet|just accepted))/,
   },
   {
     what: "a lend that is not zeroed",

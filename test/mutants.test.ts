@@ -423,8 +423,8 @@ const MUTATIONS: readonly (Mutation & { readonly bug: string })[] = [
   {
     bug: "what is borrowed cannot be reclaimed (FA7)",
     file: "src/recovery.ts",
-    from: "if (this.#graceOver || this.#ended) return;",
-    to: "if (this.#graceOver || this.#ended || this.#isDeferred) return;",
+    from: "if (this.#ended) return;",
+    to: "if (this.#ended || this.#isDeferred) return;",
   },
   {
     bug: "a server that should wait for its borrowers has a grace period (FA7)",

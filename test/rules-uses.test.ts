@@ -53,7 +53,7 @@ test("OM8, FA4: of a donation that was accepted only after an accept that was un
   const structure = memory.header(HEADER_STRUCTURES_AT) + (cookie % COOKIE_SLOTS) * STRUCTURE_BYTES;
   memory.words[(structure + STRUCTURE_CURSOR) / 4] = 3;
   client.accept(cookie);
-  const { framesFree } = table.inspect().counters;
+  const { framesFree = 0 } = table.inspect().counters;
   await table.destroyPartition(client);
   expect(table.inspect().counters.framesFree).toBe(framesFree + 8);
 });

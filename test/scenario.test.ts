@@ -664,7 +664,7 @@ describe("what is wrong with a scenario is said in one line, before anything run
     ],
     [
       { partitions: [{ name: "server" }, { name: "client", memory: "2MiB" }], adapters: [] },
-      'partitions[1]: createPartition: H_NO_MEM ("client", 2097152 bytes in LMBs of 2097152)',
+      'partitions[1]: createPartition: H_NO_MEM ("client", 2097152 bytes in LMBs of 2097152: 1048576 are free)',
     ],
     [{ adapters: [["server", "server"]] }, 'adapters[0]: connect: H_PARAMETER ("server" to "server")'],
   ])("and so is what the library does not make: %j", async (given, problem) => {

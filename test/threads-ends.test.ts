@@ -13,7 +13,6 @@ import {
 } from "../src/index.js";
 import { kernelOf } from "../src/kernel.js";
 import { H_LONG_BUSY_10_MSEC } from "../src/layout.js";
-import { Restarts } from "../src/restart.js";
 import { holdAnd } from "./support/hold.js";
 import { REMOTE, Remote, sleep, within } from "./support/remote.js";
 import { auditedAfterEach, listen, openPair, PAGE, type Pair, type PairOptions } from "./support/world.js";
@@ -480,17 +479,5 @@ describe("a stack that is full", () => {
     },
   );
 });
-
-test("FA8: the delay before a restart is a number, however many there were before", () => {
-  const restarts = new Restarts({ max: 2000, backoffMs: 0 });
-  const delays: number[] = [];
-  const clock = {
-    now: () => 0,
-    setTimeout: (_: () => void, ms: number) => {
-      delays.push(ms);
-      return { cancel() {} };
-    },
-  };
-  for (let restart = 0; restart < 2000; restart++) restarts.schedule(clock, () => {});
   expect(new Set(delays)).toEqual(new Set([0]));
 });
