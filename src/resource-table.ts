@@ -405,8 +405,10 @@ export class ResourceTable implements AsyncDisposable {
     description.restarts?.stop();
     await this.#kernel.patiently(() => this.#begin(description, { isOrderly: true }));
     if (description.thread?.doom !== undefined) await description.thread.ended;
+    // Whoever waited for its recovery before hears of that first.
+    const recovered = (async () => await this.#recovered(description))();
     description.recovery?.endGrace();
-    await this.#recovered(description);
+    await recovered;
     await this.#kernel.patiently(() => {
       // Somebody else may have waited for the same end.
       if (this.#descriptions.get(partition.lpid) !== description) return;
