@@ -7,10 +7,10 @@
  *     the same, merged              copy on write, private, shared  private, writable
  *     an elemental resource, merged copy on write, shared           writable
  *
- * Only with all locks: frames are everybody's. A copy is a commit of its own; the frame is free until then, and a job zeroes it if
- * the thread stops before. Who reads a source's frame meanwhile reads what the page was. A frame that was merged belongs to the
- * others once the page has left it, and the last one of them writes to it: so the page is held until nobody uses it, as one that
- * moves.
+ * Only with all locks: frames are everybody's. A copy is a commit of its own, and the frame is free until then: so the page is held
+ * over the commit, until which nobody may use the frame, and a job lets it go, or zeroes the frame if the thread stops before. Who
+ * reads a source's frame meanwhile reads what the page was. A frame that was merged belongs to the others once the page has left it,
+ * and the last one of them writes to it: so the page is held until nobody uses it, as one that moves.
  *
  * A mapping that ends keeps its private frames in its entries until the uses that may have begun before are over; then
  * releaseCopies() gives them back, one a commit.
@@ -50,6 +50,7 @@ import {
   isCopyOnWrite,
   isPrivate,
   nextPrivate,
+  setNewEntry,
   setOwnEntry,
   spaceAt,
 } from "./page";
@@ -88,14 +89,14 @@ function split(partition: usize, at: usize, page: u32, frame: u32): bool {
   const old = entry & ENTRY_FRAME;
   const isShared = stateOf(structure) == STRUCTURE_OWNED || isPrivate(entry);
   if (isShared && !isAlone() && !leaveQuietly(at, page)) return false;
-  beginJob(JOB_SPLIT, 0, 0, frame, 0, 1);
+  beginJob(JOB_SPLIT, 0, lpidOf(partition), frame, page, 1);
   takeFrames(frame, 1);
   memory.copy(frameAt(frame), frameAt(old), PAGE_BYTES);
   if (stateOf(structure) == STRUCTURE_OWNED) {
-    setOwnEntry(at, page, WRITABLE | frame);
+    setNewEntry(at, page, WRITABLE | frame);
     releaseFrame(old, lpidOf(partition));
   } else {
-    setOwnEntry(at, page, WRITABLE | ENTRY_PRIVATE | frame);
+    setNewEntry(at, page, WRITABLE | ENTRY_PRIVATE | frame);
     if (isPrivate(entry)) releaseFrame(old, lpidOf(partition));
     else countCopy(structure, partition, 1);
   }

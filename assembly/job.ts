@@ -54,7 +54,16 @@ import { settleLent } from "./lend";
 import { commit, THREAD } from "./log";
 import { isAlone } from "./memory";
 import { followOwner } from "./move";
-import { backOf, entryOf, freePages, letEntriesGo, rescindPages, spaceAt, unmapPages } from "./page";
+import {
+  backOf,
+  entryOf,
+  freePages,
+  letEntriesGo,
+  letOwnEntryGo,
+  rescindPages,
+  spaceAt,
+  unmapPages,
+} from "./page";
 import { partitionAt } from "./partition";
 import { endPin } from "./pin";
 import { raiseTree } from "./raise";
@@ -136,6 +145,7 @@ export function settleJob(thread: usize): void {
       break;
     case JOB_SPLIT:
       zeroIfFree(threadWord(thread, THREAD_JOB_SPACE), count);
+      letOwnEntryGo(spaceAt(partitionAt(lpid), SPACE_MEMORY), page);
       break;
     case JOB_MOVE:
       zeroIfFree(threadWord(thread, THREAD_JOB_SPACE), count);

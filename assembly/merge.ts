@@ -12,7 +12,7 @@
  *     wait      for older uses, a bounded time                else both are let go, by undoing
  *     compare   4096 bytes                                    else the same
  *     switch    the first to copy on write; the second to the first's frame, one more reference
- *     commit    then a job zeroes and frees the frame that the second one left, unless others stand on it
+ *     commit    then a job lets the second one go, and zeroes and frees the frame that it left, unless others stand on it
  */
 import {
   ENTRY_FRAME,
@@ -30,6 +30,7 @@ import {
   HEADER_FRAMES_FREE,
   HEADER_MERGES,
   JOB_MIGRATE,
+  JOB_SPLIT,
   PAGE_BYTES,
   SPACE_MEMORY,
   STRUCTURE_OWNED,
@@ -47,6 +48,7 @@ import {
   entryOf,
   holdOwnEntry,
   isPrivate,
+  setNewEntry,
   setOwnEntry,
   spaceAt,
   spacePages,
@@ -87,9 +89,9 @@ function areEqual(a: usize, b: usize): bool {
   return difference == 0;
 }
 
-/** Points a page at a frame that others may stand on. */
-function shareEntry(at: usize, page: u32, frame: u32): void {
-  setOwnEntry(at, page, COPY_RIGHTS | (entryOf(at, page) & ENTRY_PRIVATE) | frame);
+/** What the entry of a page becomes that stands on a frame as others may. */
+function sharedEntry(at: usize, page: u32, frame: u32): u32 {
+  return COPY_RIGHTS | (entryOf(at, page) & ENTRY_PRIVATE) | frame;
 }
 
 /** The second page comes to stand on the first one's frame. */
@@ -100,8 +102,9 @@ function mergeInto(first: usize, firstPage: u32, partition: usize, page: u32): i
   // Nobody waits for pages that differ already.
   if (!areEqual(frameAt(frame), frameAt(old))) return H_NOT_FOUND;
   const isLast = frameShares(old) == 0;
-  // Ends after the commit, if this is the page by which the frame would be lost.
+  // Ends after the commit, and lets the second page go; the first kind if this is the page by which the frame would be lost.
   if (isLast) beginJob(JOB_MIGRATE, old, lpidOf(partition), frame, page, 1);
+  else beginJob(JOB_SPLIT, 0, lpidOf(partition), frame, page, 1);
   holdOwnEntry(first, firstPage);
   holdOwnEntry(at, page);
   const isQuiet = isAlone() || awaitUses() == NONE;
@@ -110,8 +113,8 @@ function mergeInto(first: usize, firstPage: u32, partition: usize, page: u32): i
     abandonJob();
     return isQuiet ? H_NOT_FOUND : H_LONG_BUSY_10_MSEC;
   }
-  shareEntry(first, firstPage, frame);
-  shareEntry(at, page, frame);
+  setOwnEntry(first, firstPage, sharedEntry(first, firstPage, frame));
+  setNewEntry(at, page, sharedEntry(at, page, frame));
   shareFrame(frame);
   if (isLast) addHeader(HEADER_FRAMES_FREE, 1);
   else unshareFrame(old);

@@ -460,6 +460,14 @@ export function setOwnEntry(at: usize, page: u32, bits: u32): void {
   putShared(entryPlace(at, page), renewed(entryOf(at, page), bits));
 }
 
+/**
+ * The same, of a frame that a crash would take away again: other threads may use it only after the commit, so that the page is held
+ * till then. letOwnEntryGo() lets it go, in a job.
+ */
+export function setNewEntry(at: usize, page: u32, bits: u32): void {
+  setOwnEntry(at, page, isAlone() ? bits : bits | ENTRY_RESCINDED);
+}
+
 /** The page's private frame is not its own any more; its access was lost before. */
 export function dropPrivate(at: usize, page: u32): void {
   putShared(entryPlace(at, page), entryOf(at, page) & ~(ENTRY_PRIVATE | ENTRY_FRAME));

@@ -10,6 +10,22 @@ export interface SeededBug extends Mutation {
 
 export const BUGS: readonly SeededBug[] = [
   {
+    bug: "a merged page can be used before the merge has happened (FA5)",
+    scenario: "merge of two pages, whose thread dies / read of one, then a write to the other",
+    says: /stray/,
+    file: "assembly/merge.ts",
+    from: "setNewEntry(at, page, sharedEntry(at, page, frame));",
+    to: "setOwnEntry(at, page, sharedEntry(at, page, frame));",
+  },
+  {
+    bug: "a copied page can be used before the copy has happened (FA5)",
+    scenario: "write to a page that is copied / the same by another thread, and one dies",
+    says: /no order|stray/,
+    file: "assembly/page.ts",
+    from: "setOwnEntry(at, page, isAlone() ? bits : bits | ENTRY_RESCINDED);",
+    to: "setOwnEntry(at, page, bits);",
+  },
+  {
     bug: "an accept of a donation that is undone leaves uses that no rescind waits for (OM4)",
     scenario: "use / accept of a donation whose thread dies, and rescind",
     says: /stray/,

@@ -80,6 +80,12 @@ export const FEWER_LOOKS: readonly Mutation[] = [
     from: "return pause(at, name != 0 ? name : load<u32>(THREAD, THREAD_NAME) | LOCK_WAITERS, attempt) != 0;",
     to: "return false;",
   },
+  // What pages differ in stands at their beginning, and each load from a frame is a place to go on elsewhere.
+  {
+    file: "assembly/merge.ts",
+    from: "offset < usize(PAGE_BYTES) && difference == 0",
+    to: "offset < 64 && difference == 0",
+  },
   // So that the first word of an entry comes again after two puts.
   {
     file: "src/layout.ts",

@@ -1,9 +1,12 @@
 /** Schedules in which pages are copied before they are written, or merged with equal ones. */
 import {
+  ENTRY_READ,
+  H_LONG_BUSY_10_MSEC,
   H_NOT_FOUND,
   H_PARAMETER,
   H_SUCCESS,
   HEADER_STAGING_AT,
+  NEED_READ,
   NEED_WRITE,
   PAGE_BYTES,
   TYPE_MEMORY,
@@ -12,6 +15,7 @@ import type { Scenario } from "./schedule-explore.js";
 import {
   accept,
   CLIENT,
+  call,
   expectOneOf,
   must,
   noted,
@@ -74,6 +78,63 @@ export const COPIES: readonly Scenario[] = [
       ];
     },
     judge: expectOneOf("store / merge", [`${OK} | ${OK}`, `${H_NOT_FOUND} | ${OK}`]),
+  },
+  // Whoever copies a page may die before that has happened: nobody else has used the frame, which is free again.
+  {
+    name: "write to a page that is copied / the same by another thread, and one dies",
+    rules: "FA5 TR3 TR5",
+    isLong: true,
+    mortal: [CLIENT],
+    recover: function* () {},
+    setUp: (machine) => {
+      const table = open(machine);
+      const unit = table.units[SERVER]?.[CLIENT] as number;
+      const cookie = must(machine, "grantCopyOnWrite", SERVER, TYPE_MEMORY, 0, 0, PAGE_BYTES, unit);
+      const address = accept(table, CLIENT, cookie);
+      return [
+        function* () {},
+        function* (self) {
+          yield* noted(self, "storeWord", CLIENT, address + 8, 7);
+        },
+        function* (self) {
+          yield* use(self, CLIENT, address, true);
+        },
+      ];
+    },
+    judge: expectOneOf("writes", [` | ${OK} | ${OK}`]),
+  },
+  {
+    name: "merge of two pages, whose thread dies / read of one, then a write to the other",
+    rules: "FA5 G6",
+    isLong: true,
+    mortal: [SERVER],
+    recover: function* (self) {
+      if ((yield* noted(self, "storeWord", CLIENT, 0, 7)) !== H_SUCCESS) return;
+      yield* call("checkAccess", CLIENT, 0, 4, NEED_READ);
+      self.machine.monitor.forbid(self.machine.frameOf(self.result), THIRD);
+    },
+    setUp: (machine) => {
+      open(machine);
+      return [
+        function* (self) {
+          yield* noted(self, "mergePages", CLIENT, 0, THIRD, 0);
+        },
+        function* () {},
+        // Between its beginning and its end others get on. Where the page is held it is refused, which is not noted: beginUse() would wait.
+        function* () {
+          const frame = yield* call("openUse", THIRD, 0, 0, ENTRY_READ);
+          if (frame < 0) return;
+          const isLate = (yield { kind: "look", slot: SERVER }) + (yield { kind: "look", slot: 0 });
+          if (isLate === 0) yield { kind: "wait" };
+          yield { kind: "access", address: machine.frameAt(frame), writes: false };
+          yield* call("endUse");
+        },
+      ];
+    },
+    judge: expectOneOf(
+      "merge / read",
+      [H_SUCCESS, H_LONG_BUSY_10_MSEC].map((merged) => `${merged} |  | `),
+    ),
   },
   {
     name: "batch translation for a write / write that copies the page",
