@@ -33,7 +33,6 @@ import {
   pageCountOf,
   pageOf,
   parentOf,
-  setCursor,
   slotOf,
   sourcePageOf,
   stateOf,
@@ -41,11 +40,11 @@ import {
 } from "./control";
 import { countLent } from "./lend";
 import { nameJob, nameLender, note } from "./log";
-import { isAlone, NONE, setResult } from "./memory";
+import { NONE, setResult } from "./memory";
 import { freePages, lowestFreePages, mapFrom, spaceAt } from "./page";
 import { addPartitionWord, lpidOf, partitionAt } from "./partition";
 import { releaseStructure } from "./slot";
-import { holdsAll, nextEpoch } from "./thread";
+import { holdsAll } from "./thread";
 
 const ALL_RIGHTS: u32 = ENTRY_VALID | ENTRY_READ | ENTRY_WRITE;
 
@@ -83,22 +82,8 @@ export function acceptDonation(structure: usize, receiver: usize, donor: usize):
   return H_SUCCESS;
 }
 
-/** One of the two partitions has the addresses, by the state of the structure; part of a job. */
-export function settleDonation(
-  slot: u32,
-  receiver: u32,
-  page: u32,
-  count: u32,
-  donor: u32,
-  donated: u32,
-): void {
-  const structure = structureAt(slot);
-  if (stateOf(structure) != STRUCTURE_OWNED) {
-    freePages(spaceAt(partitionAt(receiver), SPACE_MEMORY), page, count);
-    // Somebody may have begun to use them before the accept was undone. Who rescinds it looks.
-    if (!isAlone()) setCursor(structure, nextEpoch());
-    return;
-  }
+/** The receiver has the resource: the donor's addresses of it are free, for good. */
+export function endDonated(donor: u32, donated: u32, count: u32): void {
   freePages(spaceAt(partitionAt(donor), SPACE_MEMORY), donated, count);
   forgetArena(partitionAt(donor), donated, count);
 }

@@ -48,7 +48,7 @@ import {
 } from "../src/layout";
 import { freeArena } from "./arena";
 import { hasFlag, setCursor, stateOf, structureAt } from "./control";
-import { settleDonation } from "./donate";
+import { endDonated } from "./donate";
 import { fillFrames, freeMoved, zeroIfFree } from "./frame";
 import { settleLent } from "./lend";
 import { commit, THREAD } from "./log";
@@ -129,7 +129,8 @@ export function settleJob(thread: usize): void {
       settleLent(slot, lpid, page, count);
       break;
     case JOB_DONATE:
-      settleDonation(slot, lpid, page, count, lender, lent);
+      if (stateOf(structureAt(slot)) == STRUCTURE_OWNED) endDonated(lender, lent, count);
+      else settlePages(slot, lpid, SPACE_MEMORY, page, count);
       break;
     case JOB_ELEMENTAL:
       settleElemental(slot, lpid, threadWord(thread, THREAD_JOB_SPACE), page, count);

@@ -310,14 +310,14 @@ const BUGS: readonly Mutation[] = [
   {
     bug: "a frame that a page was to be copied to keeps what was copied",
     file: "assembly/cow.ts",
-    from: "beginJob(JOB_SPLIT, 0, 0, frame, 0, 1);",
+    from: "beginJob(JOB_SPLIT, 0, lpidOf(partition), frame, page, 1);",
     to: "",
   },
   {
     bug: "the frame that a merged page leaves is lost",
     file: "assembly/merge.ts",
-    from: "if (isLast) beginJob(JOB_MIGRATE, old, lpidOf(partition), frame, page, 1);",
-    to: "",
+    from: "if (isLast) beginJob(JOB_MIGRATE, old, lpidOf(partition), frame, page, 1);\n  else beginJob(JOB_SPLIT, 0, lpidOf(partition), frame, page, 1);",
+    to: "beginJob(JOB_SPLIT, 0, lpidOf(partition), frame, page, 1);",
   },
   {
     bug: "a list of TCEs is put without a job",

@@ -532,10 +532,10 @@ describe("values of another type than asked for", () => {
       expect(server.read(0, length as never)).toEqual(new Uint8Array(8).fill(7));
   });
 
-  test("CQ3: an entry is 16 bytes, whatever its elements are", () => {
+  test("CQ3: an entry is an array of 16 bytes, and none of larger elements", () => {
     const { server, adapter } = openPair();
-    expect(() => server.send(adapter, new Uint16Array(16) as never)).toThrow(
-      "the entry has 32 bytes; it must have 16",
-    );
+    for (const entry of [new Uint16Array(16), new Uint16Array(8)])
+      expect(() => server.send(adapter, entry as never)).toThrow("the entry must be a Uint8Array");
+    expect(() => server.send(adapter, new Uint8Array(32))).toThrow("the entry has 32 bytes; it must have 16");
   });
 });

@@ -29,9 +29,9 @@ export const BUGS: readonly SeededBug[] = [
     bug: "an accept of a donation that is undone leaves uses that no rescind waits for (OM4)",
     scenario: "use / accept of a donation whose thread dies, and rescind",
     says: /stray/,
-    file: "assembly/donate.ts",
-    from: "if (!isAlone()) setCursor(structure, nextEpoch());",
-    to: "",
+    file: "assembly/job.ts",
+    from: "if (stateOf(structureAt(slot)) == STRUCTURE_OWNED) endDonated(lender, lent, count);\n      else settlePages(slot, lpid, SPACE_MEMORY, page, count);",
+    to: "if (stateOf(structureAt(slot)) == STRUCTURE_OWNED) endDonated(lender, lent, count);\n      else freePages(spaceAt(partitionAt(lpid), SPACE_MEMORY), page, count);",
   },
   {
     bug: "the locks are given back before the commit (G1, FA5)",
