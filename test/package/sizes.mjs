@@ -10,7 +10,7 @@ import { brotliCompressSync, gzipSync } from "node:zlib";
 import { build } from "esbuild";
 
 const KIB = 1024;
-const APPLICATION_BUDGET = 70 * KIB;
+const APPLICATION_BUDGET = 70.5 * KIB;
 const LIBRARY_BUDGET = 74 * KIB;
 const TARBALL_BUDGET = 640 * KIB;
 
