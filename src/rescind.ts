@@ -80,32 +80,68 @@ async function politely(
   // A rescind above takes it along: there is nothing to ask for, but the end to wait for (RS7). Who does not run is refused below.
   if (status === H_RESCINDED) return false;
   kernel.settle("H_RESCIND_LOGICAL", status, `cookie ${cookie}`);
-  while (true) {
-    kernel.checkOpen();
-    const status = core.rescindLogical(lpid, 0, cookie);
-    if (status === H_SUCCESS) kernel.notice();
-    // The cookie was good when the client was asked: it has died meanwhile, or a rescind above has taken this grant along.
-    if (status === H_SUCCESS || status === H_PARAMETER) return true;
-    options.signal?.throwIfAborted();
-    const left = end - clock.now();
-    if (left <= 0 || (status !== H_RESOURCE && status !== H_LONG_BUSY_10_MSEC)) return false;
-    await signalled(kernel, lpid, status === H_RESOURCE ? left : 1, options);
+  const told = new Told(kernel, lpid, options);
+  try {
+    while (true) {
+      kernel.checkOpen();
+      told.forget();
+      const status = core.rescindLogical(lpid, 0, cookie);
+      if (status === H_SUCCESS) kernel.notice();
+      // The cookie was good when the client was asked: it has died meanwhile, or a rescind above has taken this grant along.
+      if (status === H_SUCCESS || status === H_PARAMETER) return true;
+      options.signal?.throwIfAborted();
+      const left = end - clock.now();
+      if (left <= 0 || (status !== H_RESOURCE && status !== H_LONG_BUSY_10_MSEC)) return false;
+      await told.wait(status === H_RESOURCE ? left : 1);
+    }
+  } finally {
+    told.end();
   }
 }
 
-/** Waits until the partition is told something (that its grant was returned), or the time is over. */
-function signalled(kernel: Kernel, lpid: number, ms: number, options: WaitOptions): Promise<void> {
-  return new Promise((resolve) => {
-    const done = (): void => {
-      timer.cancel();
-      stopListening();
-      kernel.unlisten(lpid, done);
-      resolve();
-    };
-    const timer = kernel.clock.setTimeout(done, ms);
-    const stopListening = onAbort(options.signal, done);
-    kernel.listen(lpid, done);
-  });
+/**
+ * That a partition is told something, as that its grant was returned; or that the signal aborts. It listens before the first look: a
+ * return between a look and the wait that follows is heard.
+ */
+class Told {
+  readonly #kernel: Kernel;
+  readonly #lpid: number;
+  readonly #stopListening: () => void;
+  #isTold = false;
+  #wake: () => void = () => {};
+  readonly #told = (): void => {
+    this.#isTold = true;
+    this.#wake();
+  };
+
+  constructor(kernel: Kernel, lpid: number, { signal }: WaitOptions) {
+    this.#kernel = kernel;
+    this.#lpid = lpid;
+    kernel.listen(lpid, this.#told);
+    this.#stopListening = onAbort(signal, this.#told);
+  }
+
+  /** About to look: what was told before shows there. */
+  forget(): void {
+    this.#isTold = false;
+  }
+
+  /** Until something was told since forget(), or the time is over. */
+  wait(ms: number): Promise<void> {
+    if (this.#isTold) return Promise.resolve();
+    return new Promise((resolve) => {
+      const timer = this.#kernel.clock.setTimeout(resolve, ms);
+      this.#wake = () => {
+        timer.cancel();
+        resolve();
+      };
+    });
+  }
+
+  end(): void {
+    this.#stopListening();
+    this.#kernel.unlisten(this.#lpid, this.#told);
+  }
 }
 
 /** @throws HcallError H_PARAMETER (RS1), H_RESCINDED; the reason of the signal. */

@@ -1,7 +1,9 @@
 /** Taking back with patience and without: a deadline for the client, and views that hold a forced rescind up (RS6). */
 import { describe, expect, test } from "vitest";
+import { TableMemory } from "../src/binding.js";
 import { type Cookie, HcallError, type PartitionEvent, ResourceTable, systemClock } from "../src/index.js";
-import { H_PARAMETER, H_RESCINDED } from "../src/layout.js";
+import { kernelOf } from "../src/kernel.js";
+import { H_PARAMETER, H_RESCINDED, H_RESOURCE, H_SUCCESS } from "../src/layout.js";
 import { type Inside, REMOTE, Remote, sleep, within } from "./support/remote.js";
 import {
   auditedAfterEach,
@@ -173,6 +175,27 @@ describe("deadline", () => {
     expect(value).toMatchObject({ type: "rescind-requested", withinMs: 2 ** 24 - 1 });
     mapping.return();
     await rescinded;
+  });
+
+  test("a return in another thread between a look and the wait for it is heard", async () => {
+    const { table, server, client, adapter } = openPair();
+    const cookie = server.grant({ to: adapter, address: 0, length: PAGE });
+    client.accept(cookie);
+    const kernel = kernelOf(table) as { core: { rescindLogical(...all: number[]): number } };
+    const { core } = kernel;
+    const { memory } = kernelOf(table);
+    expect(kernelOf(table).core.openThread(client.lpid)).toBe(H_SUCCESS);
+    kernelOf(table).share();
+    const { core: other } = new TableMemory(memory.memory, memory.module, memory.result);
+    const rescindLogical = (...all: number[]): number => {
+      const status = core.rescindLogical(...all);
+      if (status === H_RESOURCE) expect(other.returnLogical(client.lpid, cookie)).toBe(H_SUCCESS);
+      return status;
+    };
+    kernel.core = { ...core, rescindLogical };
+    expect(await within(server.rescindForced(cookie, { deadline: 20_000 }), "the rescind")).toMatchObject({
+      slices: 0,
+    });
   });
 
   test("a client in a worker thread hears of it, and returns", async () => {
