@@ -260,11 +260,9 @@ export class View implements Disposable, Movable {
   #detail(status: number): string {
     const range = `address ${this.#address}, length ${this.#length}`;
     if (status === H_PERMISSION) return `${range}: a view needs the rights to read and to write`;
-    const { core } = this.#kernel;
-    const isLent = core.checkAccess(this.#lpid, this.#address, this.#length, NEED_READ) !== H_SUCCESS;
-    return status !== H_RESOURCE || isLent
-      ? accessDetail(status, range)
-      : `${range}: its pages lie apart; migrate() joins those of the partition's own`;
+    // Of the two that H_RESOURCE can mean, a lend keeps it from being read, too.
+    if (status !== H_RESOURCE || this.#check(NEED_READ) !== H_SUCCESS) return accessDetail(status, range);
+    return `${range}: its pages lie apart; migrate() joins those of the partition's own`;
   }
 
   /**
@@ -306,9 +304,9 @@ export class View implements Disposable, Movable {
   }
 
   /** Whether the access stands; memory.result says where the bytes are, if they are in one piece. */
-  #check(): number {
+  #check(need: number = NEED_READ | NEED_WRITE): number {
     const { core } = this.#kernel;
-    return core.checkAccess(this.#lpid, this.#address, this.#length, NEED_READ | NEED_WRITE);
+    return core.checkAccess(this.#lpid, this.#address, this.#length, need);
   }
 
   /**

@@ -382,6 +382,7 @@ export class Partition {
    * @throws HcallError as read(); TypeError for what is no array of bytes.
    */
   readInto(address: number, target: Uint8Array): void {
+    // What most arrays are is quicker to ask than what they all have.
     if (!(target instanceof Uint8Array)) checkArray("target", target);
     // Once: what is over memory that grows may have another one the next time.
     const { length } = target;

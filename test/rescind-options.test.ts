@@ -1,12 +1,12 @@
 /** Taking back with patience and without: a deadline for the client, and views that hold a forced rescind up (RS6). */
 import { describe, expect, test } from "vitest";
-import { TableMemory } from "../src/binding.js";
 import { type Cookie, HcallError, type PartitionEvent, ResourceTable, systemClock } from "../src/index.js";
 import { kernelOf } from "../src/kernel.js";
 import { H_PARAMETER, H_RESCINDED, H_RESOURCE, H_SUCCESS } from "../src/layout.js";
 import { type Inside, REMOTE, Remote, sleep, within } from "./support/remote.js";
 import {
   auditedAfterEach,
+  besides,
   HOSTILE,
   join,
   listen,
@@ -183,10 +183,8 @@ describe("deadline", () => {
     client.accept(cookie);
     const kernel = kernelOf(table) as { core: { rescindLogical(...all: number[]): number } };
     const { core } = kernel;
-    const { memory } = kernelOf(table);
-    expect(kernelOf(table).core.openThread(client.lpid)).toBe(H_SUCCESS);
+    const { core: other } = besides(table, client);
     kernelOf(table).share();
-    const { core: other } = new TableMemory(memory.memory, memory.module, memory.result);
     const rescindLogical = (...all: number[]): number => {
       const status = core.rescindLogical(...all);
       if (status === H_RESOURCE) expect(other.returnLogical(client.lpid, cookie)).toBe(H_SUCCESS);

@@ -1,7 +1,5 @@
 /** What a use of another thread holds up that is in the middle of it (DESIGN.md, 6.3): that thread is a second core in this one. */
 import { expect, test } from "vitest";
-import { TableMemory } from "../src/binding.js";
-import type { Partition, ResourceTable } from "../src/index.js";
 import { kernelOf } from "../src/kernel.js";
 import {
   COOKIE_SLOTS,
@@ -15,16 +13,9 @@ import {
   STRUCTURE_BYTES,
   STRUCTURE_CURSOR,
 } from "../src/layout.js";
-import { auditedAfterEach, openPair, PAGE, statusOf } from "./support/world.js";
+import { auditedAfterEach, besides, openPair, PAGE, statusOf } from "./support/world.js";
 
 auditedAfterEach();
-
-/** A thread that acts for a partition. */
-function besides(table: ResourceTable, partition: Partition): TableMemory {
-  const { memory, core } = kernelOf(table);
-  expect(core.openThread(partition.lpid)).toBe(H_SUCCESS);
-  return new TableMemory(memory.memory, memory.module, memory.result);
-}
 
 test("RS3: a normal rescind waits for a use that began before the return, and for no other", () => {
   const { table, server, client, unit } = openPair();

@@ -25,11 +25,19 @@ import {
   placeOf,
   recover,
   SERVER,
+  type Table,
   THIRD,
   use,
 } from "./schedule-table.js";
 
 const OK = String(H_SUCCESS);
+
+/** The client has accepted the server's first page, to be copied before it is written. */
+function acceptCopied(table: Table): { readonly cookie: number; readonly address: number } {
+  const unit = table.units[SERVER]?.[CLIENT] as number;
+  const cookie = must(table.machine, "grantCopyOnWrite", SERVER, TYPE_MEMORY, 0, 0, PAGE_BYTES, unit);
+  return { cookie, address: accept(table, CLIENT, cookie) };
+}
 
 export const COPIES: readonly Scenario[] = [
   {
@@ -88,9 +96,7 @@ export const COPIES: readonly Scenario[] = [
     recover: function* () {},
     setUp: (machine) => {
       const table = open(machine);
-      const unit = table.units[SERVER]?.[CLIENT] as number;
-      const cookie = must(machine, "grantCopyOnWrite", SERVER, TYPE_MEMORY, 0, 0, PAGE_BYTES, unit);
-      const address = accept(table, CLIENT, cookie);
+      const { address } = acceptCopied(table);
       return [
         function* () {},
         function* (self) {
@@ -145,9 +151,7 @@ export const COPIES: readonly Scenario[] = [
     recover,
     setUp: (machine) => {
       const table = open(machine);
-      const unit = table.units[SERVER]?.[CLIENT] as number;
-      const cookie = must(machine, "grantCopyOnWrite", SERVER, TYPE_MEMORY, 0, 0, PAGE_BYTES, unit);
-      const address = accept(table, CLIENT, cookie);
+      const { address } = acceptCopied(table);
       const staging = machine.word(HEADER_STAGING_AT);
       const [physical, statuses] = [staging + 8, staging + 16];
       machine.floats[staging / 8] = address;
@@ -173,9 +177,7 @@ export const COPIES: readonly Scenario[] = [
     recover,
     setUp: (machine) => {
       const table = open(machine);
-      const unit = table.units[SERVER]?.[CLIENT] as number;
-      const cookie = must(machine, "grantCopyOnWrite", SERVER, TYPE_MEMORY, 0, 0, PAGE_BYTES, unit);
-      const address = accept(table, CLIENT, cookie);
+      const { cookie, address } = acceptCopied(table);
       must(machine, "storeWord", CLIENT, address, 3);
       const place = placeOf(table, CLIENT, address);
       return [

@@ -1,5 +1,6 @@
 /** Small tables for tests: everything that a test makes here is audited and closed when it ends. */
 import { afterEach, expect } from "vitest";
+import { TableMemory } from "../../src/binding.js";
 import { type Hcalls, hcalls } from "../../src/hcall.js";
 import {
   type Cookie,
@@ -10,6 +11,7 @@ import {
   type TableOptions,
   type VirtualAdapter,
 } from "../../src/index.js";
+import { kernelOf } from "../../src/kernel.js";
 import { H_PARTIAL, H_SUCCESS, PAGE_BYTES, TYPE_MEMORY } from "../../src/layout.js";
 import { ManualClock } from "./clock.js";
 
@@ -105,6 +107,13 @@ export function openRow(
   );
   const adapters = row.slice(1).map((next, index) => join(world, at(row, index), next));
   return { ...world, row, adapters, units: adapters.map((adapter) => adapter.unitAddress) };
+}
+
+/** A thread that acts for a partition: a second core in this one. */
+export function besides(table: ResourceTable, partition: Partition): TableMemory {
+  const { memory, core } = kernelOf(table);
+  expect(core.openThread(partition.lpid)).toBe(H_SUCCESS);
+  return new TableMemory(memory.memory, memory.module, memory.result);
 }
 
 export function join(
