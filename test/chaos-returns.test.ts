@@ -63,3 +63,24 @@ test.each<[string, number, (desk: Desk) => Dealings, (server: Partition) => obje
     expect(table.audit().problems).toEqual([]);
   }
 });
+
+test("of a copy that is rescinded behind a write: its view shows what was written", () => {
+  let writes = 0;
+  for (let seed = 1; seed <= 200; seed++) {
+    const { table, server, client, adapter } = openPair();
+    server.store32(4, 77);
+    const cookie = server.grant({ to: client, address: 0, length: PAGE, copyOnWrite: true });
+    const random = new Random(seed);
+    const write = client.write.bind(client);
+    client.write = (address, source) => {
+      write(address, source);
+      if (writes++ % 4 === 0) void server.rescindForced(cookie).catch(() => {});
+    };
+    const desk = new Desk(client, new Board(), random, (error) => expect(error).toBeUndefined());
+    const copies = new Copies(desk, new Rings(desk));
+    copies.receive({ kind: COPY_OF_RING, cookie, detail: 1 }, new Mail(client, adapter));
+    for (let step = 0; step < 60; step++) copies.step();
+    expect(table.audit().problems).toEqual([]);
+  }
+  expect(writes).toBeGreaterThan(200);
+});

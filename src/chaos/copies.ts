@@ -126,11 +126,15 @@ export class Copies implements Dealings {
     });
     if (why === "H_RESCINDED") this.#return(copy);
     if (why !== undefined) return;
-    for (let page = first; page <= last; page++) {
-      const start = at - page * PAGE_BYTES;
+    const pieces = Array.from({ length: last - first + 1 }, (_, index) => {
+      const start = at - (first + index) * PAGE_BYTES;
       const piece = data.subarray(Math.max(0, -start), PAGE_BYTES - start);
-      if (!this.#settle(copy, page, piece, Math.max(0, start), before[page])) return;
-    }
+      return { page: first + index, start: Math.max(0, start), piece };
+    });
+    // Before any is read: rescinded by then, a view still shows all of them.
+    for (const { page, start, piece } of pieces) copy.pages[page]?.set(piece, start);
+    for (const { page, start, piece } of pieces)
+      if (!this.#settle(copy, page, piece, start, before[page])) return;
   }
 
   /** A page that was written to: what is found there now stays. Answers whether it can still be read. */
