@@ -452,6 +452,19 @@ function snapshotPartition(
   };
 }
 
+/** Structures in use: of those that ever were, all that are not free. */
+function countStructures(memory: TableMemory): number {
+  let used =
+    memory.header(HEADER_STRUCTURE_FRESH) -
+    1 -
+    memory.header(HEADER_STRUCTURES_LISTED) -
+    memory.header(HEADER_STRUCTURES_RETIRED);
+  for (let lpid = 1; lpid <= memory.header(HEADER_PARTITIONS_MAX); lpid++)
+    used -= partitionWord(memory, lpid, PARTITION_POOL_COUNT);
+  // Other threads may have moved some to a pool since their list was read.
+  return Math.max(0, used);
+}
+
 /** A snapshot of a table. Where worker threads make calls meanwhile, each record is as it was when it was read. */
 export function inspectTable(memory: TableMemory, host: SnapshotHost): TableSnapshot {
   const look = new Look(memory);
@@ -460,13 +473,7 @@ export function inspectTable(memory: TableMemory, host: SnapshotHost): TableSnap
   for (const { cookie, pages } of quarantine)
     if (cookie !== null) quarantined.set(cookie, (quarantined.get(cookie) ?? 0) + pages);
   const partitions: PartitionSnapshot[] = [];
-  let structuresUsed =
-    memory.header(HEADER_STRUCTURE_FRESH) -
-    1 -
-    memory.header(HEADER_STRUCTURES_LISTED) -
-    memory.header(HEADER_STRUCTURES_RETIRED);
   for (let lpid = 1; lpid <= memory.header(HEADER_PARTITIONS_MAX); lpid++) {
-    structuresUsed -= partitionWord(memory, lpid, PARTITION_POOL_COUNT);
     if (partitionWord(memory, lpid, PARTITION_STATE) === PARTITION_FREE) continue;
     partitions.push(snapshotPartition(look, lpid, host.describe(lpid), quarantined));
   }
@@ -480,7 +487,7 @@ export function inspectTable(memory: TableMemory, host: SnapshotHost): TableSnap
       framesCopied: memory.header(HEADER_COPIES),
       framesSaved: memory.header(HEADER_FRAMES_SAVED),
       structures: memory.header(HEADER_STRUCTURES_MAX),
-      structuresUsed,
+      structuresUsed: countStructures(memory),
       adapterEnds: memory.header(HEADER_ENDS_OWNED_MAX),
       adapterEndsUsed: memory.header(HEADER_ENDS_USED),
       partitions: memory.header(HEADER_PARTITIONS_USED),

@@ -9,11 +9,12 @@ import {
   ENTRY_READ,
   ENTRY_VALID,
   ENTRY_WRITE,
+  PARTITION_POOL_COUNT,
   SPACE_ENTRIES,
   STRUCTURE_BYTES,
   STRUCTURE_PARENT,
 } from "../src/layout.js";
-import { type Structure, spaceWord, structureOfCookie } from "../src/records.js";
+import { partitionOffset, type Structure, spaceWord, structureOfCookie } from "../src/records.js";
 import { Look } from "../src/snapshot-look.js";
 import { snapshotMaps } from "../src/snapshot-maps.js";
 import { auditedAfterEach, openPair, openRow, openTable, PAGE } from "./support/world.js";
@@ -270,6 +271,17 @@ describe("inspect()", () => {
     expect(table.inspect().groups).toEqual([
       { name: "frames", resources: [number], members: [{ lpid: client.lpid, units: [0] }] },
     ]);
+  });
+
+  test("structures that come into a pool while it looks are not counted as less than none", () => {
+    const { table, server } = openPair();
+    const { memory } = kernelOf(table);
+    const at = (partitionOffset(memory, server.lpid) + PARTITION_POOL_COUNT) / 4;
+    const count = memory.words[at] as number;
+    memory.words[at] = 1000;
+    expect(table.inspect().counters.structuresUsed).toBe(0);
+    memory.words[at] = count;
+    expect(table.inspect().counters.structuresUsed).toBeGreaterThan(0);
   });
 
   test("while threads change the lists that it walks, every look ends and is a whole snapshot", async () => {
