@@ -336,8 +336,9 @@ const SABOTAGES: readonly Sabotage[] = [
         return report;
       };`,
     kills: 400,
+    // Whoever reads the byte first: rings, counters, graves, messages, and the words of sheets.
     found:
-      /: byte \d+ is|own counters|is of \d+, another ring|announced up to|somebody wrote|refused: H_FILL|sheet|neither zero/,
+      /: byte \d+ is|own counters|is of \d+, another ring|announced up to|somebody wrote|refused: H_FILL|: header 165$|word \d+ is 0x/m,
   },
   {
     what: "a thread that ends by itself",

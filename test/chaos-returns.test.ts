@@ -4,12 +4,13 @@ import { Board } from "../src/chaos/board.js";
 import { Copies } from "../src/chaos/copies.js";
 import { type Dealings, Desk } from "../src/chaos/desk.js";
 import { Lending } from "../src/chaos/lending.js";
-import { COPY_OF_RING, LEND, Mail } from "../src/chaos/mail.js";
+import { COPY_OF_RING, LEND, Mail, RING_OF_RECEIVER } from "../src/chaos/mail.js";
 import { Random } from "../src/chaos/random.js";
 import { Rings } from "../src/chaos/rings.js";
 import { makeSheet, writeSheet } from "../src/chaos/sheets.js";
 import { HcallError, type Mapping, type Partition } from "../src/index.js";
-import { H_LONG_BUSY_10_MSEC } from "../src/layout.js";
+import { kernelOf } from "../src/kernel.js";
+import { H_LONG_BUSY_10_MSEC, H_SUCCESS } from "../src/layout.js";
 import { openPair, PAGE } from "./support/world.js";
 
 /** The first return of a mapping takes the addresses away, and then waits for somebody's use for too long. */
@@ -83,4 +84,28 @@ test("of a copy that is rescinded behind a write: its view shows what was writte
     expect(table.audit().problems).toEqual([]);
   }
   expect(writes).toBeGreaterThan(200);
+});
+
+test("of a ring under a view by who has failed: nothing is written to it, which is the server's for all that is known", () => {
+  let views = 0;
+  for (let seed = 1; seed <= 40; seed++) {
+    const { table, server, client, adapter } = openPair();
+    server.store32(4, 77);
+    const cookie = server.grant({ to: client, address: 0, length: PAGE, write: true });
+    const desk = new Desk(client, new Board(), new Random(seed), (error) => expect(error).toBeUndefined());
+    const rings = new Rings(desk);
+    const view = client.view.bind(client);
+    client.view = (...range) => {
+      views++;
+      return view(...range);
+    };
+    rings.receive({ kind: RING_OF_RECEIVER, cookie, detail: 1 }, new Mail(client, adapter));
+    for (let step = 0; step < 20; step++) rings.step();
+    // As the owner's thread does it, before the client's thread has ended and what it held is recovered.
+    expect(kernelOf(table).core.failPartition(client.lpid, 0)).toBe(H_SUCCESS);
+    for (let step = 0; step < 60; step++) rings.step();
+    expect(server.load32(4)).toBe(77);
+    expect(table.audit().problems).toEqual([]);
+  }
+  expect(views).toBeGreaterThan(20);
 });

@@ -206,9 +206,10 @@ export class Rings implements Dealings {
   #forget(held: Held): void {
     const at = this.#held.indexOf(held);
     if (at >= 0) this.#held.splice(at, 1);
-    // Rescinded under a view: its bytes are in quarantine, and anything may be written there.
+    // Rescinded under a view: its bytes are in quarantine, and anything may be written there; not so where the own partition has
+    // failed, whose mappings need no return.
     try {
-      held.view?.bytes.fill(RUBBISH);
+      if (!this.#desk.isDying) held.view?.bytes.fill(RUBBISH);
     } catch (error) {
       if (!(error instanceof HcallError)) throw error;
     }
