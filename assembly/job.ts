@@ -32,6 +32,7 @@ import {
   JOB_STAGING,
   JOB_TCES,
   SPACE_MEMORY,
+  SPACE_MMIO,
   STRUCTURE_GRANTED,
   STRUCTURE_OWNED,
   STRUCTURE_RESCINDED,
@@ -69,7 +70,7 @@ import { endPin } from "./pin";
 import { raiseTree } from "./raise";
 import { freeRun } from "./staging";
 import { putListed } from "./tce";
-import { nextEpoch, threadWord } from "./thread";
+import { anyUse, nextEpoch, threadWord } from "./thread";
 
 /** Frees the frames that the entries of an uncommitted LMB name; nothing was written to them. */
 function freeUnusedFrames(at: usize, page: u32, count: u32): void {
@@ -91,8 +92,9 @@ function settlePages(slot: u32, lpid: u32, space: u32, page: u32, count: u32): v
   else if (state == STRUCTURE_RETURNING) unmapPages(at, page, count);
   else {
     freePages(at, page, count);
-    // Returned, or an accept that was undone: a use may have begun before. Who rescinds it looks.
-    if (state == STRUCTURE_GRANTED && !isAlone()) setCursor(structure, nextEpoch());
+    // Returned, or an accept that was undone: a use may have begun before. Who rescinds it looks, if one runs.
+    if (state != STRUCTURE_GRANTED || isAlone()) return;
+    setCursor(structure, space == SPACE_MMIO || anyUse() ? nextEpoch() : 0);
   }
 }
 

@@ -90,7 +90,7 @@ import { partitionAt, runsNow } from "./partition";
 import { MARK_STEPS, rescindRun, revokeRun } from "./run";
 import { areFar, structuresUsed } from "./slot";
 import { endTces } from "./tce";
-import { nameUser, nextEpoch, olderModel, olderUse } from "./thread";
+import { anyUse, nameUser, nextEpoch, olderModel, olderUse } from "./thread";
 import { beginAhead, WALK, walkAhead } from "./touch";
 
 /** What a leaf costs: it is marked, torn down, and its addresses may be freed, at once. */
@@ -412,7 +412,7 @@ function endLeaf(structure: usize): bool {
   if (isAlone()) becomeRevoking(structure);
   else {
     begin(structure);
-    if (olderUse(nextEpoch()) != NONE) return false;
+    if (anyUse()) return false;
     endRevocation(structure);
   }
   tearDown(structure);

@@ -150,6 +150,18 @@ export function nextEpoch(): u32 {
   return atomic.add<u32>(HEADER_EPOCH, 2) + 2;
 }
 
+/**
+ * Whether a use of another thread runs. Where none does there is no need of a new epoch, whose word every thread would have to
+ * fetch again: a use that begins after this look finds what was cut before it.
+ */
+export function anyUse(): bool {
+  const own = ownSlot();
+  for (let slot: u32 = 0; slot < header(HEADER_THREADS_USED); slot++) {
+    if (atomic.load<u32>(threadAt(slot), THREAD_EPOCH) != 0 && slot != own) return true;
+  }
+  return false;
+}
+
 /** The slot of another thread whose running use is older than the epoch, or NONE. */
 export function olderUse(epoch: u32): u32 {
   const own = ownSlot();

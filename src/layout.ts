@@ -5,7 +5,7 @@
  */
 
 export const LAYOUT_MAGIC = 0x5241504c; // "LPAR", little-endian
-export const LAYOUT_VERSION = 10;
+export const LAYOUT_VERSION = 11;
 
 export const PAGE_BYTES = 4096;
 export const PAGE_SHIFT = 12;
@@ -134,8 +134,6 @@ export const HEADER_STAGING_PAGES = 24;
 export const HEADER_EVENTS_MAX = 28; // entries of one event ring, a power of two
 export const HEADER_SPACE_PAGES = 32; // 5 words, one per space
 export const HEADER_THREADS_MAX = 52; // slots are 0 (the owner) .. max - 1
-export const HEADER_LOCK = 56; // taken first by who takes all locks: name of the thread that holds it, 0 if nobody does
-export const HEADER_EPOCH = 60; // counts revocations whose marking is complete, by twos; odd, so never 0
 export const HEADER_PARTITIONS_AT = 64; // byte offsets of the regions
 export const HEADER_STRUCTURES_AT = 68;
 export const HEADER_ENDS_AT = 72;
@@ -190,6 +188,9 @@ export const HEADER_AUDIT_SAVED = 284;
 export const HEADER_COPIED = 280; // 1 once there was a copy-on-write grant
 export const HEADER_TORN_DOWN = 248; // structures torn down by revocations so far, wraps
 export const HEADER_PAGES_LENT = 500; // of all partitions
+// In a line of their own: what every call reads of the header stays in every thread's cache while these change.
+export const HEADER_LOCK = 320; // taken first by who takes all locks: name of the thread that holds it, 0 if nobody does
+export const HEADER_EPOCH = 324; // counts revocations whose marking is complete, by twos; odd, so never 0
 export const HEADER_LINES_AT = 268; // interrupt and port lines, partition by partition
 export const HEADER_LINES_BYTES = 272; // lines of one partition
 

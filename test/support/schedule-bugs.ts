@@ -146,8 +146,8 @@ export const BUGS: readonly SeededBug[] = [
     scenario: "read / forced rescind",
     says: /stray/,
     file: "assembly/revoke.ts",
-    from: "if (olderUse(nextEpoch()) != NONE) return false;",
-    to: "nextEpoch();",
+    from: "if (anyUse()) return false;",
+    to: "anyUse();",
   },
   {
     bug: "a use of a few bytes is not announced (G6)",
@@ -271,10 +271,18 @@ export const BUGS: readonly SeededBug[] = [
     file: "assembly/job.ts",
     from: `    freePages(at, page, count);
     // Returned`,
-    to: `    if (BUG && state == STRUCTURE_GRANTED) setCursor(structure, nextEpoch());
+    to: `    if (BUG && state == STRUCTURE_GRANTED) setCursor(structure, anyUse() ? nextEpoch() : 0);
     freePages(at, page, count);
     if (BUG) return;
     // Returned`,
+  },
+  {
+    bug: "a return does not look whether a use runs (RS3)",
+    scenario: "use / return in another thread, and rescind",
+    says: /stray/,
+    file: "assembly/job.ts",
+    from: "setCursor(structure, space == SPACE_MMIO || anyUse() ? nextEpoch() : 0);",
+    to: "setCursor(structure, space == SPACE_MMIO || (!BUG && anyUse()) ? nextEpoch() : 0);",
   },
   {
     bug: "an accept that is undone is taken for one that nobody has seen (RS3, FA5)",

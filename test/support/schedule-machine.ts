@@ -366,6 +366,8 @@ export class Machine {
   /** Whether the owner has heard of the exit of the dead. */
   isExitKnown = false;
   decider: Decider | undefined;
+  /** The words of the epochs, as they were when the table was saved. */
+  #epochs: ReadonlyMap<number, number> = new Map();
 
   private constructor(
     memory: WebAssembly.Memory,
@@ -452,6 +454,20 @@ export class Machine {
       monitor.setClass(this.threadAt(slot) + THREAD_MODEL_EPOCH, POINT);
     }
     monitor.save(this.size);
+    this.#epochs = new Map(this.#epochWords().map((index) => [index, this.words[index] as number]));
+  }
+
+  /** Where the epochs are: how often somebody has waited for uses is nobody's business. */
+  #epochWords(): number[] {
+    const drains = Array.from(
+      { length: this.word(HEADER_PARTITIONS_MAX) },
+      (_, index) => this.partitionAt(index + 1) + PARTITION_DRAIN,
+    );
+    const cursors = Array.from(
+      { length: this.word(HEADER_STRUCTURES_MAX) },
+      (_, index) => this.word(HEADER_STRUCTURES_AT) + (index + 1) * STRUCTURE_BYTES + STRUCTURE_CURSOR,
+    );
+    return [HEADER_EPOCH, ...drains, ...cursors].map((at) => at / 4);
   }
 
   /**
@@ -578,22 +594,12 @@ export class Machine {
 
   /** A number for the state of the table, without the records of threads and without audit's own words. */
   digest(): bigint {
-    // How often somebody has waited for uses is nobody's business.
-    const drains = Array.from(
-      { length: this.word(HEADER_PARTITIONS_MAX) },
-      (_, index) => this.partitionAt(index + 1) + PARTITION_DRAIN,
-    );
-    const cursors = Array.from(
-      { length: this.word(HEADER_STRUCTURES_MAX) },
-      (_, index) => this.word(HEADER_STRUCTURES_AT) + (index + 1) * STRUCTURE_BYTES + STRUCTURE_CURSOR,
-    );
-    const epochs = [HEADER_EPOCH, ...drains, ...cursors].map((at) => at / 4);
-    const values = epochs.map((index) => this.words[index] as number);
-    for (const index of epochs) this.words[index] = 0;
+    const epochs = this.#epochs;
+    const values = [...epochs.keys()].map((index) => this.words[index] as number);
+    for (const [index, saved] of epochs) this.words[index] = saved;
     const digest = this.monitor.digest(this.word(HEADER_THREADS_AT), this.word(HEADER_PARTITIONS_AT));
-    epochs.forEach((index, i) => {
-      this.words[index] = values[i] as number;
-    });
+    let i = 0;
+    for (const index of epochs.keys()) this.words[index] = values[i++] as number;
     return digest;
   }
 

@@ -585,12 +585,18 @@ export const SCENARIOS: readonly Scenario[] = [
           yield* rescinded(self, SERVER, other);
           yield* revocation(table, cookie, place)(self);
         },
+        // The first one makes who rescinds take a new epoch, in which the second one begins.
         function* (self) {
+          yield* use(self, CLIENT, address, false);
           yield* use(self, CLIENT, address, true);
         },
       ];
     },
-    judge: expectOneOf("rescinds / use", [`${OK},${OK} | ${OK}`, `${OK},${OK} | ${REFUSED}`]),
+    judge: expectOneOf("rescinds / uses", [
+      `${OK},${OK} | ${OK},${OK}`,
+      `${OK},${OK} | ${OK},${REFUSED}`,
+      `${OK},${OK} | ${REFUSED},${REFUSED}`,
+    ]),
   },
   ...MOVES,
   ...DEFERRED,
