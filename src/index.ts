@@ -1,4 +1,7 @@
 /** Entry `lpar`: the public names, one by one. */
+// In a bundle the core's text stands before all others, and not between them: gzip looks back for 32 KiB only.
+import "./generated/core.js";
+
 export { VirtualAdapter } from "./adapter.js";
 export type { AuditReport } from "./audit.js";
 export { type BatchOptions, TranslationBatch } from "./batch.js";
