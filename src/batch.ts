@@ -1,7 +1,7 @@
 /**
  * Batches: arrays in the table's own memory (staging), so that one crossing does the work of many.
  */
-import { LparError } from "./errors.js";
+import { checkNames, LparError } from "./errors.js";
 import type { Holder } from "./holder.js";
 import type { Kernel } from "./kernel.js";
 import { NEED_READ, NEED_WRITE, PAGE_BYTES } from "./layout.js";
@@ -76,10 +76,11 @@ export class TranslationBatch implements Disposable {
   /**
    * Translates the first `count` addresses; element by element, or up to the first fault.
    * @returns how many succeeded.
-   * @throws RangeError for a count beyond the capacity; HcallError H_RESCINDED if the partition does not run.
+   * @throws RangeError for a count beyond the capacity, or an unknown option; HcallError H_RESCINDED if the partition does not run.
    */
   run(count: number, options: BatchOptions = {}): number {
     this.#staging.check();
+    checkNames(options, "stopAtFault, write, type");
     if (!(count >= 0 && count <= this.addresses.length && Number.isInteger(count))) {
       throw new RangeError(`count is ${count}; it must be an integer from 0 to ${this.addresses.length}`);
     }

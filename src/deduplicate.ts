@@ -10,7 +10,7 @@ import {
   HEADER_SPACE_PAGES,
   PAGE_BYTES,
 } from "./layout.js";
-import type { WaitOptions } from "./stream.js";
+import { checkWait, type WaitOptions } from "./stream.js";
 
 /** What a pass over all pages did. */
 export interface DeduplicationReport {
@@ -39,6 +39,7 @@ export async function deduplicate(
   lpids: readonly number[],
   options: WaitOptions,
 ): Promise<DeduplicationReport> {
+  checkWait(options);
   const { core, memory } = kernel;
   const pages = memory.header(HEADER_SPACE_PAGES);
   const met: Map<number, Place> = new Map();

@@ -4,8 +4,9 @@
  * told and nothing is made for it.
  */
 import { builtinModule } from "./builtin.js";
+import type { GrantOptions } from "./grant-options.js";
 import type { Cookie, Mapping } from "./mapping.js";
-import type { GrantOptions, Partition } from "./partition.js";
+import type { Partition } from "./partition.js";
 import type { RescindReport } from "./rescind.js";
 import type { ResourceTable } from "./resource-table.js";
 

@@ -3,7 +3,7 @@
  */
 import { Staging } from "./batch.js";
 import { copyIn, copyOut, isDirect } from "./copy.js";
-import { checkArray, HcallError } from "./errors.js";
+import { checkArray, checkNames, HcallError } from "./errors.js";
 import type { Holder } from "./holder.js";
 import type { Kernel } from "./kernel.js";
 import {
@@ -39,7 +39,10 @@ export interface DmaEntry {
   readonly write: boolean;
 }
 
-function rightsOf({ read = true, write = true }: DmaRights): number {
+/** @throws RangeError for a right that there is not. */
+function rightsOf(rights: DmaRights): number {
+  checkNames(rights, "read, write");
+  const { read = true, write = true } = rights;
   return (read ? TCE_READ : 0) | (write ? TCE_WRITE : 0);
 }
 

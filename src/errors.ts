@@ -99,6 +99,31 @@ export function textOf(value: unknown, isNamed = false): string {
   }
 }
 
+type Words<Text extends string> = Text extends `${infer Word}, ${infer Rest}` ? Word | Words<Rest> : Text;
+
+/** The text, if its words are the names of all that T has, and no others: else the compiler refuses it. */
+type AllNames<T, Text extends string> = [keyof T, Words<Text>] extends [Words<Text>, keyof T] ? Text : never;
+
+const lists: Map<string, ReadonlySet<string>> = new Map();
+
+/**
+ * What a call does not know it would ignore, and `readOnly: true` give the right to write. What is undefined is as good as left out,
+ * and what the class of an object has is nobody's mistake.
+ * @param names of all options of the call.
+ * @throws RangeError naming the option, and those that there are.
+ */
+export function checkNames<T extends object, Text extends string>(
+  options: T,
+  names: Text & AllNames<T, Text>,
+): void {
+  for (const name in options) {
+    const known = lists.get(names) ?? new Set(names.split(", "));
+    lists.set(names, known);
+    if (!known.has(name) && Object.hasOwn(options, name) && options[name] !== undefined)
+      throw new RangeError(`there is no option "${name}"; there are ${names}`);
+  }
+}
+
 /**
  * An integer option within its bounds.
  * @throws RangeError naming the option, the value and the bounds.

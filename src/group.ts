@@ -5,7 +5,7 @@
  *
  * Everything here is made of grants in the owner's thread: the group grants in the owners' names and accepts in the members'.
  */
-import { checkInteger, HcallError, LparError } from "./errors.js";
+import { checkInteger, checkNames, HcallError, LparError } from "./errors.js";
 import {
   GroupMember,
   type GroupResourceOptions,
@@ -68,7 +68,9 @@ const DEFAULT_GRANTS = 256;
  */
 const RESCINDED_KEPT = 16;
 
+/** @throws RangeError for a right that there is not. */
 function full(rights: GroupRights): Required<GroupRights> {
+  checkNames(rights, "read, write, regrant");
   const { read = true, write = true, regrant = false } = rights;
   return { read, write, regrant };
 }
@@ -143,9 +145,11 @@ export class Group {
    * A resource joins: every member gets it with its rights, or, if one of them cannot, nobody does.
    * @returns its number in the group, never used again there.
    * @throws HcallError H_PARAMETER if the range is not inside one resource that the owner may grant; H_RESCINDED if the owner
-   * does not run; H_NO_MEM if a member has no room, or a quota is used up; H_LongBusyOrder10msec. LparError LPAR_NOT_FOUND.
+   * does not run; H_NO_MEM if a member has no room, or a quota is used up; H_LongBusyOrder10msec. LparError LPAR_NOT_FOUND; RangeError
+   * for an unknown option.
    */
   add(options: GroupResourceOptions): number {
+    checkNames(options, "owner, address, length, type, liobn");
     const { owner, address, length, type = "memory" } = options;
     this.#check(owner);
     const liobn = options.liobn ?? liobnAt(this.#kernel.memory, owner.lpid, type, address);

@@ -9,7 +9,7 @@
 import type { Core, TableMemory } from "./binding.js";
 import { POKE_SLICES } from "./binding.js";
 import { copyIn, copyOut } from "./copy.js";
-import { HcallError } from "./errors.js";
+import { checkNames, HcallError } from "./errors.js";
 import { isMemory } from "./guest-module.js";
 import { Holder } from "./holder.js";
 import type { Kernel } from "./kernel.js";
@@ -430,6 +430,7 @@ const calls: WeakMap<GuestImports, GuestCalls> = new WeakMap();
 /** The import object of a guest that is `partition` as it is now, and of no later incarnation. */
 export function createImports(partition: Partition, kernel: Kernel, options: ImportsOptions): GuestImports {
   kernel.checkOpen();
+  checkNames(options, "memory");
   const guest = new GuestCalls(partition, kernel, options);
   calls.set(guest.imports, guest);
   return guest.imports;

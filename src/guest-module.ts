@@ -2,7 +2,7 @@
  * Modules of guests: what they may import, how much memory they may have, and their instances. Nothing of a module runs
  * before all of it was examined.
  */
-import { checkInteger, LparError, textOf } from "./errors.js";
+import { checkInteger, checkNames, LparError, textOf } from "./errors.js";
 
 /** What a guest may have. */
 export interface GuestLimits {
@@ -125,6 +125,7 @@ function join(parts: readonly Uint8Array[]): Uint8Array<ArrayBuffer> {
  * TypeError if they are no bytes.
  */
 export function compileGuest(bytes: Uint8Array | ArrayBuffer, limits: GuestLimits = {}): WebAssembly.Module {
+  checkNames(limits, "maxPages");
   const maxPages = checkInteger("maxPages", limits.maxPages ?? DEFAULT_MAX_PAGES, 1, 65536);
   if (!(bytes instanceof Uint8Array) && !(bytes instanceof ArrayBuffer))
     throw new TypeError("a guest is the bytes of a module, or a WebAssembly.Module");

@@ -14,7 +14,7 @@ export interface GuestWork extends RunGuestOptions {
   readonly code: Uint8Array | ArrayBuffer | WebAssembly.Module;
 }
 
-const work = workerThreads().workerData as GuestWork;
-runGuest(currentPartition(), work.code, work);
+const { code, ...options } = workerThreads().workerData as GuestWork;
+runGuest(currentPartition(), code, options);
 // What it has granted and accepted stays, until somebody ends the thread.
-if (work.onReturn === "keep") setInterval(() => {}, KEEP_ALIVE_MS);
+if (options.onReturn === "keep") setInterval(() => {}, KEEP_ALIVE_MS);

@@ -6,7 +6,7 @@
  * may do that runs in a worker thread (`lpar/guest-worker`), which terminate() ends at any instant.
  */
 import { nextTurn } from "./clock.js";
-import { LparError, textOf } from "./errors.js";
+import { checkNames, LparError, textOf } from "./errors.js";
 import {
   callsOf,
   GUEST_ABI,
@@ -79,7 +79,7 @@ export class Guest {
     this.partition = partition;
     this.#kernel = kernelOf(partition);
     this.#module = module;
-    const imports = partition.imports(options);
+    const imports = partition.imports(options.memory === undefined ? {} : { memory: options.memory });
     this.#calls = callsOf(imports);
     // A memory that does not fit is a mistake of the host; whatever else is thrown, the start function did.
     this.#instance = this.#contained(() => instantiate(module, imports));
@@ -173,15 +173,16 @@ export function openGuest(
   code: Uint8Array | ArrayBuffer | WebAssembly.Module,
   options: GuestOptions = {},
 ): Guest {
+  checkNames(options, "maxPages, memory");
   return new Guest(partition, examine(code, options), options);
 }
 
 function examine(
   code: Uint8Array | ArrayBuffer | WebAssembly.Module,
-  options: GuestOptions,
+  { maxPages, memory }: GuestOptions,
 ): WebAssembly.Module {
-  const module = isModule(code) ? code : compileGuest(code, options);
-  checkImports(module, allowedImports(options.memory !== undefined));
+  const module = isModule(code) ? code : compileGuest(code, maxPages === undefined ? {} : { maxPages });
+  checkImports(module, allowedImports(memory !== undefined));
   return module;
 }
 
@@ -196,6 +197,7 @@ export function runGuest(
   code: Uint8Array | ArrayBuffer | WebAssembly.Module,
   options: RunGuestOptions = {},
 ): GuestNumber | undefined {
+  checkNames(options, "maxPages, memory, entry, args, onReturn");
   const { entry = "run", args = [], onReturn = "fail" } = options;
   if (onReturn !== "fail" && onReturn !== "keep")
     throw new RangeError(`onReturn is "${textOf(onReturn)}"; it must be "fail" or "keep"`);

@@ -18,6 +18,7 @@ export type {
 export { Dma, DmaDevice, type DmaEntry, type DmaRights } from "./dma.js";
 export { HcallError, LparError } from "./errors.js";
 export type { PartitionEvent } from "./events.js";
+export type { GrantOptions } from "./grant-options.js";
 export { Group, type GroupOptions } from "./group.js";
 export {
   GroupMember,
@@ -49,7 +50,7 @@ export type { CrqEntry } from "./messages.js";
 export type { CompactionReport, MigrationReport } from "./migration.js";
 export { type AccessSize, type DeviceModel, Mmio } from "./mmio.js";
 export type { PartitionOptions, ResourceOptions, TableOptions } from "./options.js";
-export { type GrantOptions, Partition } from "./partition.js";
+export { Partition } from "./partition.js";
 export { PROMETHEUS_TYPE, prometheusText } from "./prometheus.js";
 export { type ReconcileOptions, Reconciler } from "./reconciler.js";
 export type { GrantMode, PartitionState, ResourceType } from "./records.js";

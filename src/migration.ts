@@ -13,7 +13,7 @@ import {
   PAGE_BYTES,
   THREAD_WAITS_FOR,
 } from "./layout.js";
-import type { WaitOptions } from "./stream.js";
+import { checkWait, type WaitOptions } from "./stream.js";
 
 /** What a migration did. */
 export interface MigrationReport {
@@ -70,6 +70,7 @@ export async function gather(
   length: number,
   options: WaitOptions,
 ): Promise<MigrationReport> {
+  checkWait(options);
   const { kernel } = holder;
   const slice = (): number => kernel.core.gatherMemory(holder.lpid, address, length, SLICE_PAGES);
   const { status, pagesMoved, slices } = await inSlices(kernel, slice, options);
@@ -98,6 +99,7 @@ export async function compact(
   lpids: Iterable<number>,
   options: WaitOptions,
 ): Promise<CompactionReport> {
+  checkWait(options);
   const { core, memory } = kernel;
   const before = await largestFree(kernel);
   let pagesMoved = 0;

@@ -1,7 +1,7 @@
 /** What tables, partitions and resources are made from: options, their bounds, and the memory that follows. */
 import { createMemory, type TableMemory } from "./binding.js";
 import type { Clock } from "./clock.js";
-import { checkBytes, checkInteger, textOf } from "./errors.js";
+import { checkBytes, checkInteger, checkNames, textOf } from "./errors.js";
 import {
   ENDS_LIMIT,
   FRAMES_LIMIT,
@@ -100,8 +100,14 @@ function defaultAdapters(partitions: number): number {
   return Math.max(1, Math.min(pairs, partitions * 32, (ENDS_LIMIT - 1) / 2));
 }
 
-/** The memory of a new table. @throws RangeError for options out of range, naming the option, the value and its bounds. */
+/** The memory of a new table. @throws RangeError for options that are unknown or out of range, naming the option, the value and its bounds. */
 export function openMemory(options: TableOptions): TableMemory {
+  checkNames(
+    options,
+    "memory, partitions, grants, logicalSpace, spaces, adapters, threads, views, staging, quarantine, gracePeriodMs, clock, debug, module",
+  );
+  const spaces = options.spaces ?? {};
+  checkNames(spaces, "mmio, interrupt, dma, ipi");
   const spaceBytes = SPACE_PAGES_LIMIT * PAGE_BYTES;
   const memory = checkBytes(
     "memory",
@@ -119,7 +125,7 @@ export function openMemory(options: TableOptions): TableMemory {
   const pins = checkInteger("views", options.views ?? 4096, 1, 2 ** 20);
   const staging = checkBytes("staging", options.staging ?? 2 ** 22, PAGE_BYTES, 2 ** 31, PAGE_BYTES);
   const space = options.logicalSpace ?? memory * 2;
-  const { mmio = 2 ** 24, dma = 2 ** 24, interrupt = 1024, ipi = 256 } = options.spaces ?? {};
+  const { mmio = 2 ** 24, dma = 2 ** 24, interrupt = 1024, ipi = 256 } = spaces;
   const spacePages = [
     checkBytes("logicalSpace", space, PAGE_BYTES, spaceBytes, PAGE_BYTES) / PAGE_BYTES,
     checkBytes("spaces.mmio", mmio, PAGE_BYTES, spaceBytes, PAGE_BYTES) / PAGE_BYTES,

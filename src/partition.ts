@@ -8,8 +8,9 @@ import { copyIn, copyOut } from "./copy.js";
 import { describePartition, showAs } from "./describe.js";
 import { ACCEPT, GRANT, publishAccept, publishGrant, publishRescind, RESCIND } from "./diagnostics.js";
 import { Dma } from "./dma.js";
-import { checkArray, checkInteger, HcallError, textOf } from "./errors.js";
+import { checkArray, checkInteger, checkNames, HcallError, textOf } from "./errors.js";
 import { Events, type PartitionEvent } from "./events.js";
+import { checkGrantNames, type GrantOptions } from "./grant-options.js";
 import { createImports, type GuestImports, type ImportsOptions } from "./guest-imports.js";
 import { Holder } from "./holder.js";
 import { Interrupts, raiseInterrupt, ringPort } from "./interrupts.js";
@@ -44,7 +45,6 @@ import { QuickUse } from "./quick.js";
 import {
   codeOfType,
   endWord,
-  type GrantMode,
   liobnAt,
   type PartitionState,
   partitionWord,
@@ -58,38 +58,6 @@ import { readSealed, sealRecord } from "./seal.js";
 import { unlessAborted, type WaitOptions } from "./stream.js";
 import { mustExamine } from "./transfer.js";
 import { type PartitionUsage, usageOf } from "./usage.js";
-
-/** What to grant, to whom, with which rights. */
-export interface GrantOptions {
-  /** Partition, adapter, or unit address. A partition is reached through its first adapter with the grantor. */
-  readonly to: Partition | VirtualAdapter | number;
-  /** Bytes, a multiple of 4096; for interrupt sources and ports a number. */
-  readonly address: number;
-  /** Bytes, a multiple of 4096; 1 for interrupt sources and ports. */
-  readonly length: number;
-  /** Default "memory". */
-  readonly type?: ResourceType;
-  /** Default true; false = read inhibited: each access through the mapping is checked (AC6). */
-  readonly read?: boolean;
-  /** Default true; false = write inhibited. */
-  readonly write?: boolean;
-  /** Default true; false = re-grant inhibited. */
-  readonly regrant?: boolean;
-  /** LIOBN of a DMA window pane; default that of the pane at `address`. */
-  readonly liobn?: number;
-  /**
-   * Who has access while the grant stands. Default "share": both. "lend": only the partner, until it ends. "donate": from the
-   * accept on the partner owns it; a donation is of one whole LMB. Lends and donations are of memory that nobody else uses.
-   */
-  readonly mode?: GrantMode;
-  /** Of a lend: whatever the partner gives back, or is taken from it, is zero. Default false. */
-  readonly zero?: boolean;
-  /**
-   * Default false. true: the partner's first write to a page gets it a frame of its own with what the page held; this
-   * partition's page stays as it is. Of memory only; it cannot be inhibited to read or write, and cannot be granted on.
-   */
-  readonly copyOnWrite?: boolean;
-}
 
 /** The partition is destroyed: its object has no power over what gets its number next. */
 export let endPartition: (partition: Partition) => void;
@@ -219,10 +187,11 @@ export class Partition {
    * partition keeps its access to what it shares (GR9).
    * @returns the cookie by which the partner accepts and this partition rescinds.
    * @throws HcallError H_PARAMETER, H_RESCINDED, H_PERMISSION, H_NO_MEM as GR1 to GR10 say; H_RESOURCE for pages that are
-   * lent, and for a lend or a donation of pages that are granted, under a view, or hold a queue.
+   * lent, and for a lend or a donation of pages that are granted, under a view, or hold a queue; RangeError for an unknown option.
    */
   grant(options: GrantOptions): Cookie {
     const { to, address, length, type = "memory", mode = "share" } = options;
+    checkGrantNames(options);
     const code = modeCode(mode, options);
     if (options.copyOnWrite === true && code !== MODE_SHARE)
       this.#kernel.refuseFor(
@@ -321,18 +290,21 @@ export class Partition {
 
   /**
    * The physical address of a logical one (TR1).
-   * @throws HcallError H_PARAMETER unmapped or past the end, H_RESCINDED, H_PERMISSION, H_RESOURCE: lent.
+   * @throws HcallError H_PARAMETER unmapped or past the end, H_RESCINDED, H_PERMISSION, H_RESOURCE: lent; RangeError for an unknown
+   * option, but not where it stands beside `write` alone and the address is good: looking for it would cost more than the answer.
    */
   translate(
     address: number,
     options?: { readonly type?: ResourceType; readonly write?: boolean; readonly length?: number },
   ): number {
-    // The common case: a crossing costs more than the look-up.
-    if (options === undefined || (options.type === undefined && options.length === undefined)) {
+    // The common case: a crossing costs more than the look-up, and so does a look at what stands beside `write`.
+    const isCommon = options?.type === undefined && options?.length === undefined;
+    if (isCommon && (options === undefined || options.write !== undefined)) {
       const mask = options?.write === true ? ENTRY_VALID | ENTRY_WRITE : ENTRY_VALID | ENTRY_READ;
       const physical = this.#quick.translate(address, mask);
       if (physical >= 0) return physical;
     }
+    if (options !== undefined) checkNames(options, "write, length, type");
     const type = codeOfType(options?.type ?? "memory");
     const need = options?.write === true ? NEED_WRITE : NEED_READ;
     const status = this.#core.translate(this.#holder.lpid, type, address, options?.length ?? 1, need);

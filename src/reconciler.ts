@@ -13,7 +13,7 @@
  */
 import { findProblems, type Problem } from "./audit.js";
 import { nextTurn } from "./clock.js";
-import { checkInteger, HcallError, textOf } from "./errors.js";
+import { checkInteger, checkNames, HcallError, textOf } from "./errors.js";
 import type { Kernel } from "./kernel.js";
 import { H_LONG_BUSY_10_MSEC } from "./layout.js";
 import { onAbort, type WaitOptions } from "./stream.js";
@@ -47,6 +47,7 @@ export class Reconciler implements Disposable {
     options: ReconcileOptions,
     tell: (type: "drift" | "drift-ended", reason: string) => void,
   ) {
+    checkNames(options, "everyMs, signal");
     this.#everyMs = checkInteger("everyMs", options.everyMs, 1, 2 ** 31 - 1);
     options.signal?.throwIfAborted();
     this.#kernel = kernel;

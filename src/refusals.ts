@@ -2,6 +2,7 @@
  * What refused calls say beside their arguments: what is wrong with them, where that can be told, and what is allowed.
  */
 import type { TableMemory } from "./binding.js";
+import type { GrantOptions } from "./grant-options.js";
 import {
   END_OPEN,
   END_QUOTA,
@@ -20,7 +21,6 @@ import {
   QUEUE_TRANSPORT,
   QUEUE_VALID,
 } from "./layout.js";
-import type { GrantOptions } from "./partition.js";
 import { spaceOfType, unitOf, unitWord } from "./records.js";
 
 /** A partition that has restarted has the adapters of its last incarnation no more. */

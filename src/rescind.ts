@@ -4,7 +4,7 @@
  */
 import { POKE_SLICES } from "./binding.js";
 import { nextTurn } from "./clock.js";
-import { checkInteger, LparError, textOf } from "./errors.js";
+import { checkInteger, checkNames, LparError, textOf } from "./errors.js";
 import type { Kernel } from "./kernel.js";
 import {
   EVENT_MS_LIMIT,
@@ -56,7 +56,9 @@ export interface RescindReport {
 const QUICK_WAITS = 8;
 
 /** @throws RangeError, LparError for options that are none. */
-export function checkRescindOptions(kernel: Kernel, { deadline, onStuck }: RescindOptions): void {
+export function checkRescindOptions(kernel: Kernel, options: RescindOptions): void {
+  checkNames(options, "deadline, onStuck, signal");
+  const { deadline, onStuck } = options;
   if (deadline !== undefined) checkInteger("deadline", deadline, 0, EVENT_MS_LIMIT);
   if (onStuck !== undefined && onStuck !== "wait" && onStuck !== "terminate")
     throw new RangeError(`onStuck is "${textOf(onStuck)}"; it must be "wait" or "terminate"`);

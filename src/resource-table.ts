@@ -9,7 +9,7 @@ import { type Clock, systemClock } from "./clock.js";
 import { type DeduplicationReport, deduplicate } from "./deduplicate.js";
 import { describeTable, showAs } from "./describe.js";
 import { FAILURE, type PartitionMessage, RECOVERY, RESTART } from "./diagnostics.js";
-import { checkBytes, checkInteger, isBusy, LparError, textOf } from "./errors.js";
+import { checkBytes, checkInteger, checkNames, isBusy, LparError, textOf } from "./errors.js";
 import { Group, type GroupOptions } from "./group.js";
 import { History, type HistoryEntry } from "./history.js";
 import { raiseInterrupt } from "./interrupts.js";
@@ -39,7 +39,7 @@ import { Recovery } from "./recovery.js";
 import { limitDetail, roomDetail } from "./refusals.js";
 import { inspectTable, partnersOf, type SnapshotHost, type TableSnapshot } from "./snapshot.js";
 import { type PartitionWorker, type SpawnOptions, Spawns, type Threaded } from "./spawn.js";
-import { Stream, unlessAborted, type WaitOptions } from "./stream.js";
+import { checkWait, Stream, unlessAborted, type WaitOptions } from "./stream.js";
 import type { TableEvent } from "./table-event.js";
 
 /** What one partition is made of, for its restart. */
@@ -149,6 +149,7 @@ export class ResourceTable implements AsyncDisposable {
    */
   createPartition(options: PartitionOptions): Partition {
     this.#kernel.checkOpen();
+    checkNames(options, "name, memory, lmb, onFailure");
     const { name, memory = 0, onFailure = "rescind" } = options;
     if (typeof name !== "string" || name === "") {
       throw new RangeError(`name is "${textOf(name)}"; it must be a string that is not empty`);
@@ -186,6 +187,7 @@ export class ResourceTable implements AsyncDisposable {
     this.#kernel.checkOpen();
     this.#describe(a);
     this.#describe(b);
+    checkNames(options, "grants");
     const capacity = this.#kernel.memory.header(HEADER_STRUCTURES_MAX);
     const quota = checkInteger("grants", options.grants ?? capacity, 1, STRUCTURES_LIMIT);
     const { core, memory } = this.#kernel;
@@ -205,6 +207,7 @@ export class ResourceTable implements AsyncDisposable {
   assign(partition: Partition, resource: ResourceOptions): void {
     this.#kernel.checkOpen();
     const description = this.#describe(partition);
+    checkNames(resource, "physical, address, length, type, liobn");
     if ((resource.type as ResourceType) === "memory") {
       throw new RangeError('type is "memory"; memory is assigned by createPartition()');
     }
@@ -342,6 +345,7 @@ export class ResourceTable implements AsyncDisposable {
    * may be never, unless reclaim() ends the wait.
    */
   async recovered(partition: Partition, options: WaitOptions = {}): Promise<void> {
+    checkWait(options);
     await this.#recovered(this.#describe(partition), options);
   }
 
@@ -487,6 +491,7 @@ export class ResourceTable implements AsyncDisposable {
    */
   group(name: string, options: GroupOptions = {}): Group {
     this.#kernel.checkOpen();
+    checkNames(options, "grants");
     const found = this.#groups.get(name);
     if (found !== undefined) return found;
     if (typeof name !== "string" || name === "")

@@ -2,7 +2,7 @@
  * Restart policies: whether a partition whose thread has ended starts again, and when.
  */
 import type { Clock } from "./clock.js";
-import { checkInteger, textOf } from "./errors.js";
+import { checkInteger, checkNames, textOf } from "./errors.js";
 import { onAbort } from "./stream.js";
 
 /** At most so many restarts. */
@@ -32,9 +32,10 @@ export class Restarts {
   constructor(policy: RestartPolicy = "never") {
     if (policy === "never") this.#max = 0;
     else if (policy === "always") this.#max = Number.POSITIVE_INFINITY;
-    else if (typeof policy === "object" && policy !== null)
+    else if (typeof policy === "object" && policy !== null) {
+      checkNames(policy, "max, backoffMs");
       this.#max = checkInteger("restart.max", policy.max, 0, 2 ** 31 - 1);
-    else
+    } else
       throw new RangeError(
         `restart is "${textOf(policy)}"; it must be "never", "always" or { max, backoffMs }`,
       );

@@ -3,7 +3,7 @@
  * and their restarts.
  */
 import type { Worker } from "node:worker_threads";
-import { LparError, textOf } from "./errors.js";
+import { checkNames, LparError, textOf } from "./errors.js";
 import type { Kernel } from "./kernel.js";
 import type { Partition } from "./partition.js";
 import { limitDetail } from "./refusals.js";
@@ -113,6 +113,7 @@ export class Spawns<One extends Threaded> {
   async spawn(one: One, url: URL, options: SpawnOptions): Promise<PartitionWorker> {
     if (typeof (url as Partial<URL> | undefined)?.href !== "string")
       throw new TypeError(`url is ${textOf(url)}; it must be a URL`);
+    checkNames(options, "restart, signal, workerData, resourceLimits");
     options.signal?.throwIfAborted();
     this.#checkThreads();
     const restarts = new Restarts(options.restart);

@@ -2,10 +2,17 @@
  * A queue of values that is read by `for await`: what events() and the table's events are made of.
  */
 
+import { checkNames } from "./errors.js";
+
 /** Options of every wait. */
 export interface WaitOptions {
   /** Ends the wait with the signal's reason. */
   readonly signal?: AbortSignal;
+}
+
+/** @throws RangeError for an option that no wait has. */
+export function checkWait(options: WaitOptions): void {
+  checkNames(options, "signal");
 }
 
 /** Rejects when the signal aborts; `cleanUp` removes the listener. */
@@ -58,6 +65,7 @@ export class Stream<T> implements AsyncIterableIterator<T> {
   #failure: { readonly reason: unknown } | undefined;
 
   constructor(options: WaitOptions, source: Source<T>) {
+    checkWait(options);
     this.#source = source;
     this.#stopListening = onAbort(options.signal, (reason) => {
       this.#drop();

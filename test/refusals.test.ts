@@ -1,7 +1,7 @@
 /** What a refused call says: what was wrong, and what is allowed. */
 import { runInNewContext } from "node:vm";
 import { expect, test } from "vitest";
-import type { GrantOptions } from "../src/partition.js";
+import type { GrantOptions } from "../src/grant-options.js";
 import { auditedAfterEach, bytesOf, openPair, openTable, PAGE } from "./support/world.js";
 
 auditedAfterEach();

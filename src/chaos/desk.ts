@@ -3,9 +3,10 @@
  * forced rescinds and migrations that it waits for.
  */
 import { HcallError } from "../errors.js";
+import type { GrantOptions } from "../grant-options.js";
 import { PAGE_BYTES } from "../layout.js";
 import type { Cookie, Mapping } from "../mapping.js";
-import type { GrantOptions, Partition } from "../partition.js";
+import type { Partition } from "../partition.js";
 import type { Board, Operation } from "./board.js";
 import type { Mail, Offer } from "./mail.js";
 import type { Random } from "./random.js";

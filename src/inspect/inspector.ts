@@ -2,7 +2,7 @@
  * Entry `lpar/inspector`: lets others on this machine look at the tables of this process, while it lives. Nothing listens unless
  * openInspector() is called.
  */
-import { LparError } from "../errors.js";
+import { checkNames, LparError } from "../errors.js";
 import { kernelOf } from "../kernel.js";
 import type { ResourceTable } from "../resource-table.js";
 import { type ServeOptions, type Serving, serve } from "./server.js";
@@ -55,6 +55,7 @@ export async function openInspector(
 ): Promise<Inspector> {
   const kernel = kernelOf(table);
   kernel.checkOpen();
+  checkNames(options, "port, path, name");
   const { name = "table", ...place } = options;
   const open = <T>(look: () => T): T => {
     if (kernel.isClosed) throw new LparError("LPAR_CLOSED", "the resource table is closed");
