@@ -9,6 +9,7 @@ import { type Following, type Kernel, type Movable, refuse, refuseAbout } from "
 import {
   H_BUSY,
   H_LONG_BUSY_10_MSEC,
+  H_NO_MEM,
   H_PARAMETER,
   H_PERMISSION,
   H_RESCINDED,
@@ -35,7 +36,7 @@ import {
   structureOfPin,
   unitOf,
 } from "./records.js";
-import { accessDetail } from "./refusals.js";
+import { accessDetail, viewDetail } from "./refusals.js";
 import { readSealed, SEAL_BYTES } from "./seal.js";
 
 declare const cookieBrand: unique symbol;
@@ -259,6 +260,7 @@ export class View implements Disposable, Movable {
   /** What it says of itself if it cannot be taken. */
   #detail(status: number): string {
     const range = `address ${this.#address}, length ${this.#length}`;
+    if (status === H_NO_MEM) return `${range}${viewDetail(this.#kernel.memory)}`;
     if (status === H_PERMISSION) return `${range}: a view needs the rights to read and to write`;
     // Of the two that H_RESOURCE can mean, a lend keeps it from being read, too.
     if (status !== H_RESOURCE || this.#check(NEED_READ) !== H_SUCCESS) return accessDetail(status, range);

@@ -52,7 +52,7 @@ import {
   stateName,
   unitAddress,
 } from "./records.js";
-import { accessDetail, grantDetail, sendDetail } from "./refusals.js";
+import { acceptDetail, accessDetail, allocationDetail, grantDetail, sendDetail } from "./refusals.js";
 import { checkRescindOptions, type RescindOptions, type RescindReport, rescind } from "./rescind.js";
 import { readSealed, sealRecord } from "./seal.js";
 import { unlessAborted, type WaitOptions } from "./stream.js";
@@ -167,7 +167,8 @@ export class Partition {
    */
   allocate(length: number): number {
     const status = this.#core.allocate(this.#holder.lpid, length);
-    if (status !== H_SUCCESS) refuseAbout("H_ALLOCATE", status, "length", length);
+    if (status !== H_SUCCESS)
+      refuse("H_ALLOCATE", status, allocationDetail(this.#memory, this.#holder.lpid, status, length));
     return this.#memory.result;
   }
 
@@ -224,7 +225,8 @@ export class Partition {
    */
   accept(cookie: Cookie): Mapping {
     const status = this.#core.acceptLogical(this.#holder.lpid, cookie);
-    if (status !== H_SUCCESS) refuseAbout("H_ACCEPT_LOGICAL", status, "cookie", cookie);
+    if (status !== H_SUCCESS)
+      refuse("H_ACCEPT_LOGICAL", status, acceptDetail(this.#memory, this.#holder.lpid, status, cookie));
     const mapping = new Mapping(this.#holder, cookie, this.#memory.result);
     if (ACCEPT.hasSubscribers) publishAccept(this, cookie, mapping);
     return mapping;

@@ -118,6 +118,7 @@ const METRICS: readonly Metric[] = [
     "counter",
   ),
   ofCounter("lpar_partition_pages_owned", "Pages that a partition owns.", "pagesOwned"),
+  ofCounter("lpar_partition_allocated_bytes", "Bytes of its own memory that it has allocated.", "allocated"),
   ofCounter("lpar_partition_pages_mapped", "Pages of others that it has mapped.", "pagesMapped"),
   ofCounter("lpar_partition_pages_lent", "Pages that it has lent, or offers as a donation.", "pagesLent"),
   ofCounter("lpar_partition_grants_out", "Grants by it that stand.", "grantsOut"),

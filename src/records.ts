@@ -36,6 +36,7 @@ import {
   SPACE_DMA,
   SPACE_INTERRUPT,
   SPACE_IPI,
+  SPACE_MEMORY,
   SPACE_PAGES,
   STRUCTURE_BYTES,
   STRUCTURE_CHILD,
@@ -176,6 +177,13 @@ export function spaceOfTerms(terms: number): number {
 /** Whether what is granted becomes the holder's own. */
 export function isDonated(terms: number): boolean {
   return (terms & (FLAG_DONATED << FLAGS_SHIFT)) !== 0;
+}
+
+/** Whether a page of a partition's memory is in an LMB that it was made with: that is not so of what was donated, to it or by it. */
+export function isLmb(memory: TableMemory, lpid: number, page: number): boolean {
+  const slot = memory.header(spaceWord(memory, lpid, SPACE_MEMORY, SPACE_BACKS) + page * 4);
+  const terms = memory.header(structureOffset(memory, slot));
+  return (terms & 0xff) === STRUCTURE_OWNED && !isDonated(terms);
 }
 
 /** What terms were granted as. */

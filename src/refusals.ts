@@ -17,11 +17,27 @@ import {
   HEADER_FRAMES_FREE,
   HEADER_PARTITIONS_MAX,
   HEADER_PARTITIONS_USED,
+  HEADER_PINS_MAX,
+  HEADER_PINS_USED,
   PAGE_BYTES,
+  PARTITION_LMB_PAGES,
+  PARTITION_MEMORY_PAGES,
+  PINS_LIMIT,
   QUEUE_TRANSPORT,
   QUEUE_VALID,
+  SPACE_MEMORY,
+  SPACE_PAGES,
 } from "./layout.js";
-import { spaceOfType, unitOf, unitWord } from "./records.js";
+import {
+  partitionWord,
+  RESOURCE_TYPES,
+  spaceOfType,
+  spaceWord,
+  structureOfCookie,
+  unitOf,
+  unitWord,
+} from "./records.js";
+import { allocatedBytes } from "./usage.js";
 
 /** A partition that has restarted has the adapters of its last incarnation no more. */
 const NO_ADAPTER = ": there is no such adapter, or no longer";
@@ -53,6 +69,35 @@ export function grantDetail(
   return `${mode === "share" ? "" : `${mode} of `}${what}${grantFault(memory, status, unit, options)}`;
 }
 
+/** What a refused allocation says: memory of its own is all that it can be out of. */
+export function allocationDetail(memory: TableMemory, lpid: number, status: number, length: number): string {
+  if (status !== H_NO_MEM) return `length ${length}`;
+  const [own, lmb] = [PARTITION_MEMORY_PAGES, PARTITION_LMB_PAGES].map(
+    (word) => partitionWord(memory, lpid, word) * PAGE_BYTES,
+  );
+  const taken = `${allocatedBytes(memory, lpid)} of ${own} bytes are allocated`;
+  return `length ${length}: no LMB of ${lmb} has as much free in a row; ${taken}`;
+}
+
+/** What a refused accept says: addresses are all that it can be out of. */
+export function acceptDetail(memory: TableMemory, lpid: number, status: number, cookie: number): string {
+  if (status !== H_NO_MEM) return `cookie ${cookie}`;
+  const { space, pageCount } = structureOfCookie(memory, cookie);
+  const unit = unitOf(space);
+  const size = spaceWord(memory, lpid, space, SPACE_PAGES) * unit;
+  const option = space === SPACE_MEMORY ? "logicalSpace" : `spaces.${RESOURCE_TYPES[space]}`;
+  const room = `of ${size} addresses no ${pageCount * unit} in a row are free`;
+  return `cookie ${cookie}: ${room}${limitDetail(status, option)}`;
+}
+
+/** What a view says that is out of something. */
+export function viewDetail(memory: TableMemory): string {
+  const most = memory.header(HEADER_PINS_MAX);
+  if (memory.header(HEADER_PINS_USED) === most) return `: ${most} stand${limitDetail(H_NO_MEM, "views")}`;
+  const free = memory.header(HEADER_FRAMES_FREE) * PAGE_BYTES;
+  return `: ${free} bytes are free for pages that it copies; no page has more than ${PINS_LIMIT} views`;
+}
+
 function grantFault(
   memory: TableMemory,
   status: number,
@@ -65,7 +110,7 @@ function grantFault(
       ? ": pages of it are lent"
       : ": pages of it are granted or lent already, or under a view, or hold a queue";
   if (status === H_NO_MEM && unitWord(memory, unit, END_USED) >= unitWord(memory, unit, END_QUOTA))
-    return ": the quota of the adapter is used up";
+    return `: the quota of the adapter, ${unitWord(memory, unit, END_QUOTA)}, is used up`;
   if (status !== H_PARAMETER) return limitDetail(status, "grants");
   if (unitWord(memory, unit, END_UNIT) !== unit || unitWord(memory, unit, END_STATE) !== END_OPEN)
     return NO_ADAPTER;

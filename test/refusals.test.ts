@@ -2,7 +2,8 @@
 import { runInNewContext } from "node:vm";
 import { expect, test } from "vitest";
 import type { GrantOptions } from "../src/grant-options.js";
-import { auditedAfterEach, bytesOf, openPair, openTable, PAGE } from "./support/world.js";
+import type { Cookie } from "../src/mapping.js";
+import { at, auditedAfterEach, bytesOf, openPair, openTable, PAGE } from "./support/world.js";
 
 auditedAfterEach();
 
@@ -69,7 +70,7 @@ test("a refused grant says what can be granted, and what is used up", async () =
     expect(refusal(other)).toMatch(/unit address \d+\)$/);
   expect(refusal({ to: 12345 })).toMatch(/unit address 12345: there is no such adapter, or no longer\)$/);
   for (let count = 0; count < 2; count++) refusal({});
-  expect(refusal({})).toMatch(/H_NO_MEM .*: the quota of the adapter is used up\)$/);
+  expect(refusal({})).toMatch(/H_NO_MEM .*: the quota of the adapter, 2, is used up\)$/);
   table.fail(client);
   await table.recovered(client);
   expect(refusal({})).toMatch(/H_PARAMETER .*: there is no such adapter, or no longer\)$/);
@@ -120,6 +121,45 @@ test("a refused view says which rights it needs, and that pages can be joined", 
   server.grant({ to: adapter, address: 8 * PAGE, length: PAGE, mode: "lend" });
   expect(() => server.view(8 * PAGE, PAGE)).toThrow("pages of it are lent");
   expect(() => server.view(-1, PAGE)).toThrow(`H_VIEW: H_PARAMETER (address -1, length ${PAGE})`);
+});
+
+test("what allocate(), accept() and view() are out of is named, with its size", () => {
+  const { table, server, client, adapter } = openPair({ lmbPages: 4, logicalSpace: 20 * PAGE, views: 2 });
+  server.allocate(3 * PAGE);
+  expect(() => server.allocate(5 * PAGE)).toThrow(
+    `H_ALLOCATE: H_NO_MEM (length ${5 * PAGE}: no LMB of ${4 * PAGE} has as much free in a row; ${3 * PAGE} of ${16 * PAGE} bytes are allocated)`,
+  );
+  expect(() => server.allocate(-1)).toThrow("H_ALLOCATE: H_PARAMETER (length -1)");
+  const grant = (pages: number): Cookie => server.grant({ to: adapter, address: 0, length: pages * PAGE });
+  for (let count = 0; count < 4; count++) client.accept(grant(3));
+  const more = [grant(4), grant(4)];
+  const mapping = client.accept(at(more, 0));
+  expect(() => client.accept(at(more, 1))).toThrow(
+    `H_ACCEPT_LOGICAL: H_NO_MEM (cookie ${more[1]}: of ${20 * PAGE} addresses no ${4 * PAGE} in a row are free` +
+      ": TableOptions.logicalSpace limits them)",
+  );
+  table.assign(server, { type: "ipi", address: 0, length: 1 });
+  const port = server.grant({ to: adapter, type: "ipi", address: 0, length: 1 });
+  expect(() => client.accept((port + 1) as Cookie)).toThrow(/H_PARAMETER \(cookie \d+\)$/);
+  server.view(0, PAGE);
+  client.view(mapping.address, PAGE);
+  expect(() => client.view(mapping.address, PAGE)).toThrow(
+    `H_VIEW: H_NO_MEM (address ${mapping.address}, length ${PAGE}: 2 stand: TableOptions.views limits them)`,
+  );
+});
+
+test("a view of pages that no frame is left to copy says how much is free; an accept of ports what limits them", () => {
+  const { table, server, client, adapter } = openPair({ memory: 21 * PAGE, spaces: { ipi: 1 } });
+  const cookie = server.grant({ to: adapter, address: 0, length: 2 * PAGE, copyOnWrite: true });
+  const { address } = client.accept(cookie);
+  expect(() => client.view(address, 2 * PAGE)).toThrow(
+    `H_VIEW: H_NO_MEM (address ${address}, length ${2 * PAGE}: ${PAGE} bytes are free for pages that it copies; no page has more than 32767 views)`,
+  );
+  for (const partition of [server, client]) table.assign(partition, { type: "ipi", address: 0, length: 1 });
+  const port = server.grant({ to: adapter, type: "ipi", address: 0, length: 1 });
+  expect(() => client.accept(port)).toThrow(
+    ": of 1 addresses no 1 in a row are free: TableOptions.spaces.ipi limits them",
+  );
 });
 
 test("a refused entry says what its first byte must be, or that the queue is full", () => {

@@ -309,6 +309,36 @@ describe("KI1: memory of a partition", () => {
     expect(() => partition.allocate(0)).toThrow();
   });
 
+  test("usage() counts what is allocated, whatever the sizes of LMBs, and nothing of what does not run", async () => {
+    for (const [pages, lmb] of [
+      [8, 4],
+      [40, 8],
+      [512, 512],
+      [3, 1],
+    ] as const) {
+      const { table } = openTable({ memory: 600 * PAGE, gracePeriodMs: 0 });
+      const one = table.createPartition({ name: "one", memory: pages * PAGE, lmb: lmb * PAGE });
+      const two = table.createPartition({ name: "two", memory: PAGE });
+      expect(one.usage().allocated).toBe(0);
+      const first = one.allocate(1);
+      for (let page = 1; page < pages; page++) {
+        one.allocate(PAGE);
+        expect(one.usage().allocated).toBe((page + 1) * PAGE);
+      }
+      one.free(first);
+      expect(one.usage().allocated).toBe((pages - 1) * PAGE);
+      const messages = one.messages(table.connect(one, two));
+      expect(one.usage().allocated).toBe(pages * PAGE);
+      await messages.return?.();
+      expect(table.inspect().partitions[0]?.counters).toEqual({ ...one.usage(), eventsLost: 0 });
+      table.fail(one);
+      expect(one.usage().allocated).toBe(0);
+      await table.recovered(one);
+      table.restart(one);
+      expect(one.usage().allocated).toBe(0);
+    }
+  });
+
   test("KI1: creation refuses sizes out of range, and says which", () => {
     const { table } = openTable({ memory: 16 * PAGE });
     for (const memory of [-1, 1, 4095, PAGE + 1, 0.5, Number.NaN, 17 * PAGE, 2 ** 53]) {

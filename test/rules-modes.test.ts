@@ -934,7 +934,9 @@ describe("OM8: donation", () => {
     expect(server.allocate(PAGE)).toBe(3 * PAGE);
     expect(server.allocate(PAGE)).toBe(7 * PAGE); // given out again, since it was not accepted
     const gone = server.grant({ to: client, address: 4 * PAGE, length: 4 * PAGE, ...DONATE });
+    const { allocated } = server.usage();
     client.accept(gone); // what was allocated goes with it
+    expect([server, client].map((each) => each.usage().allocated)).toEqual([allocated - 4 * PAGE, 0]);
     expect(statusOf(() => server.free(4 * PAGE))).toBe(H_PARAMETER);
     expect(statusOf(() => server.free(7 * PAGE))).toBe(H_PARAMETER);
     expect(statusOf(() => server.allocate(4 * PAGE))).toBe(H_NO_MEM);

@@ -75,6 +75,7 @@ async function entangle({ server, client, remote, adapter }: Threaded): Promise<
 
 const NOTHING = {
   pagesOwned: 0,
+  allocated: 0,
   pagesMapped: 0,
   grantsOut: 0,
   grantsIn: 0,

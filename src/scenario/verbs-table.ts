@@ -48,6 +48,7 @@ const COUNTERS = [
 ];
 const USAGE = [
   "pagesOwned",
+  "allocated",
   "pagesMapped",
   "pagesLent",
   "grantsOut",

@@ -1,6 +1,12 @@
 /** The naive model as ResourceTable.inspect() shows a table: compared with it word by word. */
 import type { GrantSnapshot, PartitionSnapshot, TableSnapshot } from "../../src/index.js";
-import { INHIBIT_READ, INHIBIT_REGRANT, INHIBIT_WRITE, QUEUE_ENTRY_BYTES } from "../../src/layout.js";
+import {
+  INHIBIT_READ,
+  INHIBIT_REGRANT,
+  INHIBIT_WRITE,
+  PAGE_BYTES,
+  QUEUE_ENTRY_BYTES,
+} from "../../src/layout.js";
 import type { Model } from "./model.js";
 import { armedLines } from "./model-lines.js";
 import {
@@ -79,6 +85,10 @@ function snapshotPartition(model: Model, partition: ModelPartition): KnownPartit
     incarnation: partition.incarnation,
     counters: {
       pagesOwned,
+      allocated:
+        partition.state === "running"
+          ? [...partition.allocated.values()].reduce((sum, count) => sum + count * PAGE_BYTES, 0)
+          : 0,
       pagesMapped,
       pagesLent: grants
         .filter(
