@@ -3,6 +3,7 @@
  */
 import { nextTurn } from "./clock.js";
 import { HcallError } from "./errors.js";
+import type { Holder } from "./holder.js";
 import type { Kernel } from "./kernel.js";
 import {
   END_OPEN,
@@ -45,15 +46,20 @@ export function receiveEntry(kernel: Kernel, lpid: number, unit: number): CrqEnt
 export class Messages {
   readonly stream: Stream<CrqEntry>;
   readonly #kernel: Kernel;
+  readonly #holder: Holder;
+  readonly #incarnation: number;
   readonly #lpid: number;
   readonly #unit: number;
   readonly #listener = (): void => this.#poll();
   /** The page that was allocated for the queue, if it was registered here. */
   #page: number | undefined;
 
-  constructor(kernel: Kernel, lpid: number, unit: number, options: WaitOptions) {
+  constructor(holder: Holder, unit: number, options: WaitOptions) {
+    const { kernel, lpid } = holder;
     kernel.checkOpen();
     this.#kernel = kernel;
+    this.#holder = holder;
+    this.#incarnation = holder.incarnation;
     this.#lpid = lpid;
     this.#unit = unit;
     // What is aborted already does not show its partner a queue, and nobody would end its listening.
@@ -73,10 +79,17 @@ export class Messages {
     this.#kernel.settle("H_REG_CRQ", taken, detail);
     const page = memory.result;
     const status = core.registerQueue(this.#lpid, this.#unit, page, PAGE_BYTES);
-    if (status < 0 || status === H_LONG_BUSY_10_MSEC)
-      this.#kernel.finish(() => core.deallocate(this.#lpid, page));
+    if (status < 0 || status === H_LONG_BUSY_10_MSEC) this.#giveBack(page);
     this.#kernel.settle("H_REG_CRQ", status, queueDetail(status, this.#unit));
     this.#page = page;
+  }
+
+  /** When there is no lock, that may be later: another incarnation has got the page by then, if there is one (G4). */
+  #giveBack(page: number): void {
+    const { core } = this.#kernel;
+    this.#kernel.finish(() =>
+      this.#holder.isCurrent(this.#incarnation) ? core.deallocate(this.#lpid, page) : H_SUCCESS,
+    );
   }
 
   /**
@@ -126,7 +139,7 @@ export class Messages {
     this.#kernel.finish(() => {
       const status = core.freeQueue(this.#lpid, this.#unit);
       if (status !== H_SUCCESS) return status;
-      this.#kernel.finish(() => core.deallocate(this.#lpid, page));
+      this.#giveBack(page);
       // The partner is told, who may listen in this thread.
       this.#kernel.notice();
       return status;

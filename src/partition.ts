@@ -598,7 +598,7 @@ export class Partition {
    * @throws HcallError H_NO_MEM if a queue is needed and there is no such page; TypeError for what is no adapter.
    */
   messages(adapter: VirtualAdapter, options: WaitOptions = {}): AsyncIterableIterator<CrqEntry> {
-    return new Messages(this.#kernel, this.#holder.lpid, this.#unitAddress(adapter), options).stream;
+    return new Messages(this.#holder, this.#unitAddress(adapter), options).stream;
   }
 
   /** What this partition is told, oldest first; ends when it fails or the table closes. */

@@ -137,7 +137,13 @@ export class Stream<T> implements AsyncIterableIterator<T> {
       else if (this.#ended) this.#settle({ resolve, reject });
       else {
         this.#waiters.push({ resolve, reject });
-        this.poll();
+        try {
+          this.poll();
+        } catch (error) {
+          // The last one is told of this, and nothing that comes later.
+          this.#waiters.pop();
+          throw error;
+        }
       }
     });
   }

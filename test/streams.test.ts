@@ -3,7 +3,10 @@ import { execFile } from "node:child_process";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 import { describe, expect, test } from "vitest";
-import { STREAM_KEPT } from "../src/stream.js";
+import { kernelOf } from "../src/kernel.js";
+import { H_LONG_BUSY_10_MSEC } from "../src/layout.js";
+import { STREAM_KEPT, Stream } from "../src/stream.js";
+import { sleep } from "./support/remote.js";
 import { at, auditedAfterEach, openPair, openTable, PAGE, settle } from "./support/world.js";
 
 auditedAfterEach();
@@ -182,4 +185,46 @@ test("CQ2: who listens in the same thread is told at once that messages() has fr
   await near.return?.();
   expect(await Promise.race([next, settle()])).toMatchObject({ value: { header: 0xff, format: 2 } });
   await far.return?.();
+});
+
+test("who was told that an event cannot be got is not given the next one", async () => {
+  let failures = 1;
+  const stream = new Stream<number>(
+    {},
+    {
+      closed: () => {},
+      pull: () => {
+        if (failures-- > 0) throw new RangeError("no stack is left");
+        return undefined;
+      },
+    },
+  );
+  await expect(stream.next()).rejects.toThrow("no stack is left");
+  stream.push(1);
+  expect(await stream.next()).toEqual({ done: false, value: 1 });
+});
+
+test("G4: the page of a queue that could not be given back at once is not taken from a later incarnation", async () => {
+  const { table, server, client, adapter } = openPair({ gracePeriodMs: 0 });
+  const kernel = kernelOf(server);
+  const { core } = kernel;
+  let isLocked = true;
+  Object.assign(kernel, {
+    core: {
+      ...core,
+      deallocate: (lpid: number, page: number) =>
+        isLocked ? H_LONG_BUSY_10_MSEC : core.deallocate(lpid, page),
+    },
+  });
+  const messages = server.messages(adapter);
+  await messages.return?.();
+  expect(server.usage().allocated).toBe(PAGE);
+  table.fail(server);
+  await table.recovered(server);
+  table.restart(server);
+  for (let page = 0; page < 16; page++) server.allocate(PAGE);
+  isLocked = false;
+  await sleep(20);
+  expect(server.usage().allocated).toBe(16 * PAGE);
+  expect(client.state).toBe("running");
 });
