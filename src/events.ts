@@ -113,6 +113,9 @@ export class Events {
   readonly #listener = (): void => this.#drain();
   /** Index of the word that names the first line of the queue. */
   readonly #firstLine: number;
+  /** What the last stream kept when its reader left, and of which incarnation. */
+  #unread: PartitionEvent[] = [];
+  #unreadOf = 0;
   /** Whether it looks again a moment later. */
   #isLate = false;
 
@@ -134,14 +137,25 @@ export class Events {
         if (this.#streams.size === 0) this.#kernel.unlisten(this.#holder.lpid, this.#listener);
       },
       pull: (asked) => this.#pull(asked),
+      unread: (events) => {
+        if (this.#streams.size !== 1) return;
+        this.#unread = events;
+        this.#unreadOf = this.#holder.incarnation;
+      },
       lost: (count) => ({ type: "events-lost", at: this.#kernel.clock.now(), partner: 0, count }),
     });
     // Aborted already: what the ring has is for those who read.
     if (stream.hasEnded) return stream;
     this.#streams.set(stream, new Map());
     this.#kernel.listen(this.#holder.lpid, this.#listener);
+    for (let event = this.#left(); event !== undefined; event = this.#left()) stream.push(event);
     this.#drain();
     return stream;
+  }
+
+  /** The oldest that a reader left; an older incarnation's is nobody's (G4). */
+  #left(): PartitionEvent | undefined {
+    return this.#holder.isCurrent(this.#unreadOf) ? this.#unread.shift() : undefined;
   }
 
   /**
@@ -149,6 +163,8 @@ export class Events {
    * @throws HcallError H_LongBusyOrder10msec if another thread has the partition locked.
    */
   take(): PartitionEvent | undefined {
+    const left = this.#left();
+    if (left !== undefined) return left;
     const status = this.#takeOne();
     if (status === H_LONG_BUSY_10_MSEC)
       throw new HcallError("takeEvent", status, "another thread has the partition locked");
@@ -176,6 +192,8 @@ export class Events {
     const end = systemClock.now() + timeoutMs;
     while (true) {
       const seen = Atomics.load(integers, signal);
+      const event = this.#left();
+      if (event !== undefined) return event;
       const status = this.#takeOne();
       if (status === H_SUCCESS) return this.#taken();
       const left = end - systemClock.now();

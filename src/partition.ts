@@ -474,7 +474,10 @@ export class Partition {
 
   // -------------------------------------------------------------- queues and events
 
-  /** Its open virtual adapters: in a worker, how the partition learns whom it can grant to. */
+  /**
+   * Its open virtual adapters: in a worker, how the partition learns whom it can grant to. There a partner's object is of whoever has the
+   * number: another partition, under the name of the first, if that was destroyed. Its incarnation is another one then.
+   */
   get adapters(): VirtualAdapter[] {
     while (true) {
       const adapters = this.#walkAdapters();
@@ -601,7 +604,10 @@ export class Partition {
     return new Messages(this.#holder, this.#unitAddress(adapter), options).stream;
   }
 
-  /** What this partition is told, oldest first; ends when it fails or the table closes. */
+  /**
+   * What this partition is told, oldest first; ends when it fails or the table closes. Of a reader who leaves, as by `break`, the next
+   * one gets what is left unread, unless there is another stream, which has it all.
+   */
   events(options: WaitOptions = {}): AsyncIterableIterator<PartitionEvent> {
     return this.#events.subscribe(options);
   }

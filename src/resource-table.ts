@@ -246,7 +246,8 @@ export class ResourceTable implements AsyncDisposable {
   /**
    * Starts a worker thread whose code at `url` is the partition: `currentPartition()` of `lpar/worker` is its own object
    * of the same class. The end of the thread, however it comes, is the failure of the partition (FA5).
-   * @returns when the thread runs.
+   * @returns when the thread runs; its module is loaded after that, and one that cannot be found, or throws, is a failure, too, whose reason
+   * events() tells: it names the module, and who imports it.
    * @throws LparError LPAR_HAS_THREAD if it has one, LPAR_UNSUPPORTED if TableOptions.threads is 0; HcallError H_PARAMETER if it
    * does not run, H_NO_MEM when those threads are used up; what the worker threw, if it ends before it runs; TypeError for what is
    * no URL.
@@ -446,13 +447,17 @@ export class ResourceTable implements AsyncDisposable {
   }
 
   /**
-   * Table-wide events, oldest first. The first stream begins with up to 1024 that nobody has seen. A stream keeps 16,384 that nobody
+   * Table-wide events, oldest first. Where there is no other stream it begins with what nobody has seen: up to 1024 that came while
+   * there was none, and what the last stream had kept when its reader left it, or its signal aborted. A stream keeps 16,384 that nobody
    * reads, and tells how many it did not keep by "events-lost".
    */
   events(options: WaitOptions = {}): AsyncIterableIterator<TableEvent> {
     this.#kernel.checkOpen();
     const stream = new Stream<TableEvent>(options, {
       closed: (ended) => this.#streams.delete(ended),
+      unread: (events) => {
+        if (this.#streams.size === 1) this.#backlog = events;
+      },
       lost: (count) => ({ type: "events-lost", lpid: 0, at: this.#kernel.clock.now(), count }),
     });
     if (stream.hasEnded) return stream;

@@ -51,6 +51,8 @@ export interface Source<T> {
   pull?(stream: Stream<T>): T | undefined;
   /** What tells the reader that so many were not kept. */
   lost?(count: number): T;
+  /** Gets what a reader who leaves has not read, before the stream ends. */
+  unread?(values: T[]): void;
 }
 
 /** Values pushed by one side and awaited by the other, oldest first. */
@@ -68,7 +70,7 @@ export class Stream<T> implements AsyncIterableIterator<T> {
     checkWait(options);
     this.#source = source;
     this.#stopListening = onAbort(options.signal, (reason) => {
-      this.#drop();
+      this.#leave();
       this.#failure = { reason };
       this.end();
     });
@@ -99,10 +101,11 @@ export class Stream<T> implements AsyncIterableIterator<T> {
     return this.#source.lost?.(count);
   }
 
-  /** Nobody reads what is kept. */
-  #drop(): void {
-    this.#values.length = 0;
-    this.#lost = 0;
+  /** Nobody reads here what is kept. */
+  #leave(): void {
+    const values: T[] = [];
+    for (let value = this.#shift(); value !== undefined; value = this.#shift()) values.push(value);
+    if (!this.#ended) this.#source.unread?.(values);
   }
 
   /** Pulls for those who wait. */
@@ -149,7 +152,7 @@ export class Stream<T> implements AsyncIterableIterator<T> {
   }
 
   return(): Promise<IteratorResult<T>> {
-    this.#drop();
+    this.#leave();
     this.#failure = undefined;
     this.end();
     return Promise.resolve({ done: true, value: undefined });

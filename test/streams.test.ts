@@ -3,6 +3,7 @@ import { execFile } from "node:child_process";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 import { describe, expect, test } from "vitest";
+import type { Partition, TableEvent } from "../src/index.js";
 import { kernelOf } from "../src/kernel.js";
 import { H_LONG_BUSY_10_MSEC } from "../src/layout.js";
 import { STREAM_KEPT, Stream } from "../src/stream.js";
@@ -185,6 +186,82 @@ test("CQ2: who listens in the same thread is told at once that messages() has fr
   await near.return?.();
   expect(await Promise.race([next, settle()])).toMatchObject({ value: { header: 0xff, format: 2 } });
   await far.return?.();
+});
+
+describe("what a reader who leaves has not read", () => {
+  test("a table's next stream begins with it, and with the count of what was lost; not where another stream has it", async () => {
+    const { table } = openTable();
+    const [one, two] = ["one", "two"].map((name) => table.createPartition({ name }));
+    const first = table.events();
+    for (const partition of [one, two]) table.fail(partition as Partition);
+    for await (const { lpid } of first) {
+      expect(lpid).toBe(1);
+      break;
+    }
+    const types = async (stream: AsyncIterableIterator<TableEvent>): Promise<string[]> =>
+      (await taken(stream)).map(({ type, lpid }) => `${type} ${lpid}`);
+    const second = table.events();
+    expect(await types(second)).toEqual([
+      "partition-recovered 1",
+      "partition-failed 2",
+      "partition-recovered 2",
+    ]);
+    const other = table.events();
+    table.restart(one as Partition);
+    await second.return?.();
+    const third = table.events();
+    expect(await types(third)).toEqual([]);
+    expect(await types(other)).toEqual(["partition-restarted 1"]);
+  });
+
+  test("a table's stream whose signal aborts leaves it, too", async () => {
+    const { table } = openTable();
+    const controller = new AbortController();
+    const stream = table.events({ signal: controller.signal });
+    const one = table.createPartition({ name: "one" });
+    for (let life = 0; 3 * life < STREAM_KEPT + 8; life++) {
+      table.fail(one);
+      table.restart(one);
+    }
+    controller.abort(new Error("stop"));
+    await expect(stream.next()).rejects.toThrow("stop");
+    const seen = await taken(table.events());
+    expect(seen).toHaveLength(STREAM_KEPT + 1);
+    expect(seen.at(-1)?.type).toBe("events-lost");
+  }, 30_000);
+
+  test("G1: a partition's next stream begins with it, or takeEvent() and waitEvent() get it, in order", async () => {
+    const { server, client, adapter } = openPair();
+    const cookies = Array.from({ length: 5 }, () => server.grant({ to: adapter, address: 0, length: PAGE }));
+    const open = server.events();
+    for (const cookie of cookies) client.accept(cookie).return();
+    for await (const { cookie } of open) {
+      expect(cookie).toBe(cookies[0]);
+      break;
+    }
+    const last = server.grant({ to: adapter, address: 0, length: PAGE });
+    client.accept(last).return();
+    expect(server.takeEvent()).toMatchObject({ type: "returned", cookie: cookies[1] });
+    expect(server.waitEvent(0)).toMatchObject({ cookie: cookies[2] });
+    expect((await taken(server.events(), 3)).map(({ cookie }) => cookie)).toEqual([
+      ...cookies.slice(3),
+      last,
+    ]);
+  });
+
+  test("G4: but no later incarnation", async () => {
+    const { table, server, client, adapter } = openPair({ gracePeriodMs: 0 });
+    const open = server.events();
+    for (let count = 0; count < 2; count++)
+      client.accept(server.grant({ to: adapter, address: 0, length: PAGE })).return();
+    await open.return?.();
+    table.fail(server);
+    await table.recovered(server);
+    expect(server.takeEvent()).toBeUndefined();
+    table.restart(server);
+    expect(server.takeEvent()).toBeUndefined();
+    expect(await taken(server.events())).toEqual([]);
+  });
 });
 
 test("who was told that an event cannot be got is not given the next one", async () => {
