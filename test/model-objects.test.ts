@@ -30,6 +30,7 @@ const SIGHTS: Readonly<Record<string, number>> = {
   "a lend is lent on": 3,
   "a raise reaches several": 12,
   "a stream ends with its partition": 30,
+  "a stream is left with events unread": 1,
   "a stream tells": 200,
   "a view is of a copy": 10,
   "a view is of a lend": 20,

@@ -78,7 +78,7 @@ class Listener {
   waiting = 0;
   isOver = false;
 
-  constructor({ lpid, incarnation }: Partition) {
+  constructor({ lpid, incarnation }: Pick<Partition, "lpid" | "incarnation">) {
     this.lpid = lpid;
     this.incarnation = incarnation;
   }
@@ -87,6 +87,8 @@ class Listener {
 export class ObjectEvents {
   readonly #objects: Objects;
   readonly #listeners: Listener[] = [];
+  /** The last stream of a partition that was left, with what it had not told. */
+  readonly #left: Map<number, Listener> = new Map();
   #isClosed = false;
 
   constructor(objects: Objects) {
@@ -147,7 +149,7 @@ export class ObjectEvents {
     // What it takes no stream sees.
     if (this.#of(partition.lpid).length > 0) return;
     for (let left = draw.once(3) ? 300 : 1; left > 0; left--) {
-      const expected = nextOf(partition);
+      const expected = this.#unread(partition.lpid).shift() ?? nextOf(partition);
       const event = object.takeEvent();
       same(event, expected, `takeEvent() of ${partition.lpid}`);
       if (event === undefined) return;
@@ -164,7 +166,8 @@ export class ObjectEvents {
     const listener = new Listener(partition);
     this.#listeners.push(listener);
     heard.listening.add(lpid);
-    // What waits already comes with the opening.
+    // What waits already comes with the opening, behind what nobody has read of the last one.
+    listener.due.push(...this.#unread(lpid).splice(0));
     listener.stream = partition.events();
   }
 
@@ -219,8 +222,22 @@ export class ObjectEvents {
   }
 
   #leave(listener: Listener): void {
+    const { lpid, waiting, due, lines } = listener;
+    // It has answered, but nobody has heard yet which of them.
+    if (waiting > 0 && lines.length > 0) return;
     this.#forget(listener);
     void listener.stream?.return?.();
+    if (this.#of(lpid).length > 0 || !this.#runs(listener)) return;
+    const last = new Listener(listener);
+    last.due.push(...due.splice(waiting));
+    this.#left.set(lpid, last);
+    if (last.due.length > 0) this.#objects.twins.saw("a stream is left with events unread");
+  }
+
+  /** What nobody has read of the last stream of a partition. */
+  #unread(lpid: number): Told[] {
+    const last = this.#left.get(lpid);
+    return last !== undefined && this.#runs(last) ? last.due : [];
   }
 
   #forget(listener: Listener): void {
