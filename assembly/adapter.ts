@@ -38,6 +38,7 @@ import {
   HEADER_ENDS_OWNED_MAX,
   HEADER_ENDS_RETIRED,
   HEADER_ENDS_USED,
+  HEADER_TELLER_END,
   PARTITION_ENDS,
 } from "../src/layout";
 import { decodeInteger } from "./decode";
@@ -138,11 +139,13 @@ function linkEnd(end: usize): void {
   countEnd(end, 1);
 }
 
+/** Takes an end out of its list; a telling that stands at it goes on behind it (tell.ts). */
 function unlinkEnd(end: usize): void {
   const next = endWord(end, END_NEXT);
   const previous = endWord(end, END_PREVIOUS);
   if (next != 0) setEndWord(endAt(next), END_PREVIOUS, previous);
   put(previous == 0 ? listOf(end) : endAt(previous) + END_NEXT, next);
+  if (header(HEADER_TELLER_END) == endSlotOf(end)) setHeader(HEADER_TELLER_END, next);
   setEndWord(end, END_NEXT, 0);
   setEndWord(end, END_PREVIOUS, 0);
   countEnd(end, -1);

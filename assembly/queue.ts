@@ -15,7 +15,6 @@ import {
   END_QUEUE_PAGE,
   END_QUEUE_PAGES,
   END_QUEUE_TAIL,
-  END_TOLD,
   ENTRY_FRAME,
   H_DROPPED,
   H_NOT_FOUND,
@@ -33,7 +32,7 @@ import { endAt, endWord, setEndWord } from "./adapter";
 import { put, THREAD, Words } from "./log";
 import { frameAt } from "./memory";
 import { entryOf, spaceAt } from "./page";
-import { partitionAt, partitionWord, signal } from "./partition";
+import { partitionAt, partitionWord, runsNow, signal } from "./partition";
 
 if (QUEUE_ENTRIES_PER_PAGE * QUEUE_ENTRY_BYTES != PAGE_BYTES) ERROR("an entry never straddles a page");
 
@@ -53,8 +52,12 @@ function after(end: usize, index: u32): u32 {
   return index + 1 == capacity(end) ? 0 : index + 1;
 }
 
+/**
+ * Whether an end has a queue. With the failure of its owner it has none any more, though it may be cleared away later, when the partner
+ * is told. Called with the owner's lock held.
+ */
 export function isRegistered(end: usize): bool {
-  return endWord(end, END_QUEUE_PAGES) != 0;
+  return endWord(end, END_QUEUE_PAGES) != 0 && runsNow(partitionAt(endWord(end, END_OWNER)));
 }
 
 /** Whether a queue of the partition lies in a range of its memory. */
@@ -76,15 +79,16 @@ export function openQueue(end: usize, page: u32, pageCount: u32): void {
   setEndWord(end, END_QUEUE_PAGES, pageCount);
   setEndWord(end, END_QUEUE_HEAD, 0);
   setEndWord(end, END_QUEUE_TAIL, 0);
-  setEndWord(end, END_PENDING, endWord(end, END_PENDING) & END_TOLD);
+  setEndWord(end, END_PENDING, 0);
   for (let i: u32 = 0; i < pageCount; i++) {
     memory.fill(entryAt(end, i * QUEUE_ENTRIES_PER_PAGE), 0, PAGE_BYTES);
   }
 }
 
 export function closeQueue(end: usize): void {
+  if (endWord(end, END_QUEUE_PAGES) == 0) return;
   setEndWord(end, END_QUEUE_PAGES, 0);
-  setEndWord(end, END_PENDING, endWord(end, END_PENDING) & END_TOLD);
+  setEndWord(end, END_PENDING, 0);
 }
 
 function fill(entry: usize, low: u64, high: u64): void {
@@ -119,7 +123,7 @@ export function putTransport(end: usize, code: u32): void {
 
 /** Delivers what found no place, lowest code first, as far as there is place. */
 function putPending(end: usize): void {
-  let pending = endWord(end, END_PENDING) & ~END_TOLD;
+  let pending = endWord(end, END_PENDING);
   while (pending != 0) {
     const code = <u32>ctz(pending);
     if (putEntry(end, QUEUE_TRANSPORT | ((<u64>code) << 8), 0) != H_SUCCESS) return;

@@ -3,25 +3,21 @@
  *
  *     running -> failed -> recovering -> stopped
  *
- * failPartition() tells the partners before anything is lost. recoverClient() then returns what the partition accepted
+ * failPartition() begins to tell the partners (tell.ts); all have heard before anything is lost. recoverClient() then returns what the partition accepted
  * and rescinds what it granted on; recoverServer(), after the grace period, rescinds what it granted of its own and
  * frees its memory. Both walk the partition's own lists, never the tables; a list only gets shorter, so that a call goes
  * on where the last one stopped (FA6). Where the policy is to wait for the borrowers, recoverDeferred() takes the place of
  * recoverClient(), and of the grace period (FA7).
  */
 import {
-  END_NEXT,
-  END_PENDING,
-  END_TOLD,
   ENTRY_FRAME,
-  EVENT_PARTNER_FAILED,
-  EVENT_PARTNER_RECOVERED,
   FLAG_ROOT,
   H_BUSY,
   H_PARAMETER,
   H_PARTIAL,
   H_RESOURCE,
   H_SUCCESS,
+  HEADER_BUDGET,
   HEADER_FAILURES,
   HEADER_FRAMES_MAX,
   HEADER_PARTITIONS_USED,
@@ -30,12 +26,10 @@ import {
   PARTITION_DEFERRED,
   PARTITION_DEFERRED_GENERATION,
   PARTITION_DRAIN,
-  PARTITION_ENDS,
   PARTITION_FAILED,
   PARTITION_FREE,
   PARTITION_GRANTS_OUT,
   PARTITION_HELD,
-  PARTITION_NOTICE,
   PARTITION_OWNED,
   PARTITION_PAGES_OWNED,
   PARTITION_PIN_LIST,
@@ -60,7 +54,6 @@ import {
   ZERO_PAGE_STEPS,
 } from "../src/layout";
 import { becomeUnknown, endRescinded } from "./account";
-import { endAdapter, endAt, endWord, isOpen, partnerEnd, partnerPartition, setEndWord } from "./adapter";
 import {
   childOf,
   cursorOf,
@@ -82,7 +75,7 @@ import {
   structureAt,
 } from "./control";
 import { decodeInteger } from "./decode";
-import { dropEvents, pushEvent } from "./event";
+import { dropEvents } from "./event";
 import { releaseFrame, unchargeFrame } from "./frame";
 import { settle } from "./job";
 import { endLine } from "./line";
@@ -100,33 +93,12 @@ import {
   signal,
 } from "./partition";
 import { orphanPin, pinAt, pinWord, releasePin } from "./pin";
-import { closeQueue, putTransport } from "./queue";
 import { budgetLeft, LEAF_STEPS, revoke } from "./revoke";
 import { endLeaves } from "./run";
 import { releaseStructure, spillPool } from "./slot";
 import { endTces } from "./tce";
+import { endAdapters, haveEnded, haveHeard, stepsOf, tellFailure } from "./tell";
 import { nameUser, nextEpoch, olderUse } from "./thread";
-
-/** Whether the owner of the other end was told of the failure through it; a recovery that is told takes that back. */
-function isTold(end: usize): bool {
-  return (endWord(partnerEnd(end), END_PENDING) & END_TOLD) != 0;
-}
-
-/**
- * Tells the partner at the other side of an end, once for each failure however many adapters join the two; a commit. Through an end
- * that has been done before a crash the partner has heard: another failure may have been told since.
- */
-function tellPartner(partition: usize, end: usize, event: u32, isDone: bool): void {
-  const partner = partnerPartition(end);
-  const serial = partitionWord(partition, PARTITION_SERIAL);
-  if (partitionWord(partner, PARTITION_NOTICE) != serial) {
-    setPartitionWord(partner, PARTITION_NOTICE, serial);
-    if (!isDone) pushEvent(partner, event, lpidOf(partition), f64(lpidOf(partition)));
-  }
-  const far = partnerEnd(end);
-  if (!isDone) setEndWord(far, END_PENDING, endWord(far, END_PENDING) ^ END_TOLD);
-  settle();
-}
 
 /** A number for the notices of one failure: an even one. The notices of its recovery have the odd one after it. */
 function takeSerial(partition: usize): void {
@@ -134,39 +106,9 @@ function takeSerial(partition: usize): void {
   setPartitionWord(partition, PARTITION_SERIAL, header(HEADER_FAILURES));
 }
 
-/**
- * Tells all partners that the partition failed, in each queue and as an event. A commit for each: called again after a
- * crash it tells those who have not heard.
- */
-function tellFailure(partition: usize): void {
-  const code = partitionWord(partition, PARTITION_TELLING);
-  if (code == 0) return;
-  closeQueues(partition);
-  let slot = partitionWord(partition, PARTITION_ENDS);
-  while (slot != 0) {
-    const end = endAt(slot);
-    slot = endWord(end, END_NEXT);
-    if (!isOpen(end)) continue;
-    const isDone = isTold(end);
-    if (!isDone) putTransport(partnerEnd(end), code);
-    tellPartner(partition, end, EVENT_PARTNER_FAILED, isDone);
-  }
-  setPartitionWord(partition, PARTITION_TELLING, 0);
-  settle();
-}
-
-function closeQueues(partition: usize): void {
-  let slot = partitionWord(partition, PARTITION_ENDS);
-  while (slot != 0) {
-    const end = endAt(slot);
-    slot = endWord(end, END_NEXT);
-    closeQueue(end);
-    settle();
-  }
-}
-
 /** Whether grants stand on the partition's own resources: then its clients are owed the grace period. */
 function hasServed(partition: usize): bool {
+  if (partitionWord(partition, PARTITION_GRANTS_OUT) == 0) return false;
   let slot = partitionWord(partition, PARTITION_OWNED);
   while (slot != 0) {
     const structure = structureAt(slot);
@@ -178,22 +120,23 @@ function hasServed(partition: usize): bool {
 
 /**
  * Declares a running partition failed: its queues close, its partners are told. `orderly` sends the transport event of
- * a deregistration instead of a failure. R4: 1 if a grace period is owed. H_RESOURCE if it does not run.
+ * a deregistration instead of a failure. R4: 1 if a grace period is owed. H_PARTIAL: it has failed, and more partners are to be told;
+ * call again, or recover it, which goes on with that first. H_RESOURCE if it does not run, and all have been told.
  */
 export function failPartition(lpid: f64, orderly: f64): i32 {
   const partition = decodePartition(lpid);
   const mode = decodeInteger(orderly);
   if (partition == 0 || mode > 1) return H_PARAMETER;
-  if (!isRunning(partition)) return H_RESOURCE;
-  setPartitionWord(partition, PARTITION_STATE, PARTITION_FAILED);
-  setPartitionWord(partition, PARTITION_TELLING, mode == 1 ? TRANSPORT_DEREGISTERED : TRANSPORT_FAILED);
-  takeSerial(partition);
-  dropEvents(partition);
-  signal(partition); // what its own streams wait for will not come
-  settle();
-  tellFailure(partition);
-  setResult(hasServed(partition) ? 1 : 0);
-  return H_SUCCESS;
+  if (isRunning(partition)) {
+    setPartitionWord(partition, PARTITION_STATE, PARTITION_FAILED);
+    setPartitionWord(partition, PARTITION_TELLING, mode == 1 ? TRANSPORT_DEREGISTERED : TRANSPORT_FAILED);
+    takeSerial(partition);
+    dropEvents(partition);
+    signal(partition); // what its own streams wait for will not come
+    settle();
+    setResult(hasServed(partition) ? 1 : 0);
+  } else if (haveHeard(partition)) return H_RESOURCE;
+  return tellFailure(partition, header(HEADER_BUDGET)) == 0 ? H_PARTIAL : H_SUCCESS;
 }
 
 function isFailing(partition: usize): bool {
@@ -212,9 +155,10 @@ export function recoverClient(lpid: f64, budget: f64): i32 {
   if (partition == 0 || steps == NONE || steps == 0) return H_PARAMETER;
   if (!isFailing(partition)) return H_RESOURCE;
   store<u32>(THREAD, 0, THREAD_WAITS_FOR);
-  tellFailure(partition);
-  const status = releaseHeld(partition, steps);
-  return status == H_SUCCESS && mayHaveBegun(partition) && !endServed(partition, steps) ? H_PARTIAL : status;
+  const left = tellFailure(partition, steps);
+  if (left == 0) return H_PARTIAL;
+  const status = releaseHeld(partition, left);
+  return status == H_SUCCESS && mayHaveBegun(partition) && !endServed(partition, left) ? H_PARTIAL : status;
 }
 
 /**
@@ -232,9 +176,9 @@ function isDrained(partition: usize): bool {
   return false;
 }
 
-function releaseHeld(partition: usize, budget: u32): i32 {
+function releaseHeld(partition: usize, budget: i32): i32 {
   if (!isDrained(partition)) return H_PARTIAL;
-  let left = <i32>min<u32>(budget, 0x3fffffff);
+  let left = budget;
   while (left > 0) {
     const slot = partitionWord(partition, PARTITION_HELD);
     if (slot == 0) return H_SUCCESS;
@@ -322,9 +266,9 @@ function mayHaveBegun(partition: usize): bool {
  * One walk over what the partition granted of its own: a forced rescind that it had begun is carried through. Where it waits for its
  * borrowers, what nobody has accepted ends, and what is returned from now on ends by itself. Answers whether the walk is over.
  */
-function endServed(partition: usize, budget: u32): bool {
+function endServed(partition: usize, budget: i32): bool {
   const isWaiting = partitionWord(partition, PARTITION_DEFERRED) != 0;
-  let left = <i32>min<u32>(budget, 0x3fffffff);
+  let left = budget;
   let slot = isWaiting ? servedFrom(partition) : begunFrom(partition);
   while (slot != NONE && left > 0) {
     const structure = structureAt(slot);
@@ -361,13 +305,14 @@ export function recoverDeferred(lpid: f64, budget: f64): i32 {
   if (partition == 0 || steps == NONE || steps == 0) return H_PARAMETER;
   if (partitionWord(partition, PARTITION_STATE) != PARTITION_FAILED) return H_RESOURCE;
   store<u32>(THREAD, 0, THREAD_WAITS_FOR);
-  tellFailure(partition);
+  const left = tellFailure(partition, steps);
+  if (left == 0) return H_PARTIAL;
   // First of all: from here on what is returned ends.
   if (partitionWord(partition, PARTITION_DEFERRED) == 0) standAt(partition, firstServed(partition));
-  if (partitionWord(partition, PARTITION_HELD) != 0 && releaseHeld(partition, steps) != H_SUCCESS) {
+  if (partitionWord(partition, PARTITION_HELD) != 0 && releaseHeld(partition, left) != H_SUCCESS) {
     return H_PARTIAL;
   }
-  if (!endServed(partition, steps)) return H_PARTIAL;
+  if (!endServed(partition, left)) return H_PARTIAL;
   return partitionWord(partition, PARTITION_GRANTS_OUT) == 0 ? H_SUCCESS : H_BUSY;
 }
 
@@ -435,28 +380,9 @@ function unchargeRest(partition: usize): void {
   }
 }
 
-/** The partners hear that the recovery is complete, then both ends of each adapter close; one adapter a commit. */
-function closeAdapters(partition: usize): void {
-  for (
-    let slot = partitionWord(partition, PARTITION_ENDS);
-    slot != 0;
-    slot = endWord(endAt(slot), END_NEXT)
-  ) {
-    const end = endAt(slot);
-    if (isOpen(end)) tellPartner(partition, end, EVENT_PARTNER_RECOVERED, !isTold(end));
-  }
-  let slot = partitionWord(partition, PARTITION_ENDS);
-  while (slot != 0) {
-    const end = endAt(slot);
-    slot = endWord(end, END_NEXT);
-    endAdapter(end);
-    settle();
-  }
-}
-
 /** Frees what the partition owns, then what is left of it. H_SUCCESS: it is stopped; H_PARTIAL: call again. */
-function releaseOwned(partition: usize, budget: u32): i32 {
-  let left = <i32>min<u32>(budget, 0x3fffffff);
+function releaseOwned(partition: usize, budget: i32): i32 {
+  let left = budget;
   while (left > 0) {
     const slot = partitionWord(partition, PARTITION_OWNED);
     if (slot == 0) {
@@ -466,7 +392,8 @@ function releaseOwned(partition: usize, budget: u32): i32 {
       setPartitionWord(partition, PARTITION_SERIAL, partitionWord(partition, PARTITION_SERIAL) | 1);
       spillPool(partition, u32.MAX_VALUE);
       settle();
-      closeAdapters(partition);
+      endAdapters(partition, left);
+      if (!haveEnded(partition)) return H_PARTIAL;
       setPartitionWord(partition, PARTITION_STATE, PARTITION_STOPPED);
       return H_SUCCESS;
     }
@@ -478,7 +405,7 @@ function releaseOwned(partition: usize, budget: u32): i32 {
 /** A partition whose start was never completed: nobody has used it. `starting` is what the thread record says of it. */
 export function undoStart(starting: u32): void {
   const partition = partitionAt(starting & ~START_CREATED);
-  while (releaseOwned(partition, u32.MAX_VALUE) != H_SUCCESS) {}
+  while (releaseOwned(partition, stepsOf(NONE)) != H_SUCCESS) {}
   if ((starting & START_CREATED) == 0) return;
   setPartitionWord(partition, PARTITION_STATE, PARTITION_FREE);
   addHeader(HEADER_PARTITIONS_USED, -1);
@@ -495,7 +422,8 @@ export function recoverServer(lpid: f64, budget: f64): i32 {
   if (partition == 0 || steps == NONE || steps == 0) return H_PARAMETER;
   if (!isFailing(partition)) return H_RESOURCE;
   store<u32>(THREAD, 0, THREAD_WAITS_FOR);
-  tellFailure(partition);
+  const left = tellFailure(partition, steps);
+  if (left == 0) return H_PARTIAL;
   if (partitionWord(partition, PARTITION_STATE) == PARTITION_FAILED) {
     setPartitionWord(partition, PARTITION_STATE, PARTITION_RECOVERING);
     // Its clients have used what is to be freed until they returned it, perhaps long after it failed.
@@ -503,11 +431,11 @@ export function recoverServer(lpid: f64, budget: f64): i32 {
     setPartitionWord(partition, PARTITION_DEFERRED_GENERATION, 0); // where a walk stood that is not gone on with
     settle();
   }
-  if (partitionWord(partition, PARTITION_HELD) != 0 && releaseHeld(partition, steps) != H_SUCCESS) {
+  if (partitionWord(partition, PARTITION_HELD) != 0 && releaseHeld(partition, left) != H_SUCCESS) {
     return H_PARTIAL;
   }
   if (!isDrained(partition)) return H_PARTIAL;
-  return releaseOwned(partition, steps);
+  return releaseOwned(partition, left);
 }
 
 /**

@@ -118,6 +118,7 @@ export const POOL_MAX = 256; // and the most that it keeps
 export const POOL_SPILL = 64; // and gives back at once
 export const DEFAULT_BUDGET = 3072; // steps of one slice: 0.02 ms in cache, 0.5 ms when every step misses
 export const ZERO_PAGE_STEPS = 8; // zeroing one page counts as so many steps
+export const TELL_STEPS = 24; // telling a partner through one adapter counts as so many: its record and its ring are far away
 export const CUT_PAGES_PER_STEP = 64; // changing so many page table entries counts as one step
 export const RETURN_PAGES = 65536; // pages that one return unmaps and frees at once
 
@@ -187,6 +188,8 @@ export const HEADER_COPIES = 264; // private pages of copy-on-write mappings
 export const HEADER_AUDIT_SAVED = 284;
 export const HEADER_COPIED = 280; // 1 once there was a copy-on-write grant
 export const HEADER_TORN_DOWN = 248; // structures torn down by revocations so far, wraps
+export const HEADER_TELLER = 252; // lpid of the partition whose partners are being told, 0: none's are
+export const HEADER_TELLER_END = 276; // the adapter end through which that goes on, 0: all have been told
 export const HEADER_PAGES_LENT = 500; // of all partitions
 // In a line of their own: what every call reads of the header stays in every thread's cache while these change.
 export const HEADER_LOCK = 320; // taken first by who takes all locks: name of the thread that holds it, 0 if nobody does
@@ -319,7 +322,7 @@ export const PARTITION_WAITING = 60; // non-zero: some thread sleeps until PARTI
 export const PARTITION_INCARNATION = 64;
 export const PARTITION_OWNED = 68; // list of its elemental resources
 export const PARTITION_ENDS = 72; // list of its adapter ends
-export const PARTITION_NOTICE = 76; // serial number of the last failure that it was told of
+export const PARTITION_NOTICE = 76; // serial number of the notice that it heard last
 export const PARTITION_PAGES_OWNED = 80;
 export const PARTITION_PINS = 84;
 export const PARTITION_QUARANTINED = 88;
@@ -333,7 +336,7 @@ export const PARTITION_DRAIN = 116; // the epoch before which a use of what it h
 export const PARTITION_DEFERRED_GENERATION = 120; // of the structure where it stands; of who does not wait: the slot at which it looks for rescinds that it had begun
 export const PARTITION_PAGES_LENT = 124; // that it has lent or offers for donation
 export const PARTITION_SPACES = 128; // 5 records of 16 bytes
-export const PARTITION_TELLING = 208; // transport code of its failure while partners are being told, else 0
+export const PARTITION_TELLING = 208; // transport code of its failure until all partners have been told, else 0
 export const PARTITION_COPIES = 212; // private pages of its copy-on-write mappings
 export const PARTITION_AUDIT = 216; // scratch words of audit, 8 of them
 export const PARTITION_AUDIT_LENT = 248; // scratch of audit
@@ -346,7 +349,7 @@ export const SPACE_PAGES = 12;
 
 export const PARTITION_FREE = 0;
 export const PARTITION_RUNNING = 1;
-export const PARTITION_FAILED = 2; // told to its partners; grace may run
+export const PARTITION_FAILED = 2; // its partners are told, then grace may run
 export const PARTITION_RECOVERING = 3; // grace is over
 export const PARTITION_STOPPED = 4; // holds nothing; may start again
 
@@ -432,7 +435,7 @@ export const END_QUEUE_PAGE = 36;
 export const END_QUEUE_PAGES = 40; // 0: not registered
 export const END_QUEUE_HEAD = 44; // entry that the receiver takes next
 export const END_QUEUE_TAIL = 48; // entry that the sender puts next
-export const END_PENDING = 52; // transport events that found the ring full of events, bit per code; END_TOLD
+export const END_PENDING = 52; // transport events that found the ring full of events, bit per code
 export const END_AUDIT_USED = 56;
 export const END_AUDIT_UNRETURNED = 60;
 
@@ -440,8 +443,6 @@ export const END_FREE = 0;
 export const END_OPEN = 1;
 export const END_CLOSED = 2; // one of the partitions failed; freed when nothing counts on it; without an owner an orphan
 export const END_RETIRED = 3;
-
-export const END_TOLD = 0x10000; // of END_PENDING: its owner was told that the partner failed
 
 // ---------------------------------------------------------------- queue (CRQ), in the receiver's memory
 

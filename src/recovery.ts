@@ -11,6 +11,7 @@ import {
   H_LONG_BUSY_10_MSEC,
   H_PARTIAL,
   H_RESOURCE,
+  H_SUCCESS,
   HEADER_BUDGET,
   THREAD_WAITS_FOR,
 } from "./layout.js";
@@ -21,6 +22,10 @@ import { onAbort, type WaitOptions } from "./stream.js";
 export interface RecoveryHost {
   /** The recovery can be waited for, ended and abandoned; nothing of it has happened yet. */
   begun(): void;
+  /** All partners have been told of the failure. */
+  told(): void;
+  /** Nothing is taken from anybody yet, but after a while, or when nobody borrows from the partition. */
+  graceBegun(): void;
   /** The grace period is over, or nobody borrows from the partition any more: what is left goes by force. */
   graceOver(): void;
   /** The partition has stopped. */
@@ -69,9 +74,10 @@ export class Recovery {
   /**
    * Begins: the client's part at once, the server's part after `grace` milliseconds, at once if that is 0; "defer": when
    * nobody has anything of the partition any more.
+   * @param isTold whether all partners have been told; else that goes on first, and both parts come after it (FA2).
    * @param exited settles when the thread of the partition has exited, if it has one: nothing is taken away before.
    */
-  start(grace: number | "defer", exited?: Promise<unknown>): void {
+  start(grace: number | "defer", isTold: boolean, exited?: Promise<unknown>): void {
     // Until whoever is told of it is done: that may call reclaim(), or close().
     this.#isRunning = true;
     this.#hasViews = exited !== undefined;
@@ -79,17 +85,39 @@ export class Recovery {
       this.#isDeferred = true;
       // Before the first look: what ends between that and the wait is signalled, too.
       this.#kernel.listen(this.#lpid, this.#returned, false);
-    } else if (grace > 0) {
-      this.#graceEndsAt = this.#kernel.clock.now() + grace;
-      this.#timer = this.#kernel.clock.setTimeout(() => this.endGrace(), grace);
-    } else this.#graceOver = true;
+    } else this.#graceOver = grace === 0;
+    if (isTold) this.#told(grace);
     this.#host.begun();
     const run = (): void => {
       this.#isRunning = false;
       if (!this.#ended) this.#run();
     };
-    if (exited === undefined) run();
+    if (!isTold) void this.#tell(grace).then(() => (exited === undefined ? run() : void exited.then(run)));
+    else if (exited === undefined) run();
     else void exited.then(run);
+  }
+
+  /** Tells the partners who have not heard yet, a slice each turn. */
+  async #tell(grace: number | "defer"): Promise<void> {
+    let status = H_PARTIAL;
+    while (status === H_PARTIAL || status === H_LONG_BUSY_10_MSEC) {
+      await nextTurn(status === H_PARTIAL ? 0 : 1);
+      if (this.#ended) return;
+      status = this.#kernel.core.failPartition(this.#lpid, 0);
+      if (status === H_PARTIAL || status === H_SUCCESS) this.#kernel.settle("fail", status);
+    }
+    // H_RESOURCE: others had something to tell, and this first.
+    this.#told(grace);
+  }
+
+  /** The grace period is from the notice on. Whoever was told may have ended it before it began. */
+  #told(grace: number | "defer"): void {
+    this.#host.told();
+    if (this.#graceOver) return;
+    this.#host.graceBegun();
+    if (grace === "defer") return;
+    this.#graceEndsAt = this.#kernel.clock.now() + grace;
+    this.#timer = this.#kernel.clock.setTimeout(() => this.endGrace(), grace);
   }
 
   /** The grace period is over, or nobody waits for its end any more; nor for those who borrow. */

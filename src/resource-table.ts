@@ -17,8 +17,8 @@ import { Kernel, refuse, setKernel } from "./kernel.js";
 import {
   END_PARTNER,
   H_LONG_BUSY_10_MSEC,
+  H_PARTIAL,
   H_RESOURCE,
-  H_SUCCESS,
   HEADER_SPACE_PAGES,
   HEADER_STRUCTURES_MAX,
   PAGE_BYTES,
@@ -269,8 +269,9 @@ export class ResourceTable implements AsyncDisposable {
   }
 
   /**
-   * Declares a partition failed now; what follows is FA1 to FA8. Does nothing if it does not run. The first slice of the
-   * recovery is done when this returns, unless the partition is a thread: that is ended first. If the table is locked, and that
+   * Declares a partition failed now; what follows is FA1 to FA8. Does nothing if it does not run. Its partners have been told when
+   * this returns, unless there are more adapters than one slice is for (128): then the others are told in the next turns, and nothing is
+   * taken from anybody before. The first slice of the recovery is done, too, unless the partition is a thread: that is ended first. If the table is locked, and that
    * thread in the middle of a call, the failure begins with its exit. What an exception of the stack has stopped half-way goes on when
    * it is called again.
    * @throws HcallError H_LongBusyOrder10msec if another thread has the table locked.
@@ -293,7 +294,7 @@ export class ResourceTable implements AsyncDisposable {
       ({ isOrderly, reason } = thread.doom);
     }
     const partners = partnersOf(memory, partition.lpid);
-    const status = isLeft ? H_SUCCESS : core.failPartition(partition.lpid, isOrderly ? 1 : 0);
+    const status = core.failPartition(partition.lpid, isOrderly ? 1 : 0);
     const isLocked = status === H_LONG_BUSY_10_MSEC;
     if (isLocked && thread !== undefined && ended === undefined && (isSure || memory.isInCall(thread.slot))) {
       // It may be what keeps the locks for ever. Its exit gives them back, and is its failure (FA5).
@@ -301,13 +302,19 @@ export class ResourceTable implements AsyncDisposable {
       void thread.worker.terminate();
       return;
     }
-    this.#kernel.settle("fail", status);
+    // What was left may have been told to all already.
+    if (!isLeft || status !== H_RESOURCE) this.#kernel.settle("fail", status);
     const owesGrace = (isLeft || memory.result === 1) && !isOrderly;
     const grace = description.onFailure === "defer" ? "defer" : this.#gracePeriodMs;
     const recovery = new Recovery(this.#kernel, partition.lpid, {
       begun: () => {
         if (FAILURE.hasSubscribers && !isSilent) FAILURE.publish(this.#message(partition, reason));
       },
+      told: () => {
+        if (partners.length > 0) this.#record("partners-told", partition.lpid, "", partners);
+      },
+      graceBegun: () =>
+        this.#record("grace-begun", partition.lpid, grace === "defer" ? grace : `${grace} ms`),
       graceOver: () => this.#record("grace-over", partition.lpid),
       stopped: () => {
         description.recovery = undefined;
@@ -317,14 +324,11 @@ export class ResourceTable implements AsyncDisposable {
       },
     });
     if (!isSilent) this.#emit("partition-failed", partition.lpid, reason);
-    if (partners.length > 0) this.#record("partners-told", partition.lpid, "", partners);
-    if (owesGrace && grace !== 0)
-      this.#record("grace-begun", partition.lpid, grace === "defer" ? grace : `${grace} ms`);
     // Death is the exit of the thread, not the end of terminate(): until then nothing may be assumed of it.
     if (thread !== undefined) void thread.worker.terminate();
     description.recovery = recovery;
     try {
-      recovery.start(owesGrace ? grace : 0, ended ?? thread?.exited);
+      recovery.start(owesGrace ? grace : 0, status !== H_PARTIAL, ended ?? thread?.exited);
     } catch (error) {
       description.recovery = undefined;
       recovery.abandon();

@@ -43,6 +43,7 @@ import {
   PARTITION_INCARNATION,
   PARTITION_LMB_PAGES,
   PARTITION_POOL_COUNT,
+  PARTITION_RUNNING,
   PARTITION_STATE,
   QUEUE_ENTRIES_PER_PAGE,
   QUEUE_ENTRY_BYTES,
@@ -374,6 +375,8 @@ function queuedAt(memory: TableMemory, slot: number, lpid: number): number {
 
 function snapshotAdapters(memory: TableMemory, lpid: number): AdapterSnapshot[] {
   const adapters: AdapterSnapshot[] = [];
+  // Queues close with the failure (isRegistered() of the core), though they may be cleared away a little later.
+  const hasQueues = partitionWord(memory, lpid, PARTITION_STATE) === PARTITION_RUNNING;
   let left = memory.header(HEADER_ENDS_MAX);
   const first = partitionWord(memory, lpid, PARTITION_ENDS);
   for (let slot = first; slot !== 0 && left > 0; slot = endWord(memory, slot, END_NEXT), left--) {
@@ -387,8 +390,8 @@ function snapshotAdapters(memory: TableMemory, lpid: number): AdapterSnapshot[] 
       quota: endWord(memory, slot, END_QUOTA),
       used: endWord(memory, slot, END_USED),
       unreturned: endWord(memory, slot, END_UNRETURNED),
-      queueBytes: endWord(memory, slot, END_QUEUE_PAGES) * PAGE_BYTES,
-      queued: queuedAt(memory, slot, lpid),
+      queueBytes: hasQueues ? endWord(memory, slot, END_QUEUE_PAGES) * PAGE_BYTES : 0,
+      queued: hasQueues ? queuedAt(memory, slot, lpid) : 0,
     });
   }
   return adapters.sort((a, b) => a.unitAddress - b.unitAddress);

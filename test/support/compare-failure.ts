@@ -29,6 +29,10 @@ export class FailureDraws {
     }
     const one = draw.pick(busy.length === 0 || draw.once(4) ? failing : busy);
     const lpid = choose.lpid(draw, one?.lpid);
+    if (one?.lpid === lpid && one.telling !== 0 && draw.once(2)) {
+      twins.fail(lpid, draw.below(2));
+      return;
+    }
     const views = [...twins.model.pins.values()].filter(({ holder }) => holder?.lpid === lpid).length;
     if (views > 0 ? draw.once(2) : draw.once(40)) {
       twins.endViews(lpid, draw.once(20) ? (draw.pick(HOSTILE) ?? 0) : 1 + draw.below(4));
@@ -45,7 +49,7 @@ export class FailureDraws {
     const twins = this.#twins;
     const lpid = choose.lpid(draw);
     const status = twins.fail(lpid, draw.once(20) ? (draw.pick([2, ...HOSTILE]) ?? 2) : draw.below(2));
-    if (status !== H_SUCCESS) return;
+    if (status !== H_SUCCESS && status !== H_PARTIAL) return;
     this.#waiting.delete(lpid);
     this.#deferring.delete(lpid);
     if (draw.once(2)) this.#deferring.add(lpid);

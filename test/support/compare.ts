@@ -7,6 +7,7 @@ import { HcallError, ResourceTable, type TableOptions, type TableSnapshot } from
 import type { Kernel } from "../../src/kernel.js";
 import { kernelOf } from "../../src/kernel.js";
 import {
+  H_PARTIAL,
   H_SUCCESS,
   HEADER_EVENTS_MAX,
   HEADER_FRAMES_AT,
@@ -251,7 +252,8 @@ export class Twins {
   tearDown(): void {
     for (const lpid of [...this.model.partitions.keys()]) this.fail(lpid, 0);
     // Whoever waits for borrowers (FA7) would let them wait for a frame, or for the end of a view.
-    for (const lpid of [...this.model.partitions.keys()]) this.recoverServer(lpid, 1);
+    for (const partition of [...this.model.partitions.values()])
+      while (partition.state === "failed") this.recoverServer(partition.lpid, 1);
     for (const partition of [...this.model.partitions.values()]) {
       for (let slices = 0; partition.state !== "stopped"; slices++) {
         ensure(slices < 10_000, () => `the recovery of partition ${partition.lpid} does not end`);
@@ -400,7 +402,10 @@ export class Twins {
   }
 
   fail(lpid: number, orderly: number): number {
+    const isOther = this.model.teller !== undefined && this.model.teller.lpid !== lpid;
     const status = this.core.failPartition(lpid, orderly);
+    if (isOther && (status === H_SUCCESS || status === H_PARTIAL))
+      this.saw("who fails tells for another first");
     return this.same("fail", [lpid, orderly], status, this.model.fail(lpid, orderly));
   }
 

@@ -203,7 +203,7 @@ export class Table {
   }
 
   fail(lpid: number): void {
-    this.get(this.core.failPartition(lpid, 0));
+    again(() => this.core.failPartition(lpid, 0), H_SUCCESS);
   }
 
   /** To the end. */
@@ -1306,7 +1306,7 @@ function busy(made: Table, lpid: number): void {
 /** Recovery of a partition, from whatever state to the end, with a budget. */
 function toTheEnd(made: Table, lpid: number, budget: number, orderly = 0): (core: Core) => void {
   return (core) => {
-    if (made.state(lpid) === PARTITION_RUNNING) core.failPartition(lpid, orderly);
+    again(() => core.failPartition(lpid, orderly), H_SUCCESS, H_RESOURCE);
     if (made.state(lpid) === PARTITION_STOPPED) return;
     recoverClient(core, lpid, budget);
     recoverServer(core, lpid, budget);

@@ -13,6 +13,7 @@ import {
   nameOf,
   REFUSED,
 } from "./model-records.js";
+import { learnTold } from "./model-tell.js";
 
 /** What others have of a partition, accepted or not; what is rescinded is nobody's grant any more. */
 export function lentBy(model: Model, partition: ModelPartition): Grant[] {
@@ -26,6 +27,8 @@ export function learnRecoverDeferred(model: Model, lpid: number, budget: number,
   const partition = model.partitions.get(lpid);
   if (partition === undefined || !isBudget(budget)) return REFUSED;
   if (partition.state !== "failed") return answer(H_RESOURCE);
+  const telling = learnTold(model, partition, budget);
+  if (telling !== undefined) return telling;
   partition.deferred = true;
   // What it accepted it loses, with what it granted of that.
   const lent = lentBy(model, partition).filter(({ source }) => source.kind === "resource");

@@ -3,14 +3,7 @@
  * allow: only what was named, and what is below it, may change; all is marked before anything is torn down (G6); leaves
  * go first; a page under a view moves before its mapping goes (RS6); nothing is marked, torn down or moved twice.
  */
-import {
-  EVENT_PARTNER_RECOVERED,
-  EVENT_RESCINDED,
-  EVENT_RETURNED,
-  H_PARTIAL,
-  H_RESOURCE,
-  H_SUCCESS,
-} from "../../src/layout.js";
+import { EVENT_RESCINDED, EVENT_RETURNED, H_PARTIAL, H_RESOURCE, H_SUCCESS } from "../../src/layout.js";
 import { type Model, stateAfterTearDown } from "./model.js";
 import { endPin } from "./model-access.js";
 import { learnReleased, privatePages } from "./model-copies.js";
@@ -35,6 +28,7 @@ import {
   rootOf,
   rootPageOf,
 } from "./model-records.js";
+import { learnTelling, learnTold } from "./model-tell.js";
 
 /** One slice of a forced rescind of `grant`. */
 export function learnRescind(model: Model, grant: Grant): Answer {
@@ -51,6 +45,8 @@ export function learnRecoverClient(model: Model, lpid: number, budget: number, o
   const partition = model.partitions.get(lpid);
   if (partition === undefined || !isBudget(budget)) return REFUSED;
   if (!isFailing(partition)) return answer(H_RESOURCE);
+  const telling = learnTold(model, partition, budget);
+  if (telling !== undefined) return telling;
   // A forced rescind that it had begun of its own is carried through (RE5).
   const mayHaveBegun = partition.state === "failed" && !partition.deferred;
   const begun = mayHaveBegun ? partition.resources.flatMap(({ children }) => [...children]) : [];
@@ -76,6 +72,8 @@ export function learnRecoverServer(model: Model, lpid: number, budget: number, o
   const partition = model.partitions.get(lpid);
   if (partition === undefined || !isBudget(budget)) return REFUSED;
   if (!isFailing(partition)) return answer(H_RESOURCE);
+  const telling = learnTold(model, partition, budget);
+  if (telling !== undefined) return telling;
   partition.state = "recovering";
   partition.deferred = false;
   // A page may have moved and then been freed in the same slice: the frame that it left is charged to a client.
@@ -84,6 +82,7 @@ export function learnRecoverServer(model: Model, lpid: number, budget: number, o
   learnNodes(model, [...model.heldBy(partition), ...partition.resources], partition);
   learnResources(model, partition, chargeable);
   learnOrphans(model, partition);
+  if (model.observed.isEnding(lpid)) end(model, partition, budget);
   if (!model.observed.isStopped(lpid)) return answer(H_PARTIAL);
   ensure(observed === H_SUCCESS, () => `partition ${lpid} is stopped, but the answer was ${observed}`);
   stop(model, partition);
@@ -95,25 +94,20 @@ function stop(model: Model, partition: ModelPartition): void {
   ensure(holds === 0, () => `partition ${partition.lpid} stopped with ${holds} structures`);
   for (const pin of model.pins.values())
     ensure(pin.holder !== partition, () => `partition ${partition.lpid} stopped with a pin`);
+  const ends = [...model.ends].filter(({ owner }) => owner === partition).length;
+  ensure(ends === 0, () => `partition ${partition.lpid} stopped with ${ends} adapters`);
+  partition.state = "stopped";
+  partition.isEnding = false;
+}
+
+/** Nothing is left of it but its adapters: they end, a slice's worth. */
+function end(model: Model, partition: ModelPartition, budget: number): void {
   // Views of others may stand on them yet.
   for (const [frame, charged] of model.quarantine) {
     if (charged === partition.lpid) model.quarantine.set(frame, 0);
   }
-  model.tellPartners(partition, EVENT_PARTNER_RECOVERED);
-  partition.state = "stopped";
-  // The last made first, as in the core's list.
-  for (const end of [...model.ends].reverse()) {
-    if (end.owner !== partition) continue;
-    end.formerly = [partition.lpid, end.partner?.owner?.lpid ?? 0];
-    // What waits for returns is taken again in the order in which it began to wait, the last first.
-    model.ends.delete(end);
-    model.ends.add(end);
-    if (end.isOpen && end.partner !== undefined) end.partner.isOpen = false;
-    end.isOpen = false;
-    end.lingers = false;
-    end.owner = undefined;
-  }
-  model.dropIdleEnds();
+  partition.isEnding = true;
+  learnTelling(model, partition, budget);
 }
 
 // ---------------------------------------------------------------- structures

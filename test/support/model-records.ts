@@ -126,6 +126,14 @@ export interface ModelPartition {
   state: "running" | "failed" | "recovering" | "stopped";
   /** It has failed, and waits until what it granted is returned (FA7). */
   deferred: boolean;
+  /** The transport event of its failure, until all partners have been told: else 0. */
+  telling: number;
+  /** Nothing of it is left but its adapters. */
+  isEnding: boolean;
+  /** The ends of its adapters through which its telling, once it has begun, has not come. */
+  untold: End[];
+  /** The partners whom it has reached. */
+  readonly heard: Set<ModelPartition>;
   incarnation: number;
   events: ModelEvent[];
   eventsLost: number;

@@ -10,7 +10,6 @@ import type { ResourceType } from "../../src/index.js";
 import {
   EVENT_MS_LIMIT,
   EVENT_MS_SHIFT,
-  EVENT_PARTNER_FAILED,
   EVENT_RESCIND_REQUESTED,
   EVENT_RETURNED,
   EVENTS_LOST,
@@ -45,7 +44,6 @@ import {
   zeroSome,
 } from "./model-lend.js";
 import { armedLines, type DueLine } from "./model-lines.js";
-import { pushTransport } from "./model-queue.js";
 import {
   type Answer,
   answer,
@@ -69,6 +67,7 @@ import {
   typeOf,
   unitOf,
 } from "./model-records.js";
+import { learnFail } from "./model-tell.js";
 
 export interface ModelOptions {
   readonly frames: number;
@@ -114,6 +113,14 @@ export interface Observed {
   /** Steps of one slice. */
   budget(): number;
   isStopped(lpid: number): boolean;
+  /** Whose partners are being told, 0 for nobody's, and the unit address of the end at which that stands, 0 behind the last one. */
+  telling(): { readonly lpid: number; readonly unit: number };
+  /** Whether a failed partition has not told its failure to all. */
+  isTelling(lpid: number): boolean;
+  /** Whether a partition has ends of adapters. */
+  hasEnds(lpid: number): boolean;
+  /** Whether nothing of a partition is left but its adapters. */
+  isEnding(lpid: number): boolean;
   /** Pages moved so far. */
   moves(): number;
 }
@@ -138,6 +145,8 @@ export class Model {
   /** Incarnations of partitions that were removed: the number goes on counting. */
   readonly incarnations = new Map<number, number>();
   readonly ends = new Set<End>();
+  /** Whose telling has begun and is not over: one at a time. */
+  teller: ModelPartition | undefined;
   /** The grants that stand, by cookie. */
   readonly grants = new Map<number, Grant>();
   readonly pins = new Map<number, Pin>();
@@ -285,6 +294,10 @@ export class Model {
       resources: [],
       state: "stopped",
       deferred: false,
+      telling: 0,
+      isEnding: false,
+      untold: [],
+      heard: new Set(),
       incarnation: this.incarnations.get(lpid) ?? 0,
       events: [],
       eventsLost: 0,
@@ -652,10 +665,11 @@ export class Model {
 
   // -------------------------------------------------------------- failure and restart
 
-  /** R4: whether a grace period is owed (FA2). */
+  /** R4 of the first slice: whether a grace period is owed (FA2). */
   fail(lpid: number, orderly: number): Answer {
     const partition = this.partitions.get(lpid);
     if (partition === undefined || (orderly !== 0 && orderly !== 1)) return REFUSED;
+    if (partition.telling !== 0) return learnFail(this, partition);
     if (partition.state !== "running") return answer(H_RESOURCE);
     partition.state = "failed";
     partition.events = [];
@@ -666,23 +680,8 @@ export class Model {
       if (!end.isOpen && end.queue !== undefined) end.lingers = true;
       end.queue = undefined;
     }
-    const code = orderly === 1 ? TRANSPORT_DEREGISTERED : TRANSPORT_FAILED;
-    for (const end of this.ends) {
-      if (end.owner === partition && end.isOpen && end.partner !== undefined)
-        pushTransport(end.partner, code);
-    }
-    this.tellPartners(partition, EVENT_PARTNER_FAILED);
-    return answer(H_SUCCESS, partition.resources.some(({ children }) => children.size > 0) ? 1 : 0);
-  }
-
-  /** Each partner once, however many adapters join the two (FA2). */
-  tellPartners(partition: ModelPartition, type: number): void {
-    const partners = new Set<ModelPartition>();
-    for (const end of this.ends) {
-      if (end.owner === partition && end.isOpen && end.partner?.owner !== undefined)
-        partners.add(end.partner.owner);
-    }
-    for (const partner of partners) this.tell(partner, type, partition.lpid, partition.lpid);
+    partition.telling = orderly === 1 ? TRANSPORT_DEREGISTERED : TRANSPORT_FAILED;
+    return learnFail(this, partition, partition.resources.some(({ children }) => children.size > 0) ? 1 : 0);
   }
 
   /** FA8. @param structures that what is to be assigned needs. */

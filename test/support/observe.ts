@@ -3,6 +3,8 @@ import type { ResourceType } from "../../src/index.js";
 import type { Kernel } from "../../src/kernel.js";
 import {
   COOKIE_SLOTS,
+  END_BYTES,
+  END_UNIT,
   ENTRY_FRAME,
   ENTRY_PRIVATE,
   ENTRY_VALID,
@@ -12,6 +14,7 @@ import {
   FLAG_ROOT,
   FRAME_LPID_SHIFT,
   HEADER_BUDGET,
+  HEADER_ENDS_AT,
   HEADER_FRAME_PINS_AT,
   HEADER_FRAMES_AT,
   HEADER_LINES_AT,
@@ -23,14 +26,19 @@ import {
   HEADER_STRUCTURES_MAX,
   HEADER_TABLE_BYTES,
   HEADER_TABLES_AT,
+  HEADER_TELLER,
+  HEADER_TELLER_END,
   LINE_FROM_SHIFT,
   LINE_NEXT,
   LINE_RECORD_BYTES,
   LINE_STATE,
   PAGE_BYTES,
+  PARTITION_ENDS,
   PARTITION_OWNED,
+  PARTITION_SERIAL,
   PARTITION_STATE,
   PARTITION_STOPPED,
+  PARTITION_TELLING,
   PIN_BYTES,
   PIN_GENERATION,
   PIN_LPID,
@@ -188,6 +196,25 @@ export class Observer implements Observed {
 
   isStopped(lpid: number): boolean {
     return partitionWord(this.#kernel.memory, lpid, PARTITION_STATE) === PARTITION_STOPPED;
+  }
+
+  telling(): { readonly lpid: number; readonly unit: number } {
+    const { memory } = this.#kernel;
+    const slot = memory.header(HEADER_TELLER_END);
+    const end = memory.header(HEADER_ENDS_AT) + slot * END_BYTES;
+    return { lpid: memory.header(HEADER_TELLER), unit: slot === 0 ? 0 : memory.header(end + END_UNIT) };
+  }
+
+  isTelling(lpid: number): boolean {
+    return partitionWord(this.#kernel.memory, lpid, PARTITION_TELLING) !== 0;
+  }
+
+  hasEnds(lpid: number): boolean {
+    return partitionWord(this.#kernel.memory, lpid, PARTITION_ENDS) !== 0;
+  }
+
+  isEnding(lpid: number): boolean {
+    return (partitionWord(this.#kernel.memory, lpid, PARTITION_SERIAL) & 1) !== 0;
   }
 
   moves(): number {

@@ -2,7 +2,7 @@
  * Every hypercall that the object API makes on a real table is made on the naive model as well, also those of recoveries and
  * rescinds that go on by themselves between two commands; and none is made before its time.
  */
-import { H_SUCCESS, RESCIND_FORCED } from "../../src/layout.js";
+import { H_PARTIAL, H_SUCCESS, RESCIND_FORCED } from "../../src/layout.js";
 import type { Twins } from "./compare.js";
 import {
   adapterBetweenOnBoth,
@@ -237,11 +237,15 @@ export class Overheard {
   }
 
   #fail(lpid: number, orderly: number): number {
-    const resources = this.twins.model.partitions.get(lpid)?.resources ?? [];
+    const { resources = [], state } = this.twins.model.partitions.get(lpid) ?? {};
+    const before = state === "running" ? undefined : this.failures.get(lpid);
     const isOwed = resources.some(({ children }) => children.size > 0);
     const status = this.twins.fail(lpid, orderly);
     const at = this.twins.clock.now();
-    if (status === H_SUCCESS) this.failures.set(lpid, { at, isOwed, isForced: orderly === 1 });
+    // The grace period is from the last notice on.
+    if (before !== undefined) this.failures.set(lpid, { ...before, at });
+    else if (status === H_SUCCESS || status === H_PARTIAL)
+      this.failures.set(lpid, { at, isOwed, isForced: orderly === 1 });
     return status;
   }
 }
