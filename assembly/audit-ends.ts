@@ -21,11 +21,18 @@ import {
   HEADER_ENDS_ORPHANED,
   HEADER_ENDS_RETIRED,
   HEADER_ENDS_USED,
+  HEADER_TELLER,
+  HEADER_TELLER_END,
   PARTITION_ENDS,
+  PARTITION_FAILED,
+  PARTITION_RECOVERING,
+  PARTITION_STATE,
+  PARTITION_TELLING,
   PROBLEM_END_COUNT,
   PROBLEM_END_COUNTER,
   PROBLEM_END_LINK,
   PROBLEM_END_QUEUE,
+  PROBLEM_PARTITION_STATE,
   PROBLEM_STRUCTURE_END,
 } from "../src/layout";
 import { endAt, endWord, partnerEnd, partnerOf } from "./adapter";
@@ -77,7 +84,27 @@ function auditOrphan(slot: u32, end: usize): void {
   check(isKept && pair >> 16 != 0 && pair >> 16 != (pair & 0xffff), PROBLEM_END_LINK, slot, pair);
 }
 
+/** A telling stands at an end of the teller, who has failed and not told all, or whose adapters end (tell.ts). */
+function auditTelling(): void {
+  const teller = header(HEADER_TELLER);
+  const slot = header(HEADER_TELLER_END);
+  check(slot == 0 || endWord(endAt(slot), END_OWNER) == teller, PROBLEM_END_LINK, slot, teller);
+  if (teller == 0) {
+    check(slot == 0, PROBLEM_END_LINK, slot, 0);
+    return;
+  }
+  const state = partitionWord(partitionAt(teller), PARTITION_STATE);
+  const isFailed = partitionWord(partitionAt(teller), PARTITION_TELLING) != 0;
+  check(
+    state == (isFailed ? u32(PARTITION_FAILED) : u32(PARTITION_RECOVERING)),
+    PROBLEM_PARTITION_STATE,
+    teller,
+    state,
+  );
+}
+
 export function auditEnds(): void {
+  auditTelling();
   let used: u32 = 0;
   let orphans: u32 = 0;
   let retired: u32 = 0;

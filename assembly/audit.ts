@@ -57,6 +57,7 @@ import {
   PARTITION_ENDS,
   PARTITION_EVENT_HEAD,
   PARTITION_EVENT_TAIL,
+  PARTITION_FAILED,
   PARTITION_FREE,
   PARTITION_GRANTS_IN,
   PARTITION_GRANTS_OUT,
@@ -73,6 +74,7 @@ import {
   PARTITION_RESCINDED,
   PARTITION_STATE,
   PARTITION_STOPPED,
+  PARTITION_TELLING,
   PROBLEM_BACK,
   PROBLEM_COPIES,
   PROBLEM_ENTRY,
@@ -503,7 +505,9 @@ function auditPartitions(): void {
   for (let lpid: u32 = 1; lpid <= header(HEADER_PARTITIONS_MAX); lpid++) {
     const partition = partitionAt(lpid);
     const state = partitionWord(partition, PARTITION_STATE);
-    check(state <= u32(PARTITION_STOPPED), PROBLEM_PARTITION_STATE, lpid, state);
+    const isTelling = partitionWord(partition, PARTITION_TELLING) != 0;
+    const isPossible = isTelling ? state == u32(PARTITION_FAILED) : state <= u32(PARTITION_STOPPED);
+    check(isPossible, PROBLEM_PARTITION_STATE, lpid, state);
     auditLines(lpid, partition, partition + SCRATCH_PINS);
     auditCounter(lpid, partition, PARTITION_PAGES_OWNED, SCRATCH_OWNED);
     auditCounter(lpid, partition, PARTITION_PAGES_MAPPED, SCRATCH_MAPPED);

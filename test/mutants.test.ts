@@ -153,7 +153,7 @@ const MUTATIONS: readonly (Mutation & { readonly bug: string })[] = [
   {
     bug: "a forced rescind that a server was in the middle of stands still in its grace period (RE5)",
     file: "assembly/recover.ts",
-    from: "return status == H_SUCCESS && mayHaveBegun(partition) && !endServed(partition, steps) ? H_PARTIAL : status;",
+    from: "return status == H_SUCCESS && mayHaveBegun(partition) && !endServed(partition, left) ? H_PARTIAL : status;",
     to: "return status;",
   },
   {
@@ -182,9 +182,39 @@ const MUTATIONS: readonly (Mutation & { readonly bug: string })[] = [
   },
   {
     bug: "a partner is told of a failure once per adapter (FA2)",
-    file: "assembly/recover.ts",
-    from: "if (partitionWord(partner, PARTITION_NOTICE) != serial) {",
-    to: "if (!isDone) {",
+    file: "assembly/tell.ts",
+    from: "if (partitionWord(partner, PARTITION_NOTICE) == serial) return;",
+    to: "",
+  },
+  {
+    bug: "a telling begins in the middle of another one, so that partners hear of both again (FA2)",
+    file: "assembly/tell.ts",
+    from: "if (header(HEADER_TELLER) == 0) {",
+    to: "if (header(HEADER_TELLER) != lpidOf(own)) {",
+  },
+  {
+    bug: "something is taken from partners before all have heard (FA2)",
+    file: "assembly/tell.ts",
+    from: "return haveHeard(partition) ? max(left, 1) : 0;",
+    to: "return max(left, 1);",
+  },
+  {
+    bug: "the queues of who failed take messages until their partners have heard (FA1)",
+    file: "assembly/queue.ts",
+    from: "return endWord(end, END_QUEUE_PAGES) != 0 && runsNow(partitionAt(endWord(end, END_OWNER)));",
+    to: "return endWord(end, END_QUEUE_PAGES) != 0;",
+  },
+  {
+    bug: "a queue that a failed partner has not cleared away keeps its end when the adapter ends",
+    file: "assembly/tell.ts",
+    from: "if (!runsNow(partnerPartition(end))) closeQueue(partnerEnd(end));",
+    to: "",
+  },
+  {
+    bug: "a telling stays at an end that has ended (FA2)",
+    file: "assembly/adapter.ts",
+    from: "if (header(HEADER_TELLER_END) == endSlotOf(end)) setHeader(HEADER_TELLER_END, next);",
+    to: "",
   },
   {
     bug: "the unit address of an old incarnation names a new adapter (G4)",

@@ -14,6 +14,7 @@ import {
   H_SUCCESS,
   PARTITION_DEFERRED,
   PARTITION_DEFERRED_GENERATION,
+  TELL_STEPS,
   TYPE_INTERRUPT,
   TYPE_MEMORY,
   TYPE_MMIO,
@@ -363,6 +364,7 @@ describe("FA2: a server fails", () => {
     shared(h, b, at(units, 1), c, toB.address);
     h.budget = 1;
     expect(h.rescindLogical(a.lpid, 1, toB.cookie)).toBe(H_PARTIAL);
+    h.budget = 3072;
     expect(core.failPartition(a.lpid, 0)).toBe(H_SUCCESS);
     for (let slice = 0; slice < 3; slice++) expect(core.recoverClient(a.lpid, 3)).toBe(H_PARTIAL);
     // Whose grant it stands at ends, and others use the slot.
@@ -994,8 +996,8 @@ describe("FA7: policies", () => {
     const { table, h, server, clients, units } = openLender();
     const client = at(clients, 0);
     const kept = shared(h, server, at(units, 0), client, 0);
-    const cookies = Array.from({ length: 40 }, () => granted(h, server.lpid, at(units, 0), 0));
-    h.budget = 4;
+    const cookies = Array.from({ length: 80 }, () => granted(h, server.lpid, at(units, 0), 0));
+    h.budget = 2 * TELL_STEPS + 1; // all three partners hear before it
     table.fail(server);
     const answers = cookies.map((cookie) => h.acceptLogical(client.lpid, cookie));
     expect(new Set(answers)).toEqual(new Set([H_PARAMETER, H_RESCINDED]));

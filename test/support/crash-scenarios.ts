@@ -1331,6 +1331,67 @@ add("fail, partners' queues full", (made) => {
   made.flood(3, 2);
   return { status: H_SUCCESS, call: (core) => core.failPartition(3, 1), goOn: toTheEnd(made, 3, MANY, 1) };
 });
+/** Partition 1, which three adapters join to two partners, tells them one at a time; `slices` are done. */
+function telling(made: Table, slices: number): void {
+  busy(made, 1);
+  made.budget(1);
+  for (let slice = 0; slice < slices; slice++) made.get(made.core.failPartition(1, 0), H_PARTIAL);
+}
+add("fail, a partner at a time", (made) => {
+  telling(made, 0);
+  return { status: H_PARTIAL, call: (core) => core.failPartition(1, 0), goOn: toTheEnd(made, 1, MANY) };
+});
+add("fail, a partner at a time, going on", (made) => {
+  telling(made, 1);
+  return { status: H_PARTIAL, call: (core) => core.failPartition(1, 0), goOn: toTheEnd(made, 1, MANY) };
+});
+add("fail, a partner at a time, the last one", (made) => {
+  telling(made, 2);
+  return { status: H_SUCCESS, call: (core) => core.failPartition(1, 0), goOn: toTheEnd(made, 1, MANY) };
+});
+add("fail while another has partners left to tell", (made) => {
+  telling(made, 1);
+  return {
+    status: H_PARTIAL,
+    call: (core) => core.failPartition(3, 0),
+    goOn: (core) => {
+      toTheEnd(made, 3, MANY)(core);
+      toTheEnd(made, 1, MANY)(core);
+    },
+  };
+});
+add("fail while another has partners left to tell, and carry that through", (made) => {
+  telling(made, 2);
+  made.budget(MANY);
+  return {
+    status: H_SUCCESS,
+    call: (core) => core.failPartition(3, 0),
+    goOn: (core) => {
+      toTheEnd(made, 3, MANY)(core);
+      toTheEnd(made, 1, MANY)(core);
+    },
+  };
+});
+for (const [what, slice] of [
+  ["the client's part of", (core: Core) => core.recoverClient(1, 1)],
+  ["by force", (core: Core) => core.recoverServer(1, 1)],
+  ["all but what is borrowed of", (core: Core) => core.recoverDeferred(1, 1)],
+] as const)
+  add(`recover ${what} who has partners left to tell`, (made) => {
+    telling(made, 1);
+    return { status: H_PARTIAL, call: slice, goOn: toTheEnd(made, 1, MANY) };
+  });
+for (const slices of [0, 1, 2])
+  add(`end the adapters of who is recovered one at a time, slice ${slices + 1}`, (made) => {
+    made.queue(3, 1, 3);
+    made.fail(1);
+    if (slices === 1) made.fail(3);
+    while (made.rig.word(made.rig.partitionAt(1) + PARTITION_OWNED) !== 0)
+      made.get(made.core.recoverServer(1, 1), H_PARTIAL);
+    for (let slice = 0; slice < slices; slice++) made.get(made.core.recoverServer(1, 1), H_PARTIAL);
+    const call = (core: Core): number => core.recoverServer(1, 1);
+    return { status: slices === 2 ? H_SUCCESS : H_PARTIAL, call, goOn: toTheEnd(made, 1, MANY) };
+  });
 add("fail again", (made) => {
   made.fail(3);
   return { status: H_RESOURCE, call: (core) => core.failPartition(3, 0) };

@@ -432,11 +432,11 @@ export const BUGS: readonly SeededBug[] = [
     scenario: "last return / first look of a deferred recovery",
     says: /lost wake-up/,
     file: "assembly/recover.ts",
-    from: "  if (!endServed(partition, steps)) return H_PARTIAL;\n",
+    from: "  if (!endServed(partition, left)) return H_PARTIAL;\n",
     to: `  if (BUG) {
         setPartitionWord(partition, PARTITION_DEFERRED, NONE);
         settle();
-      } else if (!endServed(partition, steps)) return H_PARTIAL;
+      } else if (!endServed(partition, left)) return H_PARTIAL;
 `,
   },
   {

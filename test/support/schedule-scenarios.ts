@@ -405,6 +405,29 @@ export const SCENARIOS: readonly Scenario[] = [
       client?.[0] === 1 && client[1] === H_SUCCESS ? "the tree grows under a forced rescind" : "",
   },
   {
+    // Each carries on what the other has to tell; what others have told for it is told.
+    name: "two failures that are told an adapter at a time",
+    rules: "FA2 FA3 G5",
+    mortal: [SERVER, CLIENT],
+    isLong: true,
+    recover,
+    setUp: (machine) => {
+      open(machine);
+      machine.words[HEADER_BUDGET / 4] = 1;
+      return [SERVER, CLIENT].map(
+        (lpid): Program =>
+          function* (self) {
+            self.results.push(yield* complete(self, "failPartition", lpid, 0));
+          },
+      );
+    },
+    judge: expectOneOf("two failures", [
+      `${H_SUCCESS} | ${H_SUCCESS}`,
+      `${H_SUCCESS} | ${H_RESOURCE}`,
+      `${H_RESOURCE} | ${H_SUCCESS}`,
+    ]),
+  },
+  {
     name: "accept of a dead cookie / rescind and grant anew",
     rules: "G3 AC2 FA5",
     mortal: [SERVER, CLIENT],
