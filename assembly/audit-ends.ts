@@ -24,7 +24,6 @@ import {
   HEADER_TELLER,
   HEADER_TELLER_END,
   PARTITION_ENDS,
-  PARTITION_FAILED,
   PARTITION_RECOVERING,
   PARTITION_STATE,
   PARTITION_TELLING,
@@ -88,19 +87,11 @@ function auditOrphan(slot: u32, end: usize): void {
 function auditTelling(): void {
   const teller = header(HEADER_TELLER);
   const slot = header(HEADER_TELLER_END);
-  check(slot == 0 || endWord(endAt(slot), END_OWNER) == teller, PROBLEM_END_LINK, slot, teller);
-  if (teller == 0) {
-    check(slot == 0, PROBLEM_END_LINK, slot, 0);
-    return;
-  }
+  const owner = slot == 0 ? teller : endWord(endAt(slot), END_OWNER);
+  check(owner == teller && (slot == 0 || teller != 0), PROBLEM_END_LINK, slot, teller);
+  if (teller == 0 || partitionWord(partitionAt(teller), PARTITION_TELLING) != 0) return;
   const state = partitionWord(partitionAt(teller), PARTITION_STATE);
-  const isFailed = partitionWord(partitionAt(teller), PARTITION_TELLING) != 0;
-  check(
-    state == (isFailed ? u32(PARTITION_FAILED) : u32(PARTITION_RECOVERING)),
-    PROBLEM_PARTITION_STATE,
-    teller,
-    state,
-  );
+  check(state == PARTITION_RECOVERING, PROBLEM_PARTITION_STATE, teller, state);
 }
 
 export function auditEnds(): void {

@@ -71,15 +71,14 @@ function tellOn(own: usize, budget: i32): i32 {
   const partition = partitionAt(header(HEADER_TELLER));
   const code = partitionWord(partition, PARTITION_TELLING);
   let left = budget;
-  let slot = header(HEADER_TELLER_END);
-  while (slot != 0 && left > 0) {
-    if (code != 0) tellFailed(partition, endAt(slot), code);
-    else tellRecovered(partition, endAt(slot));
+  while (header(HEADER_TELLER_END) != 0) {
+    if (left <= 0) return left;
+    const end = endAt(header(HEADER_TELLER_END));
+    if (code != 0) tellFailed(partition, end, code);
+    else tellRecovered(partition, end);
     settle();
     left -= TELL_STEPS;
-    slot = header(HEADER_TELLER_END);
   }
-  if (slot != 0) return left;
   setHeader(HEADER_TELLER, 0);
   setPartitionWord(partition, PARTITION_TELLING, 0);
   settle();

@@ -90,8 +90,7 @@ const MAPS: readonly string[] = [...RESOURCE_TYPES, "allocations", "frames", "st
 const WORDING: Readonly<Record<number, (a: number, b: number) => string>> = {
   [PROBLEM_PARTITION_COUNTER]: (a, b) =>
     `partition ${a}: the counter at ${b} of its record is not what was counted`,
-  [PROBLEM_PARTITION_STATE]: (a, b) =>
-    `partition ${a}: state ${b} does not exist, or does not fit what its partners were told`,
+  [PROBLEM_PARTITION_STATE]: (a, b) => `partition ${a}: state ${b} is impossible here`,
   [PROBLEM_PARTITION_HOLDS]: (a) => `partition ${a}: stopped or free, but still holds something`,
   [PROBLEM_HELD_LINK]: (a, b) => `structure ${a}: its holder's list does not link with ${b}`,
   [PROBLEM_TREE_LINK]: (a, b) => `structure ${a}: the tree does not link with ${b}`,

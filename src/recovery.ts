@@ -11,7 +11,6 @@ import {
   H_LONG_BUSY_10_MSEC,
   H_PARTIAL,
   H_RESOURCE,
-  H_SUCCESS,
   HEADER_BUDGET,
   THREAD_WAITS_FOR,
 } from "./layout.js";
@@ -22,10 +21,8 @@ import { onAbort, type WaitOptions } from "./stream.js";
 export interface RecoveryHost {
   /** The recovery can be waited for, ended and abandoned; nothing of it has happened yet. */
   begun(): void;
-  /** All partners have been told of the failure. */
-  told(): void;
-  /** Nothing is taken from anybody yet, but after a while, or when nobody borrows from the partition. */
-  graceBegun(): void;
+  /** All partners have been told of the failure; nothing is taken by force before a grace period, or a wait for borrowers, is over. */
+  told(isGrace: boolean): void;
   /** The grace period is over, or nobody borrows from the partition any more: what is left goes by force. */
   graceOver(): void;
   /** The partition has stopped. */
@@ -104,7 +101,7 @@ export class Recovery {
       await nextTurn(status === H_PARTIAL ? 0 : 1);
       if (this.#ended) return;
       status = this.#kernel.core.failPartition(this.#lpid, 0);
-      if (status === H_PARTIAL || status === H_SUCCESS) this.#kernel.settle("fail", status);
+      this.#kernel.notice();
     }
     // H_RESOURCE: others had something to tell, and this first.
     this.#told(grace);
@@ -112,10 +109,8 @@ export class Recovery {
 
   /** The grace period is from the notice on. Whoever was told may have ended it before it began. */
   #told(grace: number | "defer"): void {
-    this.#host.told();
-    if (this.#graceOver) return;
-    this.#host.graceBegun();
-    if (grace === "defer") return;
+    this.#host.told(!this.#graceOver);
+    if (this.#graceOver || grace === "defer") return;
     this.#graceEndsAt = this.#kernel.clock.now() + grace;
     this.#timer = this.#kernel.clock.setTimeout(() => this.endGrace(), grace);
   }

@@ -310,11 +310,10 @@ export class ResourceTable implements AsyncDisposable {
       begun: () => {
         if (FAILURE.hasSubscribers && !isSilent) FAILURE.publish(this.#message(partition, reason));
       },
-      told: () => {
+      told: (isGrace) => {
         if (partners.length > 0) this.#record("partners-told", partition.lpid, "", partners);
+        if (isGrace) this.#record("grace-begun", partition.lpid, grace === "defer" ? grace : `${grace} ms`);
       },
-      graceBegun: () =>
-        this.#record("grace-begun", partition.lpid, grace === "defer" ? grace : `${grace} ms`),
       graceOver: () => this.#record("grace-over", partition.lpid),
       stopped: () => {
         description.recovery = undefined;

@@ -359,9 +359,7 @@ function snapshotGrant(look: Look, structure: Structure, quarantined: number): G
 }
 
 /** Entries between head and tail of a queue. Where both are the same it is empty, or full if that entry is taken. */
-function queuedAt(memory: TableMemory, slot: number, lpid: number): number {
-  const capacity = endWord(memory, slot, END_QUEUE_PAGES) * QUEUE_ENTRIES_PER_PAGE;
-  if (capacity === 0) return 0;
+function queuedAt(memory: TableMemory, slot: number, lpid: number, capacity: number): number {
   const head = endWord(memory, slot, END_QUEUE_HEAD);
   const between = (endWord(memory, slot, END_QUEUE_TAIL) - head + capacity) % capacity;
   if (between !== 0) return between;
@@ -383,6 +381,7 @@ function snapshotAdapters(memory: TableMemory, lpid: number): AdapterSnapshot[] 
     const state = endWord(memory, slot, END_STATE);
     if ((state !== END_OPEN && state !== END_CLOSED) || endWord(memory, slot, END_OWNER) !== lpid) break;
     const isOpen = state === END_OPEN;
+    const queueBytes = hasQueues ? endWord(memory, slot, END_QUEUE_PAGES) * PAGE_BYTES : 0;
     adapters.push({
       unitAddress: unitAddress(memory, slot),
       state: isOpen ? "open" : "closed",
@@ -390,8 +389,8 @@ function snapshotAdapters(memory: TableMemory, lpid: number): AdapterSnapshot[] 
       quota: endWord(memory, slot, END_QUOTA),
       used: endWord(memory, slot, END_USED),
       unreturned: endWord(memory, slot, END_UNRETURNED),
-      queueBytes: hasQueues ? endWord(memory, slot, END_QUEUE_PAGES) * PAGE_BYTES : 0,
-      queued: hasQueues ? queuedAt(memory, slot, lpid) : 0,
+      queueBytes,
+      queued: queueBytes === 0 ? 0 : queuedAt(memory, slot, lpid, queueBytes / QUEUE_ENTRY_BYTES),
     });
   }
   return adapters.sort((a, b) => a.unitAddress - b.unitAddress);

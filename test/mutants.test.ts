@@ -205,12 +205,6 @@ const MUTATIONS: readonly (Mutation & { readonly bug: string })[] = [
     to: "return endWord(end, END_QUEUE_PAGES) != 0;",
   },
   {
-    bug: "a queue that a failed partner has not cleared away keeps its end when the adapter ends",
-    file: "assembly/tell.ts",
-    from: "if (!runsNow(partnerPartition(end))) closeQueue(partnerEnd(end));",
-    to: "",
-  },
-  {
     bug: "a telling stays at an end that has ended (FA2)",
     file: "assembly/adapter.ts",
     from: "if (header(HEADER_TELLER_END) == endSlotOf(end)) setHeader(HEADER_TELLER_END, next);",
@@ -453,8 +447,8 @@ const MUTATIONS: readonly (Mutation & { readonly bug: string })[] = [
   {
     bug: "what is borrowed cannot be reclaimed (FA7)",
     file: "src/recovery.ts",
-    from: "if (this.#ended) return;",
-    to: "if (this.#ended || this.#isDeferred) return;",
+    from: "this.#stopWaiting();\n    if (this.#ended) return;",
+    to: "this.#stopWaiting();\n    if (this.#ended || this.#isDeferred) return;",
   },
   {
     bug: "a server that should wait for its borrowers has a grace period (FA7)",

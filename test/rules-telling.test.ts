@@ -184,6 +184,20 @@ describe("adapters end in slices", () => {
     expect(table.inspect().counters.adapterEndsUsed).toBe(0);
   });
 
+  test("FA1: the end of a partner that fails meanwhile goes with the adapter, though its queue was not cleared away yet", () => {
+    const star = openStar(3, 1);
+    const { table, h, core, server, row, adapters } = star;
+    const b = at(row, 0);
+    expect(h.regCrq(b.lpid, at(adapters, 0).peer.unitAddress, 0, PAGE)).toBe(H_CLOSED);
+    while (core.failPartition(server.lpid, 0) === H_PARTIAL) expect(server.state).toBe("failed");
+    const { memory } = kernelOf(table);
+    while (memory.header(HEADER_TELLER) === 0) expect(core.recoverServer(server.lpid, 1)).toBe(H_PARTIAL);
+    expect(core.failPartition(b.lpid, 0)).toBe(H_PARTIAL);
+    while (core.recoverServer(server.lpid, 1) === H_PARTIAL) expect(b.state).toBe("failed");
+    expect(at(table.inspect().partitions, 1).adapters).toEqual([]);
+    expect(table.inspect().counters.adapterEndsUsed).toBe(0);
+  });
+
   test("FA2: a failure between two slices is told after them, to each once", () => {
     const star = openStar(3, 1);
     const { table, core, server, row } = star;

@@ -29,7 +29,7 @@ export class FailureDraws {
     }
     const one = draw.pick(busy.length === 0 || draw.once(4) ? failing : busy);
     const lpid = choose.lpid(draw, one?.lpid);
-    if (one?.lpid === lpid && one.telling !== 0 && draw.once(2)) {
+    if (one?.lpid === lpid && one.telling !== 0 && !draw.once(4)) {
       twins.fail(lpid, draw.below(2));
       return;
     }
