@@ -371,36 +371,44 @@ function queuedAt(memory: TableMemory, slot: number, lpid: number, capacity: num
   return isTaken ? capacity : 0;
 }
 
-function snapshotAdapters(memory: TableMemory, lpid: number): AdapterSnapshot[] {
-  const adapters: AdapterSnapshot[] = [];
-  // Queues close with the failure (isRegistered() of the core), though they may be cleared away a little later.
-  const hasQueues = partitionWord(memory, lpid, PARTITION_STATE) === PARTITION_RUNNING;
+/** Looks at each end that a partition has, and whom it joins to it: 0 if it is closed. */
+function eachEnd(memory: TableMemory, lpid: number, look: (slot: number, partner: number) => void): void {
   let left = memory.header(HEADER_ENDS_MAX);
   const first = partitionWord(memory, lpid, PARTITION_ENDS);
   for (let slot = first; slot !== 0 && left > 0; slot = endWord(memory, slot, END_NEXT), left--) {
     const state = endWord(memory, slot, END_STATE);
     if ((state !== END_OPEN && state !== END_CLOSED) || endWord(memory, slot, END_OWNER) !== lpid) break;
-    const isOpen = state === END_OPEN;
+    look(slot, state === END_OPEN ? endWord(memory, endWord(memory, slot, END_PARTNER), END_OWNER) : 0);
+  }
+}
+
+function snapshotAdapters(memory: TableMemory, lpid: number): AdapterSnapshot[] {
+  const adapters: AdapterSnapshot[] = [];
+  // Queues close with the failure (isRegistered() of the core), though they may be cleared away a little later.
+  const hasQueues = partitionWord(memory, lpid, PARTITION_STATE) === PARTITION_RUNNING;
+  eachEnd(memory, lpid, (slot, partner) => {
     const queueBytes = hasQueues ? endWord(memory, slot, END_QUEUE_PAGES) * PAGE_BYTES : 0;
     adapters.push({
       unitAddress: unitAddress(memory, slot),
-      state: isOpen ? "open" : "closed",
-      partner: isOpen ? endWord(memory, endWord(memory, slot, END_PARTNER), END_OWNER) : 0,
+      state: partner === 0 ? "closed" : "open",
+      partner,
       quota: endWord(memory, slot, END_QUOTA),
       used: endWord(memory, slot, END_USED),
       unreturned: endWord(memory, slot, END_UNRETURNED),
       queueBytes,
       queued: queueBytes === 0 ? 0 : queuedAt(memory, slot, lpid, queueBytes / QUEUE_ENTRY_BYTES),
     });
-  }
+  });
   return adapters.sort((a, b) => a.unitAddress - b.unitAddress);
 }
 
-/** The lpids to which a partition has open adapters, each once. */
+/** The lpids to which a partition has open adapters, each once; it may have tens of thousands of adapters. */
 export function partnersOf(memory: TableMemory, lpid: number): number[] {
-  return [
-    ...new Set(snapshotAdapters(memory, lpid).flatMap(({ partner }) => (partner === 0 ? [] : [partner]))),
-  ];
+  const partners = new Set<number>();
+  eachEnd(memory, lpid, (_, partner) => {
+    if (partner !== 0) partners.add(partner);
+  });
+  return [...partners].sort((a, b) => a - b);
 }
 
 function snapshotResource(structure: Structure): ResourceSnapshot {

@@ -3,7 +3,7 @@ import { H_BUSY, H_PARTIAL, H_SUCCESS } from "../../src/layout.js";
 import type { Twins } from "./compare.js";
 import { BUDGETS, type Choices, HOSTILE } from "./compare-choices.js";
 import type { Draw } from "./draw.js";
-import { ensure } from "./model-records.js";
+import { ensure, isUnderRevocation } from "./model-records.js";
 
 export class FailureDraws {
   readonly #twins: Twins;
@@ -47,7 +47,9 @@ export class FailureDraws {
 
   #failOne(choose: Choices, draw: Draw): void {
     const twins = this.#twins;
-    const lpid = choose.lpid(draw);
+    // Now and then one that is in the middle of a forced rescind, which its recovery carries through.
+    const begun = draw.pick([...twins.model.grants.values()].filter(isUnderRevocation));
+    const lpid = begun !== undefined && draw.once(3) ? begun.grantor.lpid : choose.lpid(draw);
     const status = twins.fail(lpid, draw.once(20) ? (draw.pick([2, ...HOSTILE]) ?? 2) : draw.below(2));
     if (status !== H_SUCCESS && status !== H_PARTIAL) return;
     this.#waiting.delete(lpid);
