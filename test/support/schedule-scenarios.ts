@@ -410,6 +410,7 @@ export const SCENARIOS: readonly Scenario[] = [
     rules: "FA2 FA3 G5",
     mortal: [SERVER, CLIENT],
     isLong: true,
+    isExclusive: true,
     recover,
     setUp: (machine) => {
       open(machine);
