@@ -50,6 +50,9 @@ export function* notedWithResult(self: LogicalThread, name: Call, ...args: reado
   return status;
 }
 
+/** More than anything takes in a table so small, unless a bug has made it endless. */
+const SLICES_MOST = 1000;
+
 /**
  * A call that is made until it is not answered H_PARTIAL; how often is nobody's business. As the host does it, it waits only
  * where the slice was held up by somebody's use.
@@ -57,7 +60,7 @@ export function* notedWithResult(self: LogicalThread, name: Call, ...args: reado
 export function* complete(self: LogicalThread, name: Call, ...args: readonly number[]): Part {
   const { machine, slot } = self;
   let isBegun = false;
-  while (true) {
+  for (let slices = 0; slices < SLICES_MOST; slices++) {
     const status = yield* call(name, ...args);
     // Somebody else has done the rest of it: as rescindForced() sees it.
     if (isBegun && status === H_PARAMETER) return H_SUCCESS;
@@ -65,6 +68,7 @@ export function* complete(self: LogicalThread, name: Call, ...args: readonly num
     isBegun = true;
     if (machine.word(machine.threadAt(slot) + THREAD_WAITS_FOR) !== 0) yield { kind: "wait" };
   }
+  return H_PARTIAL;
 }
 
 /** A call that is made until no use that runs holds it up. */
