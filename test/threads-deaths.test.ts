@@ -17,7 +17,7 @@ import {
 } from "../src/index.js";
 import { kernelOf } from "../src/kernel.js";
 import { H_LONG_BUSY_10_MSEC } from "../src/layout.js";
-import { hold, holdAnd } from "./support/hold.js";
+import { hold, holdAnd, untilLocked } from "./support/hold.js";
 import { type Inside, OWNER, REMOTE, Remote, sleep, THROWS, within } from "./support/remote.js";
 import {
   auditedAfterEach,
@@ -1020,17 +1020,4 @@ async function untilRescinded(partition: Partition, address: number): Promise<vo
 /** Never comes back. */
 function freeze(): void {
   Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0);
-}
-
-async function untilLocked(partition: Partition): Promise<void> {
-  for (let turn = 0; turn < 1000; turn++) {
-    try {
-      partition.free(partition.allocate(PAGE));
-    } catch (error) {
-      if (error instanceof HcallError && error.code === "H_LongBusyOrder10msec") return;
-      throw error;
-    }
-    await sleep(5);
-  }
-  throw new Error("the worker has not locked the table");
 }

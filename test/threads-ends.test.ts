@@ -13,7 +13,7 @@ import {
 } from "../src/index.js";
 import { kernelOf } from "../src/kernel.js";
 import { H_LONG_BUSY_10_MSEC } from "../src/layout.js";
-import { holdAnd } from "./support/hold.js";
+import { holdAnd, untilLocked } from "./support/hold.js";
 import { REMOTE, Remote, sleep, within } from "./support/remote.js";
 import { auditedAfterEach, listen, openPair, PAGE, type Pair, type PairOptions } from "./support/world.js";
 
@@ -50,17 +50,6 @@ function told(events: readonly TableEvent[]): string[] {
 
 function spin(): void {
   while (true) {}
-}
-
-async function untilLocked(partition: Partition): Promise<void> {
-  await until("locked", () => {
-    try {
-      partition.free(partition.allocate(PAGE));
-      return false;
-    } catch {
-      return true;
-    }
-  });
 }
 
 interface Locked extends Pair {

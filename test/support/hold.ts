@@ -1,5 +1,6 @@
 /** What a worker does to have all locks, as only bad luck would have it. */
-import type { Inside } from "./remote.js";
+import { HcallError, type Partition } from "../../src/index.js";
+import { type Inside, sleep } from "./remote.js";
 
 /** Takes all locks as a call does that stops half way. */
 export function hold({ partition, layout, handle }: Inside): void {
@@ -22,4 +23,18 @@ export function hold({ partition, layout, handle }: Inside): void {
 /** The same, and then something that never comes back; to be sent to a worker. */
 export function holdAnd(stay: () => void): (inside: Inside) => void {
   return new Function("inside", `(${hold})(inside); (${stay})()`) as (inside: Inside) => void;
+}
+
+/** Until a worker has all locks. The call that asks changes nothing, whenever that comes: no allocation starts at an odd address. */
+export async function untilLocked(partition: Partition): Promise<void> {
+  for (let turn = 0; turn < 1000; turn++) {
+    try {
+      partition.free(1);
+    } catch (error) {
+      if (!(error instanceof HcallError)) throw error;
+      if (error.code === "H_LongBusyOrder10msec") return;
+    }
+    await sleep(5);
+  }
+  throw new Error("the worker has not locked the table");
 }
