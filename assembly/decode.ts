@@ -107,3 +107,8 @@ export function decodeUnits(space: u32, value: f64): u32 {
 export function encodeUnits(space: u32, units: u32): f64 {
   return isPaged(space) ? f64(units) * PAGE_BYTES : f64(units);
 }
+
+/** A caller's budget as a number that is counted down, below zero too. */
+export function stepsOf(budget: u32): i32 {
+  return <i32>min<u32>(budget, 0x3fffffff);
+}

@@ -3,9 +3,9 @@
  *
  *     running -> failed -> recovering -> stopped
  *
- * failPartition() begins to tell the partners (tell.ts); all have heard before anything is lost. recoverClient() then returns what the partition accepted
- * and rescinds what it granted on; recoverServer(), after the grace period, rescinds what it granted of its own and
- * frees its memory. Both walk the partition's own lists, never the tables; a list only gets shorter, so that a call goes
+ * failPartition() begins to tell the partners (tell.ts); all have heard before anything is lost. recoverClient() then returns
+ * what the partition accepted and rescinds what it granted on; recoverServer(), after the grace period, rescinds what it
+ * granted of its own and frees its memory. Both walk the partition's own lists, never the tables; a list only gets shorter, so that a call goes
  * on where the last one stopped (FA6). Where the policy is to wait for the borrowers, recoverDeferred() takes the place of
  * recoverClient(), and of the grace period (FA7).
  */
@@ -74,7 +74,7 @@ import {
   stateOf,
   structureAt,
 } from "./control";
-import { decodeInteger } from "./decode";
+import { decodeInteger, stepsOf } from "./decode";
 import { dropEvents } from "./event";
 import { releaseFrame, unchargeFrame } from "./frame";
 import { settle } from "./job";
@@ -97,7 +97,7 @@ import { budgetLeft, LEAF_STEPS, revoke } from "./revoke";
 import { endLeaves } from "./run";
 import { releaseStructure, spillPool } from "./slot";
 import { endTces } from "./tce";
-import { endAdapters, haveEnded, haveHeard, stepsOf, tellFailure } from "./tell";
+import { endAdapters, haveEnded, haveHeard, tellFailure } from "./tell";
 import { nameUser, nextEpoch, olderUse } from "./thread";
 
 /** A number for the notices of one failure: an even one. The notices of its recovery have the odd one after it. */

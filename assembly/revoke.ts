@@ -80,6 +80,7 @@ import {
   windowOf,
 } from "./control";
 import { releaseCopies } from "./cow";
+import { stepsOf } from "./decode";
 import { pushEvent } from "./event";
 import { settle } from "./job";
 import { mustZero, zeroLent } from "./lend";
@@ -428,7 +429,7 @@ export function revoke(structure: usize, budget: u32): i32 {
   store<u32>(THREAD, 0, THREAD_WAITS_FOR);
   store<u32>(THREAD, 0, THREAD_STUCK_ON);
   const generation = generationOf(structure);
-  let left = <i32>min<u32>(budget, 0x3fffffff);
+  let left = stepsOf(budget);
   if (!isRevoking(structure)) {
     if (endLeaf(structure)) {
       setBudgetLeft(left - LEAF_STEPS);

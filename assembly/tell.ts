@@ -23,16 +23,12 @@ import {
   TELL_STEPS,
 } from "../src/layout";
 import { endAdapter, endAt, endWord, isOpen, partnerEnd, partnerPartition } from "./adapter";
+import { stepsOf } from "./decode";
 import { pushEvent } from "./event";
 import { settle } from "./job";
 import { header, setHeader } from "./memory";
 import { lpidOf, partitionAt, partitionWord, runsNow, setPartitionWord } from "./partition";
 import { closeQueue, putTransport } from "./queue";
-
-/** A caller's budget as a number that is counted down, below zero too. */
-export function stepsOf(budget: u32): i32 {
-  return <i32>min<u32>(budget, 0x3fffffff);
-}
 
 /** Tells the partner at the other side of an end, once for each notice however many adapters join the two. */
 function tellPartner(partition: usize, end: usize, event: u32): void {

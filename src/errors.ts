@@ -116,9 +116,9 @@ export function checkNames<T extends object, Text extends string>(
   options: T,
   names: Text & AllNames<T, Text>,
 ): void {
+  const known = lists.get(names) ?? new Set(names.split(", "));
+  lists.set(names, known);
   for (const name in options) {
-    const known = lists.get(names) ?? new Set(names.split(", "));
-    lists.set(names, known);
     if (!known.has(name) && Object.hasOwn(options, name) && options[name] !== undefined)
       throw new RangeError(`there is no option "${name}"; there are ${names}`);
   }

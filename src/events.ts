@@ -163,8 +163,8 @@ export class Events {
    * @throws HcallError H_LongBusyOrder10msec if another thread has the partition locked.
    */
   take(): PartitionEvent | undefined {
-    const left = this.#left();
-    if (left !== undefined) return left;
+    const unread = this.#left();
+    if (unread !== undefined) return unread;
     const status = this.#takeOne();
     if (status === H_LONG_BUSY_10_MSEC)
       throw new HcallError("takeEvent", status, "another thread has the partition locked");
@@ -190,10 +190,10 @@ export class Events {
     const signal = (partitionOffset(memory, this.#holder.lpid) + PARTITION_SIGNAL) / 4;
     // Not the table's clock: a thread that sleeps cannot be woken by one that is turned by hand.
     const end = systemClock.now() + timeoutMs;
+    const unread = this.#left();
+    if (unread !== undefined) return unread;
     while (true) {
       const seen = Atomics.load(integers, signal);
-      const event = this.#left();
-      if (event !== undefined) return event;
       const status = this.#takeOne();
       if (status === H_SUCCESS) return this.#taken();
       const left = end - systemClock.now();

@@ -300,8 +300,10 @@ export class Partition {
     options?: { readonly type?: ResourceType; readonly write?: boolean; readonly length?: number },
   ): number {
     // The common case: a crossing costs more than the look-up, and so does a look at what stands beside `write`.
-    const isCommon = options?.type === undefined && options?.length === undefined;
-    if (isCommon && (options === undefined || options.write !== undefined)) {
+    if (
+      options === undefined ||
+      (options.write !== undefined && options.type === undefined && options.length === undefined)
+    ) {
       const mask = options?.write === true ? ENTRY_VALID | ENTRY_WRITE : ENTRY_VALID | ENTRY_READ;
       const physical = this.#quick.translate(address, mask);
       if (physical >= 0) return physical;

@@ -271,8 +271,8 @@ export class ResourceTable implements AsyncDisposable {
   /**
    * Declares a partition failed now; what follows is FA1 to FA8. Does nothing if it does not run. Its partners have been told when
    * this returns, unless there are more adapters than one slice is for (128): then the others are told in the next turns, and nothing is
-   * taken from anybody before. The first slice of the recovery is done, too, unless the partition is a thread: that is ended first. If the table is locked, and that
-   * thread in the middle of a call, the failure begins with its exit. What an exception of the stack has stopped half-way goes on when
+   * taken from anybody before. The first slice of the recovery is done, too, unless the partition is a thread: that is ended first.
+   * If the table is locked, and that thread in the middle of a call, the failure begins with its exit. What an exception of the stack has stopped half-way goes on when
    * it is called again.
    * @throws HcallError H_LongBusyOrder10msec if another thread has the table locked.
    */

@@ -26,6 +26,10 @@ function returnSlowly(mapping: Mapping): Mapping {
   } as Mapping;
 }
 
+function openDesk(client: Partition, seed: number): Desk {
+  return new Desk(client, new Board(), new Random(seed), (error) => expect(error).toBeUndefined());
+}
+
 test.each<[string, number, (desk: Desk) => Dealings, (server: Partition) => object]>([
   [
     "a copy",
@@ -48,7 +52,7 @@ test.each<[string, number, (desk: Desk) => Dealings, (server: Partition) => obje
 ])("of %s", (_, kind, open, prepare) => {
   for (let seed = 1; seed <= 40; seed++) {
     const { table, server, client, adapter } = openPair();
-    const desk = new Desk(client, new Board(), new Random(seed), (error) => expect(error).toBeUndefined());
+    const desk = openDesk(client, seed);
     const accept = desk.accept.bind(desk);
     let accepts = 0;
     desk.accept = (cookie) => {
@@ -71,13 +75,12 @@ test("of a copy that is rescinded behind a write: its view shows what was writte
     const { table, server, client, adapter } = openPair();
     server.store32(4, 77);
     const cookie = server.grant({ to: client, address: 0, length: PAGE, copyOnWrite: true });
-    const random = new Random(seed);
     const write = client.write.bind(client);
     client.write = (address, source) => {
       write(address, source);
       if (writes++ % 4 === 0) void server.rescindForced(cookie).catch(() => {});
     };
-    const desk = new Desk(client, new Board(), random, (error) => expect(error).toBeUndefined());
+    const desk = openDesk(client, seed);
     const copies = new Copies(desk, new Rings(desk));
     copies.receive({ kind: COPY_OF_RING, cookie, detail: 1 }, new Mail(client, adapter));
     for (let step = 0; step < 60; step++) copies.step();
@@ -92,7 +95,7 @@ test("of a ring under a view by who has failed: nothing is written to it, which 
     const { table, server, client, adapter } = openPair();
     server.store32(4, 77);
     const cookie = server.grant({ to: client, address: 0, length: PAGE, write: true });
-    const desk = new Desk(client, new Board(), new Random(seed), (error) => expect(error).toBeUndefined());
+    const desk = openDesk(client, seed);
     const rings = new Rings(desk);
     const view = client.view.bind(client);
     client.view = (...range) => {

@@ -1349,29 +1349,22 @@ add("fail, a partner at a time, the last one", (made) => {
   telling(made, 2);
   return { status: H_SUCCESS, call: (core) => core.failPartition(1, 0), goOn: toTheEnd(made, 1, MANY) };
 });
-add("fail while another has partners left to tell", (made) => {
-  telling(made, 1);
-  return {
-    status: H_PARTIAL,
-    call: (core) => core.failPartition(3, 0),
-    goOn: (core) => {
-      toTheEnd(made, 3, MANY)(core);
-      toTheEnd(made, 1, MANY)(core);
-    },
-  };
-});
-add("fail while another has partners left to tell, and carry that through", (made) => {
-  telling(made, 2);
-  made.budget(MANY);
-  return {
-    status: H_SUCCESS,
-    call: (core) => core.failPartition(3, 0),
-    goOn: (core) => {
-      toTheEnd(made, 3, MANY)(core);
-      toTheEnd(made, 1, MANY)(core);
-    },
-  };
-});
+for (const [what, slices, budget, status] of [
+  ["", 1, 1, H_PARTIAL],
+  [", and carry that through", 2, MANY, H_SUCCESS],
+] as const)
+  add(`fail while another has partners left to tell${what}`, (made) => {
+    telling(made, slices);
+    made.budget(budget);
+    return {
+      status,
+      call: (core) => core.failPartition(3, 0),
+      goOn: (core) => {
+        toTheEnd(made, 3, MANY)(core);
+        toTheEnd(made, 1, MANY)(core);
+      },
+    };
+  });
 for (const [what, slice] of [
   ["the client's part of", (core: Core) => core.recoverClient(1, 1)],
   ["by force", (core: Core) => core.recoverServer(1, 1)],
