@@ -49,14 +49,9 @@ import { endLend } from "./lend";
 import { endLine } from "./line";
 import { beginJob, Counters, Words } from "./log";
 import { isAlone, threadsBesides } from "./memory";
-import { areFew, entryPlace, freeFew, freePage, rescinded, spaceAt } from "./page";
+import { areFew, entryPlace, freeFew, OnePage, rescinded, spaceAt } from "./page";
 import { addPartitionWord, isDeferred, partitionAt, partitionWord, signal } from "./partition";
 import { isLastUse, isPoolFull, releaseGrant, releaseStructure } from "./slot";
-
-/** A grant stands: one more of the end's quota, one more out and in. */
-export function countGrant(end: usize, grantor: usize, grantee: usize): void {
-  Counters.add(end + END_USED, grantor + PARTITION_GRANTS_OUT, grantee + PARTITION_GRANTS_IN, 1);
-}
 
 /** Methods, since only those are inlined on demand. */
 export class Grants {
@@ -89,20 +84,31 @@ function signalIfUsedNoMore(grantor: usize): void {
   if (isDeferred(grantor) && partitionWord(grantor, PARTITION_GRANTS_OUT) == 0) signal(grantor);
 }
 
-/** A method, since only those are inlined on demand. */
-export class Mapped {
-  /** Pages of others that the holder reaches: only memory is counted. */
-  @inline
-  static count(holder: usize, structure: usize, sign: i32): void {
-    if (spaceOf(structure) != SPACE_MEMORY) return;
-    const place = holder + PARTITION_PAGES_MAPPED;
-    Words.put(place, load<u32>(place) + sign * pageCountOf(structure));
-  }
+/** How many pages of others a holder reaches by a mapping: only memory is counted. */
+function mappedBy(structure: usize): i32 {
+  return spaceOf(structure) == SPACE_MEMORY ? pageCountOf(structure) : 0;
 }
 
-/** The same where it is not done often. */
-export function countMapped(holder: usize, structure: usize, sign: i32): void {
-  Mapped.count(holder, structure, sign);
+/** The holder does not reach its pages any more. */
+function uncountMapped(structure: usize): void {
+  addPartitionWord(partitionAt(holderOf(structure)), PARTITION_PAGES_MAPPED, -mappedBy(structure));
+}
+
+/** A method, since only those are inlined on demand. */
+export class Mapped {
+  /** Granted becomes Shared, from a page on. */
+  @inline
+  static begin(holder: usize, structure: usize, page: u32): void {
+    const mapped = holder + PARTITION_PAGES_MAPPED;
+    Shared.begin(structure, page, mapped, load<u32>(mapped) + mappedBy(structure));
+  }
+
+  /** It becomes Granted; so many pages that the holder has reached until now count no more. */
+  @inline
+  static end(holder: usize, structure: usize, pages: i32): void {
+    const mapped = holder + PARTITION_PAGES_MAPPED;
+    Shared.end(structure, mapped, load<u32>(mapped) - pages);
+  }
 }
 
 // What becomes of the pages of a structure: right after the commit, by a job. Nobody may see that access has ended before the
@@ -134,7 +140,7 @@ export class Pages {
   /** The pages are unmapped and their addresses free. */
   @inline
   static free(structure: usize): void {
-    if (mayEndNow(structure)) freePage(holderSpace(structure), pageOf(structure));
+    if (mayEndNow(structure)) OnePage.free(holderSpace(structure), pageOf(structure));
     else if (isAlone() && areFew(pageOf(structure), pageCountOf(structure)))
       freeFew(holderSpace(structure), pageOf(structure), pageCountOf(structure));
     else settleLater(structure);
@@ -155,7 +161,7 @@ export function becomeRevoking(structure: usize): void {
     if (stateOf(structure) != STRUCTURE_SHARED) return;
     settleLater(structure);
   } else Pages.cut(structure, entryPlace(holderSpace(structure), pageOf(structure)));
-  countMapped(partitionAt(holderOf(structure)), structure, -1);
+  uncountMapped(structure);
   if (spaceOf(structure) == SPACE_MEMORY) return;
   endLine(structure);
   if (spaceOf(structure) == SPACE_DMA) setLiobn(structure, 0);
@@ -164,25 +170,31 @@ export function becomeRevoking(structure: usize): void {
 /** Shared becomes Returning: unmapped, the addresses still taken (RE6). */
 export function becomeReturning(structure: usize): void {
   settleLater(structure);
-  countMapped(partitionAt(holderOf(structure)), structure, -1);
+  uncountMapped(structure);
   setState(structure, STRUCTURE_RETURNING);
 }
 
 /** A method, since only those are inlined on demand. */
 export class Become {
-  /** Shared or Returning becomes Granted: the addresses are free again. */
+  /** Shared becomes Granted: the addresses are free again. */
   @inline
-  static granted(structure: usize): void {
+  static granted(holder: usize, structure: usize): void {
+    Become.free(structure);
+    Mapped.end(holder, structure, mappedBy(structure));
+  }
+
+  @inline
+  static free(structure: usize): void {
     Pages.free(structure);
     if (spaceOf(structure) != SPACE_MEMORY) endLine(structure);
     if (hasFlag(structure, FLAG_ZERO)) clearZeroed(structure);
-    Shared.end(structure);
   }
 }
 
-/** The same where it is not done often. */
-export function becomeGranted(structure: usize): void {
-  Become.granted(structure);
+/** What has lost its access before, Returning or under revocation, becomes Granted: the addresses are free again. */
+export function becomeGranted(holder: usize, structure: usize): void {
+  Become.free(structure);
+  Mapped.end(holder, structure, 0);
 }
 
 /** Tells the grantor that its grant is not used any more. */

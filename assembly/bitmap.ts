@@ -39,37 +39,72 @@ export function isInWord(from: u32, count: u32): bool {
   return count - 1 < 64 - (from & 63);
 }
 
+/** Where the word of a place stands. */
+export function placeWord(map: usize, place: u32): usize {
+  return wordAt(map, place >> 6);
+}
+
+/** The bit of a place in its word. */
+export function placeBit(place: u32): u64 {
+  return (<u64>1) << (place & 63);
+}
+
 /** All places used. */
 export function mapClear(map: usize, bits: u32): void {
   memory.fill(map, 0, mapBytes(bits));
 }
 
-/** Tells the levels above that a word of level 0 has become non-empty. */
-function raise(map: usize, bits: u32, word: u32): void {
-  let index = word;
-  let above = map;
-  let words = wordsFor(bits);
-  for (let level: u32 = 1; level < LEVELS; level++) {
-    above = wordAt(above, words);
-    words = wordsFor(words);
-    const at = wordAt(above, index >> 6);
+/** Levels above the first. Methods, since only those are inlined on demand. */
+export class Levels {
+  /** Tells them that a word of level 0 has become non-empty. */
+  @inline
+  static raise(map: usize, bits: u32, word: u32): void {
+    const words = wordsFor(bits);
+    const above = wordAt(map, words);
+    const at = placeWord(above, word);
     const old = load<u64>(at);
-    Words.putLong(at, old | ((<u64>1) << (index & 63)));
+    Words.putLong(at, old | placeBit(word));
+    if (old == 0) raiseFrom(2, above, wordsFor(words), word >> 6);
+  }
+
+  /** Tells them that a word of level 0 has become empty. */
+  @inline
+  static lower(map: usize, bits: u32, word: u32): void {
+    const words = wordsFor(bits);
+    const above = wordAt(map, words);
+    const at = placeWord(above, word);
+    const left = load<u64>(at) & ~placeBit(word);
+    Words.putLong(at, left);
+    if (left == 0) lowerFrom(2, above, wordsFor(words), word >> 6);
+  }
+}
+
+/** The same from a level on; below it one of so many words has become non-empty. */
+function raiseFrom(level: u32, below: usize, words: u32, word: u32): void {
+  let index = word;
+  let above = below;
+  let count = words;
+  for (let i = level; i < LEVELS; i++) {
+    above = wordAt(above, count);
+    count = wordsFor(count);
+    const at = placeWord(above, index);
+    const old = load<u64>(at);
+    Words.putLong(at, old | placeBit(index));
     if (old != 0) return;
     index >>= 6;
   }
 }
 
-/** Tells the levels above that a word of level 0 has become empty. */
-function lower(map: usize, bits: u32, word: u32): void {
+/** The same from a level on; below it one of so many words has become empty. */
+function lowerFrom(level: u32, below: usize, words: u32, word: u32): void {
   let index = word;
-  let above = map;
-  let words = wordsFor(bits);
-  for (let level: u32 = 1; level < LEVELS; level++) {
-    above = wordAt(above, words);
-    words = wordsFor(words);
-    const at = wordAt(above, index >> 6);
-    const left = load<u64>(at) & ~((<u64>1) << (index & 63));
+  let above = below;
+  let count = words;
+  for (let i = level; i < LEVELS; i++) {
+    above = wordAt(above, count);
+    count = wordsFor(count);
+    const at = placeWord(above, index);
+    const left = load<u64>(at) & ~placeBit(index);
     Words.putLong(at, left);
     if (left != 0) return;
     index >>= 6;
@@ -78,17 +113,27 @@ function lower(map: usize, bits: u32, word: u32): void {
 
 /** Places of one word. Methods, since only those are inlined on demand: each accept takes some, each return frees some. */
 export class Places {
+  /** The lowest free place, or NONE; below the first 2^12 at once. */
+  @inline
+  static lowest(map: usize, bits: u32): u32 {
+    const words = wordsFor(bits);
+    const low = load<u64>(wordAt(map, words));
+    if (low == 0) return lowestFar(map, words);
+    const index = <u32>ctz(low);
+    return (index << 6) + <u32>ctz(load<u64>(wordAt(map, index)));
+  }
+
   @inline
   static freeOf(map: usize, bits: u32, word: u32, places: u64): void {
     const at = wordAt(map, word);
     const old = load<u64>(at);
     Words.putLong(at, old | places);
-    if (old == 0) raise(map, bits, word);
+    if (old == 0) raiseFrom(1, map, wordsFor(bits), word);
   }
 
   @inline
   static free(map: usize, bits: u32, place: u32): void {
-    Places.freeOf(map, bits, place >> 6, (<u64>1) << (place & 63));
+    Places.freeOf(map, bits, place >> 6, placeBit(place));
   }
 
   /** Takes places of one word, all of them free. */
@@ -97,13 +142,7 @@ export class Places {
     const at = wordAt(map, word);
     const left = load<u64>(at) & ~places;
     Words.putLong(at, left);
-    if (left == 0) lower(map, bits, word);
-  }
-
-  /** Takes a free place. */
-  @inline
-  static take(map: usize, bits: u32, place: u32): void {
-    Places.takeOf(map, bits, place >> 6, (<u64>1) << (place & 63));
+    if (left == 0) lowerFrom(1, map, wordsFor(bits), word);
   }
 
   /** Frees the places [from, from + count), through the log if they are of one word; part of a job if they are not. */
@@ -210,21 +249,21 @@ export function mapNext(map: usize, bits: u32, from: u32): u32 {
   return index;
 }
 
-/** The lowest free place, or NONE: from the top, where one word says whether there is any; below the first 2^12 at once. */
+/** The lowest free place, or NONE. */
 export function mapLowest(map: usize, bits: u32): u32 {
-  const words = wordsFor(bits);
+  return Places.lowest(map, bits);
+}
+
+/** The same beyond the first 2^12: from the top, where one word says whether there is any. */
+function lowestFar(map: usize, words: u32): u32 {
   const first = wordAt(map, words);
-  const low = load<u64>(first);
-  let index = <u32>ctz(low);
-  if (low == 0) {
-    const second = wordAt(first, wordsFor(words));
-    const third = wordAt(second, wordsFor(wordsFor(words)));
-    const top = load<u64>(third);
-    if (top == 0) return NONE;
-    index = <u32>ctz(top);
-    index = (index << 6) + <u32>ctz(load<u64>(wordAt(second, index)));
-    index = (index << 6) + <u32>ctz(load<u64>(wordAt(first, index)));
-  }
+  const second = wordAt(first, wordsFor(words));
+  const third = wordAt(second, wordsFor(wordsFor(words)));
+  const top = load<u64>(third);
+  if (top == 0) return NONE;
+  let index = <u32>ctz(top);
+  index = (index << 6) + <u32>ctz(load<u64>(wordAt(second, index)));
+  index = (index << 6) + <u32>ctz(load<u64>(wordAt(first, index)));
   return (index << 6) + <u32>ctz(load<u64>(wordAt(map, index)));
 }
 

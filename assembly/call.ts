@@ -12,6 +12,10 @@ import {
   H_NEED_ALL,
   H_PARAMETER,
   H_SUCCESS,
+  TOKEN_ACCEPT,
+  TOKEN_GRANT,
+  TOKEN_RESCIND,
+  TOKEN_RETURN,
   TOUCH_NEAR,
 } from "../src/layout";
 import {
@@ -75,7 +79,7 @@ import {
   takeEvent as takeEventLocked,
 } from "./hcall-queue";
 import { settle } from "./job";
-import { acquire, acquireAll, hasLeft, mendCall, nameAll, nameNone, release, waitForUses } from "./lock";
+import { acquire, acquireAll, isQuick, nameAll, nameNone, release, waitForUses } from "./lock";
 import { isAlone } from "./memory";
 import { mergePages as mergePagesLocked } from "./merge";
 import { compactMemory as compactMemoryLocked, gatherMemory as gatherMemoryLocked } from "./migrate";
@@ -114,22 +118,39 @@ function leave(status: i32): i32 {
   return status;
 }
 
-/**
- * The same for the four hypercalls on grants, which are so short that it counts. Methods, since only those are inlined on
- * demand.
- */
-class Alone {
-  @inline
-  static enter(): void {
-    if (hasLeft()) mendCall();
-    nameAll();
-  }
+// The four hypercalls on grants are so short that it counts: where there is nobody to keep out and nothing to mend they go a way
+// of their own, on which no argument must outlive another call.
 
-  @inline
-  static leave(status: i32): i32 {
-    settle();
-    nameNone();
-    return status;
+function leaveAlone(status: i32): i32 {
+  settle();
+  nameNone();
+  return status;
+}
+
+/** One of the four, its locks held. */
+function carryOut(token: u32, lpid: f64, a: f64, b: f64, c: f64, d: f64, e: f64): i32 {
+  if (token == TOKEN_GRANT) return grantLogicalLocked(lpid, a, b, c, d, e);
+  if (token == TOKEN_ACCEPT) return acceptLogicalLocked(lpid, a);
+  if (token == TOKEN_RETURN) return returnLogicalLocked(lpid, a, TOUCH_NEAR);
+  return rescindLogicalLocked(lpid, a, b);
+}
+
+/** Which partition it changes besides its caller's. */
+function otherOf(token: u32, lpid: f64, a: f64, b: f64, e: f64): u32 {
+  if (token == TOKEN_GRANT) return partnerNamed(lpid, e);
+  return token == TOKEN_RESCIND ? granteeNamed(b) : grantorNamed(a);
+}
+
+/** Any of the four where that is not so; one function, so that none of them is inlined where it is so. */
+function callAmong(token: u32, lpid: f64, a: f64, b: f64, c: f64, d: f64, e: f64): i32 {
+  let attempt: u32 = 0;
+  while (true) {
+    let status = isAlone() ? enterAlone() : enter(lpid, otherOf(token, lpid, a, b, e));
+    if (status == H_SUCCESS) status = leave(carryOut(token, lpid, a, b, c, d, e));
+    if (status == H_NEED_ALL)
+      status = acquireAll() ? leave(carryOut(token, lpid, a, b, c, d, e)) : H_LONG_BUSY_10_MSEC;
+    if (status != H_LONG_BUSY_1_MSEC) return status;
+    if (!waitForUses(attempt++)) return H_LONG_BUSY_10_MSEC;
   }
 }
 
@@ -237,25 +258,15 @@ export function copyMemory(lpid: f64, from: f64, partnerLpid: f64, to: f64, leng
 }
 
 export function acceptLogical(lpid: f64, cookie: f64): i32 {
-  if (isAlone()) {
-    Alone.enter();
-    return Alone.leave(acceptLogicalLocked(lpid, cookie));
-  }
-  const entry = enter(lpid, grantorNamed(cookie));
-  const status = entry == H_SUCCESS ? leave(acceptLogicalLocked(lpid, cookie)) : entry;
-  if (status != H_NEED_ALL) return status;
-  return acquireAll() ? leave(acceptLogicalLocked(lpid, cookie)) : H_LONG_BUSY_10_MSEC;
+  if (!isQuick()) return callAmong(TOKEN_ACCEPT, lpid, cookie, 0, 0, 0, 0);
+  nameAll();
+  return leaveAlone(acceptLogicalLocked(lpid, cookie));
 }
 
 export function grantLogical(lpid: f64, flags: f64, hi: f64, lo: f64, length: f64, unit: f64): i32 {
-  if (isAlone()) {
-    Alone.enter();
-    return Alone.leave(grantLogicalLocked(lpid, flags, hi, lo, length, unit));
-  }
-  const entry = enter(lpid, partnerNamed(lpid, unit));
-  const status = entry == H_SUCCESS ? leave(grantLogicalLocked(lpid, flags, hi, lo, length, unit)) : entry;
-  if (status != H_NEED_ALL) return status;
-  return acquireAll() ? leave(grantLogicalLocked(lpid, flags, hi, lo, length, unit)) : H_LONG_BUSY_10_MSEC;
+  if (!isQuick()) return callAmong(TOKEN_GRANT, lpid, flags, hi, lo, length, unit);
+  nameAll();
+  return leaveAlone(grantLogicalLocked(lpid, flags, hi, lo, length, unit));
 }
 
 export function grantMode(lpid: f64, flags: f64, hi: f64, lo: f64, length: f64, unit: f64, mode: f64): i32 {
@@ -281,19 +292,9 @@ export function mergePages(lpid: f64, address: f64, otherLpid: f64, otherAddress
 }
 
 export function rescindLogical(lpid: f64, flags: f64, cookie: f64): i32 {
-  if (isAlone()) {
-    Alone.enter();
-    return Alone.leave(rescindLogicalLocked(lpid, flags, cookie));
-  }
-  let attempt: u32 = 0;
-  while (true) {
-    let status = enter(lpid, granteeNamed(cookie));
-    if (status == H_SUCCESS) status = leave(rescindLogicalLocked(lpid, flags, cookie));
-    if (status == H_NEED_ALL)
-      status = acquireAll() ? leave(rescindLogicalLocked(lpid, flags, cookie)) : H_LONG_BUSY_10_MSEC;
-    if (status != H_LONG_BUSY_1_MSEC) return status;
-    if (!waitForUses(attempt++)) return H_LONG_BUSY_10_MSEC;
-  }
+  if (!isQuick()) return callAmong(TOKEN_RESCIND, lpid, flags, cookie, 0, 0, 0);
+  nameAll();
+  return leaveAlone(rescindLogicalLocked(lpid, flags, cookie));
 }
 
 export function requestReturn(lpid: f64, cookie: f64, ms: f64): i32 {
@@ -304,14 +305,9 @@ export function requestReturn(lpid: f64, cookie: f64, ms: f64): i32 {
 }
 
 export function returnLogical(lpid: f64, cookie: f64): i32 {
-  if (isAlone()) {
-    Alone.enter();
-    return Alone.leave(returnLogicalLocked(lpid, cookie, TOUCH_NEAR));
-  }
-  const entry = enter(lpid, grantorNamed(cookie));
-  const status = entry == H_SUCCESS ? leave(returnLogicalLocked(lpid, cookie, TOUCH_NEAR)) : entry;
-  if (status != H_NEED_ALL) return status;
-  return acquireAll() ? leave(returnLogicalLocked(lpid, cookie, TOUCH_NEAR)) : H_LONG_BUSY_10_MSEC;
+  if (!isQuick()) return callAmong(TOKEN_RETURN, lpid, cookie, 0, 0, 0, 0);
+  nameAll();
+  return leaveAlone(returnLogicalLocked(lpid, cookie, TOUCH_NEAR));
 }
 
 export function freeQueue(lpid: f64, unit: f64): i32 {

@@ -64,7 +64,7 @@ import {
   STRUCTURE_ZEROED,
   ZEROING,
 } from "../src/layout";
-import { decodeBits, decodeCookie, encodeCookie } from "./decode";
+import { decodeSlotOf, encodeCookie } from "./decode";
 import { put, Words } from "./log";
 import { header } from "./memory";
 import { partitionWord } from "./partition";
@@ -117,20 +117,20 @@ export function setFlag(structure: usize, flag: u32): void {
   setFirst(structure, STRUCTURE_FLAGS, load<u8>(structure, STRUCTURE_FLAGS) | flag);
 }
 
-/** Where a mapping begins and ends. Methods, since only those are inlined on demand. */
+/** Where a mapping begins and ends, with what counts it. Methods, since only those are inlined on demand. */
 export class Shared {
   /** Granted becomes Shared, from a page on. */
   @inline
-  static begin(structure: usize, page: u32): void {
+  static begin(structure: usize, page: u32, counter: usize, count: u32): void {
     const first = (load<u32>(structure) & ~0xff) | STRUCTURE_SHARED;
-    Words.put2(structure + STRUCTURE_PAGE, page, structure + STRUCTURE_STATE, first);
+    Words.put3(structure + STRUCTURE_PAGE, page, structure + STRUCTURE_STATE, first, counter, count);
   }
 
-  /** Shared or Returning becomes Granted: it has no page. */
+  /** It becomes Granted, and has no page. */
   @inline
-  static end(structure: usize): void {
+  static end(structure: usize, counter: usize, count: u32): void {
     const first = (load<u32>(structure) & ~0xff) | STRUCTURE_GRANTED;
-    Words.put2(structure + STRUCTURE_PAGE, 0, structure + STRUCTURE_STATE, first);
+    Words.put3(structure + STRUCTURE_PAGE, 0, structure + STRUCTURE_STATE, first, counter, count);
   }
 }
 
@@ -329,26 +329,32 @@ const COOKIE_STATES: u32 =
   (1 << STRUCTURE_RESCINDED) |
   (1 << STRUCTURE_RETURNING);
 
-/** A method, since only those are inlined on demand. */
-export class Cookies {
-  /** The structure that a caller's cookie names, whatever its state but free; 0 if it never existed or is dead. */
-  @inline
-  static structure(cookie: f64): usize {
-    const bits = decodeBits(cookie);
-    const slot = <u32>(bits & 0xffffff);
-    if (slot > header(HEADER_STRUCTURES_MAX)) return 0;
-    const structure = structureAt(slot);
-    if (bits >> 24 != <u64>generationOf(structure)) return 0; // what is no cookie is beyond every generation
-    // An elemental resource has a slot and a generation too, but no cookie was ever handed out for it. Slots that were never
-    // used hold generation 0 and are free; so is slot 0, which nobody has.
-    return ((COOKIE_STATES >> stateOf(structure)) & 1) != 0 ? structure : 0;
-  }
+/**
+ * Whether a structure has a cookie, whatever its state. An elemental resource has a slot and a generation too, but no cookie was
+ * ever handed out for it. Slots that were never used hold generation 0 and are free; so is slot 0, which nobody has.
+ */
+export function isGrant(structure: usize): bool {
+  return ((COOKIE_STATES >> stateOf(structure)) & 1) != 0;
 }
 
-/** The slot in a caller's cookie, or 0 if there is no such slot. */
+/** The slot in a caller's cookie, or 0 if there is no such slot; any slot for what is no cookie. */
 export function slotOfCookie(cookie: f64): u32 {
-  const slot = <u32>(decodeCookie(cookie) & 0xffffff);
+  const slot = decodeSlotOf(cookie);
   return slot > header(HEADER_STRUCTURES_MAX) ? 0 : slot;
+}
+
+/**
+ * The structure that a caller's cookie names if it is that one's, cookieOf() says, and isGrant(): whoever cannot answer at
+ * once that there is none asks both himself.
+ */
+export function structureIn(cookie: f64): usize {
+  return structureAt(slotOfCookie(cookie));
+}
+
+/** The same, or 0 if the cookie never existed or is dead. */
+export function decodeGrant(cookie: f64): usize {
+  const structure = structureIn(cookie);
+  return cookieOf(structure) == cookie && isGrant(structure) ? structure : 0;
 }
 
 /** The elemental resource that a structure's right comes from. */

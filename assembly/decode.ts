@@ -20,6 +20,14 @@ import { NONE } from "./memory";
 /** Added to an integer of 32 bits, it leaves that in the low bits of the sum: much shorter than a conversion that saturates. */
 const LOW_BITS: f64 = 4503599627370496; // 2^52
 
+/** The bits of a cookie that are its slot. */
+const SLOT_MASK: u32 = 0xffffff;
+
+const MANTISSA_BITS: u64 = 52;
+
+/** The exponent, as a double has it, of what ends where its mantissa ends: at 2^52. */
+const MANTISSA_END: u64 = 1075;
+
 /** The integer of 32 bits that a value is, or one that is not equal to it. */
 function lowBits(value: f64): u32 {
   return <u32>reinterpret<u64>(value + LOW_BITS);
@@ -62,6 +70,16 @@ export function decodeBits(value: f64): u64 {
 export function decodeCookie(cookie: f64): u64 {
   const bits = decodeBits(cookie);
   return bits < 1 << 53 ? bits : 0;
+}
+
+/**
+ * The slot in a cookie, any number for what is none: who encodes it again with the slot's generation finds out. The low bits of
+ * an integer stand in its mantissa, as far up as its exponent says; a cookie's first bit is of its generation, so that it
+ * does no harm that a mantissa leaves that out.
+ */
+export function decodeSlotOf(cookie: f64): u32 {
+  const bits = reinterpret<u64>(cookie);
+  return <u32>(bits >> (MANTISSA_END - (bits >> MANTISSA_BITS))) & SLOT_MASK;
 }
 
 export function encodeCookie(generation: u32, slot: u32): f64 {

@@ -62,14 +62,18 @@ export function stageEvent(partition: usize, behind: u32, type: u32, lpid: u32, 
 
 /** Methods, since only those are inlined on demand. */
 export class Staged {
-  /** Tells a partition that runs of so many events that were put, and of so many for which there was no room. */
+  /**
+   * Tells a partition that runs of so many events that were put, and of so many for which there was no room. It is not signalled
+   * for the latter alone: it has been for what fills the ring, and who takes that takes the count after it.
+   */
   @inline
   static tell(partition: usize, kept: u32, lost: u32): void {
-    if (kept != 0) addPartitionWord(partition, PARTITION_EVENT_TAIL, kept);
     if (lost != 0) {
       const before = partitionWord(partition, PARTITION_EVENTS_LOST);
       setPartitionWord(partition, PARTITION_EVENTS_LOST, max(before, before + lost)); // it does not wrap
     }
+    if (kept == 0) return;
+    addPartitionWord(partition, PARTITION_EVENT_TAIL, kept);
     signal(partition);
   }
 

@@ -21,8 +21,8 @@ import {
   STRUCTURE_OWNED,
 } from "../src/layout";
 import {
-  Cookies,
   childOf,
+  decodeGrant,
   guessOwner,
   holderOf,
   isRevoking,
@@ -71,7 +71,7 @@ function lineStructure(lpid: f64, space: u32, address: f64): usize {
 
 /** Where a raise goes on: at what an answer H_PARTIAL named, or from the beginning if that has ended since. */
 function raisesFrom(root: usize, cookie: f64): u32 {
-  const structure = Cookies.structure(cookie);
+  const structure = decodeGrant(cookie);
   if (structure == 0 || spaceOf(structure) != SPACE_INTERRUPT) return slotOf(root);
   return rootOf(structure) == root ? slotOf(structure) : slotOf(root);
 }

@@ -53,20 +53,21 @@ import {
 } from "../src/layout";
 import {
   Become,
+  becomeGranted,
   becomeReturning,
   becomeUnknown,
-  countGrant,
   endRescinded,
   Mapped,
   tellReturned,
 } from "./account";
-import { decodeEnd, endNamed, endSlotOf, isOpenEnd, partnerOf, quotaFits } from "./adapter";
+import { decodeEnd, endNamed, isOpenEnd, partnerOf, quotaFits } from "./adapter";
+import { Places } from "./bitmap";
 import {
-  Cookies,
   childOf,
   cookieOf,
   copiesOf,
   cursorOf,
+  decodeGrant,
   entriesOf,
   grantorOf,
   hasFlag,
@@ -74,6 +75,7 @@ import {
   hintsShared,
   holderOf,
   inhibitsOf,
+  isGrant,
   isRevoking,
   liobnOf,
   mayBeRevoking,
@@ -81,7 +83,6 @@ import {
   pageOf,
   parentOf,
   pinsOf,
-  Shared,
   setCursor,
   setFlag,
   slotOf,
@@ -89,6 +90,7 @@ import {
   spaceOf,
   stateOf,
   structureAt,
+  structureIn,
   windowOf,
 } from "./control";
 import { releaseCopies, splitMerged } from "./cow";
@@ -105,18 +107,18 @@ import {
   backOf,
   COPY_RIGHTS,
   entryRights,
-  lowestFreePage,
   lowestFreePages,
   mapFrom,
-  mapPage,
+  OnePage,
   spaceAt,
+  spaceMap,
   spacePages,
 } from "./page";
 import {
   isDeferred,
   lpidOf,
   partitionAt,
-  partitionNamed,
+  partitionNumbered,
   partitionWord,
   runsNow,
   setPartitionWord,
@@ -134,7 +136,7 @@ import {
   isPoolFull,
   spillPool,
 } from "./slot";
-import { awaitOlder, holds, holdsAll, nameUser, nextEpoch } from "./thread";
+import { awaitOlder, holds, holdsAll, holdsOne, nameUser, nextEpoch } from "./thread";
 import { touchReturned } from "./touch";
 
 // Which partitions a call changes besides its caller's, guessed without any lock; the call itself looks again. 0: none.
@@ -147,13 +149,13 @@ export function partnerNamed(lpid: f64, unit: f64): u32 {
 
 /** Of an accept or a return: the grantor. */
 export function grantorNamed(cookie: f64): u32 {
-  const structure = Cookies.structure(cookie);
+  const structure = decodeGrant(cookie);
   return structure == 0 ? 0 : grantorOf(structure);
 }
 
 /** Of a rescind: the grantee. */
 export function granteeNamed(cookie: f64): u32 {
-  const structure = Cookies.structure(cookie);
+  const structure = decodeGrant(cookie);
   return structure == 0 ? 0 : holderOf(structure);
 }
 
@@ -217,7 +219,8 @@ function beginMode(grantor: usize, structure: usize, mode: u32): bool {
  * its own, since a compiler makes a number of what `&&` and `||` answer before it looks at it.
  */
 function grant(lpid: f64, flags: f64, hi: f64, lo: f64, length: f64, unit: f64, mode: u32): i32 {
-  const grantor = partitionNamed(lpid);
+  const own = decodeInteger(lpid);
+  const grantor = partitionNumbered(own);
   if (!runsNow(grantor)) return whyStopped(grantor); // GR10
   const bits = decodeInteger(flags);
   if ((bits & ~u32(TYPE_MASK | INHIBITS)) != 0) return H_PARAMETER; // GR1
@@ -240,7 +243,8 @@ function grant(lpid: f64, flags: f64, hi: f64, lo: f64, length: f64, unit: f64, 
   // What is no number of units is beyond every space.
   if (<u64>page + count > <u64>spacePages(at)) return H_PARAMETER; // GR2, GR3
   if (count == 0) return H_PARAMETER; // GR2
-  const source = structureAt(backOf(at, page));
+  const back = backOf(at, page);
+  const source = structureAt(back);
   if (((LIVE_STATES >> stateOf(source)) & 1) == 0) return whyUncovered(grantor, at, page, count);
   if (page - pageOf(source) + count > pageCountOf(source)) return whyUncovered(grantor, at, page, count);
   if (!isPlain) {
@@ -250,14 +254,14 @@ function grant(lpid: f64, flags: f64, hi: f64, lo: f64, length: f64, unit: f64, 
   if (mayBeRevoking(source)) {
     if (isRevoking(source)) return H_RESCINDED; // GR10
   }
-  const own = inhibitsOf(source);
-  if ((own & (INHIBIT_REGRANT | ~inhibits)) != 0) return H_PERMISSION; // GR5
+  const limits = inhibitsOf(source);
+  if ((limits & (INHIBIT_REGRANT | ~inhibits)) != 0) return H_PERMISSION; // GR5
   if ((mode & MODE_ZERO) != 0) {
-    if ((own & INHIBIT_WRITE) != 0) return H_PERMISSION; // GR5: zeroing is writing
+    if ((limits & INHIBIT_WRITE) != 0) return H_PERMISSION; // GR5: zeroing is writing
   }
   const address = decodeInteger(unit);
   const end = endNamed(address);
-  if (!isOpenEnd(end, address, lpidOf(grantor))) return H_PARAMETER; // GR6
+  if (!isOpenEnd(end, address, own)) return H_PARAMETER; // GR6
   const to = partnerOf(end);
   const grantee = partitionAt(to);
   if (!runsNow(grantee)) return H_PARAMETER; // GR6
@@ -269,7 +273,7 @@ function grant(lpid: f64, flags: f64, hi: f64, lo: f64, length: f64, unit: f64, 
   }
   if (!quotaFits(end)) return H_NO_MEM; // GR7
   if (!holdsAll()) {
-    if (!holds(to) || (mode != u32(MODE_SHARE) && mode != u32(MODE_COPY)) || !hasPooled(grantor))
+    if (!holdsOne(to) || (mode != u32(MODE_SHARE) && mode != u32(MODE_COPY)) || !hasPooled(grantor))
       return H_NEED_ALL;
   }
   if (!hasPooled(grantor)) {
@@ -284,8 +288,7 @@ function grant(lpid: f64, flags: f64, hi: f64, lo: f64, length: f64, unit: f64, 
 
   const special = space == SPACE_MMIO ? windowOf(source) : liobn;
   const first = grantedWord(space, inhibits);
-  const structure = Fresh.grant(grantor, source, grantee, first, to, endSlotOf(end), page, count, special);
-  countGrant(end, grantor, grantee);
+  const structure = Fresh.grant(grantor, back, grantee, first, to, end, page, count, special);
   if (mode == u32(MODE_SHARE)) {
     if (!hintsShared(source)) hintShared(source, true);
   } else if (!beginMode(grantor, structure, mode)) return H_LONG_BUSY_10_MSEC;
@@ -295,11 +298,13 @@ function grant(lpid: f64, flags: f64, hi: f64, lo: f64, length: f64, unit: f64, 
 
 /** H_ACCEPT_LOGICAL. R4: the logical address. */
 export function acceptLogical(lpid: f64, cookie: f64): i32 {
-  const holder = partitionNamed(lpid);
+  const own = decodeInteger(lpid);
+  const holder = partitionNumbered(own);
   if (!runsNow(holder)) return whyStopped(holder);
-  const structure = Cookies.structure(cookie);
-  if (structure == 0) return H_PARAMETER; // AC2
-  if (holderOf(structure) != lpidOf(holder)) return H_PARAMETER; // AC2
+  const structure = structureIn(cookie);
+  if (cookieOf(structure) != cookie) return H_PARAMETER; // AC2
+  if (!isGrant(structure)) return H_PARAMETER; // AC2
+  if (holderOf(structure) != own) return H_PARAMETER; // AC2
   const state = stateOf(structure);
   if (state != STRUCTURE_GRANTED || mayBeRevoking(structure)) {
     if (state == STRUCTURE_RESCINDED || isRevoking(structure)) return H_RESCINDED; // AC3
@@ -307,7 +312,7 @@ export function acceptLogical(lpid: f64, cookie: f64): i32 {
   }
   const from = grantorOf(structure);
   if (!holdsAll()) {
-    if (!holds(from)) return H_NEED_ALL;
+    if (!holdsOne(from)) return H_NEED_ALL;
   }
   const grantor = partitionAt(from);
   if (!runsNow(grantor)) return H_RESCINDED; // AC5
@@ -315,7 +320,7 @@ export function acceptLogical(lpid: f64, cookie: f64): i32 {
   const space = spaceOf(structure);
   const at = spaceAt(holder, space);
   const count = pageCountOf(structure);
-  const page = count == 1 ? lowestFreePage(at) : lowestFreePages(at, count);
+  const page = count == 1 ? Places.lowest(spaceMap(at), spacePages(at)) : lowestFreePages(at, count);
   if (page == NONE) return H_NO_MEM; // AC4
   const isCopied = hasFlag(structure, FLAG_COPY_ON_WRITE);
   const rights = isCopied ? COPY_RIGHTS : entryRights(inhibitsOf(structure));
@@ -324,14 +329,13 @@ export function acceptLogical(lpid: f64, cookie: f64): i32 {
   const sourcePage = sourcePageOf(structure);
 
   // Where others read entries a job: it minds that one of them may have used the pages if the call is undone.
-  if (count == 1 && isAlone()) mapPage(at, page, slot, source, sourcePage, rights);
+  if (count == 1 && isAlone()) OnePage.map(at, page, slot, source, sourcePage, rights);
   else {
     beginJob(JOB_PAGES, slot, lpidOf(holder), space, page, count);
     mapFrom(at, page, count, slot, source, sourcePage, rights);
     endJob();
   }
-  Shared.begin(structure, page);
-  Mapped.count(holder, structure, 1);
+  Mapped.begin(holder, structure, page);
   setResult(encodeUnits(space, page));
   return H_SUCCESS;
 }
@@ -374,11 +378,13 @@ function returnCopies(structure: usize): bool {
 
 /** H_RETURN_LOGICAL. @param near structures in use up to which it touches nothing; a batch has touched all that it names. */
 export function returnLogical(lpid: f64, cookie: f64, near: u32): i32 {
-  const holder = partitionNamed(lpid);
+  const own = decodeInteger(lpid);
+  const holder = partitionNumbered(own);
   if (!runsNow(holder)) return whyStopped(holder);
-  const structure = Cookies.structure(cookie);
-  if (structure == 0) return H_PARAMETER; // RE4
-  if (holderOf(structure) != lpidOf(holder)) return H_PARAMETER; // RE4
+  const structure = structureIn(cookie);
+  if (cookieOf(structure) != cookie) return H_PARAMETER; // RE4
+  if (!isGrant(structure)) return H_PARAMETER; // RE4
+  if (holderOf(structure) != own) return H_PARAMETER; // RE4
   const state = stateOf(structure);
   if (state == STRUCTURE_GRANTED) return H_PARAMETER; // RE4
   if (state == STRUCTURE_RESCINDED) {
@@ -388,7 +394,7 @@ export function returnLogical(lpid: f64, cookie: f64, near: u32): i32 {
   }
   const from = grantorOf(structure);
   if (!holdsAll()) {
-    if (!holds(from)) return H_NEED_ALL;
+    if (!holdsOne(from)) return H_NEED_ALL;
   }
   const grantor = partitionAt(from);
   if (mayBeRevoking(structure)) {
@@ -412,9 +418,8 @@ export function returnLogical(lpid: f64, cookie: f64, near: u32): i32 {
       becomeReturning(structure);
       return H_BUSY; // RE6
     }
-    Mapped.count(holder, structure, -1);
-  }
-  Become.granted(structure);
+    Become.granted(holder, structure);
+  } else becomeGranted(holder, structure);
   if (isLast) {
     becomeUnknown(structure);
     // A use may have begun before: the recovery looks once more.
@@ -435,17 +440,6 @@ function returnRest(structure: usize): i32 {
   return returnCopies(structure) ? H_SUCCESS : H_BUSY;
 }
 
-/** A method, since only those are inlined on demand. */
-class Made {
-  /** The grant of a grantor's that a cookie names and that is not rescinded yet, or 0 (RS1). */
-  @inline
-  static by(grantor: usize, cookie: f64): usize {
-    const structure = Cookies.structure(cookie);
-    if (structure == 0 || stateOf(structure) == STRUCTURE_RESCINDED) return 0;
-    return grantorOf(structure) == lpidOf(grantor) ? structure : 0;
-  }
-}
-
 /** Waits a little for the uses of a returned grant; false: one goes on, THREAD_WAITS_FOR says whose. */
 function isUnused(structure: usize): bool {
   const epoch = cursorOf(structure);
@@ -458,15 +452,18 @@ function isUnused(structure: usize): bool {
 
 /** H_RESCIND_LOGICAL. R4 of H_PARTIAL: a bound of the steps that remain. H_LongBusyOrder1msec: worth waiting for, without locks. */
 export function rescindLogical(lpid: f64, flags: f64, cookie: f64): i32 {
-  const grantor = partitionNamed(lpid);
+  const own = decodeInteger(lpid);
+  const grantor = partitionNumbered(own);
   if (!runsNow(grantor)) return whyStopped(grantor);
   const bits = decodeInteger(flags);
   if (bits > u32(RESCIND_FORCED)) return H_PARAMETER; // RS1
-  const structure = Made.by(grantor, cookie);
-  if (structure == 0) return H_PARAMETER; // RS1
+  const structure = structureIn(cookie);
+  if (cookieOf(structure) != cookie) return H_PARAMETER; // RS1
+  if (!isGrant(structure)) return H_PARAMETER; // RS1
+  if (grantorOf(structure) != own) return H_PARAMETER; // RS1; what is rescinded is nobody's
   if (bits == RESCIND_FORCED) return holdsAll() ? revoke(structure, budget()) : H_NEED_ALL;
   if (!holdsAll()) {
-    if (!holds(holderOf(structure)) || isLastUse(structure) || isPoolFull(grantor)) return H_NEED_ALL;
+    if (!holdsOne(holderOf(structure)) || isLastUse(structure) || isPoolFull(grantor)) return H_NEED_ALL;
   }
   if (mayBeRevoking(structure)) {
     if (isRevoking(structure)) return H_RESCINDED;
@@ -492,12 +489,15 @@ export function rescindLogical(lpid: f64, flags: f64, cookie: f64): i32 {
  * happens, and there is nothing to ask for where a normal rescind would do. Statuses as a normal rescind.
  */
 export function requestReturn(lpid: f64, cookie: f64, ms: f64): i32 {
-  const grantor = partitionNamed(lpid);
+  const own = decodeInteger(lpid);
+  const grantor = partitionNumbered(own);
   if (!runsNow(grantor)) return whyStopped(grantor);
   const left = decodeInteger(ms);
   if (left > u32(EVENT_MS_LIMIT)) return H_PARAMETER;
-  const structure = Made.by(grantor, cookie);
-  if (structure == 0) return H_PARAMETER; // RS1
+  const structure = structureIn(cookie);
+  if (cookieOf(structure) != cookie) return H_PARAMETER; // RS1
+  if (!isGrant(structure)) return H_PARAMETER; // RS1
+  if (grantorOf(structure) != own) return H_PARAMETER; // RS1; what is rescinded is nobody's
   if (!holds(holderOf(structure))) return H_NEED_ALL;
   if (isRevoking(structure)) return H_RESCINDED;
   if (stateOf(structure) == STRUCTURE_GRANTED && childOf(structure) == 0) return H_SUCCESS;

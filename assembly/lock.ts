@@ -40,7 +40,7 @@ import { pause } from "./env";
 import { settle, settleJob } from "./job";
 import { commit, put, THREAD, undo } from "./log";
 import { endRequestsOf, ringCallersOf } from "./mailbox";
-import { header, isAlone, NONE } from "./memory";
+import { header, isAlone, NONE, threadsBesides } from "./memory";
 import { partitionAt, wakeSleepers } from "./partition";
 import { undoStart } from "./recover";
 import { freeNextRun } from "./staging";
@@ -141,26 +141,29 @@ export function acquireAll(): bool {
   return true;
 }
 
-/** Whether an earlier call of this thread has left something undone. */
-export function hasLeft(): bool {
-  return (load<u32>(THREAD, THREAD_LOCK_A) | load<u32>(THREAD, THREAD_REAPING)) != 0;
+/** Not 0 where an earlier call of this thread has left something undone. */
+function left(): u32 {
+  return load<u32>(THREAD, THREAD_LOCK_A) | load<u32>(THREAD, THREAD_REAPING);
+}
+
+/** Whether there is nobody to keep out, and nothing to mend. */
+export function isQuick(): bool {
+  return (threadsBesides() | left()) == 0;
 }
 
 /** What an earlier call of this thread has left undone is mended before another one begins. */
 function begin(): void {
-  if (hasLeft()) mend();
+  if (left() != 0) mend();
 }
 
 /** This thread takes all locks, or has them, or gives them back. */
 export function nameAll(): void {
-  store<u32>(THREAD, 0, THREAD_LOCK_B);
-  store<u32>(THREAD, LOCK_ALL, THREAD_LOCK_A);
+  store<u64>(THREAD, LOCK_ALL, THREAD_LOCK_A);
 }
 
 /** This thread has given all locks back that it had. */
 export function nameNone(): void {
-  store<u32>(THREAD, 0, THREAD_LOCK_A);
-  store<u32>(THREAD, 0, THREAD_LOCK_B);
+  store<u64>(THREAD, 0, THREAD_LOCK_A);
 }
 
 /** For a thread that has no call to make, while others wait for what it left locked. */

@@ -43,7 +43,10 @@ if (LOG_LINE_BYTES < LINE_BYTES + 4 || LOG_LINE_BYTES % 8 != 0) ERROR("a record 
 /** Byte offset of this thread's record. */
 export const THREAD: usize = thread;
 
-/** How notes of words are written. Methods, since only those are inlined on demand. */
+/**
+ * How notes of words are written: many at once, and then their words. The length of the notes is a chain of loads and stores that
+ * wait for each other, so that what changes together is noted together. Methods, since only those are inlined on demand.
+ */
 export class Notes {
   /** Where the next note goes; there is room for so many. */
   @inline
@@ -51,6 +54,12 @@ export class Notes {
     const top = load<u32>(THREAD, THREAD_LOG_TOP);
     assert(top <= u32(LOG_BYTES) - words * LOG_WORD_BYTES);
     return top;
+  }
+
+  /** Where the notes behind four go. */
+  @inline
+  static next(top: u32): u32 {
+    return top + 4 * LOG_WORD_BYTES;
   }
 
   @inline
@@ -69,6 +78,12 @@ export class Notes {
   static third(top: u32, address: usize, old: u32): void {
     store<u32>(THREAD + <usize>top, old, THREAD_LOG + 2 * LOG_WORD_BYTES);
     store<u32>(THREAD + <usize>top, <u32>address, THREAD_LOG + 2 * LOG_WORD_BYTES + 4);
+  }
+
+  @inline
+  static fourth(top: u32, address: usize, old: u32): void {
+    store<u32>(THREAD + <usize>top, old, THREAD_LOG + 3 * LOG_WORD_BYTES);
+    store<u32>(THREAD + <usize>top, <u32>address, THREAD_LOG + 3 * LOG_WORD_BYTES + 4);
   }
 
   /** So many notes count: from here on the words may be stored. */

@@ -40,8 +40,19 @@ import {
   SPACE_MAP,
   SPACE_PAGES,
 } from "../src/layout";
-import { isInWord, mapBytes, mapFill, mapIsFree, mapLowest, mapLowestRun, mapRunEnd, Places } from "./bitmap";
-import { put, putShared, Words } from "./log";
+import {
+  isInWord,
+  Levels,
+  mapBytes,
+  mapFill,
+  mapIsFree,
+  mapLowestRun,
+  mapRunEnd,
+  Places,
+  placeBit,
+  placeWord,
+} from "./bitmap";
+import { Notes, put, putShared, Words } from "./log";
 import { header, isAlone } from "./memory";
 
 if (ENTRY_READ != ENTRY_VALID * (NEED_READ * 2) || ENTRY_WRITE != ENTRY_VALID * (NEED_WRITE * 2)) {
@@ -165,11 +176,6 @@ export function isFreeRun(at: usize, page: u32, count: u32): bool {
   return mapRunEnd(spaceMap(at), spacePages(at), page, count) == page + count;
 }
 
-/** The lowest free page, or NONE (AC1). */
-export function lowestFreePage(at: usize): u32 {
-  return mapLowest(spaceMap(at), spacePages(at));
-}
-
 /** The lowest free run of `count` pages, or NONE (AC1). */
 export function lowestFreePages(at: usize, count: u32): u32 {
   return mapLowestRun(spaceMap(at), spacePages(at), count);
@@ -188,20 +194,47 @@ export function consecutivePages(at: usize, page: u32, count: u32): u32 {
 
 // ---------------------------------------------------------------- one page, through the log
 
-/** Takes a free address for a structure and maps it to the frame of a page of another space, where no other thread reads entries. */
-export function mapPage(at: usize, page: u32, back: u32, source: usize, sourcePage: u32, rights: u32): void {
-  Places.take(spaceMap(at), spacePages(at), page);
-  const place = backPlace(at, page);
-  const entry = entryPlace(at, page);
-  const from = entryPlace(source, sourcePage);
-  Words.put2(place, back, entry, renewed(load<u32>(entry), (load<u32>(from) & ENTRY_FRAME) | rights));
+/** Where no other thread reads entries. Methods, since only those are inlined on demand. */
+export class OnePage {
+  /** Takes a free address for a structure and maps it to the frame of a page of another space. */
+  @inline
+  static map(at: usize, page: u32, back: u32, source: usize, sourcePage: u32, rights: u32): void {
+    const frame = load<u32>(entryPlace(source, sourcePage)) & ENTRY_FRAME;
+    const free = load<u64>(placeWord(spaceMap(at), page)) & ~placeBit(page);
+    OnePage.put(at, page, renewed(load<u32>(entryPlace(at, page)), frame | rights), back, free);
+    if (free == 0) Levels.lower(spaceMap(at), spacePages(at), page >> 6);
+  }
+
+  /** Unmaps a page and frees its address. */
+  @inline
+  static free(at: usize, page: u32): void {
+    const free = load<u64>(placeWord(spaceMap(at), page));
+    OnePage.put(at, page, left(load<u32>(entryPlace(at, page)), 0), 0, free | placeBit(page));
+    if (free == 0) Levels.raise(spaceMap(at), spacePages(at), page >> 6);
+  }
+
+  /** Changes the entry of a page, its back, and the word of the map that its address is in, noted together. */
+  @inline
+  static put(at: usize, page: u32, entry: u32, back: u32, free: u64): void {
+    const entryAt = entryPlace(at, page);
+    const backAt = backPlace(at, page);
+    const freeAt = placeWord(spaceMap(at), page);
+    const old = load<u64>(freeAt);
+    const top = Notes.begin(4);
+    Notes.first(top, entryAt, load<u32>(entryAt));
+    Notes.second(top, backAt, load<u32>(backAt));
+    Notes.third(top, freeAt, <u32>old);
+    Notes.fourth(top, freeAt + 4, <u32>(old >> 32));
+    Notes.end(top, 4);
+    store<u32>(entryAt, entry);
+    store<u32>(backAt, back);
+    store<u64>(freeAt, free);
+  }
 }
 
-/** Unmaps a page and frees its address, where no other thread reads entries. */
+/** The same where it is not done often. */
 export function freePage(at: usize, page: u32): void {
-  const entry = entryPlace(at, page);
-  Words.put2(entry, left(load<u32>(entry), 0), backPlace(at, page), 0);
-  Places.free(spaceMap(at), spacePages(at), page);
+  OnePage.free(at, page);
 }
 
 /** What an entry becomes whose page answers H_RESCINDED until it is unmapped (RS4). */

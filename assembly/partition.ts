@@ -40,15 +40,14 @@ export function lpidOf(partition: usize): u32 {
   return <u32>((partition - <usize>header(HEADER_PARTITIONS_AT)) / PARTITION_BYTES);
 }
 
-/** The record that a caller's number names; one that is free, if it names none. */
-export function partitionNamed(lpid: f64): usize {
-  const index = decodeInteger(lpid);
-  return partitionAt(index > header(HEADER_PARTITIONS_MAX) ? 0 : index); // record 0 is free
+/** The record of a number that a caller named; one that is free, if there is no such partition. */
+export function partitionNumbered(lpid: u32): usize {
+  return partitionAt(lpid > header(HEADER_PARTITIONS_MAX) ? 0 : lpid); // record 0 is free
 }
 
 /** The same, or 0: no such partition. */
 export function decodePartition(lpid: f64): usize {
-  const partition = partitionNamed(lpid);
+  const partition = partitionNumbered(decodeInteger(lpid));
   return partitionWord(partition, PARTITION_STATE) == PARTITION_FREE ? 0 : partition;
 }
 

@@ -279,9 +279,9 @@ function tearDown(structure: usize): void {
   }
   addHeader(HEADER_TORN_DOWN, 1);
   if (isAccepted) {
-    becomeGranted(structure);
+    becomeGranted(holder, structure);
     tellReturned(structure);
-  } else if (stateOf(structure) == STRUCTURE_RETURNING) becomeGranted(structure);
+  } else if (stateOf(structure) == STRUCTURE_RETURNING) becomeGranted(holder, structure);
   becomeUnknown(structure);
 }
 

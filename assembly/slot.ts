@@ -4,6 +4,7 @@
  * table of one thread all take from the pool of all, so that grants which follow each other lie side by side, whoever makes them.
  */
 import {
+  END_USED,
   GENERATION_LIMIT,
   HEADER_LPIDS_USED,
   HEADER_POOL,
@@ -12,6 +13,8 @@ import {
   HEADER_STRUCTURES_LISTED,
   HEADER_STRUCTURES_MAX,
   HEADER_STRUCTURES_RETIRED,
+  PARTITION_GRANTS_IN,
+  PARTITION_GRANTS_OUT,
   PARTITION_HELD,
   PARTITION_POOL,
   PARTITION_POOL_COUNT,
@@ -37,8 +40,19 @@ import {
   STRUCTURE_SOURCE_PAGE,
   STRUCTURE_STATE,
 } from "../src/layout";
-import { childOf, entriesOf, generationOf, Links, nextHeldOf, slotOf, spaceOf, structureAt } from "./control";
-import { note, put, Words } from "./log";
+import { endSlotOf } from "./adapter";
+import {
+  childOf,
+  entriesOf,
+  generationOf,
+  nextHeldOf,
+  previousHeldOf,
+  previousOf,
+  slotOf,
+  spaceOf,
+  structureAt,
+} from "./control";
+import { Notes, note, put, Words } from "./log";
 import { addHeader, header, isAlone, setHeader } from "./memory";
 import { addPartitionWord, partitionAt, partitionWord, setPartitionWord } from "./partition";
 import { firstAhead } from "./touch";
@@ -243,32 +257,64 @@ export class Fresh {
   @inline
   static grant(
     grantor: usize,
-    source: usize,
+    parent: u32,
     grantee: usize,
     first: u32,
     to: u32,
-    end: u32,
+    end: usize,
     page: u32,
     count: u32,
     special: u32,
   ): usize {
-    const structure = Pool.take(Pool.of(grantor));
-    const slot = slotOf(structure);
+    const pool = Pool.of(grantor);
+    const slot = partitionWord(pool, PARTITION_POOL);
+    const pooled = partitionWord(pool, PARTITION_POOL_COUNT);
+    const structure = structureAt(slot);
+    const rest = nextHeldOf(structure);
+    const source = structureAt(parent);
     const next = childOf(source);
     const nextHeld = partitionWord(grantee, PARTITION_HELD);
-    Words.put2(structure + STRUCTURE_STATE, first, structure + STRUCTURE_NEXT_HELD, nextHeld);
+    const child = structureAt(next);
+    const held = structureAt(nextHeld);
+    const used = load<u32>(end, END_USED);
+    const out = partitionWord(grantor, PARTITION_GRANTS_OUT);
+    const into = partitionWord(grantee, PARTITION_GRANTS_IN);
+    const first4 = Notes.begin(11);
+    Notes.first(first4, pool + PARTITION_POOL, slot);
+    Notes.second(first4, pool + PARTITION_POOL_COUNT, pooled);
+    Notes.third(first4, structure + STRUCTURE_STATE, load<u32>(structure, STRUCTURE_STATE));
+    Notes.fourth(first4, structure + STRUCTURE_NEXT_HELD, rest);
+    const next4 = Notes.next(first4);
+    Notes.first(next4, source + STRUCTURE_CHILD, next);
+    Notes.second(next4, grantee + PARTITION_HELD, nextHeld);
+    Notes.third(next4, child + STRUCTURE_PREVIOUS, previousOf(child));
+    Notes.fourth(next4, held + STRUCTURE_PREVIOUS_HELD, previousHeldOf(held));
+    const last3 = Notes.next(next4);
+    Notes.first(last3, end + END_USED, used);
+    Notes.second(last3, grantor + PARTITION_GRANTS_OUT, out);
+    Notes.third(last3, grantee + PARTITION_GRANTS_IN, into);
+    Notes.end(first4, 11);
+
+    store<u32>(pool, rest, PARTITION_POOL);
+    store<u32>(pool, pooled - 1, PARTITION_POOL_COUNT);
+    store<u32>(structure, first, STRUCTURE_STATE);
     store<u32>(structure, to, STRUCTURE_HOLDER);
-    store<u32>(structure, end, STRUCTURE_END);
+    store<u32>(structure, endSlotOf(end), STRUCTURE_END);
     // Each of these with the word behind it, which is 0.
-    store<u64>(structure, slotOf(source), STRUCTURE_PARENT);
+    store<u64>(structure, parent, STRUCTURE_PARENT);
     store<u64>(structure, next, STRUCTURE_NEXT);
     store<u64>(structure, nextHeld, STRUCTURE_NEXT_HELD);
     store<u32>(structure, page, STRUCTURE_SOURCE_PAGE);
     store<u32>(structure, count, STRUCTURE_PAGE_COUNT);
     store<u64>(structure, 0, STRUCTURE_PAGE);
     store<u64>(structure, ((<u64>special) << 32) | firstAhead(next), STRUCTURE_AHEAD);
-    Links.join(source + STRUCTURE_CHILD, next, slot, STRUCTURE_PREVIOUS, slot);
-    Links.join(grantee + PARTITION_HELD, nextHeld, slot, STRUCTURE_PREVIOUS_HELD, slot);
+    store<u32>(source, slot, STRUCTURE_CHILD);
+    store<u32>(grantee, slot, PARTITION_HELD);
+    if (next != 0) store<u32>(child, slot, STRUCTURE_PREVIOUS);
+    if (nextHeld != 0) store<u32>(held, slot, STRUCTURE_PREVIOUS_HELD);
+    store<u32>(end, used + 1, END_USED);
+    store<u32>(grantor, out + 1, PARTITION_GRANTS_OUT);
+    store<u32>(grantee, into + 1, PARTITION_GRANTS_IN);
     return structure;
   }
 }

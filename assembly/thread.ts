@@ -115,10 +115,14 @@ export function holdsAny(): bool {
   return load<u32>(THREAD, THREAD_LOCK_A) != 0;
 }
 
+/** Whether this thread, which does not hold all, holds the lock of a partition. */
+export function holdsOne(lpid: u32): bool {
+  return load<u32>(THREAD, THREAD_LOCK_A) == lpid || load<u32>(THREAD, THREAD_LOCK_B) == lpid;
+}
+
 /** Whether this thread holds the lock of a partition. */
 export function holds(lpid: u32): bool {
-  const first = load<u32>(THREAD, THREAD_LOCK_A);
-  return first == lpid || load<u32>(THREAD, THREAD_LOCK_B) == lpid || first == LOCK_ALL;
+  return holdsOne(lpid) || holdsAll();
 }
 
 // ---------------------------------------------------------------- uses: what a revocation must wait for

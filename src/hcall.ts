@@ -60,11 +60,20 @@ export class Hcalls {
   readonly #kernel: Kernel;
   readonly #core: Core;
   readonly #words: Uint32Array;
+  // What is called most often, looked up once.
+  readonly #grantLogical: Core["grantLogical"];
+  readonly #acceptLogical: Core["acceptLogical"];
+  readonly #returnLogical: Core["returnLogical"];
+  readonly #rescindLogical: Core["rescindLogical"];
 
   /** @internal Made by hcalls(). */
   constructor(kernel: Kernel) {
     this.#kernel = kernel;
     this.#core = kernel.core;
+    this.#grantLogical = kernel.core.grantLogical;
+    this.#acceptLogical = kernel.core.acceptLogical;
+    this.#returnLogical = kernel.core.returnLogical;
+    this.#rescindLogical = kernel.core.rescindLogical;
     this.#words = kernel.memory.words;
   }
 
@@ -98,7 +107,7 @@ export class Hcalls {
     length: number,
     unitAddress: number,
   ): number {
-    return this.#core.grantLogical(lpid, flags, logicalHi, logicalLo, length, unitAddress);
+    return this.#grantLogical(lpid, flags, logicalHi, logicalLo, length, unitAddress);
   }
 
   /**
@@ -131,7 +140,7 @@ export class Hcalls {
 
   /** H_ACCEPT_LOGICAL (0x1CC). R4: the logical address. */
   acceptLogical(lpid: number, cookie: number): number {
-    return this.#core.acceptLogical(lpid, cookie);
+    return this.#acceptLogical(lpid, cookie);
   }
 
   /**
@@ -139,12 +148,12 @@ export class Hcalls {
    * nothing is left to be returned, also where a call found the table locked (H_LongBusyOrder10msec) meanwhile.
    */
   returnLogical(lpid: number, cookie: number): number {
-    return this.#tell(this.#core.returnLogical(lpid, cookie));
+    return this.#tell(this.#returnLogical(lpid, cookie));
   }
 
   /** H_RESCIND_LOGICAL (0x1C8). R4 of H_PARTIAL: a bound of the steps that remain. */
   rescindLogical(lpid: number, flags: number, cookie: number): number {
-    return this.#tell(this.#core.rescindLogical(lpid, flags, cookie));
+    return this.#tell(this.#rescindLogical(lpid, flags, cookie));
   }
 
   /** Logical to physical (TR1). R4: the physical address. */
@@ -274,11 +283,15 @@ export class RequestBatch implements Disposable {
     this.#floats = new Float64Array(buffer, this.#staging.offset, (capacity * REQUEST_BYTES) / 8);
   }
 
-  #put(index: number, token: number, lpid: number, a: number, b = 0, c = 0, d = 0, e = 0): void {
-    const float = index * (REQUEST_BYTES / 8);
+  /** Writes what every request has. Answers where its arguments stand among the doubles, of which its call reads as many as it has. */
+  #begin(index: number, token: number, lpid: number): number {
     this.#words[index * (REQUEST_BYTES / 4) + REQUEST_TOKEN / 4] = token;
-    this.#floats[float + REQUEST_LPID / 8] = lpid;
-    const first = float + REQUEST_ARGUMENTS / 8;
+    this.#floats[index * (REQUEST_BYTES / 8) + REQUEST_LPID / 8] = lpid;
+    return index * (REQUEST_BYTES / 8) + REQUEST_ARGUMENTS / 8;
+  }
+
+  #put(index: number, token: number, lpid: number, a: number, b = 0, c = 0, d = 0, e = 0): void {
+    const first = this.#begin(index, token, lpid);
     this.#floats[first] = a;
     this.#floats[first + 1] = b;
     this.#floats[first + 2] = c;
@@ -301,17 +314,19 @@ export class RequestBatch implements Disposable {
 
   /** Request `index` is a H_ACCEPT_LOGICAL. */
   accept(index: number, lpid: number, cookie: number): void {
-    this.#put(index, TOKEN_ACCEPT, lpid, cookie);
+    this.#floats[this.#begin(index, TOKEN_ACCEPT, lpid)] = cookie;
   }
 
   /** Request `index` is a H_RETURN_LOGICAL. */
   return(index: number, lpid: number, cookie: number): void {
-    this.#put(index, TOKEN_RETURN, lpid, cookie);
+    this.#floats[this.#begin(index, TOKEN_RETURN, lpid)] = cookie;
   }
 
   /** Request `index` is a H_RESCIND_LOGICAL. */
   rescind(index: number, lpid: number, flags: number, cookie: number): void {
-    this.#put(index, TOKEN_RESCIND, lpid, flags, cookie);
+    const first = this.#begin(index, TOKEN_RESCIND, lpid);
+    this.#floats[first] = flags;
+    this.#floats[first + 1] = cookie;
   }
 
   /** Request `index` is a H_PUT_TCE. */

@@ -75,8 +75,8 @@ const MUTATIONS: readonly (Mutation & { readonly bug: string })[] = [
   {
     bug: "rights widen along the chain (GR5)",
     file: "assembly/hcall-logical.ts",
-    from: "if ((own & (INHIBIT_REGRANT | ~inhibits)) != 0) return H_PERMISSION; // GR5",
-    to: "if ((own & INHIBIT_REGRANT) != 0) return H_PERMISSION; // GR5",
+    from: "if ((limits & (INHIBIT_REGRANT | ~inhibits)) != 0) return H_PERMISSION; // GR5",
+    to: "if ((limits & INHIBIT_REGRANT) != 0) return H_PERMISSION; // GR5",
   },
   {
     bug: "a grant on rescinded pages is refused with the wrong answer (GR4)",
@@ -87,8 +87,8 @@ const MUTATIONS: readonly (Mutation & { readonly bug: string })[] = [
   {
     bug: "a mapping is unmapped, but still counted",
     file: "assembly/hcall-logical.ts",
-    from: "    Mapped.count(holder, structure, -1);\n",
-    to: "",
+    from: "    Become.granted(holder, structure);\n",
+    to: "    becomeGranted(holder, structure);\n",
   },
   {
     bug: "a mapping is returned under its re-grants (RE3)",

@@ -5,7 +5,8 @@ import { promisify } from "node:util";
 import { describe, expect, test } from "vitest";
 import type { Partition, TableEvent } from "../src/index.js";
 import { kernelOf } from "../src/kernel.js";
-import { H_LONG_BUSY_10_MSEC } from "../src/layout.js";
+import { H_LONG_BUSY_10_MSEC, PARTITION_SIGNAL } from "../src/layout.js";
+import { partitionWord } from "../src/records.js";
 import { STREAM_KEPT, Stream } from "../src/stream.js";
 import { sleep } from "./support/remote.js";
 import { at, auditedAfterEach, openPair, openTable, PAGE, settle } from "./support/world.js";
@@ -141,6 +142,31 @@ describe("what a stream keeps", () => {
     client.accept(server.grant({ to: table.connect(server, client), address: 0, length: PAGE })).return();
     expect(await taken(stream)).toMatchObject([{ type: "returned" }]);
   }, 30_000);
+
+  test("an event without room in the ring signals nobody: who takes what fills it finds the count behind it", async () => {
+    const { table, server, client, adapter } = openPair();
+    const { memory } = kernelOf(table);
+    const signals = (): number => partitionWord(memory, server.lpid, PARTITION_SIGNAL);
+    const giveBack = (): void =>
+      client.accept(server.grant({ to: adapter, address: 0, length: PAGE })).return();
+    let kept = 0;
+    for (let before = -1; before !== signals(); kept++) {
+      before = signals();
+      giveBack();
+    }
+    kept--; // the one that signalled nobody
+    giveBack();
+    // Half of the ring, which has 256 entries: the rest is for failures of partners.
+    expect(kept).toBe(128);
+    expect(signals()).toBe(kept);
+    const stream = server.events();
+    const seen = await taken(stream, kept + 1);
+    expect(seen.slice(kept - 1)).toMatchObject([{ type: "returned" }, { type: "events-lost", count: 2 }]);
+    const next = stream.next();
+    giveBack();
+    expect(await next).toMatchObject({ value: { type: "returned" } });
+    await stream.return?.();
+  });
 
   test("a table's stream that nobody reads keeps as many, and tells the loss", async () => {
     const { table } = openTable();

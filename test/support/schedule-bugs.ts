@@ -220,8 +220,8 @@ export const BUGS: readonly SeededBug[] = [
     bug: "the generation of a cookie is not checked (G3)",
     scenario: "accept of a dead cookie / rescind and grant anew",
     says: /a dead cookie/,
-    file: "assembly/control.ts",
-    from: "if (bits >> 24 != <u64>generationOf(structure)) return 0;",
+    file: "assembly/hcall-logical.ts",
+    from: "if (cookieOf(structure) != cookie) return H_PARAMETER; // AC2",
     to: "",
   },
   {
@@ -289,8 +289,8 @@ export const BUGS: readonly SeededBug[] = [
     scenario: "use / accept whose thread dies, and rescind",
     says: /stray|race at entry/,
     file: "assembly/hcall-logical.ts",
-    from: "if (count == 1 && isAlone()) mapPage(",
-    to: "if (count == 1 && (isAlone() || BUG)) mapPage(",
+    from: "if (count == 1 && isAlone()) OnePage.map(",
+    to: "if (count == 1 && (isAlone() || BUG)) OnePage.map(",
   },
   {
     bug: "an epoch is 0 for a moment (G6)",
