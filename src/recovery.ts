@@ -89,9 +89,9 @@ export class Recovery {
       this.#isRunning = false;
       if (!this.#ended) this.#run();
     };
-    if (!isTold) void this.#tell(grace).then(() => (exited === undefined ? run() : void exited.then(run)));
-    else if (exited === undefined) run();
-    else void exited.then(run);
+    const before = isTold ? exited : this.#tell(grace).then(() => exited);
+    if (before === undefined) run();
+    else void before.then(run);
   }
 
   /** Tells the partners who have not heard yet, a slice each turn. */

@@ -52,9 +52,10 @@ export function allocatedBytes(memory: TableMemory, lpid: number): number {
   if (word(PARTITION_STATE) !== PARTITION_RUNNING) return 0;
   const pages = word(PARTITION_MEMORY_PAGES);
   const lmbPages = word(PARTITION_LMB_PAGES);
+  const map = word(PARTITION_ARENA_MAP);
   let taken = pages;
   for (let page = 0; page < pages; page += 32) {
-    const free = memory.header(word(PARTITION_ARENA_MAP) + page / 8);
+    const free = memory.header(map + page / 8);
     if (free === ALL_FREE) taken -= 32;
     else for (let left = free; left !== 0; left &= left - 1) taken--;
   }
