@@ -7,6 +7,7 @@
 import { createHash } from "node:crypto";
 import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
+import { asText } from "./text.mjs";
 
 const root = fileURLToPath(new URL("..", import.meta.url));
 mkdirSync(`${root}dist`, { recursive: true });
@@ -56,7 +57,7 @@ if (state) {
 const bytes = readFileSync(`${root}dist/core.wasm`);
 writeBeside(
   `${root}src/generated/core.ts`,
-  `/** The core, compiled from assembly/ and written as src/inlined.ts reads it. */\n${asText(bytes)}`,
+  `/** The core, compiled from assembly/ and written as src/inlined.ts reads it. */\n${asText(bytes, sharedAt(bytes))}`,
 );
 // As a module of its own rather than a .d.ts, so that tsc carries it over to dist.
 writeBeside(`${root}src/generated/abi.ts`, readFileSync(`${root}dist/core.d.ts`, "utf8"));
@@ -71,27 +72,6 @@ function keyOf(paths) {
       .update(readFileSync(root + path))
       .update("\0");
   return hash.digest("hex");
-}
-
-/** The text of which src/inlined.ts makes the bytes again. */
-function asText(bytes) {
-  const digits = Array.from({ length: 95 }, (_, index) => String.fromCharCode(32 + index)).filter(
-    (character) => !'"$\\`'.includes(character),
-  );
-  const counts = new Array(256).fill(0);
-  for (const byte of bytes) counts[byte]++;
-  const order = [...counts.keys()].sort((a, b) => counts[b] - counts[a]);
-  const common = order.slice(0, digits.length - 2);
-  const rest = order.slice(common.length).sort((a, b) => a - b);
-  const words = new Map(common.map((byte, place) => [byte, digits[place]]));
-  rest.forEach((byte, place) => {
-    const first = digits[common.length + Math.floor(place / digits.length)];
-    words.set(byte, first + digits[place % digits.length]);
-  });
-  const text = Array.from(bytes, (byte) => words.get(byte)).join("");
-  const hex = Buffer.from(common).toString("hex");
-  const at = sharedAt(bytes);
-  return `export const CORE_COMMON: string = "${hex}";\nexport const CORE_SHARED_AT: number = ${at};\nexport const CORE_TEXT: string =\n  "${text}";\n`;
 }
 
 /** Where the byte stands that says of the imported memory that it is shared and has a maximum. */
