@@ -49,7 +49,7 @@ import { endLend } from "./lend";
 import { endLine } from "./line";
 import { beginJob, Counters, Words } from "./log";
 import { isAlone, threadsBesides } from "./memory";
-import { areFew, entryPlace, freeFew, OnePage, rescinded, spaceAt } from "./page";
+import { areFew, entryPlace, freeFew, freePage, OnePage, rescinded, spaceAt } from "./page";
 import { addPartitionWord, isDeferred, partitionAt, partitionWord, signal } from "./partition";
 import { isLastUse, isPoolFull, releaseGrant, releaseStructure } from "./slot";
 
@@ -135,17 +135,16 @@ function holderSpace(structure: usize): usize {
   return spaceAt(partitionAt(holderOf(structure)), spaceOf(structure));
 }
 
+/** The pages are unmapped and their addresses free. */
+function unmapAll(structure: usize): void {
+  if (mayEndNow(structure)) freePage(holderSpace(structure), pageOf(structure));
+  else if (isAlone() && areFew(pageOf(structure), pageCountOf(structure)))
+    freeFew(holderSpace(structure), pageOf(structure), pageCountOf(structure));
+  else settleLater(structure);
+}
+
 /** A method, since only those are inlined on demand. */
 export class Pages {
-  /** The pages are unmapped and their addresses free. */
-  @inline
-  static free(structure: usize): void {
-    if (mayEndNow(structure)) OnePage.free(holderSpace(structure), pageOf(structure));
-    else if (isAlone() && areFew(pageOf(structure), pageCountOf(structure)))
-      freeFew(holderSpace(structure), pageOf(structure), pageCountOf(structure));
-    else settleLater(structure);
-  }
-
   /** A structure with one page, where no other thread reads entries: the page answers H_RESCINDED until it is unmapped (RS4). */
   @inline
   static cut(structure: usize, entry: usize): void {
@@ -174,26 +173,28 @@ export function becomeReturning(structure: usize): void {
   setState(structure, STRUCTURE_RETURNING);
 }
 
+/** What there is to end, besides its pages, of what has been accepted. */
+function endKind(structure: usize): void {
+  if (spaceOf(structure) != SPACE_MEMORY) endLine(structure);
+  if (hasFlag(structure, FLAG_ZERO)) clearZeroed(structure);
+}
+
 /** A method, since only those are inlined on demand. */
 export class Become {
   /** Shared becomes Granted: the addresses are free again. */
   @inline
   static granted(holder: usize, structure: usize): void {
-    Become.free(structure);
+    if (mayEndNow(structure)) OnePage.free(holderSpace(structure), pageOf(structure));
+    else unmapAll(structure);
+    endKind(structure);
     Mapped.end(holder, structure, mappedBy(structure));
-  }
-
-  @inline
-  static free(structure: usize): void {
-    Pages.free(structure);
-    if (spaceOf(structure) != SPACE_MEMORY) endLine(structure);
-    if (hasFlag(structure, FLAG_ZERO)) clearZeroed(structure);
   }
 }
 
 /** What has lost its access before, Returning or under revocation, becomes Granted: the addresses are free again. */
 export function becomeGranted(holder: usize, structure: usize): void {
-  Become.free(structure);
+  unmapAll(structure);
+  endKind(structure);
   Mapped.end(holder, structure, 0);
 }
 
@@ -235,7 +236,7 @@ export function becomeRescinded(structure: usize): void {
 export function endRescinded(structure: usize): void {
   const end = endAt(endOf(structure));
   const holder = partitionAt(holderOf(structure));
-  Pages.free(structure);
+  unmapAll(structure);
   addEndWord(end, END_UNRETURNED, -1);
   addPartitionWord(holder, PARTITION_RESCINDED, -1);
   leaveList(holder + PARTITION_HELD, structure);

@@ -689,7 +689,7 @@ describe("every wait is settled", { timeout: 30_000 }, () => {
       await kept.wait;
       return { entries, events };
     });
-    await sleep(50);
+    await remote.run(() => {}); // what runs there before has begun
     table.fail(server);
     expect(await within(settled, "messages() and events()")).toEqual({
       entries: [[0xff, 1]],
@@ -708,7 +708,7 @@ describe("every wait is settled", { timeout: 30_000 }, () => {
       for await (const { header, format } of partition.messages(adapter)) entries.push([header, format]);
       return entries;
     });
-    await sleep(50);
+    await b.run(() => {});
     void a.worker.terminate();
     expect(await within(settled, "messages()")).toEqual([[0xff, 1]]);
     await stopped({ table, client: server });

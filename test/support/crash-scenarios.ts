@@ -370,6 +370,10 @@ accepting("accept, read only, behind others and before a gap", (made) => {
 });
 accepting("accept, 100 MMIO pages", (made) => made.grant(1, 2, 0, 100, TYPE_MMIO));
 accepting("accept, interrupt", (made) => made.grant(1, 2, 1, 1, TYPE_INTERRUPT));
+accepting("accept, an MMIO page, the last of a word of the map", (made) => {
+  made.share(1, 2, 0, 63, TYPE_MMIO);
+  return made.grant(1, 2, 0, 1, TYPE_MMIO);
+});
 accepting("accept, DMA", (made) => made.grant(1, 2, 0, 2, TYPE_DMA));
 accepting("accept, the whole rest of the space", (made) => {
   for (let index = 0; index < 6; index++) made.share(1, 2, 0, 4);
@@ -395,6 +399,11 @@ returning("return, 16 MMIO pages, in two words of the map", H_SUCCESS, (made) =>
   made.share(1, 2, 0, 52, TYPE_MMIO);
   const [cookie] = made.share(1, 2, 0, 16, TYPE_MMIO);
   made.share(1, 2, 0, 68, TYPE_MMIO);
+  return cookie;
+});
+returning("return, an MMIO page, the only free one of a word of the map", H_SUCCESS, (made) => {
+  const [cookie] = made.share(1, 2, 0, 1, TYPE_MMIO);
+  made.share(1, 2, 0, 63, TYPE_MMIO);
   return cookie;
 });
 returning("return, interrupt", H_SUCCESS, (made) => {
