@@ -101,7 +101,8 @@ export class Group {
     this.#kernel = kernel;
     this.#host = host;
     this.name = name;
-    this.#grants = checkInteger("grants", options.grants ?? DEFAULT_GRANTS, 1, STRUCTURES_LIMIT);
+    const { grants = DEFAULT_GRANTS } = options;
+    this.#grants = checkInteger("grants", grants, 1, STRUCTURES_LIMIT);
   }
 
   /** Resources in the group, by number. */

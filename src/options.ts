@@ -106,28 +106,23 @@ export function openMemory(options: TableOptions): TableMemory {
     options,
     "memory, partitions, grants, logicalSpace, spaces, adapters, threads, views, staging, quarantine, gracePeriodMs, clock, debug, module",
   );
-  const spaces = options.spaces ?? {};
+  // A default stands in for what is left out or undefined: null is a mistake like any other.
+  const { memory, spaces = {}, views = 4096, staging = 2 ** 22, module } = options;
   checkNames(spaces, "mmio, interrupt, dma, ipi");
   const spaceBytes = SPACE_PAGES_LIMIT * PAGE_BYTES;
-  const memory = checkBytes(
-    "memory",
-    options.memory,
-    PAGE_BYTES,
-    (FRAMES_LIMIT - 1) * PAGE_BYTES,
-    PAGE_BYTES,
-  );
-  const partitions = checkInteger("partitions", options.partitions ?? 64, 1, PARTITIONS_LIMIT);
-  const structures = checkInteger("grants", options.grants ?? 65536, 1, STRUCTURES_LIMIT);
-  const most = Math.floor((ENDS_LIMIT - 1) / 2);
-  const adapters = checkInteger("adapters", options.adapters ?? defaultAdapters(partitions), 1, most);
-  const workers = checkInteger("threads", options.threads ?? Math.min(partitions, 255), 0, THREADS_LIMIT - 1);
-  if (workers === 0 && options.module !== undefined) throw new RangeError("module is given, with threads: 0");
-  const pins = checkInteger("views", options.views ?? 4096, 1, 2 ** 20);
-  const staging = checkBytes("staging", options.staging ?? 2 ** 22, PAGE_BYTES, 2 ** 31, PAGE_BYTES);
-  const space = options.logicalSpace ?? memory * 2;
+  checkBytes("memory", memory, PAGE_BYTES, (FRAMES_LIMIT - 1) * PAGE_BYTES, PAGE_BYTES);
+  const { partitions = 64, grants = 65536, logicalSpace = memory * 2, quarantine = memory } = options;
+  checkInteger("partitions", partitions, 1, PARTITIONS_LIMIT);
+  checkInteger("grants", grants, 1, STRUCTURES_LIMIT);
+  const { adapters = defaultAdapters(partitions), threads = Math.min(partitions, 255) } = options;
+  checkInteger("adapters", adapters, 1, Math.floor((ENDS_LIMIT - 1) / 2));
+  checkInteger("threads", threads, 0, THREADS_LIMIT - 1);
+  if (threads === 0 && module !== undefined) throw new RangeError("module is given, with threads: 0");
+  checkInteger("views", views, 1, 2 ** 20);
+  checkBytes("staging", staging, PAGE_BYTES, 2 ** 31, PAGE_BYTES);
   const { mmio = 2 ** 24, dma = 2 ** 24, interrupt = 1024, ipi = 256 } = spaces;
   const spacePages = [
-    checkBytes("logicalSpace", space, PAGE_BYTES, spaceBytes, PAGE_BYTES) / PAGE_BYTES,
+    checkBytes("logicalSpace", logicalSpace, PAGE_BYTES, spaceBytes, PAGE_BYTES) / PAGE_BYTES,
     checkBytes("spaces.mmio", mmio, PAGE_BYTES, spaceBytes, PAGE_BYTES) / PAGE_BYTES,
     checkInteger("spaces.interrupt", interrupt, 1, SPACE_PAGES_LIMIT),
     checkBytes("spaces.dma", dma, PAGE_BYTES, spaceBytes, PAGE_BYTES) / PAGE_BYTES,
@@ -136,22 +131,21 @@ export function openMemory(options: TableOptions): TableMemory {
   const capacities = {
     frames: memory / PAGE_BYTES,
     partitions,
-    threads: workers + 1,
-    structures,
+    threads: threads + 1,
+    structures: grants,
     ends: adapters * 2,
-    pins,
+    pins: views,
     stagingPages: staging / PAGE_BYTES,
     spacePages,
   };
-  const quarantine = checkBytes("quarantine", options.quarantine ?? memory, 0, memory, PAGE_BYTES);
-  const table = createMemory(capacities, options.module);
+  checkBytes("quarantine", quarantine, 0, memory, PAGE_BYTES);
+  const table = createMemory(capacities, module);
   table.words[HEADER_QUARANTINE_MAX / 4] = quarantine / PAGE_BYTES;
   return table;
 }
 
-/** Bytes of one LMB. @throws RangeError naming the value and what is allowed. */
-export function checkLmb(lmb: number, memory: number, isGiven: boolean): number {
-  if (!isGiven) return lmb;
+/** The bytes of one LMB, where they are given. @throws RangeError naming the value and what is allowed. */
+export function checkLmb(lmb: number, memory: number): void {
   const isPowerOfTwo = Number.isInteger(lmb) && Number.isInteger(Math.log2(lmb));
   if (!isPowerOfTwo || lmb < PAGE_BYTES || lmb > FRAMES_LIMIT * PAGE_BYTES) {
     throw new RangeError(`lmb is ${textOf(lmb)}; it must be a power of two from ${PAGE_BYTES} to 2^32`);
@@ -159,5 +153,4 @@ export function checkLmb(lmb: number, memory: number, isGiven: boolean): number 
   if (memory % lmb !== 0) {
     throw new RangeError(`memory is ${memory}; it must be a multiple of the LMB size ${lmb}`);
   }
-  return lmb;
 }

@@ -126,11 +126,10 @@ export class ResourceTable implements AsyncDisposable {
    * @throws RangeError for options out of range, naming the option, the value and its bounds.
    */
   static create(options: TableOptions): ResourceTable {
-    const grace = options.gracePeriodMs ?? 2000;
+    const { clock = systemClock, debug = false, gracePeriodMs: grace = 2000 } = options;
     if (typeof grace !== "number" || !(grace >= 0 && grace <= 2 ** 31 - 1)) {
       throw new RangeError(`gracePeriodMs is ${textOf(grace)}; it must be from 0 to ${2 ** 31 - 1}`);
     }
-    const { clock = systemClock, debug = false } = options;
     if (typeof debug !== "boolean")
       throw new RangeError(`debug is ${textOf(debug)}; it must be true or false`);
     return new ResourceTable(openMemory(options), clock, grace, debug);
@@ -159,7 +158,8 @@ export class ResourceTable implements AsyncDisposable {
     }
     const most = this.#kernel.memory.header(HEADER_SPACE_PAGES) * PAGE_BYTES;
     checkBytes("memory", memory, 0, most, PAGE_BYTES);
-    const lmb = checkLmb(options.lmb ?? Math.max(memory, PAGE_BYTES), memory, options.lmb !== undefined);
+    const { lmb = Math.max(memory, PAGE_BYTES) } = options;
+    if (options.lmb !== undefined) checkLmb(lmb, memory);
     const status = this.#kernel.core.createPartition(memory / PAGE_BYTES, lmb / PAGE_BYTES);
     const room = roomDetail(this.#kernel.memory, status, memory / PAGE_BYTES);
     this.#kernel.settle("createPartition", status, `"${name}", ${memory} bytes in LMBs of ${lmb}${room}`);
@@ -188,9 +188,9 @@ export class ResourceTable implements AsyncDisposable {
     this.#describe(a);
     this.#describe(b);
     checkNames(options, "grants");
-    const capacity = this.#kernel.memory.header(HEADER_STRUCTURES_MAX);
-    const quota = checkInteger("grants", options.grants ?? capacity, 1, STRUCTURES_LIMIT);
     const { core, memory } = this.#kernel;
+    const { grants: quota = memory.header(HEADER_STRUCTURES_MAX) } = options;
+    checkInteger("grants", quota, 1, STRUCTURES_LIMIT);
     const status = core.connectPartitions(a.lpid, b.lpid, quota);
     this.#kernel.settle("connect", status, `"${a.name}" to "${b.name}"${limitDetail(status, "adapters")}`);
     const unit = memory.result;

@@ -142,3 +142,31 @@ test("a translation looks at the names of its options, unless the only good one 
   expect(() => server.translate(-1, { write: true, typ: "mmio" } as never)).toThrow('no option "typ"');
   expect(statusOf(() => server.translate(-1, { write: true }))).toBe(-4);
 });
+
+/** Two partitions joined once more. */
+function connected(options: object): unknown {
+  const { table, server, client } = openPair();
+  return table.connect(server, client, options);
+}
+
+/** Where there is a default, by what it is an option of. */
+const NUMBERS: Record<string, [call: (options: object) => unknown, names: string]> = {
+  create: [
+    (options) => ResourceTable.create({ memory: PAGE, ...options }),
+    "partitions, grants, logicalSpace, adapters, threads, views, staging, quarantine, gracePeriodMs",
+  ],
+  createPartition: [(options) => openPair().table.createPartition({ name: "x", ...options }), "lmb"],
+  connect: [connected, "grants"],
+  group: [(options) => openPair().table.group("x", options), "grants"],
+};
+
+describe("G2: null is no number, and no way to leave an option out", () => {
+  test.each(Object.keys(NUMBERS))("%s", (of) => {
+    const [call, names] = NUMBERS[of] as [(options: object) => unknown, string];
+    for (const name of names.split(", ")) {
+      const refusal = new RegExp(`^${name} is null; it must be .*\\d`);
+      expect(() => call({ [name]: null }), name).toThrow(refusal);
+      call({ [name]: undefined });
+    }
+  });
+});
