@@ -266,15 +266,15 @@ export class Partition {
    * @throws HcallError H_PARAMETER when the cookie is not a grant of this partition; RangeError for options that are none;
    * LparError LPAR_NOT_THE_OWNER for onStuck "terminate" in a worker.
    */
-  rescindForced(cookie: Cookie, options: RescindOptions = {}): Promise<RescindReport> {
-    const work = async (): Promise<RescindReport> => {
-      options.signal?.throwIfAborted();
-      checkRescindOptions(this.#kernel, options);
-      const report = await rescind(this.#kernel, this.#holder.lpid, cookie, options);
+  async rescindForced(cookie: Cookie, options: RescindOptions = {}): Promise<RescindReport> {
+    // Before anything begins: where the signal is none, nobody would hear how the rescind ends.
+    options.signal?.throwIfAborted();
+    checkRescindOptions(this.#kernel, options);
+    const work = rescind(this.#kernel, this.#holder.lpid, cookie, options).then((report) => {
       if (RESCIND.hasSubscribers) publishRescind(this, cookie, report);
       return report;
-    };
-    return unlessAborted(work(), options.signal);
+    });
+    return unlessAborted(work, options.signal);
   }
 
   /**

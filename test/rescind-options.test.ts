@@ -134,6 +134,24 @@ describe("deadline", () => {
     await server.rescindForced(cookie);
   });
 
+  test("a signal that is none, as its controller: the call rejects, nothing is rescinded, and no other promise rejects unheard", async () => {
+    const { server, client, adapter } = openPair();
+    const cookie = server.grant({ to: adapter, address: 0, length: PAGE });
+    const { address } = client.accept(cookie);
+    const unheard: unknown[] = [];
+    const listener = (reason: unknown): number => unheard.push(reason);
+    process.on("unhandledRejection", listener);
+    try {
+      for (const signal of [new AbortController(), {}, 5] as unknown[] as AbortSignal[])
+        await expect(server.rescindForced(cookie, { signal })).rejects.toThrow(TypeError);
+      await sleep(1);
+    } finally {
+      process.off("unhandledRejection", listener);
+    }
+    expect(unheard).toEqual([]);
+    expect(client.load32(address)).toBe(0);
+  });
+
   test("RS1, RS5: not the grantor, dead cookies: H_PARAMETER, and nobody is asked", async () => {
     const { server, client, adapter } = openPair();
     const told = listen<PartitionEvent>((signal) => client.events({ signal }));
