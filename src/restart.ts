@@ -9,11 +9,14 @@ import { onAbort } from "./stream.js";
 export interface RestartLimits {
   /** Restarts, 0 to 2^31 - 1. */
   readonly max: number;
-  /** Milliseconds before the first of them, doubled for each one after it, up to 30 seconds. Default 100. */
+  /**
+   * Milliseconds before the first of them, doubled for each one after it, up to 30 seconds or to as many as this says if that is more;
+   * anew once the partition has gone 30 seconds without another. Default 100.
+   */
   readonly backoffMs?: number;
 }
 
-/** "never", "always", or at most `max` times. `backoffMs` before the first restart, doubled for each one after it. */
+/** "never", "always", or at most `max` times, each after a delay that begins at `backoffMs`. */
 export type RestartPolicy = "never" | "always" | RestartLimits;
 
 const DEFAULT_BACKOFF_MS = 100;
@@ -23,8 +26,14 @@ const BACKOFF_LIMIT_MS = 30_000;
 export class Restarts {
   readonly #max: number;
   readonly #backoffMs: number;
-  #done = 0;
-  #stopped = false;
+  /** Restarts so far. */
+  done = 0;
+  /** Before the next one. */
+  #delayMs: number;
+  /** When the last one was due, in milliseconds of the clock. */
+  #dueMs = 0;
+  /** Whether there are no more, not even one that is due: stop() says so. */
+  isStopped = false;
   #stopListening: () => void = () => {};
   #timer: { cancel(): void } | undefined;
 
@@ -39,18 +48,9 @@ export class Restarts {
       throw new RangeError(
         `restart is "${textOf(policy)}"; it must be "never", "always" or { max, backoffMs }`,
       );
-    const backoff =
-      typeof policy === "object" ? (policy.backoffMs ?? DEFAULT_BACKOFF_MS) : DEFAULT_BACKOFF_MS;
-    this.#backoffMs = checkInteger("restart.backoffMs", backoff, 0, 2 ** 31 - 1);
-  }
-
-  /** Restarts so far. */
-  get done(): number {
-    return this.#done;
-  }
-
-  get isStopped(): boolean {
-    return this.#stopped;
+    const { backoffMs = DEFAULT_BACKOFF_MS } = policy as Partial<RestartLimits>;
+    this.#backoffMs = checkInteger("restart.backoffMs", backoffMs, 0, 2 ** 31 - 1);
+    this.#delayMs = this.#backoffMs;
   }
 
   /** The signal of the spawn, as long as there may be restarts. */
@@ -60,7 +60,7 @@ export class Restarts {
 
   /** No more restarts, not even one that is due; the signal of the spawn has no power any more. */
   stop(): void {
-    this.#stopped = true;
+    this.isStopped = true;
     this.#stopListening();
     this.#timer?.cancel();
     this.#timer = undefined;
@@ -68,9 +68,14 @@ export class Restarts {
 
   /** Calls back when the next start is due. Answers whether there is to be one. */
   schedule(clock: Clock, start: () => void): boolean {
-    if (this.#stopped || this.#done >= this.#max) return false;
-    // Doubled so often it is at its limit: of infinitely many zeros nobody knows how long they are.
-    const delay = Math.min(this.#backoffMs * 2 ** Math.min(this.#done++, 15), BACKOFF_LIMIT_MS);
+    if (this.isStopped || this.done >= this.#max) return false;
+    const now = clock.now();
+    // One end a day is no reason to wait longer each day.
+    if (now - this.#dueMs >= BACKOFF_LIMIT_MS) this.#delayMs = this.#backoffMs;
+    const delay = this.#delayMs;
+    this.#delayMs = Math.max(delay, Math.min(delay * 2, BACKOFF_LIMIT_MS));
+    this.#dueMs = now + delay;
+    this.done++;
     this.#timer = clock.setTimeout(start, delay);
     return true;
   }

@@ -1,6 +1,6 @@
 /** Restart policies: how long each restart is waited for. */
 import { expect, test } from "vitest";
-import { Restarts } from "../src/restart.js";
+import { type RestartPolicy, Restarts } from "../src/restart.js";
 
 /** The delays of the first restarts. */
 function delaysOf(backoffMs: number, count: number): number[] {
@@ -17,6 +17,38 @@ function delaysOf(backoffMs: number, count: number): number[] {
   expect([restarts.done, restarts.schedule(clock, () => {})]).toEqual([count, false]);
   return delays;
 }
+
+/** The delays of restarts by a policy, of a partition that fails again so many milliseconds after each of its starts. */
+function delaysAfter(policy: RestartPolicy, lives: readonly number[]): number[] {
+  const delays: number[] = [];
+  let now = 1e6;
+  const clock = {
+    now: () => now,
+    setTimeout: (_: () => void, ms: number) => {
+      delays.push(ms);
+      now += ms;
+      return { cancel: () => {} };
+    },
+  };
+  const restarts = new Restarts(policy);
+  for (const life of [0, ...lives]) {
+    now += life;
+    restarts.schedule(clock, () => {});
+  }
+  return delays;
+}
+
+test("a partition that went on for 30 seconds starts again as soon as at first: one failure a day costs no more each day", () => {
+  expect(delaysAfter("always", [0, 0, 29_999, 30_000, 10, 86_400_000])).toEqual([
+    100, 200, 400, 800, 100, 200, 100,
+  ]);
+  expect(delaysAfter({ max: 3, backoffMs: 5 }, [30_000, 30_000, 30_000])).toEqual([5, 5, 5]);
+});
+
+test("a delay that is asked for and longer than 30 seconds is not shortened", () => {
+  expect(delaysOf(60_000, 3)).toEqual([60_000, 60_000, 60_000]);
+  expect(delaysOf(2 ** 31 - 1, 2)).toEqual([2 ** 31 - 1, 2 ** 31 - 1]);
+});
 
 test("the delay doubles up to 30 seconds, however many restarts there are; without a delay there is never one", () => {
   expect(delaysOf(100, 11)).toEqual([100, 200, 400, 800, 1600, 3200, 6400, 12800, 25600, 30000, 30000]);
