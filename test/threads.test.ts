@@ -1,6 +1,7 @@
 /** Partitions in real worker threads: the same class and the same rules there, sharing, waiting, attach(). */
 import { Worker } from "node:worker_threads";
 import { describe, expect, test } from "vitest";
+import * as raw from "../src/hcall.js";
 import { H_PARAMETER, hcalls } from "../src/hcall.js";
 import {
   type Cookie,
@@ -258,6 +259,25 @@ describe("the same rules in the worker", { timeout: 30_000 }, () => {
     server.rescind(cookie);
     expect(() => hcalls({} as never)).toThrow(TypeError);
     expect(hcalls(table).acceptLogical(client.lpid, cookie)).toBe(H_PARAMETER);
+  });
+
+  test("lpar/hcall: every status that a raw call answers has its name there, with the number of the contract", () => {
+    const statuses = Object.entries(raw).filter(([name]) => name.startsWith("H_"));
+    expect(Object.fromEntries(statuses)).toEqual({
+      H_SUCCESS: 0,
+      H_BUSY: 1,
+      H_CLOSED: 2,
+      H_PARTIAL: 5,
+      H_LONG_BUSY_10_MSEC: 9901,
+      H_FUNCTION: -2,
+      H_PARAMETER: -4,
+      H_NOT_FOUND: -7,
+      H_NO_MEM: -9,
+      H_PERMISSION: -11,
+      H_DROPPED: -12,
+      H_RESOURCE: -16,
+      H_RESCINDED: -46,
+    });
   });
 
   test("the owner grants, the worker accepts, both read what the other writes, the worker returns", async () => {
