@@ -16,16 +16,22 @@ export interface RestartLimits {
   readonly backoffMs?: number;
 }
 
-/** "never", "always", or at most `max` times, each after a delay that begins at `backoffMs`. */
+/**
+ * "never", "always", or at most `max` times, each after a delay that begins at `backoffMs`. With "always" it begins at 100
+ * milliseconds and is doubled up to one second, until the partition has gone a second without another.
+ */
 export type RestartPolicy = "never" | "always" | RestartLimits;
 
 const DEFAULT_BACKOFF_MS = 100;
 const BACKOFF_LIMIT_MS = 30_000;
+/** Of what is to be there always. */
+const ALWAYS_LIMIT_MS = 1000;
 
 /** Counts the restarts of one spawned partition. */
 export class Restarts {
   readonly #max: number;
   readonly #backoffMs: number;
+  readonly #limitMs: number;
   /** Restarts so far. */
   done = 0;
   /** Before the next one. */
@@ -50,6 +56,7 @@ export class Restarts {
       );
     const { backoffMs = DEFAULT_BACKOFF_MS } = policy as Partial<RestartLimits>;
     this.#backoffMs = checkInteger("restart.backoffMs", backoffMs, 0, 2 ** 31 - 1);
+    this.#limitMs = policy === "always" ? ALWAYS_LIMIT_MS : BACKOFF_LIMIT_MS;
     this.#delayMs = this.#backoffMs;
   }
 
@@ -71,9 +78,9 @@ export class Restarts {
     if (this.isStopped || this.done >= this.#max) return false;
     const now = clock.now();
     // One end a day is no reason to wait longer each day.
-    if (now - this.#dueMs >= BACKOFF_LIMIT_MS) this.#delayMs = this.#backoffMs;
+    if (now - this.#dueMs >= this.#limitMs) this.#delayMs = this.#backoffMs;
     const delay = this.#delayMs;
-    this.#delayMs = Math.max(delay, Math.min(delay * 2, BACKOFF_LIMIT_MS));
+    this.#delayMs = Math.max(delay, Math.min(delay * 2, this.#limitMs));
     this.#dueMs = now + delay;
     this.done++;
     this.#timer = clock.setTimeout(start, delay);

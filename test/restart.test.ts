@@ -39,10 +39,16 @@ function delaysAfter(policy: RestartPolicy, lives: readonly number[]): number[] 
 }
 
 test("a partition that went on for 30 seconds starts again as soon as at first: one failure a day costs no more each day", () => {
-  expect(delaysAfter("always", [0, 0, 29_999, 30_000, 10, 86_400_000])).toEqual([
+  expect(delaysAfter({ max: 9 }, [0, 0, 29_999, 30_000, 10, 86_400_000])).toEqual([
     100, 200, 400, 800, 100, 200, 100,
   ]);
   expect(delaysAfter({ max: 3, backoffMs: 5 }, [30_000, 30_000, 30_000])).toEqual([5, 5, 5]);
+});
+
+test("what is always to be there is waited for a second at most, and as at first once it has gone for one", () => {
+  expect(delaysAfter("always", [0, 0, 999, 0, 0, 1000, 0])).toEqual([
+    100, 200, 400, 800, 1000, 1000, 100, 200,
+  ]);
 });
 
 test("a delay that is asked for and longer than 30 seconds is not shortened", () => {
