@@ -246,7 +246,8 @@ export class View implements Disposable, Movable {
     this.#holder = holder;
     this.#incarnation = holder.incarnation;
     this.#address = address;
-    this.#length = length;
+    // A text, which the core takes for its number, must not become the last digits of where the view ends.
+    this.#length = +length;
     const taken = this.#take();
     if (typeof taken === "number") {
       kernel.settle("H_VIEW", taken, this.#detail(taken));

@@ -380,7 +380,10 @@ export class Partition {
     }
   }
 
-  /** Copies `source` into its memory. @throws HcallError as read(), for the right to write; TypeError as readInto(). */
+  /**
+   * Copies `source` into its memory; it may be a part of the table's memory, but not of the range.
+   * @throws HcallError as read(), for the right to write; TypeError as readInto().
+   */
   write(address: number, source: Uint8Array): void {
     if (!(source instanceof Uint8Array)) checkArray("source", source);
     const { length } = source;

@@ -58,13 +58,13 @@ export class Transfer {
     const { memory } = this.#kernel;
     if (offset >= 0 && isDirect(memory, offset, target, 0, length))
       copyOut(memory, offset, target, 0, length);
-    else this.#inRuns(lpid, address, target, length, true);
+    else this.#inRuns(lpid, +address, target, length, true);
   }
 
   write(lpid: number, address: number, offset: number, source: Uint8Array, length: number): void {
     const { memory } = this.#kernel;
     if (offset >= 0 && isDirect(memory, offset, source, 0, length)) copyIn(memory, offset, source, 0, length);
-    else this.#inRuns(lpid, address, source, length, false);
+    else this.#inRuns(lpid, +address, source, length, false);
   }
 
   #takeStaging(): void {
@@ -84,6 +84,7 @@ export class Transfer {
     if (isShared && leastMoved > PAGE_BYTES && length > TRAY_BYTES && !this.#hasTried) this.#takeStaging();
   }
 
+  /** @param address as a number: of a text, which the core takes for one, a sum would be another place. */
   #inRuns(lpid: number, address: number, array: Uint8Array, length: number, isRead: boolean): void {
     const { core, memory } = this.#kernel;
     // Where the platform moves bytes however they lie, each page is moved once.

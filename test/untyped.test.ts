@@ -1,0 +1,44 @@
+/** What programs without types give for numbers: texts, as they come from JSON, a command line or a form. */
+import { expect, test } from "vitest";
+import { kernelOf } from "../src/kernel.js";
+import { auditedAfterEach, openPair, PAGE, shared } from "./support/world.js";
+
+auditedAfterEach();
+
+function asNumber(text: string): number {
+  return text as unknown as number;
+}
+
+test("TR4: a view whose length is a text is as long as its number, and shows nobody else's memory", () => {
+  const { server } = openPair();
+  using view = server.view(asNumber("4096"), asNumber("4096"));
+  expect(view.bytes.length).toBe(PAGE);
+  view.bytes[0] = 7;
+  expect([...server.read(PAGE, 2)]).toEqual([7, 0]);
+  expect(() => server.view(0, 4096n as unknown as number)).toThrow(TypeError);
+});
+
+/** How bytes are moved that are not copied at once, whatever the platform has (TableMemory.leastMoved). */
+const WAYS: readonly [way: string, leastMoved: number][] = [
+  ["page by page", 1],
+  ["through staging", Number.POSITIVE_INFINITY],
+];
+
+test.each(WAYS)(
+  "TR3: an address in a text is that of its number, also where the bytes are in pieces, %s",
+  (_, leastMoved) => {
+    const { h, table, server, client, unit } = openPair();
+    Object.assign(kernelOf(table).memory, { leastMoved });
+    for (let page = 0; page < 16; page++) server.fill(page * PAGE, PAGE, page);
+    const base = shared(h, server, unit, client, 9 * PAGE).address;
+    for (const page of [3, 12]) shared(h, server, unit, client, page * PAGE);
+    const read = client.read(asNumber(`${base + PAGE - 1}`), PAGE + 2);
+    expect([read[0], read[1], read[PAGE], read[PAGE + 1]]).toEqual([9, 3, 3, 12]);
+    client.write(asNumber(`${base + PAGE}`), new Uint8Array(2 * PAGE).fill(77));
+    expect([3, 12, 9].map((page) => server.read(page * PAGE, 1)[0])).toEqual([77, 77, 9]);
+    // In one piece, but not as the array is aligned.
+    const target = new Uint8Array(1003).subarray(3);
+    server.readInto(asNumber("4096"), target);
+    expect([...new Set(target)]).toEqual([1]);
+  },
+);
