@@ -87,12 +87,12 @@ export class TranslationBatch implements Disposable {
     const status = this.#kernel.core.translateBatch(
       this.#holder.lpid,
       codeOfType(options.type ?? "memory"),
-      options.write === true ? NEED_WRITE : NEED_READ,
+      options.write ? NEED_WRITE : NEED_READ,
       this.addresses.byteOffset,
       this.physical.byteOffset,
       this.status.byteOffset,
       count,
-      options.stopAtFault === true ? 1 : 0,
+      options.stopAtFault ? 1 : 0,
     );
     this.#kernel.settle("H_TRANSLATE", status);
     return this.#kernel.memory.result;

@@ -14,9 +14,9 @@ const CODES: ReadonlyMap<unknown, number> = new Map<GrantMode, number>([
 /** The mode as the core knows it. @throws TypeError for one that is none. */
 export function modeCode(mode: GrantMode, { zero }: { readonly zero?: boolean }): number {
   // Most grants are shares: they do without the look-up.
-  if (mode === "share" && zero !== true) return MODE_SHARE;
+  if (mode === "share" && !zero) return MODE_SHARE;
   const code = CODES.get(mode);
   if (code === undefined)
     throw new TypeError(`mode is "${textOf(mode)}"; it must be one of ${[...CODES.keys()].join(", ")}`);
-  return zero === true ? code | MODE_ZERO : code;
+  return zero ? code | MODE_ZERO : code;
 }

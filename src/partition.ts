@@ -191,25 +191,27 @@ export class Partition {
    * lent, and for a lend or a donation of pages that are granted, under a view, or hold a queue; RangeError for an unknown option.
    */
   grant(options: GrantOptions): Cookie {
-    const { to, address, length, type = "memory", mode = "share" } = options;
+    const { to, address, length, type = "memory", mode = "share", copyOnWrite } = options;
+    // What is given and not true is no right: of a caller without types, too.
+    const { read = true, write = true, regrant = true } = options;
     checkGrantNames(options);
     const code = modeCode(mode, options);
-    if (options.copyOnWrite === true && code !== MODE_SHARE)
+    if (copyOnWrite && code !== MODE_SHARE)
       this.#kernel.refuseFor(
         this.#holder.lpid,
         "H_GRANT_LOGICAL",
         "only what is shared can be copied on write",
       );
     let flags = codeOfType(type);
-    if (options.read === false) flags |= INHIBIT_READ;
-    if (options.write === false) flags |= INHIBIT_WRITE;
-    if (options.regrant === false) flags |= INHIBIT_REGRANT;
+    if (!read) flags |= INHIBIT_READ;
+    if (!write) flags |= INHIBIT_WRITE;
+    if (!regrant) flags |= INHIBIT_REGRANT;
     const unit = this.#unitAddress(to);
     const hi = options.liobn ?? liobnAt(this.#memory, this.#holder.lpid, type, address);
     const status =
       code !== MODE_SHARE
         ? this.#core.grantMode(this.#holder.lpid, flags, hi, address, length, unit, code)
-        : options.copyOnWrite === true
+        : copyOnWrite
           ? this.#core.grantCopyOnWrite(this.#holder.lpid, flags, hi, address, length, unit)
           : this.#core.grantLogical(this.#holder.lpid, flags, hi, address, length, unit);
     if (status !== H_SUCCESS)
@@ -304,13 +306,13 @@ export class Partition {
       options === undefined ||
       (options.write !== undefined && options.type === undefined && options.length === undefined)
     ) {
-      const mask = options?.write === true ? ENTRY_VALID | ENTRY_WRITE : ENTRY_VALID | ENTRY_READ;
+      const mask = options?.write ? ENTRY_VALID | ENTRY_WRITE : ENTRY_VALID | ENTRY_READ;
       const physical = this.#quick.translate(address, mask);
       if (physical >= 0) return physical;
     }
     if (options !== undefined) checkNames(options, "write, length, type");
     const type = codeOfType(options?.type ?? "memory");
-    const need = options?.write === true ? NEED_WRITE : NEED_READ;
+    const need = options?.write ? NEED_WRITE : NEED_READ;
     const status = this.#core.translate(this.#holder.lpid, type, address, options?.length ?? 1, need);
     return this.#access("H_TRANSLATE", status, status < 0 ? `address ${address}` : "");
   }

@@ -116,7 +116,7 @@ function grantFault(
     return NO_ADAPTER;
   if (mode === "donate") return ": only one whole LMB can be donated, with all rights";
   // Where neither can be the reason.
-  const isOther = unitOf(spaceOfType(type)) === 1 || copyOnWrite === true || (zero === true && isShare);
+  const isOther = unitOf(spaceOfType(type)) === 1 || copyOnWrite || (zero && isShare);
   return isOther ? "" : ": only whole pages inside one LMB, window or accepted grant can be granted";
 }
 

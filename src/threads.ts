@@ -34,12 +34,14 @@ const DEFAULT_LIMITS = { maxOldGenerationSizeMb: 16, maxYoungGenerationSizeMb: 8
 
 /**
  * Runs before the worker's own module. As a string, because a file of its own would be lost in bundles. It puts the
- * user's workerData in the place of ours, so that the worker sees what spawn() was given. What the module throws is an uncaught
+ * user's workerData in the place of ours, so that the worker sees what spawn() was given. Without require() and import, since such a
+ * string is one or the other kind of module, as process.execArgv says (--input-type). What the module throws is an uncaught
  * exception, as that of a worker's own module: a rejection could be handled, and the thread would stay without its code.
  */
 const BOOTSTRAP = `
-const threads = require("node:worker_threads");
-const { syncBuiltinESMExports } = require("node:module");
+const { getBuiltinModule } = process;
+const threads = getBuiltinModule("node:worker_threads");
+const { syncBuiltinESMExports } = getBuiltinModule("node:module");
 const { handle, url, workerData } = threads.workerData;
 globalThis[Symbol.for("${HANDLE_KEY}")] = handle;
 threads.workerData = workerData;

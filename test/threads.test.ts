@@ -1,4 +1,6 @@
 /** Partitions in real worker threads: the same class and the same rules there, sharing, waiting, attach(). */
+import { execFile } from "node:child_process";
+import { promisify } from "node:util";
 import { Worker } from "node:worker_threads";
 import { describe, expect, test } from "vitest";
 import * as raw from "../src/hcall.js";
@@ -673,3 +675,26 @@ async function untilRegistered(partition: Partition, adapter: VirtualAdapter): P
   }
   throw new Error("the partner has registered no queue");
 }
+
+test.each(["module", "commonjs"])(
+  "spawn() works in a program that is given as an argument, with --input-type=%s",
+  async (kind) => {
+    const lpar = new URL("../dist/src/index.js", import.meta.url);
+    const program = `import("${lpar}").then(async ({ ResourceTable }) => {
+    const table = ResourceTable.create({ memory: 1048576 });
+    const partition = table.createPartition({ name: "one" });
+    const { worker } = await table.spawn(partition, new URL("${REMOTE}"));
+    worker.on("message", async ({ value }) => {
+      console.log(value);
+      await table.close();
+    });
+    worker.postMessage({ id: 1, source: "({ partition, workerData }) => [partition.name, workerData]" });
+  });`;
+    const { stdout } = await promisify(execFile)(process.execPath, [
+      `--input-type=${kind}`,
+      "--eval",
+      program,
+    ]);
+    expect(stdout).toBe("[ 'one', undefined ]\n");
+  },
+);

@@ -1,4 +1,4 @@
-/** What programs without types give for numbers: texts, as they come from JSON, a command line or a form. */
+/** What programs without types give: texts for numbers, as they come from JSON or a command line, 0 and 1 for booleans. */
 import { expect, test } from "vitest";
 import { kernelOf } from "../src/kernel.js";
 import { auditedAfterEach, openPair, PAGE, shared } from "./support/world.js";
@@ -42,3 +42,42 @@ test.each(WAYS)(
     expect([...new Set(target)]).toEqual([1]);
   },
 );
+
+function asBoolean(value: unknown): boolean {
+  return value as boolean;
+}
+
+test("GR5: what is given for a right and is not true is none, of grants and of members of groups", async () => {
+  const { table, server, client, adapter } = openPair();
+  for (const no of [0, null, ""].map(asBoolean)) {
+    const grant = server.grant({ to: adapter, address: 0, length: PAGE, write: no, regrant: no });
+    const { readable, writable, regrantable } = client.accept(grant);
+    expect([readable, writable, regrantable]).toEqual([true, false, false]);
+    expect(client.accept(server.grant({ to: adapter, address: 0, length: PAGE, read: no })).readable).toBe(
+      false,
+    );
+    const group = table.group(`without ${no}`);
+    group.add({ owner: server, address: 0, length: PAGE });
+    expect(group.join(client, { write: no }).mapping(0)?.writable).toBe(false);
+    await group.close();
+  }
+});
+
+test("what is asked for with 1 instead of true is not left out", () => {
+  const { server, client, adapter } = openPair();
+  const yes = asBoolean(1);
+  const copies = client.accept(server.grant({ to: adapter, address: 0, length: PAGE, copyOnWrite: yes }));
+  client.fill(copies.address, PAGE, 7);
+  expect(server.read(0, 1)[0]).toBe(0);
+  const lent = server.grant({ to: adapter, address: PAGE, length: PAGE, mode: "lend", zero: yes });
+  const loan = client.accept(lent);
+  client.fill(loan.address, PAGE, 7);
+  loan.return();
+  server.rescind(lent);
+  expect(server.read(PAGE, 1)[0]).toBe(0);
+  const page = client.accept(server.grant({ to: adapter, address: 2 * PAGE, length: PAGE, write: false }));
+  expect(() => client.translate(page.address, { write: yes })).toThrow("H_PERMISSION");
+  using batch = client.createBatch(2);
+  batch.addresses.set([page.address, 0]);
+  expect(batch.run(2, { write: yes, stopAtFault: yes })).toBe(0);
+});
