@@ -94,7 +94,8 @@ export class Group {
   readonly #members: Map<Partition, Membership> = new Map();
   readonly #kept: Map<Partition, Mapping[]> = new Map();
   #next = 0;
-  #isClosed = false;
+  /** Settles when all is closed. */
+  #closed: Promise<void> | undefined;
 
   /** @internal Made by ResourceTable.group(). */
   constructor(kernel: Kernel, host: GroupHost, name: string, options: GroupOptions) {
@@ -135,7 +136,7 @@ export class Group {
 
   #check(partition?: Partition): void {
     this.#kernel.checkOpen();
-    if (this.#isClosed) throw new LparError("LPAR_CLOSED", `group "${this.name}" is closed`);
+    if (this.#closed) throw new LparError("LPAR_CLOSED", `group "${this.name}" is closed`);
     if (partition !== undefined) this.#host.check(partition);
     this.#prune();
   }
@@ -269,11 +270,14 @@ export class Group {
     }
   }
 
-  /** All members and resources leave, and the name is free. @returns when no access remains. */
-  async close(): Promise<void> {
-    if (this.#isClosed) return;
+  /** All members and resources leave, and the name is free. @returns when no access remains, also if it is called again meanwhile. */
+  close(): Promise<void> {
+    this.#closed ??= this.#close();
+    return this.#closed;
+  }
+
+  async #close(): Promise<void> {
     this.#prune();
-    this.#isClosed = true;
     this.#host.closed();
     const units = [...this.#members.values()].flatMap((member) => [...member.units.values()]);
     this.#members.clear();
@@ -466,7 +470,8 @@ export class Group {
     const kept = this.#kept.get(partition) ?? [];
     kept.push(mapping);
     this.#kept.set(partition, kept);
-    this.#returnKept(partition, RESCINDED_KEPT);
+    // What began to end before the group did, and ends after it, is kept by nobody.
+    this.#returnKept(partition, this.#closed ? 0 : RESCINDED_KEPT);
   }
 
   /** Returns the oldest mappings that were taken from a partition, so that at most so many are left. Answers whether any was. */

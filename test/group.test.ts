@@ -692,6 +692,30 @@ describe("who is told of a grant, and acts at once", () => {
     }
   });
 
+  test("G6: a second close() settles with the first, when no access remains", async () => {
+    const { group, h, camera, members } = openPipeline();
+    const [a] = members as [Partition];
+    group.add(frame(camera, 0));
+    group.join(a);
+    h.budget = 1;
+    const first = group.close();
+    await group.close();
+    expect(a.usage()).toMatchObject({ pagesMapped: 0, rescinded: 0, grantsIn: 0 });
+    await first;
+  });
+
+  test("RE5: what was taken from a member and is over after close() is returned for it all the same", async () => {
+    const { group, h, camera, members } = openPipeline();
+    const [a] = members as [Partition];
+    group.add({ ...frame(camera, 0), length: 8 * PAGE });
+    group.join(a);
+    h.budget = 1;
+    const removed = group.remove(0);
+    await group.close();
+    await removed;
+    expect(a.usage()).toMatchObject({ pagesMapped: 0, rescinded: 0, grantsIn: 0 });
+  });
+
   test("join(): who closes the group, or takes the resource out, takes away what is being given", async () => {
     for (const act of [(group: Group) => group.close(), (group: Group) => group.remove(0)]) {
       const { group, camera, members } = openPipeline();
