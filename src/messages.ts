@@ -125,7 +125,8 @@ export class Messages {
   }
 
   #poll(): void {
-    if (this.#kernel.isClosed) this.stream.end();
+    // Nobody may be reading, who would hear that the partition has failed, and the thread would live on for that.
+    if (this.#kernel.isClosed || !this.#holder.isCurrent(this.#incarnation)) this.stream.end();
     else this.stream.poll();
   }
 
@@ -135,10 +136,10 @@ export class Messages {
     const { core } = this.#kernel;
     const page = this.#page;
     this.#page = undefined;
-    // Both are refused, and need not be done, when the partition has failed meanwhile.
+    // Both are refused, and need not be done, when the partition has failed meanwhile; the queue may have been freed by hand.
     this.#kernel.finish(() => {
       const status = core.freeQueue(this.#lpid, this.#unit);
-      if (status !== H_SUCCESS) return status;
+      if (status === H_LONG_BUSY_10_MSEC) return status;
       this.#giveBack(page);
       // The partner is told, who may listen in this thread.
       this.#kernel.notice();

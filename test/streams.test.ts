@@ -331,3 +331,26 @@ test("G4: the page of a queue that could not be given back at once is not taken 
   expect(server.usage().allocated).toBe(16 * PAGE);
   expect(client.state).toBe("running");
 });
+
+test("CQ2: the page of messages() is given back also where its queue was freed by hand", async () => {
+  const { server, adapter } = openPair();
+  const messages = server.messages(adapter);
+  const next = messages.next();
+  server.freeQueue(adapter);
+  expect(await next).toEqual({ done: true, value: undefined });
+  expect(server.usage().allocated).toBe(0);
+});
+
+test("FA1: messages() that nobody reads end with the partition, and keep nobody alive", async () => {
+  const told = await run(`
+    import { ResourceTable } from "./dist/src/index.js";
+    const table = ResourceTable.create({ memory: 1048576, gracePeriodMs: 0 });
+    const [one, two] = ["one", "two"].map((name) => table.createPartition({ name, memory: 4096 }));
+    await table.spawn(two, new URL("data:text/javascript,setInterval(() => {}, 1000)"));
+    one.messages(table.connect(one, two));
+    await table.destroyPartition(one);
+    await table.destroyPartition(two);
+    console.log("ended");
+  `);
+  expect(told).toBe("ended\n");
+});
