@@ -328,15 +328,10 @@ export class Partition {
 
   // -------------------------------------------------------------- checked access
 
-  /** Examines a range; a byte offset in the table's memory if it is in one piece, else -1. */
-  #examine(hcall: string, address: number, length: number, need: number): number {
-    const status = this.#core.checkAccess(this.#holder.lpid, address, length, need);
-    if (status !== H_SUCCESS)
-      throw new HcallError(hcall, status, accessDetail(status, `address ${address}, length ${length}`));
-    return this.#memory.result;
-  }
-
-  /** As #examine(), and begins a use: a forced rescind waits until endUse(). */
+  /**
+   * Examines a range, and begins a use: a forced rescind waits until endUse(). Answers a byte offset in the table's memory if it is in
+   * one piece, else -1.
+   */
   #begin(hcall: string, address: number, length: number, need: number): number {
     const status = this.#core.beginUse(this.#holder.lpid, address, length, need);
     if (status !== H_SUCCESS)
@@ -349,7 +344,10 @@ export class Partition {
    * @throws HcallError H_PARAMETER, H_RESCINDED, H_PERMISSION (TR1, TR3), H_RESOURCE: lent; RangeError if JavaScript has no room for it.
    */
   read(address: number, length: number): Uint8Array {
-    if (mustExamine(length)) this.#examine("H_READ", address, length, NEED_READ);
+    if (mustExamine(length)) {
+      this.#begin("H_READ", address, length, NEED_READ);
+      this.#core.endUse();
+    }
     const target = new Uint8Array(Number(length));
     this.readInto(address, target);
     return target;
@@ -602,8 +600,8 @@ export class Partition {
   }
 
   /**
-   * The entries that the partner sends, as they come; ends after the event that the partner failed, or when the queue is freed. Registers
-   * one of a page of its own memory if none is registered, and frees it at the end: the highest that allocate() has free and of which
+   * The entries that the partner sends, as they come; ends after the event that the partner failed, when the queue is freed, or with
+   * this partition's own failure. Registers one of a page of its own memory if none is registered, and frees it at the end: the highest that allocate() has free and of which
    * nobody has a grant, a view or a queue. What stood in it is lost.
    * @throws HcallError H_NO_MEM if a queue is needed and there is no such page; TypeError for what is no adapter.
    */

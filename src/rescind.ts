@@ -194,7 +194,9 @@ export async function rescind(
       const isNew = !stuckOn.has(holder - 1);
       stuckOn.add(holder - 1);
       if (isNew && options.onStuck === "terminate")
-        kernel.failPartition?.(holder - 1, "its views held up a forced rescind");
+        await kernel.patiently(() =>
+          kernel.failPartition?.(holder - 1, "its views held up a forced rescind"),
+        );
     }
     // Where no page moved, steps are left over only when there is nothing to do but wait: for a use that began before, or for a
     // free frame.

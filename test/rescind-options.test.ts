@@ -2,7 +2,7 @@
 import { describe, expect, test } from "vitest";
 import { type Cookie, HcallError, type PartitionEvent, ResourceTable, systemClock } from "../src/index.js";
 import { kernelOf } from "../src/kernel.js";
-import { H_PARAMETER, H_RESCINDED, H_RESOURCE, H_SUCCESS } from "../src/layout.js";
+import { H_LONG_BUSY_10_MSEC, H_PARAMETER, H_RESCINDED, H_RESOURCE, H_SUCCESS } from "../src/layout.js";
 import { type Inside, REMOTE, Remote, sleep, within } from "./support/remote.js";
 import {
   auditedAfterEach,
@@ -34,6 +34,23 @@ test("RS6, RS8: a view that cannot follow its page, since all pins are in use, s
   using again = server.view(0, PAGE);
   expect(again.bytes[0]).toBe(5);
   leaked.release();
+});
+
+test.each<[string, unknown]>([
+  ["null for options", null],
+  ["a controller for its signal", { signal: new AbortController() }],
+])("%s: a TypeError, once, and nothing is taken", async (_, options) => {
+  const { server, client, adapter } = openPair();
+  const cookie = server.grant({ to: adapter, address: 0, length: PAGE });
+  const { address } = client.accept(cookie);
+  const unhandled: unknown[] = [];
+  const listener = (reason: unknown): void => void unhandled.push(reason);
+  process.on("unhandledRejection", listener);
+  await expect(server.rescindForced(cookie, options as object)).rejects.toThrow(TypeError);
+  await sleep(5);
+  process.off("unhandledRejection", listener);
+  expect(unhandled).toEqual([]);
+  expect(client.load32(address)).toBe(0);
 });
 
 describe("deadline", () => {
@@ -297,6 +314,24 @@ describe("quarantine", () => {
     expect((await events.next()).value).toMatchObject({ type: "partition-failed", reason: /views held up/ });
     await table.recovered(client);
     expect(client.usage()).toMatchObject({ pins: 0, quarantined: 0 });
+  });
+
+  test("RS6: onStuck terminate waits for a table that is locked when the partition is to fail", async () => {
+    const { table, server, client, adapter } = openPair({ quarantine: 0, gracePeriodMs: 0 });
+    const cookie = server.grant({ to: adapter, address: 0, length: PAGE });
+    const view = client.view(client.accept(cookie).address, PAGE);
+    const kernel = kernelOf(table);
+    const { core } = kernel;
+    let tries = 0;
+    const failPartition: typeof core.failPartition = (lpid, orderly) =>
+      ++tries < 3 ? H_LONG_BUSY_10_MSEC : core.failPartition(lpid, orderly);
+    Object.assign(kernel, { core: { ...core, failPartition } });
+    const rescinded = server.rescindForced(cookie, { onStuck: "terminate" });
+    expect(await Promise.race([rescinded, sleep(30)])).toBeUndefined();
+    expect(tries).toBe(3);
+    expect(client.state).not.toBe("running");
+    view.release();
+    expect(await within(rescinded, "the rescind")).toMatchObject({ stuckOn: [client.lpid] });
   });
 
   test("onStuck terminate in a worker: LPAR_NOT_THE_OWNER, nothing is rescinded", async () => {
