@@ -124,6 +124,12 @@ export function checkNames<T extends object, Text extends string>(
   }
 }
 
+/** What something is called. @throws RangeError */
+export function checkName(name: unknown): void {
+  if (typeof name !== "string" || name === "")
+    throw new RangeError(`name is "${textOf(name)}"; it must be a string that is not empty`);
+}
+
 /**
  * An integer option within its bounds.
  * @throws RangeError naming the option, the value and the bounds.

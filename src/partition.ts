@@ -601,8 +601,8 @@ export class Partition {
 
   /**
    * The entries that the partner sends, as they come; ends after the event that the partner failed, when the queue is freed, or with
-   * this partition's own failure. Registers one of a page of its own memory if none is registered, and frees it at the end: the highest that allocate() has free and of which
-   * nobody has a grant, a view or a queue. What stood in it is lost.
+   * this partition's own failure. Registers one of a page of its own memory if none is registered, and frees it at the end: the highest
+   * that allocate() has free and of which nobody has a grant, a view or a queue. What stood in it is lost.
    * @throws HcallError H_NO_MEM if a queue is needed and there is no such page; TypeError for what is no adapter.
    */
   messages(adapter: VirtualAdapter, options: WaitOptions = {}): AsyncIterableIterator<CrqEntry> {

@@ -9,7 +9,7 @@ import { type Clock, systemClock } from "./clock.js";
 import { type DeduplicationReport, deduplicate } from "./deduplicate.js";
 import { describeTable, showAs } from "./describe.js";
 import { FAILURE, type PartitionMessage, RECOVERY, RESTART } from "./diagnostics.js";
-import { checkBytes, checkInteger, checkNames, isBusy, LparError, textOf } from "./errors.js";
+import { checkBytes, checkInteger, checkName, checkNames, isBusy, LparError, textOf } from "./errors.js";
 import { Group, type GroupOptions } from "./group.js";
 import { History, type HistoryEntry } from "./history.js";
 import { raiseInterrupt } from "./interrupts.js";
@@ -150,9 +150,7 @@ export class ResourceTable implements AsyncDisposable {
     this.#kernel.checkOpen();
     checkNames(options, "name, memory, lmb, onFailure");
     const { name, memory = 0, onFailure = "rescind" } = options;
-    if (typeof name !== "string" || name === "") {
-      throw new RangeError(`name is "${textOf(name)}"; it must be a string that is not empty`);
-    }
+    checkName(name);
     if (onFailure !== "rescind" && onFailure !== "defer") {
       throw new RangeError(`onFailure is "${textOf(onFailure)}"; it must be "rescind" or "defer"`);
     }
@@ -211,16 +209,17 @@ export class ResourceTable implements AsyncDisposable {
     if ((resource.type as ResourceType) === "memory") {
       throw new RangeError('type is "memory"; memory is assigned by createPartition()');
     }
-    this.#assign(partition, resource);
-    description.resources.push({ ...resource });
+    description.resources.push(this.#assign(partition, resource));
   }
 
-  #assign(partition: Partition, resource: ResourceOptions): void {
+  /** Answers a copy, for restarts: of what the object's class has, too. */
+  #assign(partition: Partition, resource: ResourceOptions): ResourceOptions {
     const { type, address, length, physical = address, liobn = 0 } = resource;
     const code = codeOfType(type);
     const status = this.#kernel.core.assignResource(partition.lpid, code, address, length, physical, liobn);
     const unit = unitOf(spaceOfType(type)) === 1 ? "" : " bytes";
     this.#kernel.settle("assign", status, `${type} at ${address}, ${length}${unit}, physical ${physical}`);
+    return { type, address, length, physical, liobn };
   }
 
   /**
@@ -502,8 +501,7 @@ export class ResourceTable implements AsyncDisposable {
     checkNames(options, "grants");
     const found = this.#groups.get(name);
     if (found !== undefined) return found;
-    if (typeof name !== "string" || name === "")
-      throw new RangeError(`name is "${textOf(name)}"; it must be a string that is not empty`);
+    checkName(name);
     const host = {
       check: (partition: Partition) => void this.#describe(partition),
       connect: (a: Partition, b: Partition, grants: number) => void this.connect(a, b, { grants }),

@@ -81,3 +81,20 @@ test("what is asked for with 1 instead of true is not left out", () => {
   batch.addresses.set([page.address, 0]);
   expect(batch.run(2, { write: yes, stopAtFault: yes })).toBe(0);
 });
+
+test("FA8: a resource that a class describes is there again after a restart", async () => {
+  class Bell {
+    readonly type = "ipi";
+    readonly address = 3;
+    get length(): number {
+      return 1;
+    }
+  }
+  const { table, server } = openPair({ gracePeriodMs: 0 });
+  table.assign(server, new Bell());
+  table.fail(server);
+  await table.recovered(server);
+  table.restart(server);
+  server.ring(3);
+  expect(server.takeEvent()).toMatchObject({ type: "doorbell", address: 3 });
+});
