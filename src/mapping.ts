@@ -73,12 +73,14 @@ function goOn({ kernel, lpid }: Holder, cookie: number, first: number, mapping?:
   return status;
 }
 
-/** H_RETURN_LOGICAL until it is complete. */
+/** H_RETURN_LOGICAL until it is complete. @param mapping that is returned; undefined: the cookie alone is known. */
 export function returnToEnd(holder: Holder, cookie: Cookie, mapping?: Mapping): void {
   const { kernel, lpid } = holder;
   let status = kernel.core.returnLogical(lpid, cookie);
   if (status !== H_SUCCESS) status = goOn(holder, cookie, status, mapping);
   if (status !== H_SUCCESS) refuseAbout("H_RETURN_LOGICAL", status, "cookie", cookie);
+  // Whoever has the mapping, or gets the next one of the same grant, is not to return that in its stead; before a subscriber accepts it.
+  if (mapping === undefined) holder.countReturn(cookie);
   kernel.notice();
   if (RETURN.hasSubscribers) publishReturn(kernel.partitionOf(lpid), cookie);
 }

@@ -2,7 +2,7 @@
  * MMIO (KI2): windows behind which a device model stands instead of memory. The model runs in the thread that serves the
  * window; from another thread the access travels there and back, with a time limit.
  */
-import { nextTurn } from "./clock.js";
+import { KEEP_ALIVE_MS, nextTurn } from "./clock.js";
 import { checkInteger, HcallError, textOf } from "./errors.js";
 import type { Holder } from "./holder.js";
 import type { Kernel } from "./kernel.js";
@@ -71,12 +71,15 @@ interface Service {
 const DEFAULT_TIMEOUT_MS = 1000;
 /** Requests that are served before the event loop turns. */
 const SERVED_PER_TURN = 64;
-/** A day: long enough for a timer that only says that somebody is still served. */
-const KEEP_ALIVE_MS = 86_400_000;
 
 function isValue(value: number, size: AccessSize): boolean {
   const least = size === 4 ? -(2 ** 31) : 0;
   return Number.isInteger(value) && value >= least && value < 2 ** (8 * size);
+}
+
+/** As an error names it. */
+function detailOf({ address, need, value }: Access): string {
+  return `address ${address}${need === NEED_WRITE ? `, value ${value}` : ""}`;
 }
 
 /** The windows that a thread serves, and the accesses of this thread to windows anywhere. */
@@ -120,9 +123,10 @@ export class Devices {
   }
 
   /** @throws HcallError H_PARAMETER, H_RESCINDED, H_RESOURCE */
-  serve(lpid: number, address: number, model: DeviceModel): Disposable {
+  serve(holder: Holder, address: number, model: DeviceModel): Disposable {
     this.#kernel.checkOpen();
     const { core, memory } = this.#kernel;
+    const { lpid, incarnation } = holder;
     const status = core.serveWindow(lpid, address, 1);
     this.#kernel.settle("mmio.serve", status, status < 0 ? `address ${address}` : "");
     const window = memory.result;
@@ -140,7 +144,10 @@ export class Devices {
         if (this.#services.get(window) !== service) return;
         this.#services.delete(window);
         if (this.#services.size === 0) this.#stopKeeping();
-        this.#kernel.finish(() => core.serveWindow(lpid, address, 0));
+        // When there is no lock, that may be later: another incarnation may be served by then (G4).
+        this.#kernel.finish(() =>
+          holder.isCurrent(incarnation) ? core.serveWindow(lpid, address, 0) : H_SUCCESS,
+        );
       },
     };
   }
@@ -242,13 +249,13 @@ export class Devices {
    */
   access(access: Access, timeoutMs: number): number {
     const { core, memory } = this.#kernel;
-    const { name, lpid, address, size, need, value } = access;
-    const detail = (): string => `address ${address}${need === NEED_WRITE ? `, value ${value}` : ""}`;
+    const { name, lpid, address, size, need } = access;
     const outer = memory.header(memory.thread + THREAD_MODEL_ROOT);
     const begun = core.beginDevice(lpid, address, size, need);
     if (begun === H_BUSY) return this.#ask(access, memory.result, timeoutMs);
-    if (begun === H_HARDWARE) throw new HcallError(name, begun, `${detail()}: no model serves the window`);
-    this.#kernel.settle(name, begun, begun < 0 ? detail() : "");
+    if (begun === H_HARDWARE)
+      throw new HcallError(name, begun, `${detailOf(access)}: no model serves the window`);
+    this.#kernel.settle(name, begun, begun < 0 ? detailOf(access) : "");
     let status: number;
     try {
       status = this.#run(access);
@@ -256,7 +263,7 @@ export class Devices {
       core.endDevice(outer);
     }
     if (status === H_SUCCESS) return this.#answer;
-    throw this.#error(name, status, detail());
+    throw this.#error(name, status, detailOf(access));
   }
 
   /** The error of an access whose model ran, or should have run, in this thread. */
@@ -274,7 +281,7 @@ export class Devices {
   #ask(access: Access, server: number, timeoutMs: number): number {
     const { core, memory } = this.#kernel;
     const { name, lpid, address, size, need, value } = access;
-    const detail = `address ${address}${need === NEED_WRITE ? `, value ${value}` : ""}`;
+    const detail = detailOf(access);
     const index = this.#waiting;
     if (index === MAILS)
       throw new HcallError(
@@ -402,7 +409,7 @@ export class Mmio {
    * @throws HcallError H_PARAMETER if no window of its own begins there; H_RESOURCE if it is served already; H_RESCINDED. LparError LPAR_CLOSED.
    */
   serve(address: number, model: DeviceModel): Disposable {
-    return this.#kernel.devices.serve(this.#holder.lpid, address, model);
+    return this.#kernel.devices.serve(this.#holder, address, model);
   }
 
   #load(name: string, address: number, size: AccessSize): number {

@@ -242,8 +242,6 @@ export class Partition {
    */
   return(cookie: Cookie): void {
     returnToEnd(this.#holder, cookie);
-    // Whoever has the mapping, or gets the next one of the same grant, is not to return that in its stead.
-    this.#holder.countReturn(cookie);
   }
 
   /**

@@ -2,6 +2,7 @@
 import { subscribe, unsubscribe } from "node:diagnostics_channel";
 import { expect, test } from "vitest";
 import type { ReturnMessage } from "../src/diagnostics.js";
+import type { Mapping } from "../src/index.js";
 import { H_SUCCESS, TYPE_MEMORY } from "../src/layout.js";
 import { auditedAfterEach, openPair, PAGE } from "./support/world.js";
 
@@ -37,6 +38,21 @@ test("the cookie that an event or a message names is one, to be given to calls a
   unsubscribe("lpar:return", listener);
   expect(returned).toEqual([second]);
   await taken;
+});
+
+test("RE1: who accepts a grant again when it is told of its return can return that, too", () => {
+  const { server, client, adapter } = openPair();
+  const cookie = server.grant({ to: adapter, address: 0, length: PAGE });
+  client.accept(cookie);
+  let again: Mapping | undefined;
+  const listener = ({ cookie }: ReturnMessage): void => {
+    again ??= client.accept(cookie);
+  };
+  subscribe("lpar:return", listener as () => void);
+  client.return(cookie);
+  again?.return();
+  unsubscribe("lpar:return", listener as () => void);
+  expect(client.usage().pagesMapped).toBe(0);
 });
 
 test("what is put into a batch of requests after its end reaches nobody", () => {

@@ -3,7 +3,15 @@ import { describe, expect, test } from "vitest";
 import { H_SUCCESS } from "../src/hcall.js";
 import { type Cookie, type DeviceModel, HcallError, type Partition, systemClock } from "../src/index.js";
 import { kernelOf } from "../src/kernel.js";
-import { H_HARDWARE, H_PARAMETER, H_PERMISSION, H_RESCINDED, H_RESOURCE, TYPE_MMIO } from "../src/layout.js";
+import {
+  H_HARDWARE,
+  H_LONG_BUSY_10_MSEC,
+  H_PARAMETER,
+  H_PERMISSION,
+  H_RESCINDED,
+  H_RESOURCE,
+  TYPE_MMIO,
+} from "../src/layout.js";
 import { REMOTE, Remote, sleep, within } from "./support/remote.js";
 import {
   accepted,
@@ -846,3 +854,23 @@ async function openMutual() {
   }
   return { ...pair, server, client, adapter, sides };
 }
+
+test("KI2, G4: a service that could not be ended at once does not end that of a later incarnation", async () => {
+  const { table, server } = openPair({ gracePeriodMs: 0 });
+  table.assign(server, { type: "mmio", address: 0, length: PAGE });
+  const kernel = kernelOf(server);
+  const { core } = kernel;
+  let isLocked = true;
+  const serveWindow: typeof core.serveWindow = (lpid, address, serves) =>
+    isLocked && serves === 0 ? H_LONG_BUSY_10_MSEC : core.serveWindow(lpid, address, serves);
+  Object.assign(kernel, { core: { ...core, serveWindow } });
+  const write = (): void => {};
+  server.mmio.serve(0, { read: () => 1, write })[Symbol.dispose]();
+  table.fail(server);
+  await table.recovered(server);
+  table.restart(server);
+  server.mmio.serve(0, { read: () => 2, write });
+  isLocked = false;
+  await sleep(20);
+  expect(server.mmio.load8(0)).toBe(2);
+});
