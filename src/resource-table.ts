@@ -346,6 +346,7 @@ export class ResourceTable implements AsyncDisposable {
   /**
    * Resolves when the partition's resources are recovered; at once if it does not have to be. Under the policy "defer" that
    * may be never, unless reclaim() ends the wait.
+   * @throws LparError LPAR_CLOSED if the table is closed before that; LPAR_NOT_FOUND of a partition that was destroyed; the reason of `signal`.
    */
   async recovered(partition: Partition, options: WaitOptions = {}): Promise<void> {
     checkWait(options);
@@ -404,6 +405,7 @@ export class ResourceTable implements AsyncDisposable {
   /**
    * Ends a partition for good; its partners are told, its grants are rescinded without a grace period. From now on it cannot be
    * restarted.
+   * @throws LparError LPAR_CLOSED if the table is closed before that; LPAR_NOT_FOUND of a partition that was destroyed.
    */
   async destroyPartition(partition: Partition): Promise<void> {
     this.#kernel.checkOpen();

@@ -90,7 +90,10 @@ export class PartitionWorker {
     this.#terminate = terminate;
   }
 
-  /** Ends the thread and its restarts. Resolves when the partition is recovered, whatever that waits for. */
+  /**
+   * Ends the thread and its restarts. Resolves when the partition is recovered, whatever that waits for.
+   * @throws LparError LPAR_CLOSED if the table is closed before that: then the thread has ended with it.
+   */
   terminate(): Promise<void> {
     return this.#terminate();
   }
