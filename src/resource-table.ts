@@ -478,7 +478,7 @@ export class ResourceTable implements AsyncDisposable {
    * @returns how many pages were compared, and how many frames that saved.
    * @throws HcallError H_NO_MEM when the table's staging is used up.
    */
-  deduplicate(options: WaitOptions = {}): Promise<DeduplicationReport> {
+  async deduplicate(options: WaitOptions = {}): Promise<DeduplicationReport> {
     this.#kernel.checkOpen();
     return deduplicate(this.#kernel, [...this.#descriptions.keys()], options);
   }

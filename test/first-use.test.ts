@@ -67,3 +67,16 @@ test("what is put into a batch of requests after its end reaches nobody", () => 
   expect(() => first.run(1)).toThrow("the batch was disposed");
   expect(h.rescindLogical(server.lpid, 0, second.result(0))).toBe(H_SUCCESS);
 });
+
+test("what answers with a promise refuses by it, also where the table is closed", async () => {
+  const { table, server } = openPair();
+  await table.close();
+  const calls = [
+    () => table.deduplicate(),
+    () => table.compact(),
+    () => table.destroyPartition(server),
+    () => table.spawn(server, new URL("file:///none")),
+    () => server.migrate(0, PAGE),
+  ];
+  for (const call of calls) await expect(call()).rejects.toMatchObject({ code: "LPAR_CLOSED" });
+});
