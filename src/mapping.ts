@@ -73,14 +73,23 @@ function goOn({ kernel, lpid }: Holder, cookie: number, first: number, mapping?:
   return status;
 }
 
-/** H_RETURN_LOGICAL until it is complete. @param mapping that is returned; undefined: the cookie alone is known. */
-export function returnToEnd(holder: Holder, cookie: Cookie, mapping?: Mapping): void {
+/** H_RETURN_LOGICAL until it is complete, of what was accepted as this mapping. */
+function returnToEnd(holder: Holder, cookie: Cookie, mapping: Mapping): void {
   const { kernel, lpid } = holder;
   let status = kernel.core.returnLogical(lpid, cookie);
   if (status !== H_SUCCESS) status = goOn(holder, cookie, status, mapping);
   if (status !== H_SUCCESS) refuseAbout("H_RETURN_LOGICAL", status, "cookie", cookie);
+  kernel.notice();
+  if (RETURN.hasSubscribers) publishReturn(kernel.partitionOf(lpid), cookie);
+}
+
+/** The same where the cookie alone is known. */
+export function returnByCookie(holder: Holder, cookie: Cookie): void {
+  const { kernel, lpid } = holder;
+  const status = goOn(holder, cookie, kernel.core.returnLogical(lpid, cookie));
+  if (status !== H_SUCCESS) refuseAbout("H_RETURN_LOGICAL", status, "cookie", cookie);
   // Whoever has the mapping, or gets the next one of the same grant, is not to return that in its stead; before a subscriber accepts it.
-  if (mapping === undefined) holder.countReturn(cookie);
+  holder.countReturn(cookie);
   kernel.notice();
   if (RETURN.hasSubscribers) publishReturn(kernel.partitionOf(lpid), cookie);
 }

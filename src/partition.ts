@@ -36,7 +36,7 @@ import {
   PARTITION_ENDS,
   PARTITION_STATE,
 } from "./layout.js";
-import { type Cookie, Mapping, returnToEnd, View } from "./mapping.js";
+import { type Cookie, Mapping, returnByCookie, View } from "./mapping.js";
 import { type CrqEntry, Messages, receiveEntry } from "./messages.js";
 import { gather, type MigrationReport } from "./migration.js";
 import { Mmio } from "./mmio.js";
@@ -241,7 +241,7 @@ export class Partition {
    * to be returned: mapping.return() knows that.
    */
   return(cookie: Cookie): void {
-    returnToEnd(this.#holder, cookie);
+    returnByCookie(this.#holder, cookie);
   }
 
   /**
