@@ -27,48 +27,89 @@ export interface Family {
   readonly curves: readonly Curve[];
 }
 
-/** Where a row stands on the axis of a parameter. */
-function placeOf(row: Row, parameter: ParameterName): number | undefined {
-  const scanned = row.scan[parameter];
-  return typeof scanned === "number" ? scanned : row.at?.[parameter];
-}
-
 /** A number as suites write it: 4096, 4,096 or 2^12. */
 const NUMBER = /2\^(\d+)|\d+(?:,\d{3})*/g;
+/** Stands in a curve's name where its rows differ. */
+const ANY = "N";
+/** What is counted, of one and of several: "1 grant", "16 grants". */
+const COUNTED = /(N \w+?)s?\b/g;
 
-/** The row's name with "N" for the value: the same for all rows of a curve. */
+/** What a parameter other than that of the axis was scanned to. */
+function othersOf({ scan }: Row, parameter: ParameterName): string {
+  const others = Object.entries(scan).filter(([name]) => name !== parameter);
+  return others.map(([name, value]) => `, ${name} ${value}`).join("");
+}
+
+/** The rows of one curve by their places on the axis, and its name. */
+interface Group {
+  what: string;
+  readonly rows: Map<number, Row>;
+}
+
+/**
+ * Rows of a scan: each run of the suite has the same ones in the same order, but for the numbers in their names. All that change
+ * become "N", since others may follow from the value (the nodes of a tree from its depth), or be the same by chance.
+ */
+function groupScanned(rows: readonly Row[], parameter: ParameterName): Iterable<Group> {
+  const groups = new Map<string, Group>();
+  const counts = new Map<string, number>();
+  for (const row of rows) {
+    const place = row.scan[parameter];
+    if (typeof place !== "number") continue;
+    const shape = row.what.replaceAll(NUMBER, ANY).replaceAll(COUNTED, "$1");
+    const alike = JSON.stringify([shape, othersOf(row, parameter)]);
+    const index = counts.get(`${alike} ${place}`) ?? 0;
+    counts.set(`${alike} ${place}`, index + 1);
+    const group = groups.get(`${alike} ${index}`) ?? { what: "", rows: new Map() };
+    groups.set(`${alike} ${index}`, group);
+    group.what = row.what;
+    group.rows.set(place, row);
+  }
+  for (const group of groups.values()) {
+    const all = [...group.rows.values()];
+    const numbers = all.map(({ what }) => what.match(NUMBER) ?? []);
+    let position = 0;
+    const name = group.what.replaceAll(NUMBER, (number) => {
+      const isSame = numbers.every((each) => each[position] === number);
+      position++;
+      return isSame ? number : ANY;
+    });
+    group.what = name + othersOf(all[0] as Row, parameter);
+  }
+  return groups.values();
+}
+
+/** The row's name with "N" for the value that the suite itself has set: the same for all rows of a curve. */
 function nameWithout(row: Row, parameter: ParameterName, value: number): string {
-  const { what, scan } = row;
+  const { what } = row;
   const isValue = ([text, exponent]: RegExpMatchArray): boolean =>
     (exponent === undefined ? Number(text.replaceAll(",", "")) : 2 ** Number(exponent)) === value;
   // The last one, since other numbers of a name may be the same by chance: "1 page, batch of 1".
   const found = [...what.matchAll(NUMBER)].findLast(isValue);
   const name =
-    found === undefined ? what : `${what.slice(0, found.index)}N${what.slice(found.index + found[0].length)}`;
-  const others = Object.entries(scan).filter(([other]) => other !== parameter);
-  return name + others.map(([other, set]) => `, ${other} ${set}`).join("");
+    found === undefined
+      ? what
+      : `${what.slice(0, found.index)}${ANY}${what.slice(found.index + found[0].length)}`;
+  return name + othersOf(row, parameter);
 }
 
-/** Rows that have a parameter, by what they do. */
-function groupRows(
-  rows: readonly Row[],
-  parameter: ParameterName,
-): ReadonlyMap<string, ReadonlyMap<number, Row>> {
-  const groups = new Map<string, Map<number, Row>>();
+/** Rows that the suite itself has at several values of the parameter. */
+function groupOwn(rows: readonly Row[], parameter: ParameterName): Iterable<Group> {
+  const groups = new Map<string, Group>();
   for (const row of rows) {
-    const place = placeOf(row, parameter);
-    if (place === undefined) continue;
-    const name = nameWithout(row, parameter, place);
-    const group = groups.get(name) ?? new Map<number, Row>();
+    const place = row.at?.[parameter];
+    if (place === undefined || row.scan[parameter] !== undefined) continue;
+    const what = nameWithout(row, parameter, place);
+    const group = groups.get(what) ?? { what, rows: new Map() };
     // A second row at the same place differs by something else: the first one stays.
-    if (!group.has(place)) group.set(place, row);
-    groups.set(name, group);
+    if (!group.rows.has(place)) group.rows.set(place, row);
+    groups.set(what, group);
   }
-  return groups;
+  return groups.values();
 }
 
-function curvesOf(what: string, group: ReadonlyMap<number, Row>): Curve[] {
-  const rows = [...group].sort(([a], [b]) => a - b);
+function curvesOf({ what, rows: byPlace }: Group): Curve[] {
+  const rows = [...byPlace].sort(([a], [b]) => a - b);
   const own: Curve = {
     what,
     contender: "lpar",
@@ -89,9 +130,9 @@ export function familiesOf(report: Report): readonly Family[] {
   return report.options.suites.flatMap((suite) => {
     const rows = report.rows.filter((row) => row.suite === suite);
     return PARAMETER_NAMES.flatMap((parameter): Family[] => {
-      const curves = [...groupRows(rows, parameter)]
-        .filter(([, group]) => group.size > 1)
-        .flatMap(([what, group]) => curvesOf(what, group));
+      const curves = [...groupScanned(rows, parameter), ...groupOwn(rows, parameter)]
+        .filter((group) => group.rows.size > 1)
+        .flatMap(curvesOf);
       return curves.length === 0 ? [] : [{ suite, parameter, curves }];
     });
   });

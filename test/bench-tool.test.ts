@@ -13,10 +13,17 @@ import { type Report, ReportError, type Row, readReport, toJson } from "../bench
 import { toCsv } from "../bench/report-csv.js";
 import { toHtml } from "../bench/report-html.js";
 import { toMarkdown } from "../bench/report-md.js";
-import { combinationsOf, parametersOf, parseScan, runsOf, valuesOf } from "../bench/scan.js";
+import {
+  combinationsOf,
+  type ParameterValues,
+  parametersOf,
+  parseScan,
+  runsOf,
+  valuesOf,
+} from "../bench/scan.js";
 import { breakEvens, familiesOf } from "../bench/series.js";
 import { median, medianInterval, ratioOf } from "../bench/statistics.js";
-import { timesNative } from "../bench/suite.js";
+import { type SuiteName, timesNative } from "../bench/suite.js";
 import { describeReport } from "../src/driver/bench-text.js";
 import { latencyOf, reportOf, rowOf } from "./support/bench-report.js";
 
@@ -678,6 +685,50 @@ describe("the page", () => {
       [1024, 50 / 1024],
     ]);
     expect(breakEvens(families[0] as (typeof families)[number])).toMatchObject([{ batch: 16 }]);
+  });
+
+  it("draws what a scan changes in names, and nothing else that is the same by chance", () => {
+    const rowsOf = (suite: SuiteName, scan: ParameterValues, ...names: readonly string[]): Row[] =>
+      names.map((what) => rowOf({ suite, what, scan, lpar: what.includes("batch") ? [5] : [6] }));
+    const scanned = reportOf([
+      ...[1, 4].flatMap((batch) =>
+        rowsOf("grant", { batch }, "9 live, 1 page, raw", `9 live, 1 page, batch of ${batch}`),
+      ),
+      ...[1, 4].flatMap((depth) =>
+        [1, 2].flatMap((fanout) =>
+          rowsOf(
+            "tree",
+            { depth, fanout },
+            `depth ${depth}, fanout ${fanout}, ${depth * fanout + 1} nodes, raw`,
+          ),
+        ),
+      ),
+      ...[1, 16].flatMap((pages) =>
+        rowsOf("recovery", { pages }, pages === 1 ? "1 grant" : `${pages} grants`),
+      ),
+    ]);
+    const families = familiesOf(scanned);
+    expect(
+      families.map(({ suite, parameter, curves }) => [
+        suite,
+        parameter,
+        curves.map(({ what, points }) => `${what}: ${points.map(({ x }) => x)}`),
+      ]),
+    ).toEqual([
+      ["grant", "batch", ["9 live, 1 page, raw: 1,4", "9 live, 1 page, batch of N: 1,4"]],
+      [
+        "tree",
+        "depth",
+        ["depth N, fanout 1, N nodes, raw, fanout 1: 1,4", "depth N, fanout 2, N nodes, raw, fanout 2: 1,4"],
+      ],
+      [
+        "tree",
+        "fanout",
+        ["depth 1, fanout N, N nodes, raw, depth 1: 1,2", "depth 4, fanout N, N nodes, raw, depth 4: 1,2"],
+      ],
+      ["recovery", "pages", ["N grants: 1,16"]],
+    ]);
+    expect(breakEvens(families[0] as (typeof families)[number])).toMatchObject([{ batch: 1 }]);
   });
 
   it("is well-formed, refers to nothing outside, and runs no script", async () => {
