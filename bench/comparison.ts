@@ -138,8 +138,13 @@ function notesOn(before: Named, after: Named, rows: readonly ComparedRow[]): str
   const differences = (
     [
       ["CPU", a.machine.cpu, b.machine.cpu],
+      ["number of cores", a.machine.cores, b.machine.cores],
+      ["platform", a.machine.platform, b.machine.platform],
       ["Node", a.machine.node, b.machine.node],
+      ["lpar", a.machine.lpar, b.machine.lpar],
       ["commit", a.machine.commit, b.machine.commit],
+      // What an installed package has instead of a commit.
+      ["core", a.machine.core, b.machine.core],
       ["compiler", a.compiler, b.compiler],
       ["quick", a.options.quick, b.options.quick],
       ["time", a.options.timeMs, b.options.timeMs],

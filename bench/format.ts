@@ -121,7 +121,7 @@ export function isMissed(row: Row): boolean {
 export function describeRun(report: Report): readonly string[] {
   const { machine, compiler, nativeMissing, options, clock } = report;
   const memory = `${Math.round(machine.memoryBytes / 2 ** 30)} GiB`;
-  const commit = machine.commit === null ? "" : `, commit ${machine.commit}`;
+  const commit = machine.commit === null ? ", no checkout" : `, commit ${machine.commit}`;
   const parameters = Object.entries(options.parameters).map(([name, value]) => `${name} ${value}`);
   const scans = options.scans.map(({ name, values }) => `${name} ${values.join(", ")}`);
   return [

@@ -80,6 +80,16 @@ describe("statistics", () => {
       expect([found.low, found.high], `${n}, ${m}`).toEqual([quotients[rank], quotients.at(-1 - rank)]);
       expect(found.confidence).toBeCloseTo(confidence, 3);
     }
+    // Beyond the tables: one rank more would hold with 94.8 and 94.99 %.
+    for (const [n, m, rank] of [
+      [21, 3, 8],
+      [25, 20, 163],
+    ] as const) {
+      const before = Array.from({ length: n }, (_, index) => 1 / (1 + index));
+      const after = Array.from({ length: m }, (_, index) => 1 + (index + 1) / 1000);
+      const quotients = before.flatMap((a) => after.map((b) => b / a)).sort((a, b) => a - b);
+      expect(ratioOf(before, after).low, `${n}, ${m}`).toBe(quotients[rank]);
+    }
   });
 
   it("holds the truth as often as it says, also for many numbers", () => {
@@ -563,6 +573,8 @@ describe("formats", () => {
     expect(named).toContain("| &lt;b>x&lt;/b> |");
     expect(named).toContain("- &lt;i> &amp; more");
     expect(markdown).toContain("lpar 0.1.0, commit 0123456789ab, core ba9876543210");
+    const installed = reportOf([PLAIN], { machine: { ...reportOf([]).machine, commit: null } });
+    expect(toMarkdown(installed)).toContain("lpar 0.1.0, no checkout, core ba9876543210");
   });
 
   it("say the confidence that their intervals have, and none where there is one repetition", () => {
@@ -819,7 +831,15 @@ describe("comparing reports", () => {
       name: "b.json",
       report: {
         ...before.report,
-        machine: { ...machine, node: "22.0.0", commit: "0123456789ac+" },
+        machine: {
+          ...machine,
+          cores: 64,
+          platform: "darwin arm64",
+          node: "22.0.0",
+          lpar: "0.2.0",
+          commit: "0123456789ac+",
+          core: "fedcba987654",
+        },
         options: { ...options, quick: true, timeMs: 10, rate: 1000 },
         compiler: null,
         isComplete: false,
@@ -827,8 +847,12 @@ describe("comparing reports", () => {
       },
     };
     expect(compareReports(before, after).notes).toEqual([
+      "different number of cores: 2, then 64",
+      "different platform: linux x64, then darwin arm64",
       "different Node: 20.0.0, then 22.0.0",
+      "different lpar: 0.1.0, then 0.2.0",
       "different commit: 0123456789ab, then 0123456789ac+",
+      "different core: ba9876543210, then fedcba987654",
       "different compiler: cc 12, then none",
       "different quick: false, then true",
       "different time: 100, then 10",
