@@ -1,5 +1,6 @@
 /** Streams of page numbers that follow a distribution, the same for the same seed. */
-import { readTrace } from "../src/trace/format.js";
+import { stat } from "node:fs/promises";
+import { readTrace, TraceError } from "../src/trace/format.js";
 import type { Distribution } from "./distribution.js";
 import { Random } from "./random.js";
 
@@ -40,6 +41,18 @@ export async function openPages(
       };
     }
   }
+}
+
+/**
+ * Finds out whether a trace can be read as often as scenarios do: one that cannot must not end minutes of work.
+ *
+ * @throws TraceError when it cannot, or is no file: a pipe has its bytes only once, and who waits for them cannot be ended.
+ */
+export async function checkTrace(path: string): Promise<void> {
+  const found = await stat(path).catch(() => undefined);
+  if (found !== undefined && !found.isFile())
+    throw new TraceError("TRACE_UNREADABLE", path, "not a file; a trace is read once for each scenario");
+  await readTrace(path);
 }
 
 /** The next pages of a stream. */

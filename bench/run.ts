@@ -5,11 +5,12 @@ import { TraceError } from "../src/trace/format.js";
 import { type Clock, examineClock } from "./clock.js";
 import { currentLoad, describeMachine } from "./machine.js";
 import { NativeProgram } from "./native.js";
+import { checkTrace } from "./page-stream.js";
 import { ParameterError } from "./parameter-error.js";
-import { nameOf, type PlanOptions, planRuns, stepsOf } from "./plan.js";
+import { type Entry, nameOf, type PlanOptions, planRuns, stepsOf } from "./plan.js";
 import type { Outcome } from "./race.js";
 import { REPORT_KIND, REPORT_VERSION, type Report, type ReportOptions } from "./report.js";
-import { valuesOf } from "./scan.js";
+import { parametersOf, valuesOf } from "./scan.js";
 import type { Errand, Tidings } from "./scenario-worker.js";
 
 export interface RunOptions extends PlanOptions {
@@ -58,10 +59,17 @@ async function runOne(
   throw failure ?? new Error("a scenario's thread ended without an outcome");
 }
 
-/** @throws ParameterError when the parameters or scans cannot be. */
+/** The traces that some of the runs use, each once. */
+function tracesOf(entries: readonly Entry[], { parameters }: PlanOptions): Set<string> {
+  const dists = [parameters?.dist, ...entries.map(({ scan }) => parametersOf(scan).dist)];
+  return new Set(dists.flatMap((dist) => (dist?.kind === "trace" ? [dist.file] : [])));
+}
+
+/** @throws ParameterError when the parameters or scans cannot be, TraceError when a trace cannot be read. */
 export async function runBenchmark({ signal, onProgress, ...options }: RunOptions): Promise<Report> {
   const start = Date.now();
   const entries = planRuns(options);
+  for (const trace of tracesOf(entries, options)) await checkTrace(trace);
   const machine = describeMachine();
   const clock: Clock = examineClock();
   const compiled = await NativeProgram.compile(signal);

@@ -1,6 +1,7 @@
 /** `lpar bench`: that it runs, compares results, and answers mistakes. Times are never asserted. */
-import { spawn } from "node:child_process";
+import { execFileSync, spawn } from "node:child_process";
 import { once } from "node:events";
+import { existsSync } from "node:fs";
 import { chmod, mkdir, mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -350,16 +351,26 @@ chmod 755 "$2"
     expect(await readdir(join(folder, "tmp"))).toEqual([]);
   }, 60_000);
 
-  it("takes what a scenario's thread cannot read for the user's mistake", async () => {
-    const { code, output, errors } = await lpar([
-      "bench",
-      "translate",
-      "--quick",
-      "--dist",
-      "trace:missing.lpt",
-    ]);
-    expect({ code, output }).toEqual({ code: 2, output: "" });
-    expect(errors).toMatch(/^lpar: missing\.lpt: cannot be read .*\n$/);
+  it("measures nothing before each trace can be read, and read again", async () => {
+    const pipe = join(folder, "pipe.lpt");
+    execFileSync("mkfifo", [pipe]);
+    const bad = join(folder, "bad.lpt");
+    await writeFile(bad, "no trace");
+    const asked = join(folder, "asked");
+    const path = await fakeCompiler(`touch ${asked}; exit 1\n`);
+    for (const [file, message] of [
+      [pipe, "not a file; a trace is read once for each scenario"],
+      [folder, "not a file; a trace is read once for each scenario"],
+      ["/dev/zero", "not a file; a trace is read once for each scenario"],
+      [bad, "not a packed trace (make one with `lpar trace pack`)"],
+      [join(folder, "none.lpt"), "cannot be read (ENOENT: no such file or directory)"],
+    ] as const) {
+      // Nothing would be wrong with the first runs.
+      const scan = `dist=uniform,trace:${file}`;
+      const run = lpar(["bench", "translate", "--quick", "--scan", scan], { path });
+      expect(await run).toEqual({ code: 2, output: "", errors: `lpar: ${file}: ${message}\n` });
+      expect(existsSync(asked)).toBe(false);
+    }
   }, 60_000);
 });
 
