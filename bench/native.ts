@@ -20,6 +20,8 @@ export interface NativeContender extends Contender {
 }
 
 const COMPILER = "cc";
+/** One that takes longer never ends, and would keep everything else. */
+const COMPILE_MS = 120_000;
 
 /** The compiled baselines: a file that each scenario starts for itself. */
 export class NativeProgram {
@@ -37,8 +39,9 @@ export class NativeProgram {
   }
 
   /** @returns the program, or why there is none: no compiler, no place for it, or it did not compile or start. */
-  static async compile(signal?: AbortSignal): Promise<NativeProgram | string> {
+  static async compile(signal?: AbortSignal, timeout: number = COMPILE_MS): Promise<NativeProgram | string> {
     const run = promisify(execFile);
+    const options = { signal, timeout };
     const sources = join(dirname(fileURLToPath(import.meta.resolve("lpar/package.json"))), "bench", "native");
     const files = (await readdir(sources).catch(() => [])).filter((name) => name.endsWith(".c"));
     if (files.length === 0) return "the sources of the C baselines are not installed";
@@ -47,10 +50,10 @@ export class NativeProgram {
     if (folder instanceof Error) return `${place} cannot be written (${folder.code})`;
     const program = new NativeProgram(folder);
     try {
-      const version = (await run(COMPILER, ["--version"], { signal })).stdout;
+      const version = (await run(COMPILER, ["--version"], options)).stdout;
       program.compiler = version.split("\n")[0] ?? COMPILER;
       const paths = files.sort().map((name) => join(sources, name));
-      await run(COMPILER, ["-O3", "-std=gnu11", "-o", program.path, ...paths, "-lm"], { signal });
+      await run(COMPILER, ["-O3", "-std=gnu11", "-o", program.path, ...paths, "-lm"], options);
       // Where no program may run, as on many a /tmp, it is known now and not in the middle of a scenario.
       await (await Native.start(program.path)).close();
       return program;
@@ -61,12 +64,14 @@ export class NativeProgram {
         code,
         message,
         path,
-        signal: killed,
-      } = error as NodeJS.ErrnoException & { signal?: string | null };
+        killed,
+        signal: end,
+      } = error as NodeJS.ErrnoException & { killed?: boolean; signal?: string | null };
       if (path === program.path) return `programs in ${place} cannot be started (${code})`;
       if (code === "ENOENT") return `there is no ${COMPILER}`;
+      if (killed === true) return `${COMPILER} did not end within ${timeout / 1000} s`;
       // One that ended without a word has an empty second line.
-      return message.split("\n")[1] || `${COMPILER} ended with ${killed ?? `exit code ${code}`}`;
+      return message.split("\n")[1] || `${COMPILER} ended with ${end ?? `exit code ${code}`}`;
     }
   }
 

@@ -10,14 +10,16 @@ import { text } from "node:stream/consumers";
 import { setTimeout as sleep } from "node:timers/promises";
 import { afterEach, beforeAll, beforeEach, describe, expect, it, vi } from "vitest";
 import { MapTable } from "../bench/map-table.js";
+import { NativeProgram } from "../bench/native.js";
 import { RATE_USED_BY } from "../bench/parameters.js";
 import { Random } from "../bench/random.js";
 import { type Report, readReport, toJson } from "../bench/report.js";
 import { SUITE_NAMES, timesNative } from "../bench/suite.js";
 import { runProgram } from "../src/driver/program.js";
+import { createProgress } from "../src/driver/progress.js";
 import { H_PARAMETER, H_PERMISSION, H_RESCINDED, H_RESOURCE, PAGE_BYTES } from "../src/layout.js";
 import { latencyOf, reportOf, rowOf } from "./support/bench-report.js";
-import { onTerminal } from "./support/cli.js";
+import { onTerminal, Screen } from "./support/cli.js";
 
 const MAIN = join(import.meta.dirname, "..", "dist", "src", "driver", "main.js");
 
@@ -321,6 +323,15 @@ chmod 755 "$2"
     }
   }, 60_000);
 
+  it("waits for no compiler that never ends", async () => {
+    vi.stubEnv("PATH", await fakeCompiler("exec sleep 1000\n"));
+    vi.stubEnv("TMPDIR", join(folder, "tmp"));
+    const compiled = await NativeProgram.compile(undefined, 300);
+    vi.unstubAllEnvs();
+    expect(compiled).toBe("cc did not end within 0.3 s");
+    expect(await readdir(join(folder, "tmp"))).toEqual([]);
+  }, 60_000);
+
   it("ends with what went wrong in a scenario that had begun threads of its own", async () => {
     const path = await fakeCompiler(`if [ "$1" = --version ]; then echo fake; exit; fi
 while [ "$1" != -o ]; do shift; done
@@ -401,6 +412,7 @@ describe("lpar bench", () => {
       [["--warmup", "-1"], '--warmup takes a number from 0 to 60000, but got "-1"'],
       [["--rate", "0"], '--rate takes a number from 1 to 10000000, but got "0"'],
       [["--rate", "fast"], 'but got "fast"'],
+      [["--rate", "0x10"], '--rate takes a number from 1 to 10000000, but got "0x10"'],
       [["--pages", "0"], '--pages takes a whole number from 1 to 4194304, but got "0"'],
       [["--partitions", "1"], "--partitions takes a whole number from 2 to 1024"],
       [["--depth", "x"], "--depth takes a whole number from 1 to 1048576"],
@@ -525,15 +537,23 @@ async function saveReport(name: string, factor = 1): Promise<string> {
 }
 
 describe("a report on a terminal", () => {
-  it("has bars and histograms in colour; no colour with NO_COLOR; neither with --plain or in a pipe", async () => {
+  it("has bars and histograms in colour; no colour with NO_COLOR or on a dumb one; neither with --plain or in a pipe", async () => {
     const path = await saveReport("report.json");
     const show = async (...options: readonly string[]): Promise<string> =>
       (await onTerminal(["bench", "--from", path, ...options])).output;
+    vi.stubEnv("TERM", "xterm");
     vi.stubEnv("NO_COLOR", "");
     const coloured = await show();
     vi.stubEnv("NO_COLOR", "1");
     const colourless = await show();
+    vi.stubEnv("NO_COLOR", "");
+    vi.stubEnv("TERM", "dumb");
+    expect(await show()).toBe(colourless);
+    const terminal = new Screen(true);
+    let time = 0;
+    createProgress("measuring", terminal, { now: () => (time += 1000) }).update(1, 2);
     vi.unstubAllEnvs();
+    expect(terminal.text).toBe("");
     expect(coloured).toContain("\x1b[36m");
     const colours = ["\x1b[36m", "\x1b[2m", "\x1b[0m"];
     expect(colours.reduce((text, colour) => text.replaceAll(colour, ""), coloured)).toBe(colourless);

@@ -10,6 +10,7 @@ import { toMarkdown } from "../../bench/report-md.js";
 import { describeReport } from "./bench-text.js";
 import { reasonOf, writeBeside } from "./output.js";
 import type { PlotOptions } from "./plots.js";
+import { isDumb } from "./progress.js";
 import type { CommandStreams } from "./streams.js";
 import { UsageError } from "./usage-error.js";
 
@@ -115,5 +116,5 @@ export function print(
 
 /** As no-color.org has it: set and not empty means no colour. */
 function hasColour(): boolean {
-  return (process.env.NO_COLOR ?? "") === "";
+  return (process.env.NO_COLOR ?? "") === "" && !isDumb();
 }

@@ -27,12 +27,17 @@ const BAR_COLUMNS = 30;
 const DEFAULT_COLUMNS = 80;
 const CLEAR_LINE = "\r\x1b[K";
 
+/** A terminal without colours and movements, such as an editor's: it would show what asks for them. */
+export function isDumb(): boolean {
+  return process.env.TERM === "dumb";
+}
+
 export function createProgress(
   label: string,
   stream: ProgressStream = process.stderr,
   { now = () => performance.now(), format = formatCount }: ProgressOptions = {},
 ): Progress {
-  if (stream.isTTY !== true) return { update: () => {}, end: () => {} };
+  if (stream.isTTY !== true || isDumb()) return { update: () => {}, end: () => {} };
   // What is over before the first redraw is due never shows.
   let drawnAt = now();
   let shown = false;

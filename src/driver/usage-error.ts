@@ -18,7 +18,7 @@ export function integerOption(name: string, min: number, max: number): (value: s
 /** A parser for commander: a number from min to max, in decimal or like 1e6. */
 export function numberOption(name: string, min: number, max: number): (value: string) => number {
   return (value) => {
-    const number = value.trim() === "" ? Number.NaN : Number(value);
+    const number = /^[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?$/i.test(value) ? Number(value) : Number.NaN;
     return within(name, value, number, min, max, "a number");
   };
 }
