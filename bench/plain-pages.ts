@@ -43,13 +43,20 @@ export function makeData(pages: number, count: number, seed: number, stream?: Pa
   const frames = random.shuffled(pages).map((frame) => frame & ENTRY_FRAME);
   // The C baseline draws addresses from this one, too; of those of a stream it is told.
   const offsets = stream === undefined ? random : new Random(seed + 1);
-  const nextPage = stream ?? (() => random.below(pages));
-  const goodAddress = (): number => {
+  const isBad = (page: number): boolean => isInhibited(page) || isRescinded(page);
+  const randomPage = (): number => {
     let page: number;
-    do page = nextPage();
-    while (isInhibited(page) || isRescinded(page));
-    return page * PAGE_BYTES + offsets.below(PAGE_BYTES);
+    do page = random.below(pages);
+    while (isBad(page));
+    return page;
   };
+  // Where a stream is at one of those, a neighbour stands for it: what is likely stays so, and the order does, too.
+  const streamed = (next: PageStream): number => {
+    const page = next();
+    return isBad(page) ? page - 2 : page;
+  };
+  const goodAddress = (): number =>
+    (stream === undefined ? randomPage() : streamed(stream)) * PAGE_BYTES + offsets.below(PAGE_BYTES);
   const faultyAddress = (): number => {
     const address = random.below(pages + UNMAPPED * 2) * PAGE_BYTES + random.below(PAGE_BYTES);
     const kinds = [address + 0.5, -1 - address, address * 2 ** 20, Number.NaN];

@@ -20,6 +20,7 @@ import {
   parseParameter,
   unusedParameters,
 } from "../bench/parameters.js";
+import { makeData } from "../bench/plain-pages.js";
 import { Random } from "../bench/random.js";
 import type { Report } from "../bench/report.js";
 import type { RunOptions } from "../bench/run.js";
@@ -179,6 +180,22 @@ describe("streams of pages", () => {
     const folded = await draw(`trace:${TRACE}`, 16, 1000);
     expect(folded).toEqual(pageIndex.subarray(0, 1000).map((page) => page % 16));
     await expect(draw("trace:missing.lpt", 1, 1)).rejects.toMatchObject({ code: "TRACE_UNREADABLE" });
+  });
+
+  it("keeps its shares and its order in translate, where some pages must not be read", async () => {
+    const pagesOf = ({ good }: { readonly good: Float64Array }): number[] =>
+      [...good].map((address) => Math.floor(address / PAGE_BYTES));
+    const inOrder = pagesOf(makeData(128, 130, 1, await openPages({ kind: "seq" }, 128, 1)));
+    expect(inOrder.slice(58, 66)).toEqual([58, 59, 60, 61, 60, 61, 64, 65]);
+    expect(inOrder.slice(126)).toEqual([124, 125, 0, 1]);
+    // The page of the first rank is one of those with this seed.
+    const hottest = new Random(20).shuffled(4096)[0] as number;
+    expect(hottest % 64).toBeGreaterThanOrEqual(62);
+    const zipf = await openPages({ kind: "zipf", exponent: 2 }, 4096, 20);
+    const drawn = pagesOf(makeData(4096, 10_000, 20, zipf));
+    const share = drawn.filter((page) => page === hottest - 2).length / drawn.length;
+    expect(share).toBeGreaterThan(0.58);
+    expect(share).toBeLessThan(0.64);
   });
 
   it("random numbers below a large limit are the exact product's upper half", () => {
