@@ -188,8 +188,9 @@ function openRefusal(what: string): Stage {
 
 /** Cycles of grants in batches of so many, whose requests are written and whose answers are read. */
 function openBatches(sizes: readonly number[], { seed }: Context): Stage {
-  const size = { live: 1000, pages: 1, seed };
   const most = Math.max(...sizes);
+  // No batch has a grant twice.
+  const size = { live: Math.max(1000, most), pages: 1, seed };
   const order = drawOrder(size, most);
   const worlds = Array.from({ length: sizes.length + 1 }, () => openGrants(size, { batch: most }));
   const [first, ...others] = worlds as [(typeof worlds)[number], ...typeof worlds];

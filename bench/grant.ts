@@ -50,13 +50,13 @@ export interface Order {
   /** A block may begin anywhere in the first `length`: the first ones come again at the end. */
   readonly grants: Uint32Array;
   readonly length: number;
-  /** Cycles of one block, so that a batch fits. */
+  /** Cycles of one block: whole batches. */
   readonly block: number;
   readonly isDrawn: boolean;
 }
 
 function toOrder(once: Uint32Array, isDrawn: boolean, batch: number): Order {
-  const block = Math.max(BLOCK, batch);
+  const block = Math.ceil(BLOCK / batch) * batch;
   const grants = Uint32Array.from({ length: once.length + block }, (_, i) => once[i % once.length] as number);
   return { grants, length: once.length, block, isDrawn };
 }

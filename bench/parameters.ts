@@ -65,7 +65,7 @@ export const PARAMETERS: Readonly<Record<ParameterName, ParameterDescription>> =
   },
   batch: {
     placeholder: "<n>",
-    what: "elements of one batch",
+    what: "elements of one batch; of grant, as many as are live at most",
     bounds: [1, 65_536],
     usedBy: ["translate", "grant", "boundary"],
   },

@@ -197,9 +197,13 @@ interface Plan {
   readonly hasFootprint: boolean;
 }
 
-async function openData({ pages, dist }: Pick<Plan, "pages" | "dist">, { seed }: Context): Promise<Data> {
-  // Enough addresses that most lines of the table are touched before one comes again.
-  const count = Math.min(Math.max(pages >> 2, 2 ** 14), 2 ** 18);
+async function openData(
+  { pages, dist, batch = 1 }: Pick<Plan, "pages" | "dist"> & Partial<Pick<Plan, "batch">>,
+  { seed }: Context,
+): Promise<Data> {
+  // Enough addresses that most lines of the table are touched before one comes again, in whole batches.
+  const enough = Math.min(Math.max(pages >> 2, 2 ** 14), 2 ** 18);
+  const count = Math.ceil(enough / batch) * batch;
   return makeData(pages, count, seed, dist && (await openPages(dist, pages, seed)));
 }
 

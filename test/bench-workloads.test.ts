@@ -9,6 +9,7 @@ import { describeBreakEven } from "../bench/break-even.js";
 import { churnScenarios } from "../bench/churn.js";
 import { FAULT, NOBODY, PAGE_MASK, planEvents } from "../bench/churn-events.js";
 import { formatDistribution, parseDistribution } from "../bench/distribution.js";
+import { drawOrder } from "../bench/grant.js";
 import { PostService, postCaller } from "../bench/handoff-ways.js";
 import { openPages, takePages } from "../bench/page-stream.js";
 import { ParameterError } from "../bench/parameter-error.js";
@@ -284,6 +285,17 @@ describe("suites with parameters", () => {
     expect(at("tree")).toEqual({ depth: 5, fanout: 3 });
     expect(at("grant")).toEqual({ pages: 77, partitions: 4 });
     expect(at("contention")).toEqual({ workers: 3 });
+  }, 60_000);
+
+  it("have whole batches, also larger ones than their own sizes would fill", async () => {
+    const report = await run(["translate", "boundary"], ["batch=65536"]);
+    const names = report.rows.map(({ what }) => what);
+    expect(names).toContain("batch of 65536, 2^12 pages");
+    expect(names).toContain("grant cycles, batch of 65536");
+    const blocks = [1, 64, 250, 256, 600].map(
+      (batch) => drawOrder({ live: 1000, pages: 1, seed: 1 }, batch).block,
+    );
+    expect(blocks).toEqual([250, 256, 250, 256, 600]);
   }, 60_000);
 
   it("also with fewer pages than partitions, and with the pages of a trace", async () => {
