@@ -62,7 +62,7 @@ Limits: --assert '[ROWS:]METRIC<LIMIT' (or <=), METRIC one of median, ratio (to 
   names of the rows meant ("translate: batch"), all if left out. Each row that misses a limit is named, and so is a limit
   that no row can keep because none has the figure; then the exit code is 3.
 
-Output: text on stdout, with plots on a terminal (not with --plain; without colour if NO_COLOR is set). --json, --csv and --md
+Output: text on stdout, with plots on a terminal (not with --plain; without colour if NO_COLOR is set or TERM is dumb). --json, --csv and --md
   print that on stdout instead. --out FILE (.json, .csv, .md or .html) and --html FILE write files as well, as
   many as wanted, from the same run; a run that was interrupted replaces none. --from FILE takes a JSON report instead of
   measuring. "lpar compare" compares two.
