@@ -4,8 +4,8 @@
  */
 import { type ChildProcessByStdio, execFile, spawn } from "node:child_process";
 import { once } from "node:events";
-import { rmSync } from "node:fs";
-import { mkdtemp, readdir, rm } from "node:fs/promises";
+import { mkdtempSync, rmSync } from "node:fs";
+import { readdir } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { createInterface, type Interface } from "node:readline";
@@ -46,9 +46,13 @@ export class NativeProgram {
     const files = (await readdir(sources).catch(() => [])).filter((name) => name.endsWith(".c"));
     if (files.length === 0) return "the sources of the C baselines are not installed";
     const place = tmpdir();
-    const folder = await mkdtemp(join(place, "lpar-bench-")).catch((error: NodeJS.ErrnoException) => error);
-    if (folder instanceof Error) return `${place} cannot be written (${folder.code})`;
-    const program = new NativeProgram(folder);
+    let program: NativeProgram;
+    try {
+      // At once, as its removal: a process that ends in between would leave it behind.
+      program = new NativeProgram(mkdtempSync(join(place, "lpar-bench-")));
+    } catch (error) {
+      return `${place} cannot be written (${(error as NodeJS.ErrnoException).code})`;
+    }
     try {
       const version = (await run(COMPILER, ["--version"], options)).stdout;
       program.compiler = version.split("\n")[0] ?? COMPILER;
@@ -58,7 +62,7 @@ export class NativeProgram {
       await (await Native.start(program.path)).close();
       return program;
     } catch (error) {
-      await program.remove();
+      program.remove();
       if (signal?.aborted === true) return "interrupted";
       const {
         code,
@@ -75,9 +79,9 @@ export class NativeProgram {
     }
   }
 
-  async remove(): Promise<void> {
+  remove(): void {
+    this.#onExit();
     process.off("exit", this.#onExit);
-    await rm(this.#folder, { recursive: true, force: true });
   }
 }
 

@@ -88,7 +88,7 @@ export async function runBenchmark({ signal, onProgress, ...options }: RunOption
       outcomes.push(await runOne({ options, index, clock, program: program?.path }, signal, step));
     }
   } finally {
-    await program?.remove();
+    program?.remove();
   }
   const all = <T>(of: (outcome: Outcome) => readonly T[]): T[] => outcomes.flatMap(of);
   const rows = all((outcome) => outcome.rows);

@@ -352,6 +352,21 @@ chmod 755 "$2"
     expect(await readdir(join(folder, "tmp"))).toEqual([]);
   }, 60_000);
 
+  it("leaves no files when Ctrl-C comes twice at once while a compiler runs, as `timeout` sends it", async () => {
+    const path = await fakeCompiler("exec sleep 60\n");
+    for (let i = 0; i < 5; i++) {
+      const begun: RunOptions["begun"] = (kill) => {
+        kill("SIGINT");
+        const end = performance.now() + i;
+        while (performance.now() < end);
+        kill("SIGINT");
+      };
+      // null: the second one came after all was done, and ended the process by itself.
+      expect([130, null]).toContain((await lpar(["bench", "--json"], { path, begun })).code);
+      expect(await readdir(join(folder, "tmp"))).toEqual([]);
+    }
+  }, 60_000);
+
   it("ends a scenario that is under way, too, and leaves no files", async () => {
     const args = ["bench", "tree", "--time", "200", "--json"];
     // The compiled baselines are there before the first scenario begins, which then takes seconds.
