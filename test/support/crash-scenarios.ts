@@ -418,6 +418,16 @@ returning("return of what was rescinded", H_SUCCESS, (made) => {
   rescind(made.core, 1, cookie);
   return cookie;
 });
+returning(
+  "return of what was rescinded, an MMIO page, the only free one of a word of the map",
+  H_SUCCESS,
+  (made) => {
+    const [cookie] = made.share(1, 2, 0, 1, TYPE_MMIO);
+    made.share(1, 2, 0, 63, TYPE_MMIO);
+    rescind(made.core, 1, cookie);
+    return cookie;
+  },
+);
 returning("return of what is granted on", H_RESOURCE, (made) => made.chain(2)[0] as number);
 returning("return, the grantor's ring is full", H_SUCCESS, (made) => {
   const [cookie] = made.share(1, 2, 0);
@@ -640,6 +650,12 @@ forcing("forced rescind moves a pinned page", MANY, H_SUCCESS, (made) => {
   const [cookie, page] = made.share(1, 2, 1, 2);
   made.share(1, 3, 0, 4);
   made.pin(2, page);
+  return cookie;
+});
+forcing("forced rescind moves a pinned page, the grant before one that is older", MANY, H_SUCCESS, (made) => {
+  made.share(1, 2, 0);
+  const [cookie, page] = made.share(1, 2, 1);
+  made.pin(2, page, 1);
   return cookie;
 });
 forcing("forced rescind moves pinned pages under a tree", 6, H_PARTIAL, (made) => {
