@@ -211,8 +211,9 @@ function otherNamed(request: usize): u32 {
   }
 }
 
-/** Carries out a block of requests where no other thread is. */
-function carryOutAlone(first: usize, count: u32): void {
+/** Carries out a block of requests where no other thread is. Answers how many succeeded, as carryOutBlock(). */
+function carryOutAlone(first: usize, count: u32): u32 {
+  let succeeded: u32 = 0;
   acquireAll();
   for (let k: u32 = 0; k < count; k++) {
     const request = first + <usize>k * REQUEST_BYTES;
@@ -228,15 +229,18 @@ function carryOutAlone(first: usize, count: u32): void {
       status = awaited(token, status);
     }
     Request.answer(request, status);
+    succeeded += u32(status == H_SUCCESS);
   }
   release();
+  return succeeded;
 }
 
 /**
  * Carries out a block of requests. Locks are kept as long as the requests are of the same two partitions, so that a block
  * pays for them once; others get their turn between two blocks.
  */
-function carryOutBlock(first: usize, count: u32): void {
+function carryOutBlock(first: usize, count: u32): u32 {
+  let succeeded: u32 = 0;
   let heldLpid: u32 = 0;
   let heldOther: u32 = 0;
   for (let k: u32 = 0; k < count; k++) {
@@ -266,24 +270,28 @@ function carryOutBlock(first: usize, count: u32): void {
         }
       }
     }
-    Request.answer(request, awaited(token, status));
+    status = awaited(token, status);
+    Request.answer(request, status);
+    succeeded += u32(status == H_SUCCESS);
   }
   if (heldLpid != 0) release();
+  return succeeded;
 }
 
-/** Carries out `count` requests at `offset`. */
+/** Carries out `count` requests at `offset`. R4: how many of them were answered H_SUCCESS. */
 export function hcallBatch(offset: f64, count: f64): i32 {
   const at = decodeInteger(offset);
   const requests = decodeInteger(count);
   if (!inStaging(at, <u64>requests * REQUEST_BYTES)) return H_PARAMETER;
   // Before anything is written to the log: an earlier call may have left it behind.
   mendCall();
+  let succeeded: u32 = 0;
   for (let i: u32 = 0; i < requests; i += BLOCK) {
     const first = <usize>at + <usize>i * REQUEST_BYTES;
     const count = min(BLOCK, requests - i);
     if (areFar(TOUCH_NEAR)) keep(touchBlock(first, count));
-    if (isAlone()) carryOutAlone(first, count);
-    else carryOutBlock(first, count);
+    succeeded += isAlone() ? carryOutAlone(first, count) : carryOutBlock(first, count);
   }
+  setResult(f64(succeeded));
   return H_SUCCESS;
 }

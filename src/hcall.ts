@@ -357,11 +357,16 @@ export class RequestBatch implements Disposable {
     this.#put(index, TOKEN_GET_TCE, lpid, liobn, ioba);
   }
 
-  /** Carries out the first `count` requests in order. A request that fails does not stop the others. @throws RangeError */
-  run(count: number): void {
+  /**
+   * Carries out the first `count` requests in order. A request that fails does not stop the others.
+   * @returns how many were answered H_SUCCESS: where that is all of them, no status need be read.
+   * @throws RangeError
+   */
+  run(count: number): number {
     this.#staging.check();
     checkInteger("count", count, 0, this.capacity);
     this.#kernel.settle("H_BATCH", this.#kernel.core.hcallBatch(this.#staging.offset, count));
+    return this.#kernel.memory.result;
   }
 
   /** The status of request `index`. */

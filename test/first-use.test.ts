@@ -3,7 +3,8 @@ import { subscribe, unsubscribe } from "node:diagnostics_channel";
 import { expect, test } from "vitest";
 import type { ReturnMessage } from "../src/diagnostics.js";
 import type { Mapping } from "../src/index.js";
-import { H_SUCCESS, TYPE_MEMORY } from "../src/layout.js";
+import { kernelOf } from "../src/kernel.js";
+import { H_PARAMETER, H_SUCCESS, TYPE_MEMORY } from "../src/layout.js";
 import { auditedAfterEach, openPair, PAGE } from "./support/world.js";
 
 auditedAfterEach();
@@ -53,6 +54,20 @@ test("RE1: who accepts a grant again when it is told of its return can return th
   again?.return();
   unsubscribe("lpar:return", listener as () => void);
   expect(client.usage().pagesMapped).toBe(0);
+});
+
+test.each([0, 1])("a batch of requests says how many succeeded, with %i threads besides", (threads) => {
+  const { table, h, server, client, unit } = openPair(threads === 0 ? { threads } : {});
+  if (threads > 0) kernelOf(table).core.openThread(client.lpid);
+  // More than one block, of which each fourth asks for a page that there is not.
+  const count = 70;
+  using requests = h.createRequests(count);
+  for (let index = 0; index < count; index++)
+    requests.grant(index, server.lpid, TYPE_MEMORY, 0, index % 4 === 3 ? 2 ** 40 : 0, PAGE, unit);
+  expect(requests.run(count)).toBe(53);
+  for (let index = 0; index < count; index++)
+    expect(requests.status(index)).toBe(index % 4 === 3 ? H_PARAMETER : H_SUCCESS);
+  expect(requests.run(0)).toBe(0);
 });
 
 test("what is put into a batch of requests after its end reaches nobody", () => {
