@@ -17,6 +17,7 @@ import {
   HEADER_TELLER,
   HEADER_TELLER_END,
   PARTITION_ENDS,
+  PARTITION_INCARNATION,
   PARTITION_NOTICE,
   PARTITION_SERIAL,
   PARTITION_TELLING,
@@ -30,13 +31,13 @@ import { header, setHeader } from "./memory";
 import { lpidOf, partitionAt, partitionWord, runsNow, setPartitionWord } from "./partition";
 import { closeQueue, putTransport } from "./queue";
 
-/** Tells the partner at the other side of an end, once for each notice however many adapters join the two. */
+/** Tells the partner at the other side of an end, once for each notice however many adapters join the two, of which incarnation it is. */
 function tellPartner(partition: usize, end: usize, event: u32): void {
   const partner = partnerPartition(end);
   const serial = partitionWord(partition, PARTITION_SERIAL);
   if (partitionWord(partner, PARTITION_NOTICE) == serial) return;
   setPartitionWord(partner, PARTITION_NOTICE, serial);
-  pushEvent(partner, event, lpidOf(partition), f64(lpidOf(partition)));
+  pushEvent(partner, event, lpidOf(partition), f64(partitionWord(partition, PARTITION_INCARNATION)));
 }
 
 /** Of a failure the other end's queue hears as well; the own one is cleared away. */

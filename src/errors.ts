@@ -99,6 +99,11 @@ export function textOf(value: unknown, isNamed = false): string {
   }
 }
 
+/** @throws TypeError for what is not of the kind that a call needs. */
+export function refuseKind(name: string, value: unknown, kind: string): never {
+  throw new TypeError(`the ${name} is ${textOf(value)}; it must be a ${kind}`);
+}
+
 type Words<Text extends string> = Text extends `${infer Word}, ${infer Rest}` ? Word | Words<Rest> : Text;
 
 /** The text, if its words are the names of all that T has, and no others: else the compiler refuses it. */

@@ -67,6 +67,8 @@ export interface PartitionEvent {
    * such event, 0 for the manager.
    */
   readonly partner: number;
+  /** Of "partner-failed" and "partner-recovered": which of the partner's incarnations that is; a restart makes the next one. */
+  readonly incarnation?: number;
   /** Of "rescinded", "returned" and "rescind-requested": the grant. */
   readonly cookie?: Cookie;
   /** Of "rescind-requested": in so many milliseconds the mapping is taken by force, unless it is returned before. */
@@ -322,9 +324,9 @@ function detail(
   type: PartitionEvent["type"],
   value: number,
   withinMs: number,
-): { cookie?: Cookie; count?: number; withinMs?: number; address?: number } {
+): { cookie?: Cookie; count?: number; withinMs?: number; address?: number; incarnation?: number } {
   if (type === "rescind-requested") return { cookie: value as Cookie, withinMs };
   if (type === "rescinded" || type === "returned") return { cookie: value as Cookie };
   if (type === "interrupt" || type === "doorbell") return { address: value };
-  return type === "events-lost" ? { count: value } : {};
+  return type === "events-lost" ? { count: value } : { incarnation: value };
 }

@@ -134,10 +134,9 @@ export class Group {
     });
   }
 
-  #check(partition?: Partition): void {
+  #check(): void {
     this.#kernel.checkOpen();
     if (this.#closed) throw new LparError("LPAR_CLOSED", `group "${this.name}" is closed`);
-    if (partition !== undefined) this.#host.check(partition);
     this.#prune();
   }
 
@@ -153,7 +152,8 @@ export class Group {
   add(options: GroupResourceOptions): number {
     checkNames(options, "owner, address, length, type, liobn");
     const { owner, address, length, type = "memory" } = options;
-    this.#check(owner);
+    this.#host.check(owner);
+    this.#check();
     const liobn = options.liobn ?? liobnAt(this.#kernel.memory, owner.lpid, type, address);
     const { incarnation } = owner;
     const resource: Resource = { id: this.#next, owner, incarnation, address, length, type, liobn };
@@ -187,7 +187,8 @@ export class Group {
    * @throws LparError LPAR_IS_MEMBER if it is one; HcallError as add(), and H_RESCINDED if it does not run.
    */
   join(partition: Partition, rights: GroupRights = {}): GroupMember {
-    this.#check(partition);
+    this.#host.check(partition);
+    this.#check();
     if (this.#members.has(partition))
       throw new LparError(
         "LPAR_IS_MEMBER",
@@ -219,7 +220,8 @@ export class Group {
    * @throws LparError LPAR_NOT_A_MEMBER.
    */
   async leave(partition: Partition): Promise<void> {
-    this.#check(partition);
+    this.#host.check(partition);
+    this.#check();
     const member = this.#membership(partition);
     this.#members.delete(partition);
     await this.#endAll([...member.units.values()]);
@@ -233,7 +235,8 @@ export class Group {
    * the old grant away made room for the new one and that failed again: then the member does not have it.
    */
   async allow(partition: Partition, resource: number, rights: GroupRights): Promise<void> {
-    this.#check(partition);
+    this.#host.check(partition);
+    this.#check();
     const member = this.#membership(partition);
     const found = this.#resource(resource);
     const before = member.allowed.get(resource);

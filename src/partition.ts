@@ -8,7 +8,7 @@ import { copyIn, copyOut } from "./copy.js";
 import { describePartition, showAs } from "./describe.js";
 import { ACCEPT, GRANT, publishAccept, publishGrant, publishRescind, RESCIND } from "./diagnostics.js";
 import { Dma } from "./dma.js";
-import { checkArray, checkInteger, checkNames, HcallError, textOf } from "./errors.js";
+import { checkArray, checkInteger, checkNames, HcallError, refuseKind } from "./errors.js";
 import { Events, type PartitionEvent } from "./events.js";
 import { checkGrantNames, type GrantOptions } from "./grant-options.js";
 import { createImports, type GuestImports, type ImportsOptions } from "./guest-imports.js";
@@ -133,7 +133,7 @@ export class Partition {
     }
     // As adapters[0] is undefined in a partition that was not connected yet, or not again.
     if (typeof to !== "object" || to === null || !(#kernel in to))
-      throw new TypeError(`the adapter is ${textOf(to)}; it must be a VirtualAdapter or a Partition`);
+      refuseKind("adapter", to, "VirtualAdapter or a Partition");
     const status = this.#core.adapterBetween(
       this.#holder.lpid,
       to.#kernel === this.#kernel ? to.#holder.lpid : 0,
@@ -416,6 +416,7 @@ export class Partition {
    * fit the staging of the table.
    */
   copy(from: number, partner: Partition, to: number, length: number): void {
+    if (!(partner instanceof Partition)) refuseKind("partner", partner, "Partition");
     const partnerLpid = partner.#kernel === this.#kernel ? partner.#holder.lpid : 0;
     const status = this.#core.copyMemory(this.#holder.lpid, from, partnerLpid, to, length);
     this.#access("H_COPY_RDMA", status, status < 0 ? `from ${from}, to ${to}, length ${length}` : "");

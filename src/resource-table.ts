@@ -9,7 +9,16 @@ import { type Clock, systemClock } from "./clock.js";
 import { type DeduplicationReport, deduplicate } from "./deduplicate.js";
 import { describeTable, showAs } from "./describe.js";
 import { FAILURE, type PartitionMessage, RECOVERY, RESTART } from "./diagnostics.js";
-import { checkBytes, checkInteger, checkName, checkNames, isBusy, LparError, textOf } from "./errors.js";
+import {
+  checkBytes,
+  checkInteger,
+  checkName,
+  checkNames,
+  isBusy,
+  LparError,
+  refuseKind,
+  textOf,
+} from "./errors.js";
 import { Group, type GroupOptions } from "./group.js";
 import { History, type HistoryEntry } from "./history.js";
 import { raiseInterrupt } from "./interrupts.js";
@@ -136,6 +145,7 @@ export class ResourceTable implements AsyncDisposable {
   }
 
   #describe(partition: Partition): Description {
+    if (!(partition instanceof Partition)) refuseKind("partition", partition, "Partition");
     const description = this.#descriptions.get(partition.lpid);
     if (description?.partition === partition) return description;
     throw new LparError("LPAR_NOT_FOUND", `partition "${partition.name}" is not one of this table`);

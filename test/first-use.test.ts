@@ -95,3 +95,52 @@ test("what answers with a promise refuses by it, also where the table is closed"
   ];
   for (const call of calls) await expect(call()).rejects.toMatchObject({ code: "LPAR_CLOSED" });
 });
+
+test.each([undefined, null, 5, "a", {}])(
+  "%s is no partition: every call that takes one says so",
+  async (none) => {
+    const { table, server, client } = openPair();
+    const partition = none as never;
+    const group = table.group("all");
+    const refused = new TypeError(`the partition is ${none}; it must be a Partition`);
+    for (const call of [
+      () => table.connect(partition, client),
+      () => table.connect(client, partition),
+      () => table.fail(partition),
+      () => table.restart(partition),
+      () => table.raise(partition, 0),
+      () => table.attach(partition, {} as never),
+      () => table.assign(partition, { type: "mmio", address: 0, length: PAGE }),
+      () => group.join(partition),
+    ])
+      expect(call).toThrow(refused);
+    for (const promise of [
+      table.recovered(partition),
+      table.destroyPartition(partition),
+      table.spawn(partition, new URL("file:///none.mjs")),
+    ])
+      await expect(promise).rejects.toThrow(refused);
+    expect(() => server.copy(0, partition, 0, 16)).toThrow(
+      new TypeError(`the partner is ${none}; it must be a Partition`),
+    );
+  },
+);
+
+test("FA2, G4: what tells of a failure and of its recovery says which incarnation that was", async () => {
+  const { table, server, client } = openPair({ gracePeriodMs: 0 });
+  for (const incarnation of [1, 2]) {
+    expect(client.incarnation).toBe(incarnation);
+    table.fail(client);
+    await table.recovered(client);
+    table.restart(client);
+    table.connect(server, client);
+  }
+  const told = Array.from({ length: 4 }, () => server.takeEvent());
+  expect(told).toMatchObject([
+    { type: "partner-failed", partner: client.lpid, incarnation: 1 },
+    { type: "partner-recovered", partner: client.lpid, incarnation: 1 },
+    { type: "partner-failed", partner: client.lpid, incarnation: 2 },
+    { type: "partner-recovered", partner: client.lpid, incarnation: 2 },
+  ]);
+  expect(server.takeEvent()).toBeUndefined();
+});

@@ -27,7 +27,7 @@ function tellPartner(model: Model, teller: ModelPartition, end: End, type: numbe
   const partner = end.isOpen ? end.partner?.owner : undefined;
   if (partner === undefined || teller.heard.has(partner)) return;
   teller.heard.add(partner);
-  model.tell(partner, type, teller.lpid, teller.lpid);
+  model.tell(partner, type, teller.lpid, teller.incarnation);
 }
 
 /** Its owner is gone: it waits for what the partner has not returned, or ends. */

@@ -40,7 +40,9 @@ function toldOf({ type: word, from, value }: ModelEvent): Told {
   if (type === "events-lost") return { ...told, count: value };
   if (type === "rescind-requested")
     return { ...told, cookie: value, withinMs: Math.floor(word / 2 ** EVENT_MS_SHIFT) };
-  return type === "rescinded" || type === "returned" ? { ...told, cookie: value } : told;
+  return type === "rescinded" || type === "returned"
+    ? { ...told, cookie: value }
+    : { ...told, incarnation: value };
 }
 
 /** What a partition would be told next: first what is in the ring, then what was raised and rung. */
