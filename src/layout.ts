@@ -49,7 +49,8 @@ export const H_RESCINDED = -46;
 export const H_NEED_ALL = 0x7fff; // inside the core only: the locks that are held do not do
 export const H_NEED_COPY = 0x7ffe; // inside the core only: a page must be copied before it is written
 export const H_LONG_BUSY_1_MSEC = 9900; // inside the core: a page of the range is being moved
-export const H_LONG_BUSY_10_MSEC = 9901; // H_LongBusyOrder10msec: the table is locked, nothing was done
+/** H_LongBusyOrder10msec: another thread has a lock that the call needs; nothing was done, try again. */
+export const H_LONG_BUSY_10_MSEC = 9901;
 
 // ---------------------------------------------------------------- function tokens of the batch form
 
