@@ -250,9 +250,10 @@ export function spillPool(partition: usize, most: u32): void {
 /** New grants. A method, as in Links. */
 export class Fresh {
   /**
-   * Takes a slot that is at hand for a grant to partition `to`, and hangs it into the tree, below what it is made
-   * from, and into the grantee's list. Its words but the first two are stored plainly: the slot was free. `special` is
-   * what its kind keeps beside.
+   * Takes a slot that is at hand for a grant to partition `to`, hangs it into the tree, below what it is made from, and into the
+   * grantee's list, and counts it with its end and both partitions. What changes is noted at once, and then stored; of its own
+   * words state and link alone, since the slot was free. Slot 0 stands for a neighbour that there is not: it is noted, and
+   * never stored. `special` is what its kind keeps beside.
    */
   @inline
   static grant(
