@@ -1,6 +1,6 @@
 /**
  * Numbers from callers, one function per kind (G2). They arrive as f64, so nothing was wrapped on the way; what is not
- * the integer that it should be becomes NONE (or 0 for a cookie), which no table contains.
+ * the integer that it should be becomes NONE (or 0 where it has 64 bits), which no table contains.
  */
 import {
   PAGE_BYTES,
@@ -60,16 +60,10 @@ export function decodePages(bytes: f64): u32 {
   return f64(pages) * PAGE_BYTES == bytes ? pages : NONE;
 }
 
-/** An integer as its 64 bits, 0 for what is none. */
+/** An integer below 2^53 as its 64 bits, 0 for what is none. */
 export function decodeBits(value: f64): u64 {
   const bits = i64(value);
-  return f64(bits) == value ? <u64>bits : 0;
-}
-
-/** A cookie as (generation << 24 | slot), 0 if it cannot be one. */
-export function decodeCookie(cookie: f64): u64 {
-  const bits = decodeBits(cookie);
-  return bits < 1 << 53 ? bits : 0;
+  return f64(bits) == value && <u64>bits < 1 << 53 ? <u64>bits : 0;
 }
 
 /**

@@ -33,7 +33,7 @@ import {
   stateOf,
   structureAt,
 } from "./control";
-import { decodeCookie, decodeInteger } from "./decode";
+import { decodeBits, decodeInteger } from "./decode";
 import { settle } from "./job";
 import {
   armLine,
@@ -85,7 +85,7 @@ export function raiseInterrupt(lpid: f64, address: f64, device: f64, position: f
   const status = examineLine(lpid, SPACE_INTERRUPT, address);
   if (status != H_SUCCESS) return status;
   const isDevice = decodeInteger(device);
-  if (isDevice > 1 || (position != 0 && decodeCookie(position) == 0)) return H_PARAMETER;
+  if (isDevice > 1 || (position != 0 && decodeBits(position) == 0)) return H_PARAMETER;
   const partition = decodePartition(lpid);
   const from = isDevice == 1 ? 0 : lpidOf(partition);
   const structure = lineStructure(lpid, SPACE_INTERRUPT, address);

@@ -31,7 +31,7 @@ import {
   PIN_STRUCTURE_GENERATION,
 } from "../src/layout";
 import { addPin, generationOf, slotOf, structureAt } from "./control";
-import { decodeCookie } from "./decode";
+import { decodeBits } from "./decode";
 import { pinFrame, unchargeFrame, unpinFrame } from "./frame";
 import { beginJob, commit, endJob, put, Words } from "./log";
 import { addHeader, header, setHeader } from "./memory";
@@ -64,7 +64,7 @@ export function pinNumberOf(pin: usize): f64 {
 
 /** The record that a caller's number names if `lpid` holds it, or if it is an orphan and that is PIN_ORPHAN; else 0. */
 export function decodePin(lpid: u32, number: f64): usize {
-  const bits = decodeCookie(number);
+  const bits = decodeBits(number);
   const slot = <u32>(bits & (PIN_SLOTS - 1));
   if (slot == 0 || slot > header(HEADER_PINS_MAX)) return 0;
   const pin = pinAt(slot);

@@ -106,18 +106,6 @@ class Pool {
   }
 
   @inline
-  static take(pool: usize): usize {
-    const structure = structureAt(partitionWord(pool, PARTITION_POOL));
-    Words.put2(
-      pool + PARTITION_POOL,
-      nextHeldOf(structure),
-      pool + PARTITION_POOL_COUNT,
-      partitionWord(pool, PARTITION_POOL_COUNT) - 1,
-    );
-    return structure;
-  }
-
-  @inline
   static give(pool: usize, structure: usize): void {
     Words.put3(
       structure + STRUCTURE_NEXT_HELD,
@@ -130,9 +118,16 @@ class Pool {
   }
 }
 
-/** Takes a slot out of a pool, where it is not done often. */
+/** Takes a slot out of a pool, for what is no new grant. */
 function takePooled(pool: usize): usize {
-  return Pool.take(pool);
+  const structure = structureAt(partitionWord(pool, PARTITION_POOL));
+  Words.put2(
+    pool + PARTITION_POOL,
+    nextHeldOf(structure),
+    pool + PARTITION_POOL_COUNT,
+    partitionWord(pool, PARTITION_POOL_COUNT) - 1,
+  );
+  return structure;
 }
 
 /** Gives a slot to a pool, where it is not done often. */

@@ -140,6 +140,11 @@ export class Group {
     this.#prune();
   }
 
+  #checkWith(partition: Partition): void {
+    this.#check();
+    this.#host.check(partition);
+  }
+
   // -------------------------------------------------------------- changes
 
   /**
@@ -152,8 +157,7 @@ export class Group {
   add(options: GroupResourceOptions): number {
     checkNames(options, "owner, address, length, type, liobn");
     const { owner, address, length, type = "memory" } = options;
-    this.#host.check(owner);
-    this.#check();
+    this.#checkWith(owner);
     const liobn = options.liobn ?? liobnAt(this.#kernel.memory, owner.lpid, type, address);
     const { incarnation } = owner;
     const resource: Resource = { id: this.#next, owner, incarnation, address, length, type, liobn };
@@ -187,8 +191,7 @@ export class Group {
    * @throws LparError LPAR_IS_MEMBER if it is one; HcallError as add(), and H_RESCINDED if it does not run.
    */
   join(partition: Partition, rights: GroupRights = {}): GroupMember {
-    this.#host.check(partition);
-    this.#check();
+    this.#checkWith(partition);
     if (this.#members.has(partition))
       throw new LparError(
         "LPAR_IS_MEMBER",
@@ -220,8 +223,7 @@ export class Group {
    * @throws LparError LPAR_NOT_A_MEMBER.
    */
   async leave(partition: Partition): Promise<void> {
-    this.#host.check(partition);
-    this.#check();
+    this.#checkWith(partition);
     const member = this.#membership(partition);
     this.#members.delete(partition);
     await this.#endAll([...member.units.values()]);
@@ -235,8 +237,7 @@ export class Group {
    * the old grant away made room for the new one and that failed again: then the member does not have it.
    */
   async allow(partition: Partition, resource: number, rights: GroupRights): Promise<void> {
-    this.#host.check(partition);
-    this.#check();
+    this.#checkWith(partition);
     const member = this.#membership(partition);
     const found = this.#resource(resource);
     const before = member.allowed.get(resource);
