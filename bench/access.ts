@@ -29,6 +29,8 @@ export interface Size {
   readonly pages?: number;
   /** As TableOptions.threads: with 0 the memory is not shared. */
   readonly threads?: number;
+  /** Through a buffer in the table's memory, instead of an array of JavaScript's. */
+  readonly isTableBuffer?: boolean;
 }
 
 export interface Data {
@@ -112,6 +114,7 @@ export function checked(
   size: Size,
 ): Contender {
   partition.write(0, memory);
+  if (size.isTableBuffer) return throughTable(partition, { memory, buffer: original, places }, size);
   const buffer = original.slice();
   const loops: Record<Mode, () => void> = {
     read: () => {
@@ -132,12 +135,39 @@ export function checked(
     describe(partition.read(0, memory.length), buffer),
   );
   if (size.mode !== "read") return { measure, check };
+  return { measure, check, operation: inTurn(places, (place) => partition.readInto(place, buffer)) };
+}
+
+/** One access, each time at the next of the places. */
+function inTurn(places: Uint32Array, access: (place: number) => void): () => void {
   let next = 0;
-  const operation = (): void => {
-    partition.readInto(places[next] as number, buffer);
+  return () => {
+    access(places[next] as number);
     next = next + 1 === places.length ? 0 : next + 1;
   };
-  return { measure, check, operation };
+}
+
+/** The same through a buffer in the table's memory. */
+function throughTable(
+  partition: Partition,
+  { memory, buffer: original, places }: Data,
+  size: Size,
+): Contender {
+  const buffer = partition.createBuffer(size.bytes);
+  buffer.bytes.set(original);
+  const loop =
+    size.mode === "read"
+      ? () => {
+          for (const place of places) buffer.read(place);
+        }
+      : () => {
+          for (const place of places) buffer.write(place);
+        };
+  const { measure, check } = contender(size, places.length, loop, () =>
+    describe(partition.read(0, memory.length), buffer.bytes),
+  );
+  if (size.mode !== "read") return { measure, check };
+  return { measure, check, operation: inTurn(places, (place) => buffer.read(place)) };
 }
 
 function contender({ bytes }: Size, places: number, loop: () => void, result: () => string): Contender {
@@ -249,7 +279,7 @@ export function accessScenarios(_quick: boolean, parameters: Parameters): readon
     mode: Mode,
     bytes: number,
     isScattered: boolean,
-    threads?: number,
+    { threads, isTableBuffer = false }: { readonly threads?: number; readonly isTableBuffer?: boolean } = {},
   ): Scenario => {
     const name = pages === undefined ? what : `${what}, pages: ${pages.toLocaleString("en-US")}`;
     const size: Size = {
@@ -258,6 +288,7 @@ export function accessScenarios(_quick: boolean, parameters: Parameters): readon
       isScattered,
       ...(pages === undefined ? {} : { pages }),
       ...(threads === undefined ? {} : { threads }),
+      ...(isTableBuffer ? { isTableBuffer } : {}),
     };
     return { name, open: (context) => openStage(name, size, parameters, context) };
   };
@@ -270,8 +301,16 @@ export function accessScenarios(_quick: boolean, parameters: Parameters): readon
     ...modes.flatMap((mode) =>
       sizes
         .filter(([, bytes]) => bytes <= PAGE_BYTES)
-        .map(([name, bytes]) => scenario(`${mode} ${name}, threads: 0`, mode, bytes, false, 0)),
+        .map(([name, bytes]) => scenario(`${mode} ${name}, threads: 0`, mode, bytes, false, { threads: 0 })),
     ),
+    ...modes.flatMap((mode) => [
+      ...sizes.map(([name, bytes]) =>
+        scenario(`${mode} ${name}, table's buffer`, mode, bytes, false, { isTableBuffer: true }),
+      ),
+      scenario(`${mode} ${largest}, table's buffer, scattered pages`, mode, largestBytes, true, {
+        isTableBuffer: true,
+      }),
+    ]),
     scenario("view() and release(), 4 KiB", "view", 4096, false),
   ];
 }

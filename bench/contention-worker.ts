@@ -34,7 +34,7 @@ export interface Taken {
 }
 
 export interface ReadOrder {
-  readonly who: "checked" | "copy";
+  readonly who: "checked" | "buffer" | "copy";
   readonly timeMs: number;
 }
 
@@ -118,6 +118,7 @@ function openRead({ bytes, seed }: Plan & { work: "read" }): void {
   const size: ReadSize = { mode: "read", bytes, isScattered: false };
   const contenders: Readonly<Record<ReadOrder["who"], Contender>> = {
     checked: checked(currentPartition(), data, size),
+    buffer: checked(currentPartition(), data, { ...size, isTableBuffer: true }),
     copy: plain(data, size),
   };
   takeOrders({

@@ -261,7 +261,10 @@ async function openRead(name: string, bytes: number, { seed, native }: Context):
     "whole",
   );
   return {
-    ways: [{ what: name, contender: contender("checked"), target: CHECKED, versus: "copy" }],
+    ways: [
+      { what: name, contender: contender("checked"), target: CHECKED, versus: "copy" },
+      { what: `${name}, table's buffer`, contender: contender("buffer"), target: CHECKED, versus: "copy" },
+    ],
     baselines: {
       ...(nativeContender === undefined ? {} : { native: nativeContender }),
       copy: contender("copy"),

@@ -29,7 +29,7 @@ export class Staging {
 
   /** @throws LparError LPAR_RELEASED after free(). */
   check(): void {
-    if (this.#freed) throw new LparError("LPAR_RELEASED", "the batch was disposed");
+    if (this.#freed) throw new LparError("LPAR_RELEASED", "it was disposed");
   }
 
   free(): void {

@@ -76,5 +76,6 @@ export {
 } from "./snapshot.js";
 export { PartitionWorker, type SpawnOptions } from "./spawn.js";
 export type { WaitOptions } from "./stream.js";
+export { TableBuffer } from "./table-buffer.js";
 export type { TableEvent } from "./table-event.js";
 export type { PartitionUsage } from "./usage.js";

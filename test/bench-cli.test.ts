@@ -111,7 +111,9 @@ const THREADED = {
     "two workers, the same partitions, raw": ["alone"],
     "two workers, one grant, accept or return": ["alone"],
     "read 64 B in a worker": ["native", "copy"],
+    "read 64 B in a worker, table's buffer": ["native", "copy"],
     "read 4 KiB in a worker": ["native", "copy"],
+    "read 4 KiB in a worker, table's buffer": ["native", "copy"],
   },
   handoff: Object.fromEntries(
     ["4 KiB", "64 KiB", "1 MiB"].flatMap((size) => [

@@ -276,7 +276,7 @@ describe("suites with parameters", () => {
       grant: 3,
       tree: 3,
       recovery: 2,
-      access: 11,
+      access: 17,
       churn: 2,
       boundary: 7,
       contention: 2,

@@ -79,7 +79,7 @@ test("what is put into a batch of requests after its end reaches nobody", () => 
   first.rescind(0, server.lpid, 1, 5);
   second.run(1);
   expect(second.status(0)).toBe(H_SUCCESS);
-  expect(() => first.run(1)).toThrow("the batch was disposed");
+  expect(() => first.run(1)).toThrow("it was disposed");
   expect(h.rescindLogical(server.lpid, 0, second.result(0))).toBe(H_SUCCESS);
 });
 

@@ -72,7 +72,13 @@ export class ObjectAccess {
     const { twins, draw } = this.#objects;
     const [lpid, address, length] = this.#range();
     const source = new Uint8Array(length).fill(draw.below(256));
-    const { status } = outcomeOf(() => this.#objects.object(lpid).write(address, source));
+    const { status } = outcomeOf(() => {
+      if (draw.once(2)) return this.#objects.object(lpid).write(address, source);
+      using buffer = this.#objects.object(lpid).createBuffer(length + 8);
+      const at = draw.below(8);
+      buffer.bytes.set(source, at);
+      return buffer.write(address, length, at);
+    });
     twins.same("write", [lpid, address], status, write(twins.model, lpid, address, source));
   }
 
@@ -86,9 +92,15 @@ export class ObjectAccess {
   #read(): void {
     const { twins, draw } = this.#objects;
     const [lpid, address, length] = this.#range();
-    const isInto = draw.once(2);
+    const way = draw.below(3);
     const { status, value } = outcomeOf(() => {
-      if (!isInto) return this.#objects.object(lpid).read(address, length);
+      if (way === 0) return this.#objects.object(lpid).read(address, length);
+      if (way === 1) {
+        using buffer = this.#objects.object(lpid).createBuffer(length + 8);
+        const at = draw.below(8);
+        buffer.read(address, length, at);
+        return buffer.bytes.slice(at, at + length);
+      }
       const target = new Uint8Array(length + 8).subarray(draw.below(8)).subarray(0, length);
       this.#objects.object(lpid).readInto(address, target);
       return target;
