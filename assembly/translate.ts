@@ -178,47 +178,67 @@ function translateOne(
   return H_SUCCESS;
 }
 
-/** Two physical addresses: frames from the entries, offsets from the addresses as integers. */
-function storePhysical(at: usize, first: u32, second: u32, integers: v128, shift: u32): void {
-  const entries = i64x2.replace_lane(i64x2.splat(<i64>first), 1, <i64>second);
-  const frames = i64x2.shl(v128.and(entries, i64x2.splat(<i64>ENTRY_FRAME)), shift);
-  const offsets = v128.and(integers, i64x2.splat(((<i64>1) << shift) - 1));
-  const bits = v128.or(v128.or(frames, offsets), i64x2.splat(SHIFTER_BITS));
-  v128.store(at, f64x2.sub(bits, f64x2.splat(SHIFTER)));
+if (ENTRY_FRAME != 0xffffffff >> PAGE_SHIFT)
+  ERROR("an entry is shifted by a page to be the physical address of its frame");
+
+/** Two physical addresses: what was shifted, with the place of its frame instead of that of its page. */
+function storePhysical(at: usize, shifted: v128, pages: v128, frames: v128): void {
+  const moved = i64x2.sub(frames, i64x2.shl(pages, PAGE_SHIFT));
+  v128.store(at, f64x2.sub(i64x2.add(shifted, moved), f64x2.splat(SHIFTER)));
 }
 
 /**
- * Four elements, none of which waits for another, so that several misses are in flight. Answers false if any of them
- * fails; then nothing is stored.
+ * Elements of a space in pages by fours, none of which waits for another, by as few instructions as can be: the more elements the
+ * machine has before it, the more misses are under way. What is wrong with any of four leaves a bit somewhere, and is looked for once.
+ * @param pages of the space, one at least.
+ * @returns how many were translated before the first four of which any may fail, of which nothing is stored.
  */
-function translateFour(
+function translateFours(
   entries: usize,
   pages: u32,
-  shift: u32,
   mask: u32,
   addresses: usize,
   physical: usize,
-): bool {
+  statuses: usize,
+  count: u32,
+): u32 {
   const shifter = f64x2.splat(SHIFTER);
-  const a = v128.load(addresses);
-  const b = v128.load(addresses, 16);
-  const shiftedA = f64x2.add(a, shifter);
-  const shiftedB = f64x2.add(b, shifter);
-  const integersA = i64x2.sub(shiftedA, i64x2.splat(SHIFTER_BITS));
-  const integersB = i64x2.sub(shiftedB, i64x2.splat(SHIFTER_BITS));
-  const pagesA = i64x2.shr_u(integersA, shift);
-  const pagesB = i64x2.shr_u(integersB, shift);
-  const entry0 = entryOrZero(entries, pages, i64x2.extract_lane(pagesA, 0));
-  const entry1 = entryOrZero(entries, pages, i64x2.extract_lane(pagesA, 1));
-  const entry2 = entryOrZero(entries, pages, i64x2.extract_lane(pagesB, 0));
-  const entry3 = entryOrZero(entries, pages, i64x2.extract_lane(pagesB, 1));
-  const exactA = f64x2.eq(f64x2.sub(shiftedA, shifter), a);
-  const exactB = f64x2.eq(f64x2.sub(shiftedB, shifter), b);
-  if ((entry0 & entry1 & entry2 & entry3 & mask) != mask) return false;
-  if (!i64x2.all_true(v128.and(exactA, exactB))) return false;
-  storePhysical(physical, entry0, entry1, integersA, shift);
-  storePhysical(physical + 16, entry2, entry3, integersB, shift);
-  return true;
+  const rights = i32x4.splat(mask);
+  // The low half of each long: the least of that and a page is a place to look at, whatever the page is, and equal to it if it is inside.
+  const last = i64x2.splat(<i64>(pages - 1));
+  const end = addresses + ((<usize>count & ~3) << 3);
+  let from = addresses;
+  let to = physical;
+  let statusAt = statuses;
+  while (from != end) {
+    const a = v128.load(from);
+    const b = v128.load(from, 16);
+    const shiftedA = f64x2.add(a, shifter);
+    const shiftedB = f64x2.add(b, shifter);
+    const pagesA = i64x2.shr_u(i64x2.sub(shiftedA, i64x2.splat(SHIFTER_BITS)), PAGE_SHIFT);
+    const pagesB = i64x2.shr_u(i64x2.sub(shiftedB, i64x2.splat(SHIFTER_BITS)), PAGE_SHIFT);
+    const insideA = i32x4.min_u(pagesA, last);
+    const insideB = i32x4.min_u(pagesB, last);
+    let four = v128.load_zero<u32>(entries + (i32x4.extract_lane(insideA, 0) << 2));
+    four = v128.load_lane<u32>(entries + (i32x4.extract_lane(insideA, 2) << 2), four, 1);
+    four = v128.load_lane<u32>(entries + (i32x4.extract_lane(insideB, 0) << 2), four, 2);
+    four = v128.load_lane<u32>(entries + (i32x4.extract_lane(insideB, 2) << 2), four, 3);
+    const outside = v128.or(v128.xor(pagesA, insideA), v128.xor(pagesB, insideB));
+    // What is no integer does not come back; what is no number is outside.
+    const inexactA = v128.xor(f64x2.sub(shiftedA, shifter), a);
+    const inexactB = v128.xor(f64x2.sub(shiftedB, shifter), b);
+    const lacking = v128.xor(v128.and(four, rights), rights);
+    if (v128.any_true(v128.or(v128.or(outside, lacking), v128.or(inexactA, inexactB)))) break;
+    const frames = i32x4.shl(four, PAGE_SHIFT);
+    storePhysical(to, shiftedA, pagesA, i64x2.extend_low_i32x4_u(frames));
+    storePhysical(to + 16, shiftedB, pagesB, i64x2.extend_high_i32x4_u(frames));
+    // A status is aligned to 4 only.
+    v128.store(statusAt, i64x2.splat(H_SUCCESS), 0, 4);
+    from += 32;
+    to += 32;
+    statusAt += 16;
+  }
+  return (from - addresses) >> 3;
 }
 
 /**
@@ -238,21 +258,28 @@ function translateAll(
 ): u32 {
   const entries = spaceEntries(at);
   const pages = spacePages(at);
+  // Interrupts and ports are not looked up by the thousands.
+  const isByFours = shift == PAGE_SHIFT && pages != 0;
   let good: u32 = 0;
   let i: u32 = 0;
   while (i < count) {
-    const left = count - i;
+    if (isByFours) {
+      const done = translateFours(
+        entries,
+        pages,
+        mask,
+        addresses + ((<usize>i) << 3),
+        physical + ((<usize>i) << 3),
+        statuses + ((<usize>i) << 2),
+        count - i,
+      );
+      good += done;
+      i += done;
+    }
     const addressAt = addresses + ((<usize>i) << 3);
     const physicalAt = physical + ((<usize>i) << 3);
     const statusAt = statuses + ((<usize>i) << 2);
-    if (left >= 4 && translateFour(entries, pages, shift, mask, addressAt, physicalAt)) {
-      // A status is aligned to 4 only.
-      v128.store(statusAt, i64x2.splat(H_SUCCESS), 0, 4);
-      good += 4;
-      i += 4;
-      continue;
-    }
-    const group = min<u32>(left, 4);
+    const group = min<u32>(count - i, 4);
     for (let k: u32 = 0; k < group; k++) {
       const address = load<f64>(addressAt + ((<usize>k) << 3));
       const place = physicalAt + ((<usize>k) << 3);

@@ -261,8 +261,14 @@ const MUTATIONS: readonly (Mutation & { readonly bug: string })[] = [
   {
     bug: "a batch does not look at the rights of every fourth address (TR1)",
     file: "assembly/translate.ts",
-    from: "(entry0 & entry1 & entry2 & entry3 & mask) != mask",
-    to: "(entry0 & entry1 & entry2 & mask) != mask",
+    from: "const rights = i32x4.splat(mask);",
+    to: "const rights = i32x4.replace_lane(i32x4.splat(mask), 3, 0);",
+  },
+  {
+    bug: "a batch finds a page past the end by the low half of its number (TR1)",
+    file: "assembly/translate.ts",
+    from: "const outside = v128.or(v128.xor(pagesA, insideA), v128.xor(pagesB, insideB));",
+    to: "const outside = v128.and(i64x2.splat(0xffffffff), v128.or(v128.xor(pagesA, insideA), v128.xor(pagesB, insideB)));",
   },
   {
     bug: "the lender keeps its access (OM2)",

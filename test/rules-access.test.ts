@@ -255,6 +255,51 @@ describe("TR1: translation", () => {
     }
   });
 
+  test("TR1: whatever stands beside an element in a batch, each is answered as it is alone", () => {
+    const { h, client } = openMixed();
+    const good = [0, 4 * PAGE + 7, 9 * PAGE + PAGE - 1, 3 * PAGE];
+    const bits = new DataView(new ArrayBuffer(8));
+    const doubles = Array.from({ length: 300 }, (_, index) => {
+      bits.setUint32(0, Math.imul(index + 1, 0x9e3779b1));
+      bits.setUint32(4, Math.imul(index + 1, 0x85ebca6b));
+      return bits.getFloat64(0);
+    });
+    const odd = [
+      ...RANGES.map(([page]) => page * PAGE + 3),
+      ...HOSTILE,
+      -0,
+      32 * PAGE - 1,
+      32 * PAGE,
+      // Pages whose low 32 bits are those of good ones, and longs whose low ones are.
+      ...[2 ** 32, 2 ** 33, 2 ** 39, 2 ** 40 - 1].flatMap((pages) =>
+        good.map((address) => pages * PAGE + address),
+      ),
+      2 ** 52,
+      2 ** 52 + 1,
+      -(2 ** 52),
+      ...doubles,
+    ];
+    using batch = client.createBatch(8);
+    for (const type of ["memory", "mmio", "interrupt"] as const) {
+      for (const address of odd) {
+        for (let place = 0; place < 8; place++) {
+          const addresses = Array.from({ length: 8 }, (_, index) => good[index % 4] as number);
+          addresses[place] = address;
+          batch.addresses.set(addresses);
+          batch.run(8, { type });
+          for (const [index, one] of addresses.entries()) {
+            const code = { memory: TYPE_MEMORY, mmio: TYPE_MMIO, interrupt: TYPE_INTERRUPT }[type];
+            const status = h.translate(client.lpid, code, one, 1, 1);
+            if (batch.status[index] !== status || (status === H_SUCCESS && batch.physical[index] !== h.r4))
+              expect.fail(
+                `${type}: ${addresses} answered ${batch.status[index]} at ${index}, alone ${status}`,
+              );
+          }
+        }
+      }
+    }
+  });
+
   test("TR1: a batch stops at the first fault if it is asked to", () => {
     const { client } = openMixed();
     using batch = client.createBatch(8);
