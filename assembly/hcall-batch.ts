@@ -21,6 +21,7 @@ import {
   REQUEST_RESULT,
   REQUEST_STATUS,
   REQUEST_TOKEN,
+  SPACE_MEMORY,
   THREAD_TCES,
   TOKEN_ACCEPT,
   TOKEN_GET_TCE,
@@ -32,7 +33,7 @@ import {
   TOKEN_STUFF_TCE,
   TOUCH_NEAR,
 } from "../src/layout";
-import { slotOfCookie } from "./control";
+import { slotOfCookie, structureAt } from "./control";
 import { decodeInteger, decodePages } from "./decode";
 import { awaitDma, getTce, putTce, putTceIndirect, stuffTce, windowOwnerNamed } from "./dma";
 import {
@@ -48,6 +49,7 @@ import { settle } from "./job";
 import { acquire, acquireAll, mendCall, release } from "./lock";
 import { THREAD } from "./log";
 import { inStaging, isAlone, NONE, resultOf, setResult } from "./memory";
+import { backPlace, entryPlace, spaceAt, spacePages } from "./page";
 import { decodePartition, lpidOf } from "./partition";
 import { areFar } from "./slot";
 import { keep, Touch } from "./touch";
@@ -141,56 +143,54 @@ function awaited(token: u32, status: i32): i32 {
   return token >= u32(TOKEN_GRANT) || token == TOKEN_GET_TCE ? status : awaitDma(status);
 }
 
-/** Whether a request is about TCEs. */
-function isDma(token: u32): bool {
-  return (
-    token == TOKEN_PUT_TCE ||
-    token == TOKEN_PUT_TCE_INDIRECT ||
-    token == TOKEN_STUFF_TCE ||
-    token == TOKEN_GET_TCE
-  );
-}
-
-/** The slot of the structure that a request names by its cookie, 0 if none. Nothing is checked: it is only touched. */
-function namedSlot(request: usize): u32 {
-  const token = load<u32>(request, REQUEST_TOKEN);
-  if (token == TOKEN_GRANT || isDma(token)) return 0;
-  return slotOfCookie(argument(request, token == TOKEN_RESCIND ? 1 : 0));
-}
-
-/** The first page that a grant is of, if it is one of memory. */
-function touchSource(request: usize): u32 {
-  if (load<u32>(request, REQUEST_TOKEN) != TOKEN_GRANT) return 0;
-  const partition = decodePartition(load<f64>(request, REQUEST_LPID));
-  return partition == 0 ? 0 : Touch.memory(partition, decodePages(argument(request, 2)));
-}
-
-/** Where the slots that a block names are listed: the upper half of the log, which is empty between two calls. */
-function namedAt(index: u32): usize {
+/** Where places that a block reads are listed: the upper half of the log, which is empty between two calls. */
+function placeAt(index: u32): usize {
   return THREAD + THREAD_TCES + ((<usize>index) << 2);
 }
 
-/** Lists the slots that the requests name, each once where requests follow each other. Answers how many. */
-function listNamed(first: usize, count: u32): u32 {
-  let listed: u32 = 0;
-  let last: u32 = 0;
-  for (let i: u32 = 0; i < count; i++) {
-    const slot = namedSlot(first + <usize>i * REQUEST_BYTES);
-    if (slot == 0 || slot == last) continue;
-    store<u32>(namedAt(listed), slot);
-    last = slot;
-    listed++;
-  }
-  return listed;
+/** Where the slots are listed whose neighbours it reads, too; each request has two places at most. */
+function slotAt(index: u32): usize {
+  return placeAt(2 * BLOCK + index);
 }
 
-/** The loops over what is listed are short, so that many of their loads are under way at once. */
+/**
+ * Touches what the requests on grants of a block need: first the structures that they name, each once where requests follow each
+ * other, and the pages that are granted; then what those link to that end. Nothing is checked. The loops over what is listed
+ * are short, so that many of their loads are under way at once.
+ */
 function touchBlock(first: usize, count: u32): u32 {
-  const listed = listNamed(first, count);
+  let places: u32 = 0;
+  let slots: u32 = 0;
+  let last: u32 = 0;
+  let caller: f64 = 0;
+  let source: usize = 0;
+  for (let k: u32 = 0; k < count; k++) {
+    const request = first + <usize>k * REQUEST_BYTES;
+    const token = load<u32>(request, REQUEST_TOKEN);
+    if (token < u32(TOKEN_GRANT)) continue;
+    if (token == TOKEN_GRANT) {
+      const lpid = load<f64>(request, REQUEST_LPID);
+      if (lpid != caller) {
+        caller = lpid;
+        const partition = decodePartition(lpid);
+        source = partition == 0 ? 0 : spaceAt(partition, SPACE_MEMORY);
+      }
+      const page = decodePages(argument(request, 2));
+      if (source == 0 || page >= spacePages(source)) continue;
+      store<u32>(placeAt(places), <u32>entryPlace(source, page));
+      store<u32>(placeAt(places + 1), <u32>backPlace(source, page));
+      places += 2;
+      continue;
+    }
+    const slot = slotOfCookie(argument(request, token == TOKEN_RESCIND ? 1 : 0));
+    if (slot == 0 || slot == last) continue;
+    last = slot;
+    store<u32>(placeAt(places++), <u32>structureAt(slot));
+    if (token != TOKEN_ACCEPT) store<u32>(slotAt(slots++), slot);
+  }
   let touched: u32 = 0;
-  for (let i: u32 = 0; i < listed; i++) touched ^= Touch.structure(load<u32>(namedAt(i)));
-  for (let i: u32 = 0; i < count; i++) touched ^= touchSource(first + <usize>i * REQUEST_BYTES);
-  for (let i: u32 = 0; i < listed; i++) touched ^= Touch.linked(load<u32>(namedAt(i)));
+  for (let i: u32 = 0; i < places; i++) touched ^= Touch.place(<usize>load<u32>(placeAt(i)));
+  for (let i: u32 = 0; i < slots; i++) touched ^= Touch.linked(load<u32>(slotAt(i)));
   return touched;
 }
 

@@ -102,7 +102,7 @@ export function entryOf(at: usize, page: u32): u32 {
 }
 
 /** Where the control structure of a page stands. */
-function backPlace(at: usize, page: u32): usize {
+export function backPlace(at: usize, page: u32): usize {
   return spaceBacks(at) + ((<usize>page) << 2);
 }
 

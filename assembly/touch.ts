@@ -7,7 +7,6 @@ import {
   AHEAD_MOST,
   AHEAD_STEP,
   HEADER_STRUCTURES_MAX,
-  SPACE_MEMORY,
   THREAD_BEHIND,
   THREAD_ENTRY,
   THREAD_TOUCHED,
@@ -48,6 +47,12 @@ export function keep(touched: u32): void {
 
 /** Methods, since only those are inlined on demand: the fewer instructions between two loads, the more are under way at once. */
 export class Touch {
+  /** Whatever stands there. */
+  @inline
+  static place(at: usize): u32 {
+    return load<u32>(at);
+  }
+
   @inline
   static structure(slot: u32): u32 {
     return generationOf(structureAt(slot));
@@ -68,12 +73,6 @@ export class Touch {
   @inline
   static page(space: usize, page: u32): u32 {
     return page < spacePages(space) ? entryOf(space, page) ^ backOf(space, page) : 0;
-  }
-
-  /** The first page of a range of memory. */
-  @inline
-  static memory(partition: usize, page: u32): u32 {
-    return Touch.page(spaceAt(partition, SPACE_MEMORY), page);
   }
 
   /** What a structure links to: its neighbours, and its first page. */
