@@ -2,7 +2,7 @@
  * Forced rescind, as partition.rescindForced() does it: if there is a deadline the client is asked first; then by force, in
  * slices between which others run.
  */
-import { POKE_SLICES } from "./binding.js";
+import { POKE_SLICES, type TableMemory } from "./binding.js";
 import { nextTurn } from "./clock.js";
 import { checkInteger, checkNames, LparError, textOf } from "./errors.js";
 import type { Kernel } from "./kernel.js";
@@ -14,13 +14,17 @@ import {
   H_RESCINDED,
   H_RESOURCE,
   H_SUCCESS,
+  HEADER_EVENTS_MAX,
   HEADER_MOVES,
   HEADER_TORN_DOWN,
+  PARTITION_EVENT_HEAD,
+  PARTITION_EVENT_TAIL,
   RESCIND_FORCED,
   THREAD_BUDGET_LEFT,
   THREAD_STUCK_ON,
   THREAD_WAITS_FOR,
 } from "./layout.js";
+import { partitionWord } from "./records.js";
 import { onAbort, type WaitOptions } from "./stream.js";
 
 /** How to take back what was granted. */
@@ -66,6 +70,16 @@ export function checkRescindOptions(kernel: Kernel, options: RescindOptions): vo
     throw new LparError("LPAR_NOT_THE_OWNER", 'onStuck "terminate" needs the thread that owns the table');
 }
 
+/** How often it is looked for a return that nobody is told of. */
+const LOOK_MS = 5;
+
+/** Whether a partition is told of what is returned to it: where nobody reads its events, as many as there is room for are all. */
+function hasEventRoom(memory: TableMemory, lpid: number): boolean {
+  const waiting =
+    partitionWord(memory, lpid, PARTITION_EVENT_TAIL) - partitionWord(memory, lpid, PARTITION_EVENT_HEAD);
+  return waiting >>> 0 < memory.header(HEADER_EVENTS_MAX) / 2;
+}
+
 /** Asks the client. Answers whether it has given the mapping back in time, and the grant is gone. */
 async function politely(
   kernel: Kernel,
@@ -94,7 +108,8 @@ async function politely(
       options.signal?.throwIfAborted();
       const left = end - clock.now();
       if (left <= 0 || (status !== H_RESOURCE && status !== H_LONG_BUSY_10_MSEC)) return false;
-      await told.wait(status === H_RESOURCE ? left : 1);
+      const most = hasEventRoom(kernel.memory, lpid) ? left : LOOK_MS;
+      await told.wait(status === H_RESOURCE ? Math.min(left, most) : 1);
     }
   } finally {
     told.end();

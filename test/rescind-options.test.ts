@@ -214,6 +214,23 @@ describe("deadline", () => {
     });
   });
 
+  test.each(["this", "another"])(
+    "a return in %s thread is noticed also where the server's ring is full",
+    async (thread) => {
+      const { table, server, client, adapter } = openPair({ clock: systemClock });
+      if (thread === "another") kernelOf(table).share();
+      const cookie = server.grant({ to: adapter, address: 0, length: PAGE });
+      // Most applications never read the events of a server.
+      for (let i = 0; i < 200; i++) client.accept(cookie).return();
+      const mapping = client.accept(cookie);
+      const rescinded = server.rescindForced(cookie, { deadline: 20_000 });
+      await settle();
+      if (thread === "this") mapping.return();
+      else expect(besides(table, client).core.returnLogical(client.lpid, cookie)).toBe(H_SUCCESS);
+      expect(await within(rescinded, "the rescind")).toMatchObject({ slices: 0 });
+    },
+  );
+
   test("a client in a worker thread hears of it, and returns", async () => {
     const { table, server, client, adapter } = openPair({ clock: systemClock });
     const { worker } = await table.spawn(client, REMOTE);
