@@ -62,10 +62,17 @@ export class Messages {
     this.#incarnation = holder.incarnation;
     this.#lpid = lpid;
     this.#unit = unit;
-    // What is aborted already does not show its partner a queue, and nobody would end its listening.
-    if (options.signal?.aborted !== true) this.#register();
+    // First, since what it refuses would leave a queue that no stream frees. What is aborted already does not show its partner a queue,
+    // and nobody would end its listening.
     this.stream = new Stream<CrqEntry>(options, { closed: () => this.#close(), pull: () => this.#take() });
-    if (!this.stream.hasEnded) kernel.listen(lpid, this.#listener);
+    if (this.stream.hasEnded) return;
+    try {
+      this.#register();
+    } catch (error) {
+      this.stream.end();
+      throw error;
+    }
+    kernel.listen(lpid, this.#listener);
   }
 
   #register(): void {

@@ -1,15 +1,16 @@
 /** Streams: signals that are aborted already, what is kept for who does not read, and that a closed table keeps nobody alive. */
 import { execFile } from "node:child_process";
+import { getEventListeners } from "node:events";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 import { describe, expect, test } from "vitest";
 import type { Partition, TableEvent } from "../src/index.js";
 import { kernelOf } from "../src/kernel.js";
-import { H_LONG_BUSY_10_MSEC, PARTITION_SIGNAL } from "../src/layout.js";
+import { H_CLOSED, H_LONG_BUSY_10_MSEC, H_NO_MEM, PARTITION_SIGNAL } from "../src/layout.js";
 import { partitionWord } from "../src/records.js";
 import { STREAM_KEPT, Stream } from "../src/stream.js";
 import { sleep } from "./support/remote.js";
-import { at, auditedAfterEach, openPair, openTable, PAGE, settle } from "./support/world.js";
+import { at, auditedAfterEach, openPair, openTable, PAGE, settle, statusOf } from "./support/world.js";
 
 auditedAfterEach();
 
@@ -90,6 +91,25 @@ describe("a signal that is aborted already", () => {
     `;
     expect(await run(script)).toBe("threadId -1\n");
   }, 30_000);
+});
+
+test.each([{ signl: gone() }, { signal: 5 }] as object[])(
+  "CQ7: messages() that refuses its options (%j) leaves no queue, nor a page of it",
+  (options) => {
+    const { server, client, adapter } = openPair();
+    const before = server.usage();
+    expect(() => server.messages(adapter, options)).toThrow();
+    expect(server.usage()).toEqual(before);
+    expect(statusOf(() => client.send(adapter, new Uint8Array(16).fill(0x80)))).toBe(H_CLOSED);
+  },
+);
+
+test("CQ7: messages() without a page for its queue does not go on listening to its signal", () => {
+  const { server, adapter } = openPair();
+  server.grant({ to: adapter, address: 0, length: 16 * PAGE });
+  const { signal } = new AbortController();
+  expect(statusOf(() => server.messages(adapter, { signal }))).toBe(H_NO_MEM);
+  expect(getEventListeners(signal, "abort")).toEqual([]);
 });
 
 test("a listener that is left keeps the process alive no longer than its table is open", async () => {
