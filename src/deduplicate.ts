@@ -56,8 +56,8 @@ export async function deduplicate(
       for (let page = 0; page < pages; page += SLICE_PAGES) {
         // A partition that has failed meanwhile has nothing to merge.
         if (core.digestPages(lpid, page, SLICE_PAGES, offset) !== H_SUCCESS) break;
-        const hasAny = mergeSlice(kernel, lpid, page, digests.subarray(0, memory.result), met, report);
-        if (!hasAny) continue;
+        mergeSlice(kernel, lpid, page, digests.subarray(0, memory.result), met, report);
+        // Also where there was nothing to merge: to find that out in all of a large space takes seconds.
         await nextTurn();
         options.signal?.throwIfAborted();
         kernel.checkOpen();
@@ -69,7 +69,6 @@ export async function deduplicate(
   return { ...report, saved: memory.header(HEADER_FRAMES_SAVED) * PAGE_BYTES };
 }
 
-/** @returns whether there was any page to merge. */
 function mergeSlice(
   kernel: Kernel,
   lpid: number,
@@ -77,8 +76,7 @@ function mergeSlice(
   digests: Float64Array,
   met: Map<number, Place>,
   report: { examined: number; merged: number; skipped: number },
-): boolean {
-  const before = report.examined;
+): void {
   // Merging waits for nobody here, but the digests lie where the next slice's will.
   for (const [index, digest] of digests.entries()) {
     if (digest === 0) continue;
@@ -89,5 +87,4 @@ function mergeSlice(
     else if (kernel.core.mergePages(place.lpid, place.address, lpid, address) !== H_SUCCESS) report.skipped++;
     else report.merged += kernel.memory.result;
   }
-  return report.examined !== before;
 }

@@ -116,6 +116,7 @@ export async function compact(
     const done = await inSlices(kernel, slice, options);
     pagesMoved += done.pagesMoved;
     slices += done.slices + 1;
+    await nextTurn();
   }
   return { pagesMoved, slices, largestFree: { before, after: await largestFree(kernel) } };
 }

@@ -208,6 +208,25 @@ describe("compact", () => {
     await table.recovered(server);
   });
 
+  test("G5: others run also where nothing moves, and while deduplicate() finds nothing to merge", async () => {
+    const { table } = openTable({ memory: 64 * PAGE, partitions: 20, logicalSpace: 16384 * PAGE });
+    for (let i = 0; i < 20; i++) table.createPartition({ name: `p${i}` });
+    let turns = 0;
+    let isOver = false;
+    const turn = (): void => {
+      turns++;
+      if (!isOver) setImmediate(turn);
+    };
+    setImmediate(turn);
+    await table.compact();
+    expect(turns).toBeGreaterThanOrEqual(20);
+    turns = 0;
+    await table.deduplicate();
+    isOver = true;
+    // A slice looks at 512 pages of a space.
+    expect(turns).toBeGreaterThanOrEqual(20 * 32);
+  });
+
   test("a table that is full, and an empty one", async () => {
     const { table } = openTable({ memory: 8 * PAGE });
     expect(await table.compact()).toMatchObject({
