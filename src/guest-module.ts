@@ -127,10 +127,12 @@ function join(parts: readonly Uint8Array[]): Uint8Array<ArrayBuffer> {
 export function compileGuest(bytes: Uint8Array | ArrayBuffer, limits: GuestLimits = {}): WebAssembly.Module {
   checkNames(limits, "maxPages");
   const maxPages = checkInteger("maxPages", limits.maxPages ?? DEFAULT_MAX_PAGES, 1, 65536);
-  if (!(bytes instanceof Uint8Array) && !(bytes instanceof ArrayBuffer))
+  const array = bytes instanceof ArrayBuffer ? new Uint8Array(bytes) : bytes;
+  // As checkArray(): the arrays of another realm are of another class.
+  if (array?.BYTES_PER_ELEMENT !== 1)
     throw new TypeError("a guest is the bytes of a module, or a WebAssembly.Module");
   // Whoever else has the array must not change it between the examination and the compilation.
-  const copy = join([bytes instanceof Uint8Array ? bytes : new Uint8Array(bytes)]);
+  const copy = join([array]);
   const limited = limit(copy, maxPages);
   try {
     return new WebAssembly.Module(limited);

@@ -2,6 +2,7 @@
 import { runInNewContext } from "node:vm";
 import { expect, test } from "vitest";
 import type { GrantOptions } from "../src/grant-options.js";
+import { compileGuest } from "../src/index.js";
 import type { Cookie } from "../src/mapping.js";
 import { at, auditedAfterEach, bytesOf, openPair, openTable, PAGE } from "./support/world.js";
 
@@ -40,6 +41,8 @@ test("bytes are bytes, of whatever class or realm", () => {
     server.readInto(0, bytes);
     expect([...bytes]).toEqual([1, 2, 3]);
   }
+  const empty = runInNewContext("Uint8Array.of(0, 0x61, 0x73, 0x6d, 1, 0, 0, 0)") as Uint8Array;
+  expect(compileGuest(empty)).toBeInstanceOf(WebAssembly.Module);
 });
 
 test("a refused grant says what can be granted, and what is used up", async () => {
