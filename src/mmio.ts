@@ -25,13 +25,14 @@ import {
   MAILS,
   NEED_READ,
   NEED_WRITE,
+  SPACE_MMIO,
   THREAD_BELL,
   THREAD_DEVICE,
   THREAD_MODEL_ROOT,
-  THREAD_SIGNALS,
   THREAD_TAKEN,
   TYPE_MMIO,
 } from "./layout.js";
+import { grantAt } from "./records.js";
 
 /** Bytes of one access. */
 export type AccessSize = 1 | 2 | 4;
@@ -216,7 +217,7 @@ export class Devices {
     const { size, need, lpid, address } = access;
     const offset = memory.result;
     const service = this.#services.get(memory.header(memory.thread + THREAD_DEVICE));
-    const signals = memory.header(memory.thread + THREAD_SIGNALS);
+    const grant = grantAt(memory, lpid, SPACE_MMIO, address);
     this.#failure = undefined;
     if (service === undefined) return H_HARDWARE;
     let answer = 0;
@@ -234,7 +235,7 @@ export class Devices {
       return H_HARDWARE;
     }
     // Nobody else's rescind can have ended meanwhile; one that the model itself made in this thread can.
-    if (memory.header(memory.thread + THREAD_SIGNALS) !== signals) {
+    if (grantAt(memory, lpid, SPACE_MMIO, address) !== grant) {
       const status = core.translate(lpid, TYPE_MMIO, address, size, need);
       if (status !== H_SUCCESS) return status;
     }

@@ -27,6 +27,7 @@ import {
   PARTITION_RECOVERING,
   PARTITION_RUNNING,
   PARTITION_SPACES,
+  PARTITION_STATE,
   PIN_BYTES,
   PIN_SLOTS,
   PIN_STRUCTURE,
@@ -245,6 +246,17 @@ export function readStructure(memory: TableMemory, slot: number): Structure {
     zero: (flags & FLAG_ZERO) !== 0,
     copies: rights.copyOnWrite ? word(STRUCTURE_COPIES) : 0,
   };
+}
+
+/** What gives a partition an address of a space, as a cookie; 0 if it does not run, or has lost that. */
+export function grantAt(memory: TableMemory, lpid: number, space: number, address: number): number {
+  const page = Math.floor(address / unitOf(space));
+  const slot = memory.header(spaceWord(memory, lpid, space, SPACE_BACKS) + page * 4);
+  const at = structureOffset(memory, slot);
+  const state = memory.header(at + STRUCTURE_STATE) & 0xff;
+  const isThere = state === STRUCTURE_SHARED || state === STRUCTURE_OWNED;
+  if (!isThere || partitionWord(memory, lpid, PARTITION_STATE) !== PARTITION_RUNNING) return 0;
+  return memory.header(at + STRUCTURE_GENERATION) * COOKIE_SLOTS + slot;
 }
 
 /** The low bits, without a division of doubles. */

@@ -294,23 +294,35 @@ describe("in one thread", () => {
     expect(kernel.memory.header(kernel.memory.thread + layoutWords.MODEL_ROOT)).toBe(0);
   });
 
-  test("G6: a model that takes the window from the client while it serves it: the rescind succeeds, the client hears H_RESCINDED", () => {
-    const pair = openWindow();
-    const { h, server, client, unit } = pair;
-    const cookie = granted(h, server.lpid, unit, WINDOW, PAGE, TYPE_MMIO);
-    const address = accepted(h, client.lpid, cookie);
-    const statuses: number[] = [];
-    server.mmio.serve(WINDOW, {
-      read: () => {
-        statuses.push(h.rescindLogical(server.lpid, 1, cookie));
-        return 5;
-      },
-      write: () => {},
-    });
-    expect(statusOf(() => client.mmio.load8(address))).toBe(H_RESCINDED);
-    expect(statuses).toEqual([H_SUCCESS]);
-    expect(statusOf(() => client.mmio.load8(address))).toBe(H_RESCINDED);
-  });
+  test.each([
+    ["", 0],
+    [", also one whose event ring is full,", 200],
+  ])(
+    "G6: a model that takes the window from the client%s while it serves it: the rescind succeeds, the client hears H_RESCINDED",
+    (_, unread) => {
+      const pair = openWindow();
+      const { h, server, client, unit } = pair;
+      for (let i = 0; i < unread; i++) {
+        const other = granted(h, server.lpid, unit, WINDOW, PAGE, TYPE_MMIO);
+        accepted(h, client.lpid, other);
+        expect(h.rescindLogical(server.lpid, 1, other)).toBe(H_SUCCESS);
+        expect(h.returnLogical(client.lpid, other)).toBe(H_SUCCESS);
+      }
+      const cookie = granted(h, server.lpid, unit, WINDOW, PAGE, TYPE_MMIO);
+      const address = accepted(h, client.lpid, cookie);
+      const statuses: number[] = [];
+      server.mmio.serve(WINDOW, {
+        read: () => {
+          statuses.push(h.rescindLogical(server.lpid, 1, cookie));
+          return 5;
+        },
+        write: () => {},
+      });
+      expect(statusOf(() => client.mmio.load8(address))).toBe(H_RESCINDED);
+      expect(statuses).toEqual([H_SUCCESS]);
+      expect(statusOf(() => client.mmio.load8(address))).toBe(H_RESCINDED);
+    },
+  );
 
   test("KI2: a model that fails the partition that asks: H_RESCINDED, and the recovery is complete", async () => {
     const pair = openWindow();
