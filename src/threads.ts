@@ -29,9 +29,6 @@ export function channelName(threadId: number): string {
   return `lpar.thread.${threadId}`;
 }
 
-/** Old and young generation in MiB: with these, heap exhaustion ended the worker and never the process. */
-const DEFAULT_LIMITS = { maxOldGenerationSizeMb: 16, maxYoungGenerationSizeMb: 8 };
-
 /**
  * Runs before the worker's own module. As a string, because a file of its own would be lost in bundles. It puts the
  * user's workerData in the place of ours, so that the worker sees what spawn() was given. Without require() and import, since such a
@@ -72,12 +69,18 @@ export interface ThreadOptions {
 
 /** Starts a worker whose code at `url` is the partition. */
 export function startWorker(handle: ThreadHandle, url: URL, options: ThreadOptions): Worker {
-  const { workerData, resourceLimits } = options;
+  const { workerData } = options;
+  // With these, in MiB, heap exhaustion ended the worker and never the process.
+  const {
+    maxOldGenerationSizeMb = 16,
+    maxYoungGenerationSizeMb = 8,
+    ...limits
+  } = options.resourceLimits ?? {};
   const { Worker: WorkerClass } = workerThreads();
   return new WorkerClass(BOOTSTRAP, {
     eval: true,
     workerData: { handle, url: url.href, workerData },
-    resourceLimits: { ...DEFAULT_LIMITS, ...resourceLimits },
+    resourceLimits: { ...limits, maxOldGenerationSizeMb, maxYoungGenerationSizeMb },
   });
 }
 

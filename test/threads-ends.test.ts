@@ -184,6 +184,22 @@ describe("what a worker throws", { timeout: 30_000 }, () => {
     }
   });
 
+  test("FA5: a limit of its heap that is undefined is the default, with which its exhaustion ends the worker alone", async () => {
+    const { table, client } = openHere();
+    const resourceLimits = {
+      maxOldGenerationSizeMb: undefined,
+      maxYoungGenerationSizeMb: undefined,
+      stackSizeMb: 2,
+    };
+    const { worker } = await table.spawn(client, IDLE, { resourceLimits } as unknown as SpawnOptions);
+    expect(worker.resourceLimits).toMatchObject({
+      maxOldGenerationSizeMb: 16,
+      maxYoungGenerationSizeMb: 8,
+      stackSizeMb: 2,
+    });
+    await table.close();
+  });
+
   test("FA5: a module that handles rejections and throws at once has failed, as a worker's own module has", async () => {
     const world = openHere();
     const heard = hear(world);
