@@ -73,14 +73,17 @@ function goOn({ kernel, lpid }: Holder, cookie: number, first: number, mapping?:
   return status;
 }
 
+function tellReturn({ kernel, lpid }: Holder, cookie: Cookie): void {
+  kernel.notice();
+  if (RETURN.hasSubscribers) publishReturn(kernel.partitionOf(lpid), cookie);
+}
+
 /** H_RETURN_LOGICAL until it is complete, of what was accepted as this mapping. */
 function returnToEnd(holder: Holder, cookie: Cookie, mapping: Mapping): void {
   const { kernel, lpid } = holder;
   let status = kernel.core.returnLogical(lpid, cookie);
   if (status !== H_SUCCESS) status = goOn(holder, cookie, status, mapping);
   if (status !== H_SUCCESS) refuseAbout("H_RETURN_LOGICAL", status, "cookie", cookie);
-  kernel.notice();
-  if (RETURN.hasSubscribers) publishReturn(kernel.partitionOf(lpid), cookie);
 }
 
 /** The same where the cookie alone is known; apart, so that the other one stays short enough for the engine to inline it. */
@@ -90,8 +93,7 @@ export function returnByCookie(holder: Holder, cookie: Cookie): void {
   if (status !== H_SUCCESS) refuseAbout("H_RETURN_LOGICAL", status, "cookie", cookie);
   // Whoever has the mapping, or gets the next one of the same grant, is not to return that in its stead; before a subscriber accepts it.
   holder.countReturn(cookie);
-  kernel.notice();
-  if (RETURN.hasSubscribers) publishReturn(kernel.partitionOf(lpid), cookie);
+  tellReturn(holder, cookie);
 }
 
 /** An accepted grant in the client's logical address space. */
@@ -193,12 +195,15 @@ export class Mapping implements Disposable {
   return(): void {
     const holder = this.#holder;
     if (holder === undefined) return;
-    if (this.#isHeldBy(holder)) {
+    const isHeld = this.#isHeldBy(holder);
+    if (isHeld) {
       if (isDonated(this.#terms))
         refuse("H_RETURN_LOGICAL", H_PARAMETER, "donated: it is the partition's own");
       returnToEnd(holder, this.cookie, this);
     }
+    // Before a subscriber returns it once more, and with it what it has accepted of the same grant.
     this.#holder = undefined;
+    if (isHeld) tellReturn(holder, this.cookie);
   }
 
   #isHeldBy(holder: Holder): boolean {

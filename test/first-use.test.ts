@@ -56,6 +56,25 @@ test("RE1: who accepts a grant again when it is told of its return can return th
   expect(client.usage().pagesMapped).toBe(0);
 });
 
+test("RE1: who returns a mapping once more when it is told of its return does nothing by that, to what it has accepted anew either", () => {
+  const { server, client, adapter } = openPair();
+  const cookie = server.grant({ to: adapter, address: 0, length: PAGE });
+  const mapping = client.accept(cookie);
+  const second = client.accept(server.grant({ to: adapter, address: 0, length: PAGE }));
+  const told: number[] = [];
+  const listener = ({ cookie }: ReturnMessage): void => {
+    told.push(cookie);
+    if (told.length === 2) client.accept(cookie);
+    (cookie === mapping.cookie ? mapping : second).return();
+  };
+  subscribe("lpar:return", listener as () => void);
+  second.return();
+  mapping.return();
+  unsubscribe("lpar:return", listener as () => void);
+  expect(told).toEqual([second.cookie, cookie]);
+  expect(client.usage().pagesMapped).toBe(1);
+});
+
 test.each([0, 1])("a batch of requests says how many succeeded, with %i threads besides", (threads) => {
   const { table, h, server, client, unit } = openPair(threads === 0 ? { threads } : {});
   if (threads > 0) kernelOf(table).core.openThread(client.lpid);
