@@ -5,6 +5,7 @@
  *
  * Everything here is made of grants in the owner's thread: the group grants in the owners' names and accepts in the members'.
  */
+import { nextTurn } from "./clock.js";
 import { checkInteger, checkNames, HcallError, LparError } from "./errors.js";
 import {
   GroupMember,
@@ -492,6 +493,9 @@ export class Group {
         // The partition has returned it itself; or a lock was not to be had, and it stays for the next time.
         if (error.status === H_PARAMETER) continue;
         kept.unshift(mapping);
+        // Which a group that is closed has no more.
+        if (this.#closed && !this.#kernel.isClosed)
+          void nextTurn(1).then(() => this.#returnKept(partition, 0));
         break;
       }
     }

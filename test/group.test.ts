@@ -6,8 +6,9 @@ import fc from "fast-check";
 import { afterEach, describe, expect, test } from "vitest";
 import type { Hcalls } from "../src/hcall.js";
 import { type Group, type Mapping, type Partition, type ResourceTable, systemClock } from "../src/index.js";
-import { NEED_READ, NEED_WRITE, TYPE_MEMORY } from "../src/layout.js";
-import { REMOTE, Remote } from "./support/remote.js";
+import { kernelOf } from "../src/kernel.js";
+import { H_LONG_BUSY_10_MSEC, NEED_READ, NEED_WRITE, TYPE_MEMORY } from "../src/layout.js";
+import { REMOTE, Remote, sleep } from "./support/remote.js";
 import { auditedAfterEach, openTable, PAGE, settle, statusOf, type World } from "./support/world.js";
 
 auditedAfterEach();
@@ -714,6 +715,25 @@ describe("who is told of a grant, and acts at once", () => {
     await group.close();
     await removed;
     expect(a.usage()).toMatchObject({ pagesMapped: 0, rescinded: 0, grantsIn: 0 });
+  });
+
+  test("RE5: what a lock keeps from being returned when the group closes is returned a moment later", async () => {
+    const { table, group, camera, members } = openPipeline();
+    const [a] = members as [Partition];
+    group.add(frame(camera, 0));
+    group.join(a);
+    const kernel = kernelOf(table) as { core: { returnLogical(...all: number[]): number } };
+    const { core } = kernel;
+    let isLocked = true;
+    kernel.core = {
+      ...core,
+      returnLogical: (...all) => (isLocked ? H_LONG_BUSY_10_MSEC : core.returnLogical(...all)),
+    };
+    await group.close();
+    expect(a.usage()).toMatchObject({ pagesMapped: 0, rescinded: 1 });
+    isLocked = false;
+    for (let turn = 0; turn < 1000 && a.usage().rescinded > 0; turn++) await sleep(2);
+    expect(a.usage()).toMatchObject({ rescinded: 0, grantsIn: 0 });
   });
 
   test("join(): who closes the group, or takes the resource out, takes away what is being given", async () => {
