@@ -26,6 +26,7 @@ import {
   type GrantMode,
   indexOfCookie,
   isDonated,
+  isPinned,
   isStanding,
   modeOfTerms,
   RESOURCE_TYPES,
@@ -331,11 +332,14 @@ export class View implements Disposable, Movable {
   /**
    * The bytes. After a page was moved away from under a client that lost its access (RS6) this is another array than
    * before: read it anew rather than keep it.
-   * @throws LparError LPAR_RELEASED after release(); HcallError H_RESOURCE if a move left the range in pieces, or if
-   * no pin was left to follow it.
+   * @throws LparError LPAR_RELEASED after release(), and after the partition's thread has exited, if it was one; HcallError H_RESOURCE
+   * if a move left the range in pieces, or if no pin was left to follow it.
    */
   get bytes(): Uint8Array {
     if (this.#pin === 0) throw new LparError("LPAR_RELEASED", "the view was released");
+    // As the exit of a worker ends all views of its partition, also those that the owner of the table has.
+    if (!isPinned(this.#kernel.memory, this.#pin))
+      throw new LparError("LPAR_RELEASED", "the view ended with the thread of its partition");
     if (this.#following !== undefined) this.follow();
     if (this.#bytes === undefined)
       throw new HcallError(

@@ -479,6 +479,8 @@ export class Partition {
 
   /**
    * A zero-copy window on a range (TR4). It pins: a mapping with a view cannot be returned.
+   * Of a partition that is a worker thread all views end with that thread: an array that the owner of the table keeps of one shows what is
+   * others' by then.
    * @throws HcallError as read() and write(): an Uint8Array can be written, so both rights are needed; H_RESOURCE if the
    * range is not physically contiguous; H_NO_MEM when no pin is left.
    */

@@ -29,6 +29,7 @@ import {
   PARTITION_SPACES,
   PARTITION_STATE,
   PIN_BYTES,
+  PIN_GENERATION,
   PIN_SLOTS,
   PIN_STRUCTURE,
   PIN_STRUCTURE_GENERATION,
@@ -278,6 +279,12 @@ export function structureOfCookie(memory: TableMemory, cookie: number): Structur
 export function isStanding(memory: TableMemory, cookie: number): boolean {
   const slot = slotOfCookie(cookie);
   return memory.header(structureOffset(memory, slot) + STRUCTURE_GENERATION) * COOKIE_SLOTS + slot === cookie;
+}
+
+/** Whether the pin of a view still stands. */
+export function isPinned(memory: TableMemory, pin: number): boolean {
+  const at = memory.header(HEADER_PINS_AT) + (pin % PIN_SLOTS) * PIN_BYTES;
+  return memory.header(at + PIN_GENERATION) === Math.floor(pin / PIN_SLOTS);
 }
 
 /** The structure from whose pages a view was taken, as a cookie: another one has the addresses if that names nothing now. */

@@ -184,6 +184,24 @@ describe("what a worker throws", { timeout: 30_000 }, () => {
     }
   });
 
+  test("TR4, TR5: a view that the owner took in its name is over when it has exited, and shows nothing of who has the frames then", async () => {
+    const { table, client } = openHere();
+    const view = client.view(0, PAGE);
+    const { worker } = await table.spawn(client, IDLE);
+    const later = client.view(0, 2 * PAGE);
+    expect(later.bytes.length).toBe(2 * PAGE);
+    void worker.terminate();
+    await stopped(client);
+    for (const one of [view, later]) {
+      expect(() => one.bytes).toThrow(expect.objectContaining({ code: "LPAR_RELEASED" }));
+      one.release();
+    }
+    expect(table.inspect().counters.framesQuarantined).toBe(0);
+    table.restart(client);
+    using again = client.view(0, PAGE);
+    expect(again.bytes.length).toBe(PAGE);
+  });
+
   test("FA5: a limit of its heap that is undefined is the default, with which its exhaustion ends the worker alone", async () => {
     const { table, client } = openHere();
     const resourceLimits = {
