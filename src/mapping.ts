@@ -79,15 +79,7 @@ function tellReturn({ kernel, lpid }: Holder, cookie: Cookie): void {
   if (RETURN.hasSubscribers) publishReturn(kernel.partitionOf(lpid), cookie);
 }
 
-/** H_RETURN_LOGICAL until it is complete, of what was accepted as this mapping. */
-function returnToEnd(holder: Holder, cookie: Cookie, mapping: Mapping): void {
-  const { kernel, lpid } = holder;
-  let status = kernel.core.returnLogical(lpid, cookie);
-  if (status !== H_SUCCESS) status = goOn(holder, cookie, status, mapping);
-  if (status !== H_SUCCESS) refuseAbout("H_RETURN_LOGICAL", status, "cookie", cookie);
-}
-
-/** The same where the cookie alone is known; apart, so that the other one stays short enough for the engine to inline it. */
+/** As Mapping.return() where the cookie alone is known; apart, so that the other one stays short enough for the engine to inline it. */
 export function returnByCookie(holder: Holder, cookie: Cookie): void {
   const { kernel, lpid } = holder;
   const status = goOn(holder, cookie, kernel.core.returnLogical(lpid, cookie));
@@ -196,15 +188,21 @@ export class Mapping implements Disposable {
   return(): void {
     const holder = this.#holder;
     if (holder === undefined) return;
-    const isHeld = this.#isHeldBy(holder);
-    if (isHeld) {
-      if (isDonated(this.#terms))
-        refuse("H_RETURN_LOGICAL", H_PARAMETER, "donated: it is the partition's own");
-      returnToEnd(holder, this.cookie, this);
-    }
+    if (this.#isHeldBy(holder)) this.#returnTo(holder);
+    else this.#holder = undefined;
+  }
+
+  /** H_RETURN_LOGICAL until it is complete. */
+  #returnTo(holder: Holder): void {
+    if (isDonated(this.#terms)) refuse("H_RETURN_LOGICAL", H_PARAMETER, "donated: it is the partition's own");
+    const { cookie } = this;
+    const { kernel, lpid } = holder;
+    let status = kernel.core.returnLogical(lpid, cookie);
+    if (status !== H_SUCCESS) status = goOn(holder, cookie, status, this);
+    if (status !== H_SUCCESS) refuseAbout("H_RETURN_LOGICAL", status, "cookie", cookie);
     // Before a subscriber returns it once more, and with it what it has accepted of the same grant.
     this.#holder = undefined;
-    if (isHeld) tellReturn(holder, this.cookie);
+    tellReturn(holder, cookie);
   }
 
   #isHeldBy(holder: Holder): boolean {
