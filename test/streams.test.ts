@@ -361,6 +361,16 @@ test("CQ2: the page of messages() is given back also where its queue was freed b
   expect(server.usage().allocated).toBe(0);
 });
 
+test("G1: messages() that refuses its options has registered no queue", () => {
+  const { server, client, adapter } = openPair();
+  client.registerQueue(adapter, 0, PAGE);
+  const before = server.usage();
+  for (const none of [{ singal: gone() }])
+    expect(() => server.messages(adapter, none as never)).toThrow("option");
+  expect(server.usage()).toEqual(before);
+  expect(client.receive(adapter)).toBeUndefined();
+});
+
 test("FA1: messages() that nobody reads end with the partition, and keep nobody alive", async () => {
   const told = await run(`
     import { ResourceTable } from "./dist/src/index.js";
