@@ -113,14 +113,19 @@ const lists: Map<string, ReadonlySet<string>> = new Map();
 
 /**
  * What a call does not know it would ignore, and `readOnly: true` give the right to write. What is undefined is as good as left out,
- * and what the class of an object has is nobody's mistake.
+ * and what the class of an object has is nobody's mistake. A signal is the same in all of them, and is looked at before anything begins.
  * @param names of all options of the call.
- * @throws RangeError naming the option, and those that there are.
+ * @throws RangeError naming the option, and those that there are; TypeError for what is no object, or a signal that is none.
  */
 export function checkNames<T extends object, Text extends string>(
   options: T,
   names: Text & AllNames<T, Text>,
 ): void {
+  if (typeof options !== "object" || options === null)
+    throw new TypeError(`the options are ${textOf(options)}; they must be an object of ${names}`);
+  const { signal } = options as { readonly signal?: Partial<AbortSignal> | null };
+  if (signal !== undefined && typeof signal?.throwIfAborted !== "function")
+    throw new TypeError(`signal is ${textOf(signal)}; it must be an AbortSignal`);
   const known = lists.get(names) ?? new Set(names.split(", "));
   lists.set(names, known);
   for (const name in options) {

@@ -41,6 +41,7 @@ export interface GrantOptions {
  * first.
  */
 export function checkGrantNames(options: GrantOptions): void {
+  let isKnown = typeof options === "object" && options !== null;
   for (const name in options) {
     switch (name as keyof GrantOptions) {
       case "to":
@@ -56,10 +57,9 @@ export function checkGrantNames(options: GrantOptions): void {
       case "copyOnWrite":
         break;
       default:
-        checkNames(
-          options,
-          "to, address, length, type, liobn, mode, zero, copyOnWrite, read, write, regrant",
-        );
+        isKnown = false;
     }
   }
+  if (!isKnown)
+    checkNames(options, "to, address, length, type, liobn, mode, zero, copyOnWrite, read, write, regrant");
 }

@@ -192,10 +192,10 @@ export class Partition {
    * lent, and for a lend or a donation of pages that are granted, under a view, or hold a queue; RangeError for an unknown option.
    */
   grant(options: GrantOptions): Cookie {
+    checkGrantNames(options);
     const { to, address, length, type = "memory", mode = "share", copyOnWrite } = options;
     // What is given and not true is no right: of a caller without types, too.
     const { read = true, write = true, regrant = true } = options;
-    checkGrantNames(options);
     const code = modeCode(mode, options);
     if (copyOnWrite && code !== MODE_SHARE)
       this.#kernel.refuseFor(
@@ -269,8 +269,8 @@ export class Partition {
    */
   async rescindForced(cookie: Cookie, options: RescindOptions = {}): Promise<RescindReport> {
     // Before anything begins: where the signal is none, nobody would hear how the rescind ends.
-    options.signal?.throwIfAborted();
     checkRescindOptions(this.#kernel, options);
+    options.signal?.throwIfAborted();
     const work = rescind(this.#kernel, this.#holder.lpid, cookie, options).then((report) => {
       if (RESCIND.hasSubscribers) publishRescind(this, cookie, report);
       return report;
@@ -303,7 +303,7 @@ export class Partition {
     // The common case: a crossing costs more than the look-up, and so does a look at what stands beside `write`.
     if (
       options === undefined ||
-      (options.write !== undefined && options.type === undefined && options.length === undefined)
+      (options?.write !== undefined && options.type === undefined && options.length === undefined)
     ) {
       const mask = options?.write ? ENTRY_VALID | ENTRY_WRITE : ENTRY_VALID | ENTRY_READ;
       const physical = this.#quick.translate(address, mask);

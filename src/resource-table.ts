@@ -135,7 +135,10 @@ export class ResourceTable implements AsyncDisposable {
    * @throws RangeError for options out of range, naming the option, the value and its bounds.
    */
   static create(options: TableOptions): ResourceTable {
-    const { clock = systemClock, debug = false, gracePeriodMs: grace = 2000 } = options;
+    // What is no object is refused by openMemory().
+    const { clock = systemClock, debug = false, gracePeriodMs: grace = 2000 } = options ?? {};
+    if (typeof clock?.now !== "function" || typeof clock.setTimeout !== "function")
+      throw new TypeError(`clock is ${textOf(clock)}; it must be a Clock`);
     if (typeof grace !== "number" || !(grace >= 0 && grace <= 2 ** 31 - 1)) {
       throw new RangeError(`gracePeriodMs is ${textOf(grace)}; it must be from 0 to ${2 ** 31 - 1}`);
     }

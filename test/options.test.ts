@@ -116,6 +116,23 @@ describe("every call that takes options refuses those that there are not", () =>
     await work(heir);
   });
 
+  test.each(Object.keys(calls().list))("%s, and what is no object", async (name) => {
+    const [call, options, names] = calls().list[name] as [(given: unknown) => unknown, object, string];
+    const work = async (given: unknown): Promise<unknown> => await call(given);
+    for (const none of [null, 7, true, Symbol("x"), () => {}]) {
+      if (name === "spawn, restart") await expect(work(none)).rejects.toThrow("restart is");
+      else
+        await expect(work(none)).rejects.toThrow(
+          new TypeError(`the options are ${String(none)}; they must be an object of ${names}`),
+        );
+    }
+    if (!names.includes("signal")) return;
+    for (const signal of [null, "text", {}, new AbortController()])
+      await expect(work({ ...options, signal })).rejects.toThrow(
+        new TypeError(`signal is ${String(signal)}; it must be an AbortSignal`),
+      );
+  });
+
   test("runGuest", () => {
     const { server } = openPair();
     expect(() => runGuest(server, EMPTY, { input: "main" } as never)).toThrow(
@@ -131,6 +148,30 @@ test("a grant is refused for a right that does not exist, and gives none", () =>
   expect(() => server.grant({ ...grant, readOnly: true } as never)).toThrow(RangeError);
   expect(server.usage()).toEqual(before);
   expect(client.usage().grantsIn).toBe(0);
+});
+
+test("what needs options says so where it gets none", () => {
+  const { table, server } = openPair();
+  const group = table.group("all");
+  const all = {
+    create: ResourceTable.create,
+    createPartition: table.createPartition.bind(table),
+    assign: table.assign.bind(table, server),
+    grant: server.grant.bind(server),
+    add: group.add.bind(group),
+    reconcile: table.reconcile.bind(table),
+  };
+  for (const [name, call] of Object.entries(all))
+    expect(call as () => unknown, name).toThrow(
+      /^the options are undefined; they must be an object of \w+, \w+/,
+    );
+});
+
+test("a clock that is none is refused when the table is made", () => {
+  for (const clock of [null, "text", {}, performance, { setTimeout }])
+    expect(() => ResourceTable.create({ memory: PAGE, clock: clock as never })).toThrow(
+      new TypeError(`clock is ${String(clock)}; it must be a Clock`),
+    );
 });
 
 test("a translation looks at the names of its options, unless the only good one is the common one", () => {

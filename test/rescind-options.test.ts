@@ -142,7 +142,7 @@ describe("deadline", () => {
     const listener = (reason: unknown): number => unheard.push(reason);
     process.on("unhandledRejection", listener);
     try {
-      for (const options of [null, ...[new AbortController(), {}, 5].map((signal) => ({ signal }))])
+      for (const options of [null, ...[new AbortController(), {}, 5, null].map((signal) => ({ signal }))])
         await expect(server.rescindForced(cookie, options as object)).rejects.toThrow(TypeError);
       await sleep(1);
     } finally {

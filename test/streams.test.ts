@@ -365,8 +365,8 @@ test("G1: messages() that refuses its options has registered no queue", () => {
   const { server, client, adapter } = openPair();
   client.registerQueue(adapter, 0, PAGE);
   const before = server.usage();
-  for (const none of [{ singal: gone() }])
-    expect(() => server.messages(adapter, none as never)).toThrow("option");
+  for (const none of [{ singal: gone() }, { signal: null }, null])
+    expect(() => server.messages(adapter, none as never)).toThrow(/option|signal is null/);
   expect(server.usage()).toEqual(before);
   expect(client.receive(adapter)).toBeUndefined();
 });
