@@ -42,11 +42,11 @@ export class Staging {
 /** Options of TranslationBatch.run(). */
 export interface BatchOptions {
   /** Translate for writing; default false, for reading. */
-  readonly write?: boolean;
+  readonly write?: boolean | undefined;
   /** Of which of the logical spaces; default "memory". */
-  readonly type?: ResourceType;
+  readonly type?: ResourceType | undefined;
   /** End at the first fault; what follows it is left as it was. */
-  readonly stopAtFault?: boolean;
+  readonly stopAtFault?: boolean | undefined;
 }
 
 /** Many translations in one call (TR1): fill `addresses`, run, read `physical` and `status`. */

@@ -24,9 +24,9 @@ import { mustExamine, stagedAt } from "./transfer.js";
 /** What devices may do with a page of the holder's memory. */
 export interface DmaRights {
   /** Devices read it; default true. */
-  readonly read?: boolean;
+  readonly read?: boolean | undefined;
   /** Devices write it; default true. */
-  readonly write?: boolean;
+  readonly write?: boolean | undefined;
 }
 
 /** A page of the I/O bus as its holder has mapped it. */

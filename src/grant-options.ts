@@ -13,27 +13,27 @@ export interface GrantOptions {
   /** Bytes, a multiple of 4096; 1 for interrupt sources and ports. */
   readonly length: number;
   /** Default "memory". */
-  readonly type?: ResourceType;
+  readonly type?: ResourceType | undefined;
   /** Default true; false = read inhibited: each access through the mapping is checked (AC6). */
-  readonly read?: boolean;
+  readonly read?: boolean | undefined;
   /** Default true; false = write inhibited. */
-  readonly write?: boolean;
+  readonly write?: boolean | undefined;
   /** Default true; false = re-grant inhibited. */
-  readonly regrant?: boolean;
+  readonly regrant?: boolean | undefined;
   /** LIOBN of a DMA window pane; default that of the pane at `address`. */
-  readonly liobn?: number;
+  readonly liobn?: number | undefined;
   /**
    * Who has access while the grant stands. Default "share": both. "lend": only the partner, until it ends. "donate": from the
    * accept on the partner owns it; a donation is of one whole LMB. Lends and donations are of memory that nobody else uses.
    */
-  readonly mode?: GrantMode;
+  readonly mode?: GrantMode | undefined;
   /** Of a lend: whatever the partner gives back, or is taken from it, is zero. Default false. */
-  readonly zero?: boolean;
+  readonly zero?: boolean | undefined;
   /**
    * Default false. true: the partner's first write to a page gets it a frame of its own with what the page held; this
    * partition's page stays as it is. Of memory only; it cannot be inhibited to read or write, and cannot be granted on.
    */
-  readonly copyOnWrite?: boolean;
+  readonly copyOnWrite?: boolean | undefined;
 }
 
 /**

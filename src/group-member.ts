@@ -2,17 +2,18 @@
 import { HcallError } from "./errors.js";
 import { H_PARAMETER } from "./layout.js";
 import type { Mapping } from "./mapping.js";
+import type { Complete } from "./options.js";
 import type { Partition } from "./partition.js";
 import type { ResourceType } from "./records.js";
 
 /** What a member may do with a resource. What is left out is allowed, but for granting on. */
 export interface GroupRights {
   /** Default true. */
-  readonly read?: boolean;
+  readonly read?: boolean | undefined;
   /** Default true. */
-  readonly write?: boolean;
+  readonly write?: boolean | undefined;
   /** To grant it on; default false. */
-  readonly regrant?: boolean;
+  readonly regrant?: boolean | undefined;
 }
 
 /** A resource that is to join: a range that its owner may grant. */
@@ -24,9 +25,9 @@ export interface GroupResourceOptions {
   /** In the unit of the address. */
   readonly length: number;
   /** Default "memory". */
-  readonly type?: ResourceType;
+  readonly type?: ResourceType | undefined;
   /** LIOBN of a DMA window pane; default that of the pane at `address`. */
-  readonly liobn?: number;
+  readonly liobn?: number | undefined;
 }
 
 /** One thing that a member has. Plain numbers, so that it can be posted to the worker that the member is. */
@@ -48,7 +49,7 @@ export interface GroupUnit {
 }
 
 /** A resource of the group. */
-export interface Resource extends Required<GroupResourceOptions> {
+export interface Resource extends Complete<GroupResourceOptions> {
   readonly id: number;
   readonly incarnation: number;
 }
@@ -57,7 +58,7 @@ export interface Resource extends Required<GroupResourceOptions> {
 export interface Unit {
   readonly number: number;
   readonly resource: Resource;
-  readonly rights: Required<GroupRights>;
+  readonly rights: Complete<GroupRights>;
   /** Undefined where the member is the owner. */
   readonly mapping: Mapping | undefined;
 }

@@ -25,6 +25,7 @@ import {
   STRUCTURES_LIMIT,
 } from "./layout.js";
 import type { Cookie, Mapping } from "./mapping.js";
+import type { Complete } from "./options.js";
 import type { Partition } from "./partition.js";
 import {
   codeOfType,
@@ -39,7 +40,7 @@ import {
 /** How a group makes the adapters that it needs. */
 export interface GroupOptions {
   /** Quota of control structures of each end of an adapter that the group makes, 1 to 2^24 - 1. Default 256. */
-  readonly grants?: number;
+  readonly grants?: number | undefined;
 }
 
 /** What the group needs of its table. */
@@ -54,9 +55,9 @@ export interface GroupHost {
 interface Membership {
   readonly partition: Partition;
   readonly incarnation: number;
-  readonly rights: Required<GroupRights>;
+  readonly rights: Complete<GroupRights>;
   /** Narrower rights, by resource. */
-  readonly allowed: Map<number, Required<GroupRights>>;
+  readonly allowed: Map<number, Complete<GroupRights>>;
   readonly units: Map<number, Unit>;
   /** Numbers that are kept for units which are being given anew. */
   readonly reserved: Set<number>;
@@ -70,17 +71,17 @@ const DEFAULT_GRANTS = 256;
 const RESCINDED_KEPT = 16;
 
 /** @throws RangeError for a right that there is not. */
-function full(rights: GroupRights): Required<GroupRights> {
+function full(rights: GroupRights): Complete<GroupRights> {
   checkNames(rights, "read, write, regrant");
   const { read = true, write = true, regrant = false } = rights;
   return { read, write, regrant };
 }
 
-function both(a: Required<GroupRights>, b: Required<GroupRights>): Required<GroupRights> {
+function both(a: Complete<GroupRights>, b: Complete<GroupRights>): Complete<GroupRights> {
   return { read: a.read && b.read, write: a.write && b.write, regrant: a.regrant && b.regrant };
 }
 
-function isSame(a: Required<GroupRights>, b: Required<GroupRights>): boolean {
+function isSame(a: Complete<GroupRights>, b: Complete<GroupRights>): boolean {
   return a.read === b.read && a.write === b.write && a.regrant === b.regrant;
 }
 
@@ -317,7 +318,7 @@ export class Group {
    * What the owner may grant of a resource: less where it has accepted it itself.
    * @throws HcallError H_RESCINDED, H_PARAMETER, where `mustBe`.
    */
-  #source(resource: Resource, mustBe: boolean): Required<GroupRights> {
+  #source(resource: Resource, mustBe: boolean): Complete<GroupRights> {
     const { owner, address, length, type } = resource;
     const { core, memory } = this.#kernel;
     const detail = `${type}, address ${address}, length ${length} of "${owner.name}"`;
@@ -338,7 +339,7 @@ export class Group {
   }
 
   /** What a member may do with a resource. */
-  #rights(member: Membership, resource: Resource): Required<GroupRights> {
+  #rights(member: Membership, resource: Resource): Complete<GroupRights> {
     const allowed = member.allowed.get(resource.id);
     const rights = allowed === undefined ? member.rights : both(member.rights, allowed);
     return member.partition === resource.owner ? rights : both(rights, this.#source(resource, false));
@@ -387,7 +388,7 @@ export class Group {
     return unit;
   }
 
-  #grant(partition: Partition, resource: Resource, rights: Required<GroupRights>): Mapping {
+  #grant(partition: Partition, resource: Resource, rights: Complete<GroupRights>): Mapping {
     const { owner, address, length, type, liobn } = resource;
     // Of the other kinds there is only all or nothing.
     const limits = type === "memory" || type === "mmio" ? rights : { regrant: rights.regrant };

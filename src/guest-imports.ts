@@ -57,7 +57,7 @@ export type GuestImports = Record<string, Record<string, GuestFunction | WebAsse
 /** How an import object is made. */
 export interface ImportsOptions {
   /** The guest's memory; a module that imports one gets it as "memory" of the interface and of "env". */
-  readonly memory?: WebAssembly.Memory;
+  readonly memory?: WebAssembly.Memory | undefined;
 }
 
 /** The functions of the interface. */

@@ -7,7 +7,7 @@ import { checkInteger, checkNames, LparError, textOf } from "./errors.js";
 /** What a guest may have. */
 export interface GuestLimits {
   /** Pages of 65536 bytes that its memory may grow to, 1 to 65536; default 1024, which is 64 MiB. */
-  readonly maxPages?: number;
+  readonly maxPages?: number | undefined;
 }
 
 export const DEFAULT_MAX_PAGES = 1024;

@@ -35,11 +35,11 @@ export interface GuestOptions extends GuestLimits, ImportsOptions {}
 /** How a guest is opened and run. */
 export interface RunGuestOptions extends GuestOptions {
   /** The exported function to call; default "run". */
-  readonly entry?: string;
+  readonly entry?: string | undefined;
   /** Arguments of the entry; none if left out. */
-  readonly args?: readonly GuestNumber[];
+  readonly args?: readonly GuestNumber[] | undefined;
   /** What the return of the entry means for the partition: it fails (default), or it goes on running. */
-  readonly onReturn?: "fail" | "keep";
+  readonly onReturn?: "fail" | "keep" | undefined;
 }
 
 /** What a guest may import, by module and name, with the kind. */

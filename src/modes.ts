@@ -12,7 +12,7 @@ const CODES: ReadonlyMap<unknown, number> = new Map<GrantMode, number>([
 ]);
 
 /** The mode as the core knows it. @throws TypeError for one that is none. */
-export function modeCode(mode: GrantMode, { zero }: { readonly zero?: boolean }): number {
+export function modeCode(mode: GrantMode, { zero }: { readonly zero?: boolean | undefined }): number {
   // Most grants are shares: they do without the look-up.
   if (mode === "share" && !zero) return MODE_SHARE;
   const code = CODES.get(mode);

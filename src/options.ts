@@ -19,51 +19,53 @@ export interface TableOptions {
   /** Physical memory in bytes, a multiple of 4096, up to 4 GiB less the tables. */
   readonly memory: number;
   /** Partitions that can exist at once, 1 to 4096. Default 64. */
-  readonly partitions?: number;
+  readonly partitions?: number | undefined;
   /** Control structures (LMBs and grants) that can exist at once, 1 to 2^24 - 1. Default 65536. */
-  readonly grants?: number;
+  readonly grants?: number | undefined;
   /** Bytes of each partition's logical memory space, a multiple of 4096. Default: twice `memory`. */
-  readonly logicalSpace?: number;
+  readonly logicalSpace?: number | undefined;
   /** Sizes of each partition's other logical spaces: MMIO and DMA in bytes, interrupts and ports in numbers.
    *  Defaults: 16 MiB, 16 MiB, 1024, 256. */
-  readonly spaces?: {
-    /** Bytes, a multiple of 4096. */
-    readonly mmio?: number;
-    /** Bytes, a multiple of 4096. */
-    readonly dma?: number;
-    /** Interrupt sources. */
-    readonly interrupt?: number;
-    /** Interprocessor-interrupt ports. */
-    readonly ipi?: number;
-  };
+  readonly spaces?:
+    | {
+        /** Bytes, a multiple of 4096. */
+        readonly mmio?: number | undefined;
+        /** Bytes, a multiple of 4096. */
+        readonly dma?: number | undefined;
+        /** Interrupt sources. */
+        readonly interrupt?: number | undefined;
+        /** Interprocessor-interrupt ports. */
+        readonly ipi?: number | undefined;
+      }
+    | undefined;
   /** Virtual adapters that can exist at once, 1 to 32767. Default: one for each pair, but at most 32 per partition. */
-  readonly adapters?: number;
+  readonly adapters?: number | undefined;
   /**
    * Worker threads that can be partitions at once, 0 to 1022. Default: one for each partition, but at most 255. With 0 the memory is an
    * ordinary ArrayBuffer, not a shared one: views may be given to whatever refuses shared memory (TextDecoder, Web Crypto, fetch ...), a
    * browser's page needs no cross-origin isolation, and reads and writes of 1 to 16 KiB take half of the time, on Node 20 a third.
    */
-  readonly threads?: number;
+  readonly threads?: number | undefined;
   /** Zero-copy views that can exist at once, 1 to 2^20. Default 4096. */
-  readonly views?: number;
+  readonly views?: number | undefined;
   /** Bytes in which batches live, a multiple of 4096. Default 4 MiB. */
-  readonly staging?: number;
+  readonly staging?: number | undefined;
   /**
    * Bytes of physical memory, a multiple of 4096 from 0 to `memory`, that forced rescinds may leave with views that cannot be
    * taken away (RS6). Default: `memory`.
    */
-  readonly quarantine?: number;
+  readonly quarantine?: number | undefined;
   /** Milliseconds between the notice of a server's failure and forced recovery. Default 2000 (FA2). */
-  readonly gracePeriodMs?: number;
+  readonly gracePeriodMs?: number | undefined;
   /** Monotonic milliseconds and timers; replace it to test time (G7). */
-  readonly clock?: Clock;
+  readonly clock?: Clock | undefined;
   /**
    * Warn of views that are dropped without release(): when one has been garbage collected, `process.emitWarning` names where it
    * was taken. It stays pinned all the same. Costs a stack trace for each view. Default false.
    */
-  readonly debug?: boolean;
+  readonly debug?: boolean | undefined;
   /** `lpar/core.wasm` compiled earlier, to skip compilation; not with `threads: 0`, since its memory is shared. */
-  readonly module?: WebAssembly.Module;
+  readonly module?: WebAssembly.Module | undefined;
 }
 
 /** A partition's description: what it starts from, again and again (FA8). */
@@ -71,14 +73,14 @@ export interface PartitionOptions {
   /** For people: in errors, events and snapshots. Need not be unique. */
   readonly name: string;
   /** Bytes of physical memory assigned as LMBs, mapped from logical address 0. Default 0. */
-  readonly memory?: number;
+  readonly memory?: number | undefined;
   /** Bytes of one LMB, a power of two >= 4096: a grant never spans two (GR3). Default: all of `memory` in one. */
-  readonly lmb?: number;
+  readonly lmb?: number | undefined;
   /**
    * What happens to its accepted grants when it fails (FA7): "rescind", the default, takes them by force after the grace
    * period; "defer" lets those who have them go on until they return them, and recovers the partition then.
    */
-  readonly onFailure?: "rescind" | "defer";
+  readonly onFailure?: "rescind" | "defer" | undefined;
 }
 
 /** A resource of another kind than memory, as the manager assigns it. */
@@ -90,10 +92,13 @@ export interface ResourceOptions {
   /** In the unit of the address. */
   readonly length: number;
   /** Physical address or number; default `address`. */
-  readonly physical?: number;
+  readonly physical?: number | undefined;
   /** Logical I/O bus number of a DMA window pane; default 0. */
-  readonly liobn?: number;
+  readonly liobn?: number | undefined;
 }
+
+/** Options of which none is left out. */
+export type Complete<Options> = { readonly [Name in keyof Options]-?: Exclude<Options[Name], undefined> };
 
 function defaultAdapters(partitions: number): number {
   const pairs = (partitions * (partitions - 1)) / 2;

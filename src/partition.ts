@@ -298,7 +298,11 @@ export class Partition {
    */
   translate(
     address: number,
-    options?: { readonly type?: ResourceType; readonly write?: boolean; readonly length?: number },
+    options?: {
+      readonly type?: ResourceType | undefined;
+      readonly write?: boolean | undefined;
+      readonly length?: number | undefined;
+    },
   ): number {
     // The common case: a crossing costs more than the look-up, and so does a look at what stands beside `write`.
     if (

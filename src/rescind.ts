@@ -33,13 +33,13 @@ export interface RescindOptions extends WaitOptions {
    * Milliseconds of the table's clock, 0 to 2^24 - 1, that the client has to give the mapping back by itself: it is told by
    * the event "rescind-requested". Default 0: by force at once.
    */
-  readonly deadline?: number;
+  readonly deadline?: number | undefined;
   /**
    * What to do when a page under a view cannot be moved, since no frame is free or the table's quarantine is full: wait until
    * something is released (default), or fail the partition that has the view, which ends its thread and so its views. Only
    * the thread that owns the table can terminate.
    */
-  readonly onStuck?: "wait" | "terminate";
+  readonly onStuck?: "wait" | "terminate" | undefined;
 }
 
 /** What a forced rescind did. */

@@ -194,7 +194,11 @@ export class ResourceTable implements AsyncDisposable {
    * @param options grants: each end's quota of control structures; default all that the table has.
    * @throws HcallError H_NO_MEM when the table's adapters are used up; H_RESCINDED when one of the two does not run.
    */
-  connect(a: Partition, b: Partition, options: { readonly grants?: number } = {}): VirtualAdapter {
+  connect(
+    a: Partition,
+    b: Partition,
+    options: { readonly grants?: number | undefined } = {},
+  ): VirtualAdapter {
     this.#kernel.checkOpen();
     this.#describe(a);
     this.#describe(b);

@@ -13,7 +13,7 @@ export interface RestartLimits {
    * Milliseconds before the first of them, doubled for each one after it, up to 30 seconds or to as many as this says if that is more;
    * anew once the partition has gone 30 seconds without another. Default 100.
    */
-  readonly backoffMs?: number;
+  readonly backoffMs?: number | undefined;
 }
 
 /**

@@ -71,9 +71,9 @@ interface Spawn<One extends Threaded> {
 /** How spawn() starts a partition's thread. */
 export interface SpawnOptions extends ThreadOptions {
   /** What happens when the thread has ended and the partition is recovered. Default "never". */
-  readonly restart?: RestartPolicy;
+  readonly restart?: RestartPolicy | undefined;
   /** Ends the thread, and its restarts. */
-  readonly signal?: AbortSignal;
+  readonly signal?: AbortSignal | undefined;
 }
 
 /** A partition that is a worker thread. */

@@ -7,7 +7,7 @@ import { checkNames } from "./errors.js";
 /** Options of every wait. */
 export interface WaitOptions {
   /** Ends the wait with the signal's reason. */
-  readonly signal?: AbortSignal;
+  readonly signal?: AbortSignal | undefined;
 }
 
 /** @throws RangeError for an option that no wait has. */

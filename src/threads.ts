@@ -64,7 +64,7 @@ export interface ThreadOptions {
   /** What the worker finds in `workerData` of node:worker_threads. */
   readonly workerData?: unknown;
   /** Of its heap and stack; default 16 MiB of old and 8 MiB of young generation (SECURITY.md). */
-  readonly resourceLimits?: NonNullable<WorkerOptions["resourceLimits"]>;
+  readonly resourceLimits?: NonNullable<WorkerOptions["resourceLimits"]> | undefined;
 }
 
 /** Starts a worker whose code at `url` is the partition. */

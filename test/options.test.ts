@@ -150,6 +150,42 @@ test("a grant is refused for a right that does not exist, and gives none", () =>
   expect(client.usage().grantsIn).toBe(0);
 });
 
+test("what is undefined is as good as left out, for the compiler's exactOptionalPropertyTypes, too", async () => {
+  const none = undefined;
+  const { table, server, client, adapter } = openPair();
+  const signal: AbortSignal | undefined = none;
+  const spaces = { mmio: none, dma: none, interrupt: none, ipi: none };
+  const sizes = { partitions: none, grants: none, logicalSpace: none, adapters: none, threads: none, spaces };
+  const limits = { views: none, staging: none, quarantine: none, gracePeriodMs: none };
+  const others = { clock: none, debug: none, module: none };
+  await ResourceTable.create({ memory: PAGE, ...sizes, ...limits, ...others }).close();
+  ResourceTable.create({ memory: PAGE, spaces: none });
+  table.createPartition({ name: "x", memory: none, lmb: none, onFailure: none });
+  table.connect(server, client, { grants: none });
+  table.assign(server, { type: "mmio", address: 0, length: PAGE, physical: none, liobn: none });
+  const rights = { read: none, write: none, regrant: none };
+  const modes = { mode: none, zero: none, copyOnWrite: none, type: none, liobn: none };
+  const cookie = server.grant({ to: adapter, address: 0, length: PAGE, ...rights, ...modes });
+  expect(client.accept(cookie).writable).toBe(true);
+  await server.rescindForced(cookie, { signal, deadline: none, onStuck: none });
+  const group = table.group("all", { grants: none });
+  group.add({ owner: server, address: 0, length: PAGE, type: none, liobn: none });
+  group.join(client, rights);
+  expect(server.translate(0, { type: none, write: none, length: none })).toBe(server.translate(0));
+  expect(server.createBatch(1).run(1, { type: none, write: none, stopAtFault: none })).toBe(1);
+  compileGuest(EMPTY, { maxPages: none });
+  openGuest(server, EMPTY, { maxPages: none, memory: none }).end();
+  table.reconcile({ everyMs: 1000, signal }).stop();
+  await (await openInspector(table, { port: none, path: none, name: none })).close();
+  const spawned = table.spawn(client, new URL("data:text/javascript,"), {
+    signal,
+    restart: none,
+    workerData: none,
+    resourceLimits: none,
+  });
+  await (await spawned).terminate();
+});
+
 test("what needs options says so where it gets none", () => {
   const { table, server } = openPair();
   const group = table.group("all");

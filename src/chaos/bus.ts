@@ -6,6 +6,7 @@
 import type { DmaDevice, DmaRights } from "../dma.js";
 import { PAGE_BYTES } from "../layout.js";
 import type { Cookie, Mapping } from "../mapping.js";
+import type { Complete } from "../options.js";
 import type { Partition } from "../partition.js";
 import type { Dealings, Desk, Granted } from "./desk.js";
 import { BUS_PAGES, LIOBN } from "./equipment.js";
@@ -28,7 +29,7 @@ interface Entry {
   readonly ioba: number;
   readonly bus: number;
   readonly address: number;
-  readonly rights: Required<DmaRights>;
+  readonly rights: Complete<DmaRights>;
 }
 
 interface GrantedPane extends Granted {

@@ -12,7 +12,7 @@ export { PROMETHEUS_TYPE, prometheusText } from "../prometheus.js";
 /** Where to listen. */
 export interface InspectorOptions extends ServeOptions {
   /** In the title of the page. Default "table". */
-  readonly name?: string;
+  readonly name?: string | undefined;
 }
 
 /** An inspector that listens. It does not keep the process alive. */

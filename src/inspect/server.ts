@@ -31,9 +31,9 @@ export interface Shown {
 
 export interface ServeOptions {
   /** TCP port of 127.0.0.1, 0 to 65535. Default 0: one that is free. */
-  readonly port?: number;
+  readonly port?: number | undefined;
   /** Path of a Unix socket, which only this user may open, instead of a port. */
-  readonly path?: string;
+  readonly path?: string | undefined;
 }
 
 /** A server that runs. */
