@@ -126,6 +126,7 @@ export class Devices {
   /** @throws HcallError H_PARAMETER, H_RESCINDED, H_RESOURCE */
   serve(holder: Holder, address: number, model: DeviceModel): Disposable {
     this.#kernel.checkOpen();
+    if (Object(model) !== model) throw new TypeError(`model is ${textOf(model)}; it must be a DeviceModel`);
     const { core, memory } = this.#kernel;
     const { lpid, incarnation } = holder;
     const status = core.serveWindow(lpid, address, 1);
@@ -408,6 +409,7 @@ export class Mmio {
    * failure of the partition; after a restart it must be begun again. In a worker it keeps the thread alive.
    * @param address bytes, where the window that ResourceTable.assign() gave begins.
    * @throws HcallError H_PARAMETER if no window of its own begins there; H_RESOURCE if it is served already; H_RESCINDED. LparError LPAR_CLOSED.
+   * TypeError for what is no model.
    */
   serve(address: number, model: DeviceModel): Disposable {
     return this.#kernel.devices.serve(this.#holder, address, model);

@@ -1,5 +1,11 @@
 /** A snapshot as Prometheus reads it: the text exposition format, version 0.0.4. */
-import type { GrantSnapshot, PartitionSnapshot, TableSnapshot } from "./snapshot.js";
+import { textOf } from "./errors.js";
+import {
+  type GrantSnapshot,
+  type PartitionSnapshot,
+  SNAPSHOT_VERSION,
+  type TableSnapshot,
+} from "./snapshot.js";
 
 /** What the text is to be served as. */
 export const PROMETHEUS_TYPE = "text/plain; version=0.0.4; charset=utf-8";
@@ -156,8 +162,11 @@ function sampleLine(name: string, [labels, value]: Sample): string {
  * Counters and gauges of a snapshot for Prometheus, to be served as PROMETHEUS_TYPE. A pure function: metrics of a table are
  * `lpar_...`, of a partition `lpar_partition_...` with the labels `lpid` and `partition`, of an adapter end `lpar_adapter_...`
  * with `unit` and `partner` beside.
+ * @throws TypeError for what is no snapshot of this version.
  */
 export function prometheusText(snapshot: TableSnapshot): string {
+  if (snapshot?.version !== SNAPSHOT_VERSION)
+    throw new TypeError(`the snapshot is ${textOf(snapshot)}; it must be what table.inspect() answers`);
   return METRICS.map(({ name, type, help, samples }) => {
     const lines = samples(snapshot).map((sample) => sampleLine(name, sample));
     if (lines.length === 0) return "";
