@@ -44,6 +44,23 @@ test("the page of commands is what their help says", async () => {
   await expect(parts.join("\n")).toMatchFileSnapshot(join(PAGES, "commands.md"));
 });
 
+test.each([
+  ["help", "lss"],
+  ["trace", "help", "pakc"],
+])("%s %s says that there is no such command, instead of all of the help", async (...words) => {
+  const { code, output, errors } = await onTerminal(words);
+  expect([code, output]).toEqual([2, ""]);
+  expect(errors).toBe(
+    `error: unknown command '${words.at(-1)}'\n(Did you mean ${words[0] === "help" ? "ls" : "pack"}?)\n`,
+  );
+  const known = [...words.slice(0, -1), words[0] === "help" ? "ls" : "pack"];
+  const [said, asked] = [
+    await onTerminal(known),
+    await onTerminal([...known.filter((word) => word !== "help"), "--help"]),
+  ];
+  expect(said).toEqual(asked);
+});
+
 test("the page of errors has every status and every code of the package, and no other", () => {
   const named = new Set([...page("errors.md").matchAll(/`(H_\w+|LPAR_\w+)`/g)].map(([, code]) => code));
   const statuses = Object.entries(layout)

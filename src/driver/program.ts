@@ -17,6 +17,7 @@ import { chaosCommand } from "./chaos.js";
 import { compareCommand } from "./compare.js";
 import { BENCH_FOLDER } from "./examples.js";
 import { graphCommand } from "./graph.js";
+import { addHelp } from "./help.js";
 import { inspectCommand } from "./inspect.js";
 import { lsCommand } from "./ls.js";
 import { FileError } from "./output.js";
@@ -44,7 +45,6 @@ function createProgram(streams: CommandStreams): Command {
   const program = new Command("lpar")
     .description(description)
     .version(version, "-V, --version", "print the version")
-    .helpCommand("help [command]", "say more about a command")
     .addHelpText("after", EXAMPLES)
     .addCommand(auditCommand(streams))
     .addCommand(benchCommand(streams))
@@ -57,6 +57,7 @@ function createProgram(streams: CommandStreams): Command {
     .addCommand(runCommand(streams))
     .addCommand(topCommand(streams))
     .addCommand(traceCommand(streams));
+  addHelp(program, "say more about a command");
   overrideExit(program, streams);
   return program;
 }

@@ -7,6 +7,7 @@ import { Command } from "commander";
 import { readTrace, type Trace, TraceEncoder, TraceError } from "../trace/format.js";
 import { type LackeyCounts, LackeyParser } from "../trace/lackey.js";
 import { type TraceStatistics, traceStatistics } from "../trace/statistics.js";
+import { addHelp } from "./help.js";
 import {
   formatBars,
   formatBytes,
@@ -104,7 +105,7 @@ export function traceCommand(streams: CommandStreams): Command {
       }
       if (options.json) streams.output.write(`${JSON.stringify(reports)}\n`);
     });
-  return command;
+  return addHelp(command, "display help for command");
 }
 
 async function pack(input: string, options: PackOptions, streams: CommandStreams): Promise<PackReport> {
