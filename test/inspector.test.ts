@@ -7,7 +7,7 @@ import { type AddressInfo, connect, type Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Readable } from "node:stream";
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
 import { runProgram } from "../src/driver/program.js";
 import type { ResourceTable, TableSnapshot } from "../src/index.js";
 import { parsePlace } from "../src/inspect/client.js";
@@ -369,6 +369,8 @@ describe("the commands that look", () => {
     ["a scenario that is none", ["audit", "--scenario", "package.json"], /package\.json: /],
     ["a step beyond the last", ["ls", "--scenario", SCENARIO, "--step", "9999"], /has 29 steps/],
     ["a step of no scenario", ["ls", "--file", "x", "--step", "1"], /--step needs --scenario/],
+    ["a seed of no scenario", ["audit", "--file", "x", "--seed", "1"], /--seed needs --scenario/],
+    ["an address that is none", ["ls", "--connect", "x"], /--connect must be http:/],
     [
       "a format that is none",
       ["graph", "--format", "png", "--file", "x"],
@@ -380,6 +382,15 @@ describe("the commands that look", () => {
     expect([code, output]).toEqual([2, ""]);
     expect(errors).toMatch(message);
     expect(errors.trim().split("\n").length).toBe(1);
+  });
+
+  test("an address that is none is blamed on the environment if it stands there", async () => {
+    vi.stubEnv("LPAR_INSPECTOR", "x");
+    const { code, errors } = await lpar("ls").finally(() => vi.unstubAllEnvs());
+    expect([code, errors]).toEqual([
+      2,
+      expect.stringMatching(/^lpar: what LPAR_INSPECTOR holds must be http:/),
+    ]);
   });
 
   test("on a terminal top draws in place of the frame before, until q", async () => {

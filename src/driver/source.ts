@@ -16,7 +16,7 @@ export interface SourceOptions {
   readonly file?: string;
   readonly scenario?: string;
   readonly step?: number;
-  readonly seed: number;
+  readonly seed?: number;
   readonly connect?: string;
 }
 
@@ -38,6 +38,8 @@ What is looked at, one of:
                LPAR_INSPECTOR may hold the address instead, so that no list of processes shows it
 bench/scenarios of the examples is in the repository, and not in the package.`;
 
+const SEED = 1;
+
 /** Gives a command the options by which its table is found. */
 export function addSourceOptions(command: Command): Command {
   return command
@@ -46,29 +48,31 @@ export function addSourceOptions(command: Command): Command {
     .option("--step <n>", "with --scenario: after so many steps", integerOption("--step", 0, 2 ** 31 - 1))
     .option(
       "--seed <number>",
-      "with --scenario: what random steps draw from",
+      `with --scenario: what random steps draw from (default: ${SEED})`,
       integerOption("--seed", 0, 2 ** 32 - 1),
-      1,
     )
     .option("--connect <address>", "look at a living process");
 }
 
 /** @throws UsageError unless exactly one is named; ScenarioError, SnapshotError; LparError if the process cannot be reached. */
 export async function openSource(options: SourceOptions, streams: CommandStreams): Promise<Source> {
-  const { file, scenario, step } = options;
+  const { file, scenario, step, seed } = options;
   const connect = options.connect ?? process.env.LPAR_INSPECTOR;
   const named = [file, scenario, options.connect].filter((one) => one !== undefined).length;
   if (named > 1) throw new UsageError("--file, --scenario and --connect exclude each other");
   if (step !== undefined && scenario === undefined) throw new UsageError("--step needs --scenario");
+  if (seed !== undefined && scenario === undefined) throw new UsageError("--seed needs --scenario");
   if (file !== undefined) return fileSource(file);
   if (scenario !== undefined) return await scenarioSource(scenario, options, streams);
   if (connect === undefined || connect === "")
     throw new UsageError("nothing to look at: name --file, --scenario or --connect");
   const place = parsePlace(connect);
-  if (place === undefined)
+  if (place === undefined) {
+    const given = options.connect === undefined ? "what LPAR_INSPECTOR holds" : "--connect";
     throw new UsageError(
-      "--connect must be http://127.0.0.1:<port>/<token>/ or unix:<path>#<token>, as openInspector() answers it",
+      `${given} must be http://127.0.0.1:<port>/<token>/ or unix:<path>#<token>, as openInspector() answers it`,
     );
+  }
   return processSource(place);
 }
 
@@ -89,7 +93,7 @@ function fileSource(file: string): Source {
 /** The scenario runs once, before anything is shown. A step that fails is told; the table is as it left it. */
 async function scenarioSource(
   path: string,
-  { step, seed }: SourceOptions,
+  { step, seed = SEED }: SourceOptions,
   streams: CommandStreams,
 ): Promise<Source> {
   const scenario = await readScenario(path);
