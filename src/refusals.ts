@@ -115,9 +115,10 @@ function grantFault(
   if (unitWord(memory, unit, END_UNIT) !== unit || unitWord(memory, unit, END_STATE) !== END_OPEN)
     return NO_ADAPTER;
   if (mode === "donate") return ": only one whole LMB can be donated, with all rights";
-  // Where neither can be the reason.
-  const isOther = unitOf(spaceOfType(type)) === 1 || copyOnWrite || (zero && isShare);
-  return isOther ? "" : ": only whole pages inside one LMB, window or accepted grant can be granted";
+  if (zero && isShare) return ": only a lend can be zero when it ends";
+  if (unitOf(spaceOfType(type)) === 1) return "";
+  const how = copyOnWrite ? "copied on write, of memory alone, with the rights to read and write" : "granted";
+  return `: only whole pages inside one LMB, window or accepted grant can be ${how}`;
 }
 
 /** What a refused access says of itself: only a lend makes it H_RESOURCE. */

@@ -69,8 +69,12 @@ test("a refused grant says what can be granted, and what is used up", async () =
   expect(refusal({ mode: "donate" })).toMatch(donated);
   expect(refusal({ mode: "donate", length: 4 * PAGE, write: false })).toMatch(donated);
   // What has another reason is not told a wrong one.
-  for (const other of [{ type: "interrupt" }, { copyOnWrite: true, write: false }, { zero: true }] as const)
-    expect(refusal(other)).toMatch(/unit address \d+\)$/);
+  expect(refusal({ type: "interrupt" })).toMatch(/unit address \d+\)$/);
+  expect(refusal({ zero: true })).toMatch(/: only a lend can be zero when it ends\)$/);
+  for (const other of [{ write: false }, { read: false }, { address: 1 }, { type: "mmio" }] as const)
+    expect(refusal({ copyOnWrite: true, ...other })).toMatch(
+      /: only whole pages .* can be copied on write, of memory alone, with the rights to read and write\)$/,
+    );
   expect(refusal({ to: 12345 })).toMatch(/unit address 12345: there is no such adapter, or no longer\)$/);
   for (let count = 0; count < 2; count++) refusal({});
   expect(refusal({})).toMatch(/H_NO_MEM .*: the quota of the adapter, 2, is used up\)$/);
