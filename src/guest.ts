@@ -6,7 +6,7 @@
  * may do that runs in a worker thread (`lpar/guest-worker`), which terminate() ends at any instant.
  */
 import { nextTurn } from "./clock.js";
-import { checkNames, LparError, textOf } from "./errors.js";
+import { checkNames, LparError, refuseKind, textOf } from "./errors.js";
 import {
   callsOf,
   GUEST_ABI,
@@ -76,6 +76,7 @@ export class Guest {
 
   /** @internal Made by openGuest(). */
   constructor(partition: Partition, module: WebAssembly.Module, options: ImportsOptions) {
+    if (typeof partition?.imports !== "function") refuseKind("partition", partition, "Partition");
     this.partition = partition;
     this.#kernel = kernelOf(partition);
     this.#module = module;
@@ -166,7 +167,8 @@ export class Guest {
  * "memory" is bound.
  * @param code bytes, or what compileGuest() made of them. Of a module that was compiled otherwise nobody has limited the memory.
  * @throws LparError LPAR_GUEST_INVALID, LPAR_GUEST_LIMIT, LPAR_GUEST_IMPORTS before anything of it runs, LPAR_GUEST_FAILED when
- * its start function fails; RangeError for a limit that is none; TypeError if `code` is neither.
+ * its start function fails; RangeError for a limit that is none; TypeError if `code` is neither, or for what is no partition. In a
+ * partition that does not run the guest has ended when this returns, and in one that was destroyed it is refused (H_RESCINDED).
  */
 export function openGuest(
   partition: Partition,

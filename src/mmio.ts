@@ -3,7 +3,7 @@
  * window; from another thread the access travels there and back, with a time limit.
  */
 import { KEEP_ALIVE_MS, nextTurn } from "./clock.js";
-import { checkInteger, HcallError, textOf } from "./errors.js";
+import { checkInteger, HcallError, refuseKind, textOf } from "./errors.js";
 import type { Holder } from "./holder.js";
 import type { Kernel } from "./kernel.js";
 import {
@@ -126,7 +126,7 @@ export class Devices {
   /** @throws HcallError H_PARAMETER, H_RESCINDED, H_RESOURCE */
   serve(holder: Holder, address: number, model: DeviceModel): Disposable {
     this.#kernel.checkOpen();
-    if (Object(model) !== model) throw new TypeError(`model is ${textOf(model)}; it must be a DeviceModel`);
+    if (Object(model) !== model) refuseKind("model", model, "DeviceModel");
     const { core, memory } = this.#kernel;
     const { lpid, incarnation } = holder;
     const status = core.serveWindow(lpid, address, 1);

@@ -138,7 +138,7 @@ export class ResourceTable implements AsyncDisposable {
     // What is no object is refused by openMemory().
     const { clock = systemClock, debug = false, gracePeriodMs: grace = 2000 } = options ?? {};
     if (typeof clock?.now !== "function" || typeof clock.setTimeout !== "function")
-      throw new TypeError(`clock is ${textOf(clock)}; it must be a Clock`);
+      refuseKind("clock", clock, "Clock");
     if (typeof grace !== "number" || !(grace >= 0 && grace <= 2 ** 31 - 1)) {
       throw new RangeError(`gracePeriodMs is ${textOf(grace)}; it must be from 0 to ${2 ** 31 - 1}`);
     }

@@ -221,7 +221,8 @@ describe("openInspector()", () => {
     await expect(openInspector(table, { port: 0, path: "x" })).rejects.toThrow("exclude each other");
     for (const path of ["", "\0lpar"])
       await expect(openInspector(table, { path })).rejects.toThrow(/^path is .*; it must name a file$/);
-    await expect(openInspector({} as never)).rejects.toThrow("neither a ResourceTable");
+    for (const none of [undefined, {}, table.createPartition({ name: "none" })])
+      await expect(openInspector(none as never)).rejects.toThrow(/^the table is .*must be a ResourceTable$/);
   });
 
   test("after the table is closed it says so, and a new one is refused", async () => {

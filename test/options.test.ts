@@ -206,7 +206,7 @@ test("what needs options says so where it gets none", () => {
 test("a clock that is none is refused when the table is made", () => {
   for (const clock of [null, "text", {}, performance, { setTimeout }])
     expect(() => ResourceTable.create({ memory: PAGE, clock: clock as never })).toThrow(
-      new TypeError(`clock is ${String(clock)}; it must be a Clock`),
+      new TypeError(`the clock is ${String(clock)}; it must be a Clock`),
     );
 });
 

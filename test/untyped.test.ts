@@ -1,6 +1,12 @@
 /** What programs without types give: texts for numbers, as they come from JSON or a command line, 0 and 1 for booleans. */
 import { expect, test } from "vitest";
-import { type DeviceModel, prometheusText, ResourceTable, type TableSnapshot } from "../src/index.js";
+import {
+  type DeviceModel,
+  openGuest,
+  prometheusText,
+  ResourceTable,
+  type TableSnapshot,
+} from "../src/index.js";
 import { kernelOf } from "../src/kernel.js";
 import { auditedAfterEach, openPair, PAGE, shared } from "./support/world.js";
 
@@ -83,17 +89,21 @@ test("what is asked for with 1 instead of true is not left out", () => {
   expect(batch.run(2, { write: yes, stopAtFault: yes })).toBe(0);
 });
 
-test("what is no model, no snapshot and not the core's module is refused where it is given", () => {
+test("what is no model, no snapshot, no partition and not the core's module is refused where it is given", () => {
   const { table, server } = openPair();
   table.assign(server, { type: "mmio", address: 0, length: PAGE });
   const model = (given: unknown) => () => server.mmio.serve(0, given as DeviceModel);
   for (const none of [undefined, null, 5, "model"])
-    expect(model(none)).toThrow(new TypeError(`model is ${none}; it must be a DeviceModel`));
+    expect(model(none)).toThrow(new TypeError(`the model is ${none}; it must be a DeviceModel`));
   model({ read: () => 7, write() {} })();
   expect(server.mmio.load32(0)).toBe(7);
   for (const none of [undefined, null, table, {}])
     expect(() => prometheusText(none as TableSnapshot)).toThrow(
       /^the snapshot is .* table\.inspect\(\) answers/,
+    );
+  for (const none of [undefined, {}, table])
+    expect(() => openGuest(none as never, Uint8Array.of(0, 0x61, 0x73, 0x6d, 1, 0, 0, 0))).toThrow(
+      /^the partition is .*; it must be a Partition$/,
     );
   const module = new WebAssembly.Module(Uint8Array.of(0, 0x61, 0x73, 0x6d, 1, 0, 0, 0));
   expect(() => ResourceTable.create({ memory: PAGE, module })).toThrow("different versions");

@@ -2,7 +2,7 @@
  * Entry `lpar/inspector`: lets others on this machine look at the tables of this process, while it lives. Nothing listens unless
  * openInspector() is called.
  */
-import { checkNames, LparError } from "../errors.js";
+import { checkNames, LparError, refuseKind } from "../errors.js";
 import { kernelOf } from "../kernel.js";
 import type { ResourceTable } from "../resource-table.js";
 import { type ServeOptions, type Serving, serve } from "./server.js";
@@ -47,12 +47,14 @@ export class Inspector implements AsyncDisposable {
 /**
  * Serves a page and JSON about a table: on 127.0.0.1 only, or on a Unix socket that only this user may open, to whoever has the
  * token. It answers questions, and changes nothing.
- * @throws RangeError for options that are none; LparError LPAR_CANNOT_LISTEN when the port or path is taken, LPAR_CLOSED.
+ * @throws RangeError for options that are none; LparError LPAR_CANNOT_LISTEN when the port or path is taken, LPAR_CLOSED; TypeError for
+ * what is no table.
  */
 export async function openInspector(
   table: ResourceTable,
   options: InspectorOptions = {},
 ): Promise<Inspector> {
+  if (typeof table?.inspect !== "function") refuseKind("table", table, "ResourceTable");
   const kernel = kernelOf(table);
   kernel.checkOpen();
   checkNames(options, "port, path, name");
