@@ -48,7 +48,10 @@ export function statusName(status: number): string {
   return NAMES.get(status) ?? `status ${status}`;
 }
 
-/** A hypercall that was refused, or that found the table locked (H_LongBusyOrder10msec). It changed nothing (G1). */
+/**
+ * A hypercall that was refused, or that found the table locked (H_LongBusyOrder10msec). It changed nothing (G1); where H_BUSY or H_PARTIAL
+ * is thrown, since it took too long, what the call says of that was done.
+ */
 export class HcallError extends Error {
   /** "HcallError". */
   override readonly name = "HcallError";

@@ -192,7 +192,8 @@ export class ResourceTable implements AsyncDisposable {
   /**
    * A virtual adapter between two partitions, seen from `a` (CQ1).
    * @param options grants: each end's quota of control structures; default all that the table has.
-   * @throws HcallError H_NO_MEM when the table's adapters are used up; H_RESCINDED when one of the two does not run.
+   * @throws HcallError H_NO_MEM when the table's adapters are used up; H_RESCINDED when one of the two does not run; H_PARAMETER for
+   * one and the same; RangeError for a quota that is none.
    */
   connect(
     a: Partition,
@@ -241,7 +242,7 @@ export class ResourceTable implements AsyncDisposable {
 
   /**
    * The interrupt source that `partition` has at `address` fires (KI3): it, and whoever else has the source, gets an event.
-   * @throws HcallError H_PARAMETER, H_RESCINDED
+   * @throws HcallError as Partition.raise().
    */
   raise(partition: Partition, address: number): void {
     this.#kernel.checkOpen();
