@@ -48,8 +48,8 @@ import type { Cookie } from "./mapping.js";
 import { partitionOffset, partitionWord, spaceWord } from "./records.js";
 import { STREAM_KEPT, Stream, type WaitOptions } from "./stream.js";
 
-/** One thing that a partition is told. */
-export interface PartitionEvent {
+/** One thing that a partition is told. What only some have, those have for sure whose type says so. */
+export type PartitionEvent = {
   /** What happened: DESIGN.md 5 says when each comes. */
   readonly type:
     | "partner-failed"
@@ -77,7 +77,14 @@ export interface PartitionEvent {
   readonly count?: number;
   /** Of "interrupt" and "doorbell": the number in the partition's own interrupt or port space. */
   readonly address?: number;
-}
+} & Readonly<
+  // Not as objects, whose properties would each have to be described a second time.
+  | (Record<"type", "partner-failed" | "partner-recovered"> & Record<"incarnation", number>)
+  | (Record<"type", "rescinded" | "returned"> & Record<"cookie", Cookie>)
+  | (Record<"type", "rescind-requested"> & Record<"cookie", Cookie> & Record<"withinMs", number>)
+  | (Record<"type", "interrupt" | "doorbell"> & Record<"address", number>)
+  | (Record<"type", "events-lost"> & Record<"count", number>)
+>;
 
 const TYPES: ReadonlyMap<number, PartitionEvent["type"]> = new Map([
   [EVENT_PARTNER_FAILED, "partner-failed"],
@@ -233,7 +240,8 @@ export class Events {
     if (type === undefined) return undefined;
     const partner = memory.header(memory.entry + EVENT_LPID);
     const value = memory.floats[(memory.entry + EVENT_VALUE) / 8] as number;
-    return { type, at: clock.now(), partner, ...detail(type, value, word >>> EVENT_MS_SHIFT) };
+    const rest = detail(type, value, word >>> EVENT_MS_SHIFT);
+    return { type, at: clock.now(), partner, ...rest } as PartitionEvent;
   }
 
   #drain(): void {

@@ -43,8 +43,13 @@ try {
 for await (const event of server.events()) {
   const type: PartitionEvent["type"] = event.type;
   if (type === "rescinded") break;
+  if (event.type === "rescind-requested") server.return(event.cookie);
+  event.cookie satisfies Cookie | undefined;
 }
 
+// As whoever passes on what he may not have got, also under exactOptionalPropertyTypes.
+const signal: AbortSignal | undefined = undefined;
+await table.recovered(server, { signal });
 const worker = await table.spawn(client, new URL("./worker.js", import.meta.url), { restart: { max: 3 } });
 worker.partition satisfies Partition;
 const work: GuestWork = { code: new Uint8Array(8), entry: "run" };
