@@ -152,8 +152,8 @@ export class Group {
   /**
    * A resource joins: every member gets it with its rights, or, if one of them cannot, nobody does.
    * @returns its number in the group, never used again there.
-   * @throws HcallError H_PARAMETER if the range is not inside one resource that the owner may grant; H_RESCINDED if the owner
-   * does not run; H_NO_MEM if a member has no room, or a quota is used up; H_LongBusyOrder10msec. LparError LPAR_NOT_FOUND; RangeError
+   * @throws HcallError H_PARAMETER if the range is not inside one resource of the owner's; H_PERMISSION if the owner may not grant that on;
+   * H_RESCINDED if the owner does not run; H_NO_MEM if a member has no room, or a quota is used up; H_LongBusyOrder10msec. LparError LPAR_NOT_FOUND; RangeError
    * for an unknown option.
    */
   add(options: GroupResourceOptions): number {
@@ -316,7 +316,7 @@ export class Group {
 
   /**
    * What the owner may grant of a resource: less where it has accepted it itself.
-   * @throws HcallError H_RESCINDED, H_PARAMETER, where `mustBe`.
+   * @throws HcallError H_RESCINDED, H_PARAMETER, H_PERMISSION, where `mustBe`.
    */
   #source(resource: Resource, mustBe: boolean): Complete<GroupRights> {
     const { owner, address, length, type } = resource;
