@@ -295,7 +295,9 @@ export class ResourceTable implements AsyncDisposable {
    */
   fail(partition: Partition, reason?: string): void {
     this.#kernel.checkOpen();
-    this.#begin(this.#describe(partition), { reason, isSure: false });
+    // Whoever catches an error gives that: snapshots have texts alone.
+    const text = reason === undefined ? reason : textOf(reason, true);
+    this.#begin(this.#describe(partition), { reason: text, isSure: false });
   }
 
   #begin(description: Description, failure: Failure): void {

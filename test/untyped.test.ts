@@ -7,6 +7,7 @@ import {
   ResourceTable,
   type TableSnapshot,
 } from "../src/index.js";
+import { parseSnapshot } from "../src/inspect/parse.js";
 import { kernelOf } from "../src/kernel.js";
 import { auditedAfterEach, openPair, PAGE, shared } from "./support/world.js";
 
@@ -107,6 +108,22 @@ test("what is no model, no snapshot, no partition and not the core's module is r
     );
   const module = new WebAssembly.Module(Uint8Array.of(0, 0x61, 0x73, 0x6d, 1, 0, 0, 0));
   expect(() => ResourceTable.create({ memory: PAGE, module })).toThrow("different versions");
+});
+
+test("the reason of a failure is a text, in events and snapshots, if it was an error, too", async () => {
+  const { table, server, client } = openPair({ gracePeriodMs: 0 });
+  const events = table.events();
+  for (const [partition, reason, text] of [
+    [server, new RangeError("a bug"), "RangeError: a bug"],
+    [client, null, "null"],
+  ] as const) {
+    table.fail(partition, reason as unknown as string);
+    await table.recovered(partition);
+    expect((await events.next()).value).toMatchObject({ type: "partition-failed", reason: text });
+    expect((await events.next()).value).toMatchObject({ type: "partition-recovered" });
+    const snapshot = parseSnapshot("it", JSON.stringify(table.inspect()));
+    expect(snapshot.events.findLast(({ type }) => type === "partition-failed")?.detail).toBe(text);
+  }
 });
 
 test("FA8: a resource that a class describes is there again after a restart", async () => {
