@@ -219,8 +219,10 @@ describe("openInspector()", () => {
     await again[Symbol.asyncDispose]();
     await expect(openInspector(table, { port: 70000 })).rejects.toThrow("port is 70000");
     await expect(openInspector(table, { port: 0, path: "x" })).rejects.toThrow("exclude each other");
-    for (const path of ["", "\0lpar"])
-      await expect(openInspector(table, { path })).rejects.toThrow(/^path is .*; it must name a file$/);
+    for (const path of ["", "\0lpar", null, 5])
+      await expect(openInspector(table, { path: path as string })).rejects.toThrow(
+        /^path is .*; it must name a file$/,
+      );
     for (const none of [undefined, {}, table.createPartition({ name: "none" })])
       await expect(openInspector(none as never)).rejects.toThrow(/^the table is .*must be a ResourceTable$/);
   });

@@ -189,7 +189,7 @@ export async function serve(shown: Shown, options: ServeOptions = {}): Promise<S
     throw new RangeError(`port is ${textOf(port)}; it must be an integer from 0 to 65535`);
   if (port !== undefined && path !== undefined) throw new RangeError("a port and a path exclude each other");
   // An abstract socket has no mode: everybody may open it.
-  if (path === "" || path?.includes("\0"))
+  if (path !== undefined && (typeof path !== "string" || path === "" || path.includes("\0")))
     throw new RangeError(`path is ${textOf(path)}; it must name a file`);
   const token = randomBytes(TOKEN_BYTES).toString("base64url");
   const hosts: string[] = [];
