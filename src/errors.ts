@@ -126,15 +126,15 @@ export function checkNames<T extends object, Text extends string>(
 ): void {
   if (typeof options !== "object" || options === null)
     throw new TypeError(`the options are ${textOf(options)}; they must be an object of ${names}`);
-  const { signal } = options as { readonly signal?: Partial<AbortSignal> | null };
-  if (signal !== undefined && typeof signal?.throwIfAborted !== "function")
-    throw new TypeError(`signal is ${textOf(signal)}; it must be an AbortSignal`);
   const known = lists.get(names) ?? new Set(names.split(", "));
   lists.set(names, known);
   for (const name in options) {
     if (!known.has(name) && Object.hasOwn(options, name) && options[name] !== undefined)
       throw new RangeError(`there is no option "${name}"; there are ${names}`);
   }
+  const { signal } = options as { readonly signal?: Partial<AbortSignal> | null };
+  if (signal !== undefined && typeof signal?.throwIfAborted !== "function")
+    throw new TypeError(`signal is ${textOf(signal)}; it must be an AbortSignal`);
 }
 
 /** What something is called. @throws RangeError */
