@@ -74,11 +74,6 @@ function goOn({ kernel, lpid }: Holder, cookie: number, first: number, mapping?:
   return status;
 }
 
-function tellReturn({ kernel, lpid }: Holder, cookie: Cookie): void {
-  kernel.notice();
-  if (RETURN.hasSubscribers) publishReturn(kernel.partitionOf(lpid), cookie);
-}
-
 /** As Mapping.return() where the cookie alone is known; apart, so that the other one stays short enough for the engine to inline it. */
 export function returnByCookie(holder: Holder, cookie: Cookie): void {
   const { kernel, lpid } = holder;
@@ -86,7 +81,8 @@ export function returnByCookie(holder: Holder, cookie: Cookie): void {
   if (status !== H_SUCCESS) refuseAbout("H_RETURN_LOGICAL", status, "cookie", cookie);
   // Whoever has the mapping, or gets the next one of the same grant, is not to return that in its stead; before a subscriber accepts it.
   holder.countReturn(cookie);
-  tellReturn(holder, cookie);
+  kernel.notice();
+  if (RETURN.hasSubscribers) publishReturn(kernel.partitionOf(lpid), cookie);
 }
 
 /** An accepted grant in the client's logical address space. */
@@ -202,7 +198,8 @@ export class Mapping implements Disposable {
     if (status !== H_SUCCESS) refuseAbout("H_RETURN_LOGICAL", status, "cookie", cookie);
     // Before a subscriber returns it once more, and with it what it has accepted of the same grant.
     this.#holder = undefined;
-    tellReturn(holder, cookie);
+    kernel.notice();
+    if (RETURN.hasSubscribers) publishReturn(kernel.partitionOf(lpid), cookie);
   }
 
   #isHeldBy(holder: Holder): boolean {
