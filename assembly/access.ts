@@ -12,6 +12,7 @@ import {
   ENTRY_WRITE,
   H_LONG_BUSY_1_MSEC,
   H_LONG_BUSY_10_MSEC,
+  H_NEED_ALL,
   H_NEED_COPY,
   H_NO_MEM,
   H_PARAMETER,
@@ -26,6 +27,7 @@ import {
   SPACE_MEMORY,
 } from "../src/layout";
 import { isRevoking, pageCountOf, pageOf, pinFits, structureAt } from "./control";
+import { splitPages } from "./cow";
 import { decodeInteger, decodeWord, isSafe, isWord } from "./decode";
 import { makeWritable } from "./fault";
 import { framePinFits } from "./frame";
@@ -43,7 +45,7 @@ import {
 } from "./page";
 import { decodePartition, isRunning, lpidOf, partitionAt } from "./partition";
 import { decodePin, pinNumberOf, pinsLeft, releasePin, takePin } from "./pin";
-import { enterUse, isInUse, leaveUse } from "./thread";
+import { enterUse, holdsAll, isInUse, leaveUse } from "./thread";
 
 const OFFSET_MASK: u32 = PAGE_BYTES - 1;
 
@@ -195,6 +197,17 @@ export function checkAccess(lpid: f64, address: f64, length: f64, need: f64): i3
     status = examine(lpid, address, length, need);
   }
   return status;
+}
+
+/** The same with locks held, so that nobody moves a page. H_NEED_ALL: some page must be copied first, and they do not do. */
+export function checkLocked(lpid: f64, address: f64, length: f64, need: f64): i32 {
+  const status = examine(lpid, address, length, need);
+  if (status != H_NEED_COPY) return status;
+  if (!holdsAll()) return H_NEED_ALL;
+  const partition = decodePartition(lpid);
+  const count = pagesTouched(spaceAt(partition, SPACE_MEMORY), address, length);
+  const split = splitPages(partition, pageOfAddress(address), count);
+  return split == H_SUCCESS ? examine(lpid, address, length, need) : split;
 }
 
 /** As checkAccess(), but answers H_LongBusyOrder1msec where a page is being moved. */
@@ -404,7 +417,7 @@ export function pinMemory(lpid: f64, address: f64, length: f64): i32 {
   if (status == H_SUCCESS && consecutivePages(at, page, count) != count) return H_RESOURCE;
   if (!pinsLeft() || !pinFits(structure)) return H_NO_MEM;
   // What is copied first may come to stand together, or not.
-  status = checkAccess(lpid, address, length, NEED_READ | NEED_WRITE);
+  status = checkLocked(lpid, address, length, NEED_READ | NEED_WRITE);
   if (status != H_SUCCESS) return status;
   if (consecutivePages(at, page, count) != count) return H_RESOURCE;
   const frame = entryOf(at, page) & ENTRY_FRAME;

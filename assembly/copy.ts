@@ -20,7 +20,7 @@ import {
   PAGE_BYTES,
   SPACE_MEMORY,
 } from "../src/layout";
-import { checkAccess, offsetOf, pageOfAddress, pagesTouched, placeOf } from "./access";
+import { checkLocked, offsetOf, pageOfAddress, pagesTouched, placeOf } from "./access";
 import { areJoined } from "./adapter";
 import { isMarked, markFrame, unmarkAround } from "./frame";
 import { beginJob } from "./log";
@@ -81,10 +81,10 @@ export function copyMemory(lpid: f64, from: f64, partnerLpid: f64, to: f64, leng
   if (partition == 0) return H_PARAMETER;
   if (!isRunning(partition)) return H_RESCINDED;
   if (partner == 0 || (partition != partner && !areJoined(partition, lpidOf(partner)))) return H_PARAMETER;
-  const read = checkAccess(lpid, from, length, NEED_READ);
+  const read = checkLocked(lpid, from, length, NEED_READ);
   if (read != H_SUCCESS) return read;
   const sourcePlace = resultOf();
-  const write = checkAccess(partnerLpid, to, length, NEED_WRITE);
+  const write = checkLocked(partnerLpid, to, length, NEED_WRITE);
   if (write != H_SUCCESS) return write;
   const targetPlace = resultOf();
   if (length == 0) return H_SUCCESS;

@@ -50,7 +50,7 @@ import {
   THREAD_COPY_LPID,
   THREAD_COPY_PAGE,
 } from "../src/layout";
-import { checkAccess, examine, offsetOf, pageOfAddress } from "./access";
+import { checkLocked, examine, offsetOf, pageOfAddress } from "./access";
 import {
   entriesOf,
   generationNow,
@@ -229,7 +229,7 @@ export function putTceIndirect(lpid: f64, liobn: f64, ioba: f64, list: f64, coun
   if (!isRunning(holder)) return H_RESCINDED;
   const pages = decodeInteger(count);
   if (pages == 0 || pages > u32(TCES_MAX) || decodePages(list) == NONE) return H_PARAMETER;
-  const status = checkAccess(lpid, list, f64(pages) * 8, NEED_READ);
+  const status = checkLocked(lpid, list, f64(pages) * 8, NEED_READ);
   if (status != H_SUCCESS) return status;
   const at = <usize>resultOf();
   for (let i: u32 = 0; i < pages; i++) listTce(i, decodeTce(f64(load<u64>(at + ((<usize>i) << 3)))));

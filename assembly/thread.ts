@@ -110,11 +110,6 @@ export function holdsAll(): bool {
   return load<u32>(THREAD, THREAD_LOCK_A) == LOCK_ALL;
 }
 
-/** Whether this thread holds any lock. */
-export function holdsAny(): bool {
-  return load<u32>(THREAD, THREAD_LOCK_A) != 0;
-}
-
 /** Whether this thread, which does not hold all, holds the lock of a partition. */
 export function holdsOne(lpid: u32): bool {
   return load<u32>(THREAD, THREAD_LOCK_A) == lpid || load<u32>(THREAD, THREAD_LOCK_B) == lpid;

@@ -231,8 +231,8 @@ const MUTATIONS: readonly (Mutation & { readonly bug: string })[] = [
   {
     bug: "a copy asks for the right to read its target (TR3)",
     file: "assembly/copy.ts",
-    from: "checkAccess(partnerLpid, to, length, NEED_WRITE)",
-    to: "checkAccess(partnerLpid, to, length, NEED_READ)",
+    from: "checkLocked(partnerLpid, to, length, NEED_WRITE)",
+    to: "checkLocked(partnerLpid, to, length, NEED_READ)",
   },
   {
     bug: "a copy between two mappings of the same frames overwrites what it still has to read (TR3)",

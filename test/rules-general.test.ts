@@ -15,6 +15,7 @@ import {
   LOCK_ALL,
   LOG_BYTES,
   LOG_WORD_BYTES,
+  NEED_WRITE,
   THREAD_LOCK_A,
   THREAD_LOG,
   THREAD_LOG_TOP,
@@ -68,6 +69,35 @@ describe("G1: errors change nothing", () => {
     );
     words.fill(0, first, first + notes);
   });
+
+  test.each([
+    ["all locks", LOCK_ALL],
+    ["one lock", 1],
+  ])(
+    "G1: a write that copies a page undoes first what an earlier call of its thread has left, which had %s",
+    (_, left) => {
+      const { table, h, server, client, unit } = openPair();
+      const { core, memory } = kernelOf(table);
+      const { words, thread } = memory;
+      expect(h.grantCopyOnWrite(server.lpid, SHARE, 0, 0, 3 * PAGE, unit)).toBe(H_SUCCESS);
+      const address = accepted(h, client.lpid, h.r4);
+      const frame = memory.header(HEADER_FRAMES_AT) >>> 2;
+      for (const [page, write] of [
+        () => core.storeWord(client.lpid, address, 1),
+        () => core.fillMemory(client.lpid, address + PAGE, 1, 1),
+        () => core.translate(client.lpid, TYPE_MEMORY, address + 2 * PAGE, 1, NEED_WRITE),
+      ].entries()) {
+        // As a call leaves it that stopped half way: a word that it stored, the note of what that held, the lock that it wanted.
+        words[frame] = 7;
+        words[(thread + THREAD_LOG) >>> 2] = 1000 + page;
+        words[((thread + THREAD_LOG) >>> 2) + 1] = frame * 4;
+        words[(thread + THREAD_LOG_TOP) >>> 2] = LOG_WORD_BYTES;
+        words[(thread + THREAD_LOCK_A) >>> 2] = left;
+        expect(write()).toBe(H_SUCCESS);
+        expect(words[frame]).toBe(1000 + page);
+      }
+    },
+  );
 
   test("G1: every error of every hypercall in one world leaves the inspected state as it was", () => {
     const { table, h, row, units } = openRow(3);
