@@ -13,6 +13,7 @@ import {
   H_NO_MEM,
   H_PARAMETER,
   H_RESCINDED,
+  H_RESOURCE,
   H_SUCCESS,
   JOB_STAGING,
   NEED_READ,
@@ -27,6 +28,7 @@ import { beginJob } from "./log";
 import { NONE, resultOf } from "./memory";
 import { entryOf, spaceAt } from "./page";
 import { decodePartition, isRunning, lpidOf } from "./partition";
+import { holdsQueue } from "./queue";
 import { runAt, takeRun } from "./staging";
 import { holdsAll } from "./thread";
 
@@ -72,8 +74,8 @@ function copyOut(space: usize, address: f64, length: f64, staging: usize, isBack
 
 /**
  * Copies from the caller's memory to a partner's: the caller needs read, the partner's range write. With both
- * partitions' locks held, so that the partner cannot return what is being written to. H_NO_MEM when the
- * ranges overlap in pieces and staging has no room for them.
+ * partitions' locks held, so that the partner cannot return what is being written to. H_RESOURCE where the partner has a queue;
+ * H_NO_MEM when the ranges overlap in pieces and staging has no room for them.
  */
 export function copyMemory(lpid: f64, from: f64, partnerLpid: f64, to: f64, length: f64): i32 {
   const partition = decodePartition(lpid);
@@ -88,13 +90,16 @@ export function copyMemory(lpid: f64, from: f64, partnerLpid: f64, to: f64, leng
   if (write != H_SUCCESS) return write;
   const targetPlace = resultOf();
   if (length == 0) return H_SUCCESS;
+  const target = spaceAt(partner, SPACE_MEMORY);
+  // Who can write to another's ring could forge transport events (CQ3).
+  const pages = pagesTouched(target, to, length);
+  if (partition != partner && holdsQueue(partner, pageOfAddress(to), pages)) return H_RESOURCE;
   if (sourcePlace >= 0 && targetPlace >= 0) {
     memory.copy(<usize>targetPlace, <usize>sourcePlace, <usize>length);
     return H_SUCCESS;
   }
   if (!holdsAll()) return H_NEED_ALL; // marks and staging are everybody's
   const source = spaceAt(partition, SPACE_MEMORY);
-  const target = spaceAt(partner, SPACE_MEMORY);
   if (!shareFrame(source, from, target, to, length)) {
     copyPieces(source, from, target, to, length);
     return H_SUCCESS;

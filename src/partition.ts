@@ -426,8 +426,8 @@ export class Partition {
   /**
    * Copies from its own logical address to a partner's, as H_COPY_RDMA does: this side needs read, the partner's range
    * write. Overlapping ranges are copied as if through a buffer.
-   * @throws HcallError H_PARAMETER also when no adapter joins the two; H_NO_MEM when they overlap in pieces that do not
-   * fit the staging of the table.
+   * @throws HcallError H_PARAMETER also when no adapter joins the two; H_RESOURCE onto a queue of the partner's; H_NO_MEM when they
+   * overlap in pieces that do not fit the staging of the table.
    */
   copy(from: number, partner: Partition, to: number, length: number): void {
     if (!(partner instanceof Partition)) refuseKind("partner", partner, "Partition");

@@ -267,6 +267,32 @@ describe("CQ2: whose pages hold a ring", () => {
     expect(register(0, 4)).toBe(H_CLOSED);
   });
 
+  test("CQ3: nobody copies to a partner's ring, so that events cannot be forged", () => {
+    const { table, h, server, client, adapter, unit } = openPair({ serverPages: 4 });
+    const third = table.createPartition({ name: "third", memory: PAGE });
+    table.connect(server, third);
+    expect(h.regCrq(server.lpid, unit, 2 * PAGE, PAGE)).toBe(H_CLOSED);
+    client.send(adapter.peer, message(1));
+    third.write(0, Uint8Array.of(0xff, 1));
+    for (const [to, length] of [
+      [2 * PAGE, 16],
+      [PAGE, PAGE + 1],
+      [3 * PAGE - 1, 2],
+      [0, 4 * PAGE],
+    ] as const) {
+      if (length <= PAGE)
+        expectRefused(table, H_RESOURCE, () => statusOf(() => third.copy(0, server, to, length)));
+      expectRefused(table, H_RESOURCE, () => statusOf(() => client.copy(0, server, to, length)));
+    }
+    third.copy(0, server, PAGE, PAGE);
+    third.copy(0, server, 3 * PAGE, PAGE);
+    expect(server.receive(adapter)?.header).toBe(0x80);
+    server.copy(0, server, 2 * PAGE, 16); // its own affair
+    h.freeCrq(server.lpid, unit);
+    third.copy(0, server, 2 * PAGE, PAGE);
+    expect(server.read(2 * PAGE, 2)).toEqual(Uint8Array.of(0xff, 1));
+  });
+
   test("CQ1, CQ5: a queue that is not freed keeps the end of an adapter that is over, and what came; freed it gives it back", async () => {
     const world = openTable({ adapters: 3 });
     const { table, h } = world;

@@ -30,7 +30,7 @@ import { drawMove } from "./compare-moves.js";
 import { SealTwins } from "./compare-seal.js";
 import { TceDraws } from "./compare-tces.js";
 import { Draw } from "./draw.js";
-import { accessWord, adapterPeer, read, translate, write } from "./model-access.js";
+import { accessWord, adapterPeer, read, touchesRing, translate, write } from "./model-access.js";
 import { freeQueue, receive, send } from "./model-queue.js";
 import {
   type Answer,
@@ -388,7 +388,10 @@ export class Walk extends Twins {
     const onto = draw.once(2) ? this.#choose.sameFrame(draw, lpid, from, partner) : undefined;
     const length = onto === undefined || draw.once(2) ? some : PAGE_BYTES + draw.below(PAGE_BYTES);
     const to = onto === undefined ? apart : onto + (from % PAGE_BYTES) + draw.below(300) - 150;
-    if (this.#choose.touchesQueue(partner, to, length)) return;
+    const other = this.model.partitions.get(partner);
+    const isRefused = other !== undefined && lpid !== partner && touchesRing(this.model, other, to, length);
+    // Else who writes to a ring hurts only its owner, who has granted the page, or is the same.
+    if (!isRefused && this.#choose.touchesQueue(partner, to, length)) return;
     copyOnBoth(this, lpid, from, partner, to, length);
   }
 

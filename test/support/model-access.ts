@@ -208,7 +208,22 @@ export function copy(
     return REFUSED;
   const source = read(model, lpid, from, length);
   if (source.bytes === undefined) return source.answer;
+  const { status } = checkAccess(model, partnerLpid, to, length, NEED_WRITE);
+  if (status === H_SUCCESS && partner !== caller && touchesRing(model, partner, to, length))
+    return answer(H_RESOURCE);
   return write(model, partnerLpid, to, source.bytes);
+}
+
+/** Whether a range of a partition's addresses is where it has a queue. */
+export function touchesRing(model: Model, owner: ModelPartition, address: number, length: number): boolean {
+  return [...model.ends].some(
+    ({ owner: other, queue }) =>
+      other === owner &&
+      queue !== undefined &&
+      length > 0 &&
+      queue.page * PAGE_BYTES < address + length &&
+      address < (queue.page + queue.pageCount) * PAGE_BYTES,
+  );
 }
 
 /** Open ends of a partition that name another. */
