@@ -24,7 +24,7 @@ import {
   stateOf,
   structureAt,
 } from "./control";
-import { check, SCRATCH_PINS, tally, weight } from "./findings";
+import { check, report, SCRATCH_PINS, tally, weight } from "./findings";
 import { header } from "./memory";
 import { partitionAt } from "./partition";
 import { isOneEntry, isTaken, memoryOf, namesMemory, pageIn, paneOf, rightsIn, tceAt, tceWord } from "./tce";
@@ -55,7 +55,11 @@ export function auditTces(): void {
   for (let lpid: u32 = 1; lpid <= header(HEADER_LPIDS_USED); lpid++) {
     for (let page: u32 = 0; page < pages; page++) {
       const tce = tceAt(partitionAt(lpid), page);
-      if (!isTaken(tce)) continue;
+      if (!isTaken(tce)) {
+        // Devices go by the rights.
+        if (rightsIn(tceWord(tce, TCE_WORD)) != 0) report(PROBLEM_TCE, lpid, page);
+        continue;
+      }
       auditTce(lpid, page, tce);
       counted++;
       weighed += weight(slotOf(paneOf(tce)));

@@ -9,8 +9,10 @@ import {
   END_OWNER,
   END_PAIR,
   END_PREVIOUS,
+  END_QUEUE_HEAD,
   END_QUEUE_PAGE,
   END_QUEUE_PAGES,
+  END_QUEUE_TAIL,
   END_RETIRED,
   END_STATE,
   END_UNRETURNED,
@@ -21,6 +23,7 @@ import {
   HEADER_ENDS_ORPHANED,
   HEADER_ENDS_RETIRED,
   HEADER_ENDS_USED,
+  HEADER_LPIDS_USED,
   HEADER_TELLER,
   HEADER_TELLER_END,
   PARTITION_ENDS,
@@ -33,6 +36,7 @@ import {
   PROBLEM_END_QUEUE,
   PROBLEM_PARTITION_STATE,
   PROBLEM_STRUCTURE_END,
+  QUEUE_ENTRIES_PER_PAGE,
 } from "../src/layout";
 import { endAt, endWord, partnerEnd, partnerOf } from "./adapter";
 import { endOf, holderOf } from "./control";
@@ -71,8 +75,10 @@ function auditLinks(slot: u32, end: usize, first: u32): void {
 function auditOwned(slot: u32, end: usize, owner: u32, isOpen: bool): void {
   auditLinks(slot, end, partitionWord(partitionAt(owner), PARTITION_ENDS));
   check(!isOpen || partnerEnd(partnerEnd(end)) == end, PROBLEM_END_LINK, slot, 0);
-  const isOwn = owns(partitionAt(owner), endWord(end, END_QUEUE_PAGE), endWord(end, END_QUEUE_PAGES));
-  check(isOwn, PROBLEM_END_QUEUE, slot, 0);
+  const pages = endWord(end, END_QUEUE_PAGES);
+  const isOwn = owns(partitionAt(owner), endWord(end, END_QUEUE_PAGE), pages);
+  const last = max(endWord(end, END_QUEUE_HEAD), endWord(end, END_QUEUE_TAIL));
+  check(isOwn && (pages == 0 || last / QUEUE_ENTRIES_PER_PAGE < pages), PROBLEM_END_QUEUE, slot, 0);
 }
 
 /** Only what was not returned keeps an orphan, and no queue. */
@@ -94,8 +100,19 @@ function auditTelling(): void {
   check(state == PARTITION_RECOVERING, PROBLEM_PARTITION_STATE, teller, state);
 }
 
+/** Whether the list of a partition, or of the orphans (0), begins with an end that belongs there. */
+function auditHead(owner: u32, first: u32): void {
+  const end = endAt(first);
+  const isUsed = endWord(end, END_STATE) == END_OPEN || endWord(end, END_STATE) == END_CLOSED;
+  const isFirst = isUsed && endWord(end, END_OWNER) == owner && endWord(end, END_PREVIOUS) == 0;
+  check(first == 0 || isFirst, PROBLEM_END_LINK, first, owner);
+}
+
 export function auditEnds(): void {
   auditTelling();
+  auditHead(0, header(HEADER_END_ORPHANS));
+  for (let lpid: u32 = 1; lpid <= header(HEADER_LPIDS_USED); lpid++)
+    auditHead(lpid, partitionWord(partitionAt(lpid), PARTITION_ENDS));
   let used: u32 = 0;
   let orphans: u32 = 0;
   let retired: u32 = 0;

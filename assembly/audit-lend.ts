@@ -1,5 +1,7 @@
 /** Audit of lends: what is lent has a lender's structure, and the other way round. */
 import {
+  ENTRY_COPY_ON_WRITE,
+  ENTRY_PRIVATE,
   ENTRY_READ,
   ENTRY_RESCINDED,
   ENTRY_VALID,
@@ -36,7 +38,7 @@ import { header } from "./memory";
 import { ENTRY_LENT, entryOf, spaceAt } from "./page";
 import { partitionAt } from "./partition";
 
-const NO_RIGHTS: u32 = ENTRY_READ | ENTRY_WRITE | ENTRY_RESCINDED;
+const NO_RIGHTS: u32 = ENTRY_READ | ENTRY_WRITE | ENTRY_RESCINDED | ENTRY_COPY_ON_WRITE | ENTRY_PRIVATE;
 
 /**
  * A lend, or a donation that nobody has accepted, against its lender's entries. Each of them that is lent is counted where

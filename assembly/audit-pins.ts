@@ -1,5 +1,6 @@
 /** Audit of pins: their lists, and what structures and partitions count of them. */
 import {
+  HEADER_LPIDS_USED,
   HEADER_PIN_FREE,
   HEADER_PIN_FRESH,
   HEADER_PINS_USED,
@@ -81,6 +82,11 @@ export function auditPins(): u64 {
     auditLinks(slot, pin, lpid);
   }
   check(used == header(HEADER_PINS_USED), PROBLEM_PIN_COUNT, used, header(HEADER_PINS_USED));
+  for (let lpid: u32 = 1; lpid <= header(HEADER_LPIDS_USED); lpid++) {
+    const first = partitionWord(partitionAt(lpid), PARTITION_PIN_LIST);
+    const isFirst = pinWord(pinAt(first), PIN_LPID) == lpid && pinWord(pinAt(first), PIN_PREVIOUS) == 0;
+    check(first == 0 || isFirst, PROBLEM_PIN, first, lpid);
+  }
   auditFree(free);
   let recorded: u32 = 0;
   for (let slot: u32 = 1; slot < header(HEADER_STRUCTURE_FRESH); slot++) {

@@ -225,6 +225,9 @@ function auditLinks(slot: u32, structure: usize): void {
   const before =
     previous == 0 ? partitionWord(partitionAt(holderOf(structure)), list) : nextHeldOf(structureAt(previous));
   check(before == slot, PROBLEM_HELD_LINK, slot, previous);
+  const child = childOf(structure);
+  const isChild = isUsed(stateOf(structureAt(child))) && parentOf(structureAt(child)) == slot;
+  check(child == 0 || isChild, PROBLEM_TREE_LINK, slot, child);
   const parent = parentOf(structure);
   const inTree = !isOwned && stateOf(structure) != STRUCTURE_RESCINDED;
   check((parent != 0) == inTree, PROBLEM_TREE_LINK, slot, parent);
@@ -413,6 +416,10 @@ function auditStructures(): void {
       tally(partitionAt(holderOf(structure)) + SCRATCH_RESCINDED, 1);
       auditUnreturned(slot, structure);
     } else if (state != STRUCTURE_OWNED) auditGrant(slot, structure);
+    // Elemental resources inhibit nothing, and are lent to nobody.
+    const isPlain =
+      inhibitsOf(structure) == 0 && !hasFlag(structure, FLAG_LENT | FLAG_ZERO | FLAG_COPY_ON_WRITE);
+    check(state != STRUCTURE_OWNED || isPlain, PROBLEM_STRUCTURE_FLAGS, slot, state);
     if (spaceOf(structure) == SPACE_MMIO) auditWindow(slot, structure);
     if (takesAddresses(state)) auditEntries(slot, structure);
     const isBare = state == STRUCTURE_GRANTED || state == STRUCTURE_RESCINDED || state == STRUCTURE_RETURNING;
@@ -499,6 +506,16 @@ function auditCounter(lpid: u32, partition: usize, counter: usize, scratch: usiz
   check(holds, PROBLEM_PARTITION_COUNTER, lpid, <u32>counter);
 }
 
+/** Whether a list of a partition begins with a structure that belongs there; that one is linked with the list, if it is its first. */
+function auditHead(lpid: u32, list: usize): void {
+  const first = partitionWord(partitionAt(lpid), list);
+  const structure = structureAt(first);
+  const state = stateOf(structure);
+  const isIts = isUsed(state) && (state == STRUCTURE_OWNED) == (list == PARTITION_OWNED);
+  const isFirst = isIts && holderOf(structure) == lpid && previousHeldOf(structure) == 0;
+  check(first == 0 || isFirst, PROBLEM_HELD_LINK, first, 0);
+}
+
 function auditPartitions(): void {
   let lent: u32 = 0;
   let copies: u32 = 0;
@@ -521,6 +538,8 @@ function auditPartitions(): void {
     auditCounter(lpid, partition, PARTITION_COPIES, PARTITION_AUDIT_COPIES);
     copies += partitionWord(partition, PARTITION_COPIES);
     auditTables(lpid, partition);
+    auditHead(lpid, PARTITION_HELD);
+    auditHead(lpid, PARTITION_OWNED);
     const waiting =
       partitionWord(partition, PARTITION_EVENT_TAIL) - partitionWord(partition, PARTITION_EVENT_HEAD);
     check(waiting <= header(HEADER_EVENTS_MAX), PROBLEM_EVENTS, lpid, waiting);

@@ -10,6 +10,7 @@ auditedAfterEach();
 interface Sound {
   readonly kernel: Kernel;
   readonly table: ResourceTable;
+  readonly server: Partition;
   readonly client: Partition;
   readonly mapping: Mapping;
   readonly views: readonly [View, View];
@@ -104,6 +105,56 @@ const WRONG: readonly Wrong[] = [
     () => 1,
     "revocation flags that do not fit together",
   ],
+  [
+    "G6: a grant below one that nothing is granted on",
+    (sound) => structureAt(sound, layout.STRUCTURE_CHILD),
+    () => 1,
+    "the tree does not link with 1",
+  ],
+  [
+    "FA6: the first of the grants that a partition has not received",
+    (sound) => partitionAt(sound, sound.server, layout.PARTITION_HELD),
+    () => 1,
+    "structure 1: its holder's list does not link with 0",
+  ],
+  [
+    "FA6: the first of the ends of partitions that are gone, where there are none",
+    () => layout.HEADER_END_ORPHANS,
+    () => 1,
+    "adapter end 1: state or links",
+  ],
+  [
+    "TR4: the first of the views that a partition has not taken",
+    (sound) => partitionAt(sound, sound.server, layout.PARTITION_PIN_LIST),
+    () => 1,
+    "pin 1: does not fit",
+  ],
+  [
+    "GR5: a restriction of an elemental resource",
+    ({ kernel }) => kernel.memory.structuresAt + layout.STRUCTURE_BYTES,
+    (right) => right | (layout.INHIBIT_READ << 16),
+    "flags that do not fit together",
+  ],
+  [
+    "KI4: rights of devices behind a page of the bus where nothing was put",
+    ({ kernel: { memory } }) =>
+      memory.header(layout.HEADER_TABLES_AT) + memory.header(layout.HEADER_TABLE_BYTES) - 16,
+    () => layout.TCE_READ << layout.TCE_RIGHTS_SHIFT,
+    "a TCE that does not fit",
+  ],
+  [
+    "CQ2: where the next entry of a queue comes, beyond its ring",
+    ({ kernel: { memory } }) =>
+      memory.header(layout.HEADER_ENDS_AT) + 2 * layout.END_BYTES + layout.END_QUEUE_TAIL,
+    () => layout.QUEUE_ENTRIES_PER_PAGE,
+    "adapter end 2: its queue",
+  ],
+  [
+    "OM2: a lent page that a write would copy",
+    (sound) => sound.kernel.memory.header(partitionAt(sound, sound.server, layout.PARTITION_SPACES)) + 4 * 4,
+    (right) => (right | layout.ENTRY_COPY_ON_WRITE) >>> 0,
+    "the page table entry of page 4 does not fit",
+  ],
 ];
 
 test.each(WRONG)("%s is a problem for audit()", (_, place, value, text) => {
@@ -116,8 +167,10 @@ test.each(WRONG)("%s is a problem for audit()", (_, place, value, text) => {
   const mapping = client.accept(server.grant({ to: adapter, address: 0, length: PAGE }));
   const views = [client.view(mapping.address, PAGE), client.view(0, PAGE)] as const;
   client.view(PAGE, PAGE).release();
+  client.registerQueue(adapter.peer, 60 * PAGE, PAGE);
+  server.grant({ to: adapter, address: 4 * PAGE, length: PAGE, mode: "lend" });
   const kernel = kernelOf(table);
-  const sound: Sound = { kernel, table, client, mapping, views };
+  const sound: Sound = { kernel, table, server, client, mapping, views };
   expect(table.audit().problems).toEqual([]);
   const { words } = kernel.memory;
   const at = place(sound) / 4;
