@@ -111,11 +111,13 @@ export class TableMemory {
     const result = (this.thread + THREAD_RESULT) / 8;
     this.#result = this.floats.subarray(result, result + 1);
     const patience = slot === 0 ? OWNER_PATIENCE_MS : WORKER_PATIENCE_MS;
-    let began = 0;
+    const began = [0, 0];
     const pause = (address: number, word: number, attempt: number): number => {
+      // Who waits for a use, at its thread's name, takes locks between its looks, and may have to wait for each of them.
+      const kind = Number(address >= this.header(HEADER_THREADS_AT) && address < this.partitionsAt);
       // By time, not by number: under contention a wait is over in microseconds, and somebody else has the lock again.
-      if (attempt === 0) began = performance.now();
-      const isOver = performance.now() - began > patience;
+      if (attempt === 0) began[kind] = performance.now();
+      const isOver = performance.now() - (began[kind] as number) > patience;
       if (isOver || attempt === POKE_AT) this.#poke((word & LOCK_SLOT_MASK) - 1);
       if (isOver) return 0;
       waitForLock(this.integers, address >>> 2, word, WAIT_MS);

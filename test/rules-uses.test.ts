@@ -1,5 +1,5 @@
 /** What a use of another thread holds up that is in the middle of it (DESIGN.md, 6.3): that thread is a second core in this one. */
-import { expect, test } from "vitest";
+import { expect, test, vi } from "vitest";
 import { kernelOf } from "../src/kernel.js";
 import {
   COOKIE_SLOTS,
@@ -8,10 +8,15 @@ import {
   H_PARTIAL,
   H_SUCCESS,
   HEADER_STRUCTURES_AT,
+  HEADER_THREADS_AT,
   NEED_READ,
   NEED_WRITE,
+  PARTITION_BYTES,
+  PARTITION_LOCK,
   STRUCTURE_BYTES,
   STRUCTURE_CURSOR,
+  THREAD_BYTES,
+  THREAD_NAME,
 } from "../src/layout.js";
 import { auditedAfterEach, besides, openPair, PAGE, statusOf } from "./support/world.js";
 
@@ -34,6 +39,32 @@ test("RS3: a normal rescind waits for a use that began before the return, and fo
   expect(core.beginUse(client.lpid, 0, 8, NEED_WRITE)).toBe(H_SUCCESS);
   server.rescind(cookie);
   core.endUse();
+});
+
+test("RS3: who waits for a use gives up in time, also where it has to wait for a lock before each look", () => {
+  const { table, server, client, unit } = openPair();
+  const { core } = besides(table, client);
+  const { memory } = kernelOf(table);
+  const cookie = server.grant({ to: unit, address: 0, length: PAGE });
+  const mapping = client.accept(cookie);
+  expect(core.beginUse(client.lpid, mapping.address, 8, NEED_WRITE)).toBe(H_SUCCESS);
+  mapping.return();
+  const lock = (memory.partitionsAt + server.lpid * PARTITION_BYTES + PARTITION_LOCK) / 4;
+  const name = memory.header(memory.header(HEADER_THREADS_AT) + THREAD_BYTES + THREAD_NAME);
+  let ms = 0;
+  const now = vi.spyOn(performance, "now").mockImplementation(() => ms++);
+  // Another thread has the server's lock whenever this one comes back from the wait for the use, for a second.
+  const wait = vi.spyOn(Atomics, "wait").mockImplementation((_, index) => {
+    memory.words[lock] = index === lock || ms > 1000 ? 0 : name;
+    return "timed-out";
+  });
+  const status = statusOf(() => server.rescind(cookie));
+  wait.mockRestore();
+  now.mockRestore();
+  memory.words[lock] = 0;
+  expect([status, ms < 100]).toEqual([H_LONG_BUSY_10_MSEC, true]);
+  core.endUse();
+  server.rescind(cookie);
 });
 
 test("OM8, FA4: of a donation that was accepted only after an accept that was undone all is freed", async () => {
