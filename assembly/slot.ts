@@ -293,7 +293,6 @@ export class Fresh {
 
     store<u32>(pool, rest, PARTITION_POOL);
     store<u32>(pool, pooled - 1, PARTITION_POOL_COUNT);
-    store<u32>(structure, first, STRUCTURE_STATE);
     store<u32>(structure, to, STRUCTURE_HOLDER);
     store<u32>(structure, endSlotOf(end), STRUCTURE_END);
     // Each of these with the word behind it, which is 0.
@@ -304,6 +303,8 @@ export class Fresh {
     store<u32>(structure, count, STRUCTURE_PAGE_COUNT);
     store<u64>(structure, 0, STRUCTURE_PAGE);
     store<u64>(structure, ((<u64>special) << 32) | firstAhead(next), STRUCTURE_AHEAD);
+    // Last: who had the slot before may guess its cookie, with other locks than these, and finds what was left there until then.
+    store<u32>(structure, first, STRUCTURE_STATE);
     store<u32>(source, slot, STRUCTURE_CHILD);
     store<u32>(grantee, slot, PARTITION_HELD);
     if (next != 0) store<u32>(child, slot, STRUCTURE_PREVIOUS);

@@ -10,12 +10,18 @@ import { join } from "node:path";
 import { beforeAll, describe, expect, test } from "vitest";
 import type { Core } from "../src/binding.js";
 import {
+  COOKIE_SLOTS,
   EVENT_PARTNER_FAILED,
   EVENT_PARTNER_RECOVERED,
+  H_LONG_BUSY_10_MSEC,
+  H_PARAMETER,
   H_PARTIAL,
   H_SUCCESS,
   HEADER_BUDGET,
+  PAGE_BYTES,
+  PARTITION_POOL,
   THREAD_ENTRY,
+  TYPE_MEMORY,
 } from "../src/layout.js";
 import {
   builtCore,
@@ -517,6 +523,40 @@ describe("crash at every store of the core that ships", () => {
       }
     },
   );
+
+  test("G3, FA5: a slot that is granted anew is nobody's who had it before, wherever the grant stops", () => {
+    const rig = new Rig(core, SMALL);
+    const owner = rig.core(0);
+    const get = (status: number): number => {
+      expect(status).toBe(H_SUCCESS);
+      return rig.result(0);
+    };
+    for (let lpid = 1; lpid <= 4; lpid++) get(owner.createPartition(4, 4));
+    const unit = get(owner.connectPartitions(1, 2, 64));
+    const old = get(owner.connectPartitions(4, 3, 64));
+    get(owner.openThread(1));
+    get(owner.openThread(3));
+    const grant = (by: Core): number => by.grantLogical(1, TYPE_MEMORY, 0, 0, PAGE_BYTES, unit);
+    // Partition 4 has granted to 3; it fails, and starts again, and its slots are for all: one is its memory, one is granted first.
+    const cookies = [0, 1, 2].map(() => get(owner.grantLogical(4, TYPE_MEMORY, 0, 0, PAGE_BYTES, old)));
+    const cookie = cookies[0] as number;
+    for (const each of cookies) get(owner.rescindLogical(4, 0, each));
+    get(owner.failPartition(4, 0));
+    get(owner.recoverServer(4, 4096));
+    get(owner.restartPartition(4, 0));
+    const slot = cookie % COOKIE_SLOTS;
+    while (rig.word(rig.partitionAt(1) + PARTITION_POOL) !== slot) get(grant(owner));
+    const before = rig.save();
+    for (let at = 1; ; at++) {
+      rig.restore(before);
+      if (!rig.crash(() => grant(rig.core(1)), at)) break;
+      const guess = cookie + COOKIE_SLOTS;
+      expect([H_PARAMETER, H_LONG_BUSY_10_MSEC], `stopped before store ${at}`).toContain(
+        rig.core(2).acceptLogical(3, guess),
+      );
+      expect([H_PARAMETER, H_LONG_BUSY_10_MSEC]).toContain(rig.core(2).rescindLogical(4, 0, guess));
+    }
+  });
 
   test("every store of the calls that change a table, and of the repair, was one of them", () => {
     const changing = [...core.exports.keys()].filter((name) => NOT_CHANGING[name] === undefined);
