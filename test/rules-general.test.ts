@@ -159,6 +159,16 @@ describe("G1: errors change nothing", () => {
 });
 
 describe("G2: hostile integers", () => {
+  test("G2: more staging than there is H_NO_MEM, what is no number of pages H_PARAMETER", () => {
+    const { table } = openPair({ staging: 4 * PAGE });
+    const { core } = kernelOf(table);
+    for (const pages of [5, 2 ** 32 - 2]) expectRefused(table, H_NO_MEM, () => core.takeStaging(pages));
+    for (const pages of [0, -1, 0.5, 2 ** 32 - 1, 2 ** 53, Number.NaN])
+      expectRefused(table, H_PARAMETER, () => core.takeStaging(pages));
+    expect(core.takeStaging(4)).toBe(H_SUCCESS);
+    expectRefused(table, H_NO_MEM, () => core.takeStaging(1));
+  });
+
   test("G2: every parameter of every hypercall, replaced by every hostile number, is H_PARAMETER", () => {
     const { table, h, server, client, unit, back } = openPair();
     const { cookie } = shared(h, server, unit, client, 0);

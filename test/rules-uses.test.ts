@@ -5,7 +5,9 @@ import {
   COOKIE_SLOTS,
   H_BUSY,
   H_LONG_BUSY_10_MSEC,
+  H_PARAMETER,
   H_PARTIAL,
+  H_RESOURCE,
   H_SUCCESS,
   HEADER_STRUCTURES_AT,
   HEADER_THREADS_AT,
@@ -111,6 +113,18 @@ test("RS3, KI2: of a window it waits for accesses to that window, however long i
   expect(statusOf(() => server.rescind(cookies[0]))).toBe(H_LONG_BUSY_10_MSEC);
   core.endDevice(0);
   server.rescind(cookies[0]);
+  expect(core.serveWindow(server.lpid, 0, 0)).toBe(H_SUCCESS);
+});
+
+test("G2: who serves a window, or does so no more, says it by 1 or 0; another number takes it from nobody", () => {
+  const { table, server, client } = openPair();
+  const { core } = kernelOf(table);
+  const other = besides(table, client).core;
+  table.assign(server, { type: "mmio", address: 0, length: PAGE, physical: 64 * PAGE });
+  expect(core.serveWindow(server.lpid, 0, 1)).toBe(H_SUCCESS);
+  for (const serves of [0, 2, 3, -1, 0.5, Number.NaN])
+    expect(other.serveWindow(server.lpid, 0, serves)).toBe(H_PARAMETER);
+  expect(other.serveWindow(server.lpid, 0, 1)).toBe(H_RESOURCE);
   expect(core.serveWindow(server.lpid, 0, 0)).toBe(H_SUCCESS);
 });
 

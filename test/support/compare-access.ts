@@ -1,6 +1,18 @@
 /** Checked access on both tables: ranges that are examined, moved through staging, filled and copied, and words (TR3). */
-import { H_SUCCESS, HEADER_FRAMES_AT, NEED_READ, NEED_WRITE } from "../../src/layout.js";
+import {
+  H_PARAMETER,
+  H_RESCINDED,
+  H_SUCCESS,
+  HEADER_FRAMES_AT,
+  HEADER_STAGING_AT,
+  HEADER_STAGING_PAGES,
+  NEED_READ,
+  NEED_WRITE,
+  PAGE_BYTES,
+} from "../../src/layout.js";
 import type { Twins } from "./compare.js";
+import { HOSTILE } from "./compare-choices.js";
+import type { Draw } from "./draw.js";
 import {
   accessWord,
   adapterBetween,
@@ -33,6 +45,20 @@ export function checkAccessOnBoth(twins: Twins, ...args: Examined): number {
 export function beginUseOnBoth(twins: Twins, ...args: Examined): number {
   const expected = examined(twins, args);
   return twins.same("begin-use", args, twins.core.beginUse(...args), expected);
+}
+
+/** What a call of a partition answers that names bytes of staging, not all of which are there (G2). */
+export function refusedOutside(twins: Twins, lpid: number): Answer {
+  const caller = twins.model.partitions.get(lpid);
+  return answer(caller === undefined || caller.state === "running" ? H_PARAMETER : H_RESCINDED);
+}
+
+/** A place at which so many bytes do not lie in staging, or not all of them. */
+export function outsideStaging(twins: Twins, draw: Draw, length: number): number {
+  const { memory } = twins.kernel;
+  const begin = memory.header(HEADER_STAGING_AT);
+  const end = begin + memory.header(HEADER_STAGING_PAGES) * PAGE_BYTES;
+  return draw.pick([begin - 8, begin - 8, end - length + 1, end - length + 8, ...HOSTILE]) ?? 0;
 }
 
 /** @param at byte offset of staging. */

@@ -91,7 +91,7 @@ function place(
 
 function raise(twins: Twins, choose: Choices, draw: Draw): void {
   const [lpid, number] = place(twins, choose, draw, "interrupt");
-  const device = draw.once(30) ? (draw.pick([2, ...HOSTILE]) ?? 2) : draw.below(2);
+  const device = draw.once(20) ? (draw.pick([2, 2, 2, ...HOSTILE]) ?? 2) : draw.below(2);
   twins.budget = draw.pick(BUDGETS) ?? 1;
   // A place to go on from that nobody named may be any number.
   let position = draw.once(8) ? choose.cookie(draw, draw.pick([...twins.model.grants.values()])) : 0;

@@ -10,7 +10,9 @@ const LENDS = [MODE_LEND, MODE_LEND, MODE_LEND | MODE_ZERO];
 
 export function drawMode(twins: Twins, choose: Choices, draw: Draw): void {
   if (draw.once(4)) {
-    const mode = draw.once(4) ? (draw.pick([0, 3, 4, 6, 7, 8, ...HOSTILE]) ?? 3) : (draw.pick(LENDS) ?? 1);
+    const mode = draw.once(4)
+      ? (draw.pick([0, 3, 4, 6, 7, 8, 9, 13, ...HOSTILE]) ?? 3)
+      : (draw.pick(LENDS) ?? 1);
     const request = choose.grantRequest(draw);
     grantMode(twins, choose, request, mode);
   } else {

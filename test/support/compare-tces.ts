@@ -1,11 +1,12 @@
 /** TCEs on both tables, as their holders put them and as devices go through them (KI4). */
 import { Partition } from "../../src/index.js";
-import { H_SUCCESS, PAGE_BYTES, TYPE_DMA } from "../../src/layout.js";
+import { H_PARAMETER, H_SUCCESS, PAGE_BYTES, TYPE_DMA } from "../../src/layout.js";
 import { statusOf, type Twins } from "./compare.js";
+import { outsideStaging, refusedOutside } from "./compare-access.js";
 import { type Choices, HOSTILE } from "./compare-choices.js";
 import type { Draw } from "./draw.js";
 import { write } from "./model-access.js";
-import { ensure } from "./model-records.js";
+import { answer, ensure, rootOf, rootPageOf } from "./model-records.js";
 import {
   checkBus,
   findWindow,
@@ -107,7 +108,16 @@ export function drawPane(
   );
   const accepted = places.filter(({ node }) => node.kind === "grant");
   const taken = places.filter(({ node }) => [...model.tces].some(({ pane }) => pane === node));
-  const those = draw.pick([places, accepted, taken]) ?? [];
+  // Behind the same bus page is what somebody else put there.
+  const contested = places.filter(({ page, node }) =>
+    [...model.tces].some(
+      (tce) =>
+        tce.pane.holder !== node.holder &&
+        tce.owner === rootOf(node).holder &&
+        tce.page === rootPageOf(node) + page - node.page,
+    ),
+  );
+  const those = draw.pick([places, accepted, taken, contested]) ?? [];
   const one = draw.pick(those.length === 0 ? places : those);
   const page = draw.once(20) ? draw.below(10) : (one?.page ?? 0);
   return [
@@ -129,7 +139,7 @@ export function drawBus(
   const [page, entry] = (draw.once(8) ? undefined : windows.find(([at]) => at === tce?.page)) ??
     draw.pick(windows) ?? [draw.below(10), undefined];
   const lpid = choose.lpid(draw, owner?.lpid);
-  const liobn = draw.once(40) ? (draw.pick([0, 1, ...HOSTILE]) ?? 0) : (entry?.node.liobn ?? 3);
+  const liobn = draw.once(12) ? (draw.pick([0, 0, 1, ...HOSTILE]) ?? 0) : (entry?.node.liobn ?? 3);
   const offset = draw.once(3) ? PAGE_BYTES - 1 - draw.below(64) : draw.below(PAGE_BYTES);
   const ioba = draw.once(40)
     ? (draw.pick(HOSTILE) ?? 0)
@@ -193,6 +203,12 @@ export class TceDraws {
     const list = Array.from({ length: 1 + draw.below(LISTED) }, () =>
       draw.once(6) ? 0 : this.#value(draw, lpid),
     );
+    if (draw.once(16)) {
+      const at = outsideStaging(this.#twins, draw, list.length * 8);
+      const args = [lpid, liobn, ioba, at, list.length] as const;
+      this.#twins.same("put-tce-list", args, core.putTceList(...args), refusedOutside(this.#twins, lpid));
+      return;
+    }
     if (draw.once(2)) {
       kernel.memory.floats.set(list, this.#staged / 8);
       putTceListOnBoth(this.#twins, lpid, liobn, ioba, this.#staged, list.length);
@@ -236,6 +252,14 @@ export class TceDraws {
     // Not always the one that was found: several may have the same bus pages.
     const at = draw.once(4) ? page * PAGE_BYTES : (found ?? page * PAGE_BYTES);
     const window = draw.once(30) ? at + 1 : at + (ioba % PAGE_BYTES);
+    if (draw.once(10)) {
+      const beside = outsideStaging(this.#twins, draw, length);
+      const args = [lpid, liobn, ioba, window, length, beside] as const;
+      const { core } = this.#twins;
+      if (draw.once(2)) this.#twins.same("load-dma", args, core.loadDma(...args), answer(H_PARAMETER));
+      else this.#twins.same("store-dma", args, core.storeDma(...args), answer(H_PARAMETER));
+      return;
+    }
     if (draw.once(3)) {
       const odd = draw.once(8) ? (draw.pick(HOSTILE) ?? 0) : length;
       const need = draw.once(20) ? (draw.pick([4, ...HOSTILE]) ?? 4) : draw.below(4);

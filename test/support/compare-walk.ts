@@ -17,6 +17,8 @@ import {
   fillOnBoth,
   loadOnBoth,
   loadWordOnBoth,
+  outsideStaging,
+  refusedOutside,
   storeOnBoth,
   storeWordOnBoth,
   translateOnBoth,
@@ -132,6 +134,7 @@ export class Walk extends Twins {
     const threads = module === undefined && draw.below(4) === 0 ? { threads: 0 } : {};
     const walk = new Walk(coverage, module, { ...TABLE, ...limits, ...threads });
     walk.setUp(seed);
+    if (threads.threads === undefined && draw.once(2)) walk.join();
     return walk;
   }
 
@@ -153,6 +156,14 @@ export class Walk extends Twins {
       this.assign(lpid, TYPE_NUMBERS.interrupt, 0, 2, 40, 0);
       this.assign(lpid, TYPE_NUMBERS.ipi, 1, 1, 7, 0);
     }
+  }
+
+  /** Another thread has joined and gone: from then on nobody may assume that nobody else looks. */
+  join(): void {
+    const status = this.core.openThread(1);
+    ensure(status === H_SUCCESS, () => `openThread() answered ${status}`);
+    const slot = this.kernel.memory.result;
+    ensure(this.core.reapThread(slot) === H_SUCCESS, () => `reapThread(${slot}) did not succeed`);
   }
 
   #accept(draw: Draw): void {
@@ -221,7 +232,9 @@ export class Walk extends Twins {
 
   #requestReturn(draw: Draw): void {
     const grant = this.#choose.grantIn(draw, draw.once(4) ? "granted" : "shared");
-    const ms = draw.once(12) ? (draw.pick([2 ** 24, ...HOSTILE]) ?? -1) : draw.below(2 ** 24);
+    const ms = draw.once(12)
+      ? (draw.pick([2 ** 24 - 1, 2 ** 24 - 1, 2 ** 24, ...HOSTILE]) ?? -1)
+      : draw.below(2 ** 24);
     this.requestReturn(this.#choose.lpid(draw, grant?.grantor.lpid), this.#choose.cookie(draw, grant), ms);
   }
 
@@ -357,6 +370,13 @@ export class Walk extends Twins {
 
   /** The same through staging, as threads do that may be stopped. */
   #moveStaged(draw: Draw, lpid: number, address: number, length: number): void {
+    if (draw.once(10)) {
+      const args = [lpid, address, length, outsideStaging(this, draw, length)] as const;
+      const refused = refusedOutside(this, lpid);
+      if (draw.once(2)) this.same("load-staged", args, this.core.loadMemory(...args), refused);
+      else this.same("store-staged", args, this.core.storeMemory(...args), refused);
+      return;
+    }
     if (draw.once(2)) {
       loadOnBoth(this, lpid, address, length, this.#staged);
       return;
@@ -525,7 +545,9 @@ export class Walk extends Twins {
       this.remove(draw.once(10) ? draw.below(20) : this.#choose.lpid(draw, stopped?.lpid));
     else {
       const lpid = this.#choose.lpid(draw, stopped?.lpid);
-      const structures = draw.once(10) ? (draw.pick(HOSTILE) ?? 0) : draw.below(draw.once(5) ? 100 : 3);
+      const structures = draw.once(6)
+        ? (draw.pick([2 ** 32 - 2, 2 ** 32 - 2, ...HOSTILE]) ?? 0)
+        : draw.below(draw.once(5) ? 100 : 3);
       this.restart(lpid, structures);
     }
   }

@@ -7,17 +7,23 @@ import { HcallError, ResourceTable, type TableOptions, type TableSnapshot } from
 import type { Kernel } from "../../src/kernel.js";
 import { kernelOf } from "../../src/kernel.js";
 import {
+  COOKIE_SLOTS,
   H_PARTIAL,
   H_SUCCESS,
+  HEADER_ENDS_RETIRED,
   HEADER_EVENTS_MAX,
   HEADER_FRAMES_AT,
+  HEADER_STRUCTURES_RETIRED,
   PAGE_BYTES,
   PARTITION_EVENT_HEAD,
   PARTITION_EVENT_RING,
   PARTITION_EVENT_TAIL,
   PARTITION_EVENTS_LOST,
+  PARTITION_POOL_COUNT,
   PARTITION_SIGNAL,
   PROBLEMS_MAX,
+  STRUCTURE_BYTES,
+  STRUCTURE_GENERATION,
   THREAD_STUCK_ON,
 } from "../../src/layout.js";
 import { partitionWord } from "../../src/records.js";
@@ -218,7 +224,11 @@ export class Twins {
       ensure(isZero, () => `frame ${physical} is free and not zero (TR5)`);
     }
     this.#checkPlaces();
+    const retired = memory.header(HEADER_ENDS_RETIRED) + memory.header(HEADER_STRUCTURES_RETIRED);
+    ensure(retired === 0, () => `${retired} slots are used up, of which none was used often`);
     for (const partition of this.model.partitions.values()) {
+      const pooled = partitionWord(memory, partition.lpid, PARTITION_POOL_COUNT);
+      ensure(partition.state !== "stopped" || pooled === 0, () => `${partition.lpid} stopped with a pool`);
       const due = this.model.observed.due(partition.lpid);
       const unlike = differenceOf(due, dueLines(partition), `due lines of ${partition.lpid}`);
       ensure(unlike === undefined, () => `${unlike}`);
@@ -334,8 +344,17 @@ export class Twins {
     const model = this.learnRescind(lpid, flags, cookie);
     if (flags === 1 && status >= 0) this.#checkStuck(status, stuckOn, this.model.moves > moves);
     this.#checkBound(status, cookie, bounded, this.h.r4);
+    if (flags === 0 && status === H_SUCCESS) this.#checkNext(cookie);
     this.#bury(cookie);
     return this.same(flags === 1 ? "rescind-forced" : "rescind", [lpid, flags, cookie], status, model);
+  }
+
+  /** G3: the next cookie of a slot is the one after this, or the slot would be used up before its time. */
+  #checkNext(cookie: number): void {
+    const { memory } = this.kernel;
+    const [slot, generation] = [cookie % COOKIE_SLOTS, Math.floor(cookie / COOKIE_SLOTS)];
+    const next = memory.header(memory.structuresAt + slot * STRUCTURE_BYTES + STRUCTURE_GENERATION);
+    ensure(next === generation + 1, () => `after use ${generation} of slot ${slot} comes ${next}`);
   }
 
   learnRescind(lpid: number, flags: number, cookie: number): Answer {
