@@ -24,7 +24,7 @@ import {
   STRUCTURE_SHARED,
   STRUCTURE_STATE,
 } from "../src/layout";
-import { addEndWord, endAt, isOpen, releaseEndIfIdle } from "./adapter";
+import { addEndWord, endAt, releaseEndIfIdle } from "./adapter";
 import {
   clearZeroed,
   cookieOf,
@@ -217,7 +217,6 @@ export function becomeUnknown(structure: usize): void {
   Links.leaveList(grantee + PARTITION_HELD, structure);
   if (isPoolFull(grantor) || isLastUse(structure)) releaseStructure(structure);
   else releaseGrant(grantor, structure);
-  if (!isOpen(end)) releaseEndIfIdle(end);
 }
 
 /**

@@ -241,7 +241,8 @@ function isLastUnit(end: usize): bool {
 /** Frees a closed end once nothing counts on it. */
 export function releaseEndIfIdle(end: usize): void {
   if (endWord(end, END_STATE) != END_CLOSED || endWord(end, END_QUEUE_PAGES) != 0) return;
-  if (endWord(end, END_USED) != 0 || endWord(end, END_UNRETURNED) != 0) return;
+  // No grant stands through a closed end: both partitions' had gone before it was closed.
+  if (endWord(end, END_UNRETURNED) != 0) return;
   unlinkEnd(end);
   clearEnd(end);
   if (isLastUnit(end)) {

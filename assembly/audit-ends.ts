@@ -126,7 +126,9 @@ export function auditEnds(): void {
       else free++;
       continue;
     }
-    check(endWord(end, END_USED) == endWord(end, END_AUDIT_USED), PROBLEM_END_COUNTER, slot, END_USED);
+    // Through one that has ended nothing is granted, and before it ended all had gone that was.
+    const standing = state == END_OPEN ? endWord(end, END_AUDIT_USED) : 0;
+    check(endWord(end, END_USED) == standing, PROBLEM_END_COUNTER, slot, END_USED);
     check(
       endWord(end, END_UNRETURNED) == endWord(end, END_AUDIT_UNRETURNED),
       PROBLEM_END_COUNTER,

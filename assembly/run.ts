@@ -27,7 +27,7 @@ import {
   TOUCH_NEAR,
 } from "../src/layout";
 import { countStale, Pages, uncountGrants } from "./account";
-import { endAt, isOpen, releaseEndIfIdle } from "./adapter";
+import { endAt } from "./adapter";
 import {
   beginChildren,
   childOf,
@@ -290,6 +290,5 @@ export function endLeaves(holder: usize, most: u32): u32 {
   uncountGrants(grantor, holder, end, done);
   const kept = min(done, room);
   if (runsNow(grantor)) tellStaged(grantor, kept, done - kept);
-  if (!isOpen(end)) releaseEndIfIdle(end);
   return done;
 }
