@@ -11,6 +11,7 @@ import {
   H_SUCCESS,
   HEADER_STRUCTURES_AT,
   HEADER_THREADS_AT,
+  MODE_LEND,
   NEED_READ,
   NEED_WRITE,
   PARTITION_BYTES,
@@ -19,8 +20,9 @@ import {
   STRUCTURE_CURSOR,
   THREAD_BYTES,
   THREAD_NAME,
+  TYPE_MEMORY,
 } from "../src/layout.js";
-import { auditedAfterEach, besides, openPair, PAGE, statusOf } from "./support/world.js";
+import { auditedAfterEach, besides, expectRefused, openPair, PAGE, statusOf } from "./support/world.js";
 
 auditedAfterEach();
 
@@ -143,6 +145,24 @@ test("FA7: a server that waited for its borrowers stops only after the uses from
   expect(owner.recoverServer(server.lpid, 1000)).toBe(H_PARTIAL);
   core.endUse();
   expect(owner.recoverServer(server.lpid, 1000)).toBe(H_SUCCESS);
+});
+
+test("G1, G6: a lend, or a merge, that a use holds up has done nothing, and is done when it is over", () => {
+  const { table, server, client, unit } = openPair();
+  const owner = kernelOf(table).core;
+  const { core } = besides(table, client);
+  const args = [server.lpid, TYPE_MEMORY, 0, 0, PAGE, unit, MODE_LEND] as const;
+  for (const call of [
+    () => owner.mergePages(server.lpid, PAGE, server.lpid, 0),
+    () => owner.grantMode(...args),
+  ]) {
+    expect(core.beginUse(server.lpid, 0, 8, NEED_WRITE)).toBe(H_SUCCESS);
+    expectRefused(table, H_LONG_BUSY_10_MSEC, call);
+    core.endUse();
+    expect(statusOf(() => server.write(0, new Uint8Array(8)))).toBe(H_SUCCESS);
+    expect(call()).toBe(H_SUCCESS);
+    expect(statusOf(() => server.write(PAGE, new Uint8Array(8)))).toBe(H_SUCCESS);
+  }
 });
 
 test("G6: a merged page leaves its frame to the others only when nobody reads it there", async () => {
