@@ -21,7 +21,7 @@ import {
   PAGE_BYTES,
   SPACE_MEMORY,
 } from "../src/layout";
-import { checkLocked, offsetOf, pageOfAddress, pagesTouched, placeOf } from "./access";
+import { checkLocked, examine, offsetOf, pageOfAddress, pagesTouched, placeOf } from "./access";
 import { areJoined } from "./adapter";
 import { isMarked, markFrame, unmarkAround } from "./frame";
 import { beginJob } from "./log";
@@ -86,14 +86,16 @@ export function copyMemory(lpid: f64, from: f64, partnerLpid: f64, to: f64, leng
   const read = checkLocked(lpid, from, length, NEED_READ);
   if (read != H_SUCCESS) return read;
   const sourcePlace = resultOf();
+  const allowed = examine(partnerLpid, to, length, NEED_WRITE);
+  if (allowed < 0) return allowed;
+  if (length == 0) return H_SUCCESS;
+  const target = spaceAt(partner, SPACE_MEMORY);
+  // Who can write to another's ring could forge transport events (CQ3). Before pages are copied for the write: what is refused changes nothing.
+  const pages = pagesTouched(target, to, length);
+  if (partition != partner && holdsQueue(partner, pageOfAddress(to), pages)) return H_RESOURCE;
   const write = checkLocked(partnerLpid, to, length, NEED_WRITE);
   if (write != H_SUCCESS) return write;
   const targetPlace = resultOf();
-  if (length == 0) return H_SUCCESS;
-  const target = spaceAt(partner, SPACE_MEMORY);
-  // Who can write to another's ring could forge transport events (CQ3).
-  const pages = pagesTouched(target, to, length);
-  if (partition != partner && holdsQueue(partner, pageOfAddress(to), pages)) return H_RESOURCE;
   if (sourcePlace >= 0 && targetPlace >= 0) {
     memory.copy(<usize>targetPlace, <usize>sourcePlace, <usize>length);
     return H_SUCCESS;

@@ -43,6 +43,10 @@ export const SELECTION: readonly SelectedRow[] = [
     "write 4 KiB",
     "read 4 KiB, threads: 0",
     "write 4 KiB, threads: 0",
+    "read 64 B, table's buffer",
+    "read 4 KiB, table's buffer",
+    "write 4 KiB, table's buffer",
+    "read 1 MiB, table's buffer, scattered pages",
   ),
   ...of(
     "contention",

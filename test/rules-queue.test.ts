@@ -267,13 +267,15 @@ describe("CQ2: whose pages hold a ring", () => {
     expect(register(0, 4)).toBe(H_CLOSED);
   });
 
-  test("CQ3: nobody copies to a partner's ring, so that events cannot be forged", () => {
+  test("CQ3, G1: nobody copies to a partner's ring, so that events cannot be forged, and no page is made ready for it", async () => {
     const { table, h, server, client, adapter, unit } = openPair({ serverPages: 4 });
     const third = table.createPartition({ name: "third", memory: PAGE });
     table.connect(server, third);
     expect(h.regCrq(server.lpid, unit, 2 * PAGE, PAGE)).toBe(H_CLOSED);
     client.send(adapter.peer, message(1));
     third.write(0, Uint8Array.of(0xff, 1));
+    // The pages beside the ring are one now, which is copied before it is written.
+    expect((await table.deduplicate()).merged).toBeGreaterThan(1);
     for (const [to, length] of [
       [2 * PAGE, 16],
       [PAGE, PAGE + 1],

@@ -1710,7 +1710,8 @@ addFar("a batch", (made, kept) => {
   const [offset, put] = requestsOf(made);
   put(0, TOKEN_ACCEPT, 2, kept);
   put(1, TOKEN_GRANT, 1, TYPE_MEMORY, 0, 0, KIB4, made.unit(1, 2));
-  const call = (core: Core): number => core.hcallBatch(offset, 2);
+  put(2, TOKEN_RESCIND, 1, 0, made.grant(1, 2, 0, 1, TYPE_MEMORY, 1));
+  const call = (core: Core): number => core.hcallBatch(offset, 3);
   return { status: H_SUCCESS, call, leave: { staging: true }, once: true };
 });
 

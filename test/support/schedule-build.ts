@@ -131,7 +131,7 @@ export const ATOMIC = 4;
 export const NOTIFY = 8;
 
 const ACCESS =
-  /^(i32|i64|f64|v128)\.(atomic\.)?(load|store|rmw)(8|16|32)?(?:\.(add|sub|and|or|xor|xchg|cmpxchg))?(?:_[su])?((?: (?:offset|align)=\d+)*)$/;
+  /^(i32|i64|f64|v128)\.(atomic\.)?(load|store|rmw)(8|16|32)?(?:\.(add|sub|and|or|xor|xchg|cmpxchg))?(?:_(?:[su]|zero|(lane)))?((?: (?:offset|align)=\d+)*)(?: \d+)?$/;
 const MAYBE_ACCESS = /\.(load|store|rmw|wait)|^memory\./;
 const BYTES = { i32: 4, i64: 8, f64: 8, v128: 16 } as const;
 
@@ -149,8 +149,9 @@ function accessFunction(name: string, instruction: string): string {
   const isAtomic = match[2] !== undefined;
   const operation = match[3] as string;
   const bytes = match[4] === undefined ? BYTES[type] : Number(match[4]) / 8;
-  const offset = /offset=(\d+)/.exec(match[6] ?? "")?.[1] ?? "0";
-  const operands = operation === "load" ? 0 : match[5] === "cmpxchg" ? 2 : 1;
+  const offset = /offset=(\d+)/.exec(match[7] ?? "")?.[1] ?? "0";
+  // What is loaded into a lane comes into a vector that is given.
+  const operands = operation === "load" ? (match[6] === undefined ? 0 : 1) : match[5] === "cmpxchg" ? 2 : 1;
   const isRead = operation !== "store";
   const kind = (isAtomic ? ATOMIC : 0) | (isRead ? READ : 0) | (operation !== "load" ? WRITE : 0);
   const values = Array.from({ length: operands }, (_, index) => `(param $v${index} ${type})`).join(" ");
