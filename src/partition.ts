@@ -25,6 +25,7 @@ import {
   ENTRY_VALID,
   ENTRY_WRITE,
   H_NOT_FOUND,
+  H_RESOURCE,
   H_SUCCESS,
   HEADER_ENDS_MAX,
   INHIBIT_READ,
@@ -52,7 +53,14 @@ import {
   stateName,
   unitAddress,
 } from "./records.js";
-import { acceptDetail, accessDetail, allocationDetail, grantDetail, sendDetail } from "./refusals.js";
+import {
+  acceptDetail,
+  accessDetail,
+  allocationDetail,
+  grantDetail,
+  rangeDetail,
+  sendDetail,
+} from "./refusals.js";
 import { checkRescindOptions, type RescindOptions, type RescindReport, rescind } from "./rescind.js";
 import { readSealed, sealRecord } from "./seal.js";
 import { unlessAborted, type WaitOptions } from "./stream.js";
@@ -346,8 +354,7 @@ export class Partition {
    */
   #begin(hcall: string, address: number, length: number, need: number): number {
     const status = this.#core.beginUse(this.#holder.lpid, address, length, need);
-    if (status !== H_SUCCESS)
-      throw new HcallError(hcall, status, accessDetail(status, `address ${address}, length ${length}`));
+    if (status !== H_SUCCESS) throw new HcallError(hcall, status, rangeDetail(status, address, length));
     return this.#memory.result;
   }
 
@@ -433,7 +440,9 @@ export class Partition {
     if (!(partner instanceof Partition)) refuseKind("partner", partner, "Partition");
     const partnerLpid = partner.#kernel === this.#kernel ? partner.#holder.lpid : 0;
     const status = this.#core.copyMemory(this.#holder.lpid, from, partnerLpid, to, length);
-    this.#access("H_COPY_RDMA", status, status < 0 ? `from ${from}, to ${to}, length ${length}` : "");
+    const ranges = status < 0 ? `from ${from}, to ${to}, length ${length}` : "";
+    const detail = status === H_RESOURCE ? `${ranges}: pages of them are lent, or hold a queue` : ranges;
+    this.#kernel.settle("H_COPY_RDMA", status, detail);
   }
 
   /** An aligned 32-bit word, unsigned. @throws HcallError as read(); H_PARAMETER if not aligned to 4. */

@@ -126,6 +126,11 @@ export function accessDetail(status: number, range: string): string {
   return status === H_RESOURCE ? `${range}: pages of it are lent` : range;
 }
 
+/** The same of a range of memory. */
+export function rangeDetail(status: number, address: number, length: number): string {
+  return accessDetail(status, `address ${address}, length ${length}`);
+}
+
 const SENDING: ReadonlyMap<number, string> = new Map([
   [H_CLOSED, ": the partner has no queue registered"],
   [H_DROPPED, ": the partner's queue is full"],

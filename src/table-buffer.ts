@@ -6,7 +6,7 @@ import { Staging } from "./batch.js";
 import { checkInteger, HcallError } from "./errors.js";
 import type { Holder } from "./holder.js";
 import { H_SUCCESS } from "./layout.js";
-import { accessDetail } from "./refusals.js";
+import { rangeDetail } from "./refusals.js";
 
 const NO_BYTES = new Uint8Array(0);
 
@@ -71,5 +71,5 @@ export class TableBuffer implements Disposable {
 }
 
 function refuse(hcall: string, status: number, address: number, length: number): never {
-  throw new HcallError(hcall, status, accessDetail(status, `address ${address}, length ${length}`));
+  throw new HcallError(hcall, status, rangeDetail(status, address, length));
 }

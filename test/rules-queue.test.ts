@@ -286,6 +286,9 @@ describe("CQ2: whose pages hold a ring", () => {
         expectRefused(table, H_RESOURCE, () => statusOf(() => third.copy(0, server, to, length)));
       expectRefused(table, H_RESOURCE, () => statusOf(() => client.copy(0, server, to, length)));
     }
+    expect(() => third.copy(0, server, 2 * PAGE, 16)).toThrow(
+      `H_COPY_RDMA: H_RESOURCE (from 0, to ${2 * PAGE}, length 16: pages of them are lent, or hold a queue)`,
+    );
     third.copy(0, server, PAGE, PAGE);
     third.copy(0, server, 3 * PAGE, PAGE);
     expect(server.receive(adapter)?.header).toBe(0x80);

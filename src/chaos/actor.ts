@@ -179,11 +179,14 @@ export class Actor {
       if (before !== this.#counter || word !== this.#counter)
         throw new Violation(`own counters are ${before} and ${word} instead of ${this.#counter}`);
       this.#counter++;
-      const found = this.#partition.read(this.#own + 16, this.#pattern.length);
-      const at = differenceAt(found, this.#pattern);
-      if (at >= 0)
-        throw new Violation(`byte ${at} of own memory is ${found[at]} instead of ${this.#pattern[at]}`);
+      this.#checkPattern(this.#partition.read(this.#own + 16, this.#pattern.length));
     });
+  }
+
+  #checkPattern(found: Uint8Array): void {
+    const at = differenceAt(found, this.#pattern);
+    if (at >= 0)
+      throw new Violation(`byte ${at} of own memory is ${found[at]} instead of ${this.#pattern[at]}`);
   }
 
   #copy(): void {
@@ -211,8 +214,14 @@ export class Actor {
       const [found] = batch.physical;
       if (before === after && found !== before)
         throw new Violation(`translated to ${found} between two times ${before}`);
+      const buffer = this.#partition.createBuffer(this.#pattern.length);
+      buffer.read(this.#own + 16);
+      this.#checkPattern(buffer.bytes);
+      buffer.write(this.#own + 16);
       // What is not given back, the death of the thread gives back.
-      if (!this.#random.once(50)) batch[Symbol.dispose]();
+      if (this.#random.once(50)) return;
+      batch[Symbol.dispose]();
+      buffer[Symbol.dispose]();
     });
   }
 
