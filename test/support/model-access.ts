@@ -208,8 +208,9 @@ export function copy(
     return REFUSED;
   const source = read(model, lpid, from, length);
   if (source.bytes === undefined) return source.answer;
-  const { status } = checkAccess(model, partnerLpid, to, length, NEED_WRITE);
-  if (status === H_SUCCESS && partner !== caller && touchesRing(model, partner, to, length))
+  // Before a page is copied for the write.
+  const fault = examineAccess(model, partnerLpid, to, length, NEED_WRITE);
+  if (fault === H_SUCCESS && partner !== caller && touchesRing(model, partner, to, length))
     return answer(H_RESOURCE);
   return write(model, partnerLpid, to, source.bytes);
 }
