@@ -20,7 +20,7 @@ import {
 } from "./layout.js";
 import { unitWord } from "./records.js";
 import { queueDetail } from "./refusals.js";
-import { checkWait, Stream, type WaitOptions } from "./stream.js";
+import { Stream, type WaitOptions } from "./stream.js";
 
 /** One entry of a queue. */
 export interface CrqEntry {
@@ -57,7 +57,6 @@ export class Messages {
   constructor(holder: Holder, unit: number, options: WaitOptions) {
     const { kernel, lpid } = holder;
     kernel.checkOpen();
-    checkWait(options);
     this.#kernel = kernel;
     this.#holder = holder;
     this.#incarnation = holder.incarnation;
