@@ -8,7 +8,7 @@ import { copyIn, copyOut } from "./copy.js";
 import { describePartition, showAs } from "./describe.js";
 import { ACCEPT, GRANT, publishAccept, publishGrant, publishRescind, RESCIND } from "./diagnostics.js";
 import { Dma } from "./dma.js";
-import { checkArray, checkInteger, checkNames, HcallError, refuseKind } from "./errors.js";
+import { checkArray, checkInteger, checkNames, refuseKind } from "./errors.js";
 import { Events, type PartitionEvent } from "./events.js";
 import { checkGrantNames, type GrantOptions } from "./grant-options.js";
 import { createImports, type GuestImports, type ImportsOptions } from "./guest-imports.js";
@@ -58,7 +58,7 @@ import {
   accessDetail,
   allocationDetail,
   grantDetail,
-  rangeDetail,
+  refuseRange,
   sendDetail,
 } from "./refusals.js";
 import { checkRescindOptions, type RescindOptions, type RescindReport, rescind } from "./rescind.js";
@@ -354,7 +354,7 @@ export class Partition {
    */
   #begin(hcall: string, address: number, length: number, need: number): number {
     const status = this.#core.beginUse(this.#holder.lpid, address, length, need);
-    if (status !== H_SUCCESS) throw new HcallError(hcall, status, rangeDetail(status, address, length));
+    if (status !== H_SUCCESS) refuseRange(hcall, status, address, length);
     return this.#memory.result;
   }
 

@@ -2,6 +2,7 @@
  * What refused calls say beside their arguments: what is wrong with them, where that can be told, and what is allowed.
  */
 import type { TableMemory } from "./binding.js";
+import { HcallError } from "./errors.js";
 import type { GrantOptions } from "./grant-options.js";
 import {
   END_OPEN,
@@ -126,9 +127,9 @@ export function accessDetail(status: number, range: string): string {
   return status === H_RESOURCE ? `${range}: pages of it are lent` : range;
 }
 
-/** The same of a range of memory. */
-export function rangeDetail(status: number, address: number, length: number): string {
-  return accessDetail(status, `address ${address}, length ${length}`);
+/** Refuses an access to a range of memory. */
+export function refuseRange(hcall: string, status: number, address: number, length: number): never {
+  throw new HcallError(hcall, status, accessDetail(status, `address ${address}, length ${length}`));
 }
 
 const SENDING: ReadonlyMap<number, string> = new Map([

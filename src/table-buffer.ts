@@ -3,10 +3,10 @@
  * machine's own memcpy, where the engine is slow with shared memory.
  */
 import { Staging } from "./batch.js";
-import { checkInteger, HcallError } from "./errors.js";
+import { checkInteger } from "./errors.js";
 import type { Holder } from "./holder.js";
 import { H_SUCCESS } from "./layout.js";
-import { rangeDetail } from "./refusals.js";
+import { refuseRange } from "./refusals.js";
 
 const NO_BYTES = new Uint8Array(0);
 
@@ -42,7 +42,7 @@ export class TableBuffer implements Disposable {
     const place = this.#placeOf(length, at);
     const { lpid, kernel } = this.#holder;
     const status = kernel.core.loadMemory(lpid, address, length, place);
-    if (status !== H_SUCCESS) refuse("H_READ", status, address, length);
+    if (status !== H_SUCCESS) refuseRange("H_READ", status, address, length);
   }
 
   /**
@@ -53,7 +53,7 @@ export class TableBuffer implements Disposable {
     const place = this.#placeOf(length, at);
     const { lpid, kernel } = this.#holder;
     const status = kernel.core.storeMemory(lpid, address, length, place);
-    if (status !== H_SUCCESS) refuse("H_WRITE", status, address, length);
+    if (status !== H_SUCCESS) refuseRange("H_WRITE", status, address, length);
   }
 
   #placeOf(length: number, at: number): number {
@@ -68,8 +68,4 @@ export class TableBuffer implements Disposable {
     this.#bytes = NO_BYTES;
     this.#staging.free();
   }
-}
-
-function refuse(hcall: string, status: number, address: number, length: number): never {
-  throw new HcallError(hcall, status, rangeDetail(status, address, length));
 }
