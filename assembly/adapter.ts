@@ -101,7 +101,11 @@ export function endNamed(address: u32): usize {
 
 /** The end that a unit address names if `lpid` owns it, open or closed; else 0. */
 export function decodeEnd(lpid: u32, unit: f64): usize {
-  const address = decodeInteger(unit);
+  return endKnown(lpid, decodeInteger(unit));
+}
+
+/** The same of a decoded address. */
+export function endKnown(lpid: u32, address: u32): usize {
   const end = endNamed(address);
   const state = endWord(end, END_STATE);
   if (state != END_OPEN && state != END_CLOSED) return 0;

@@ -12,11 +12,16 @@ import {
   H_NEED_ALL,
   H_PARAMETER,
   H_SUCCESS,
+  MODE_COPY,
+  MODE_SHARE,
+  PAGE_BYTES,
   TOKEN_ACCEPT,
   TOKEN_GRANT,
   TOKEN_RESCIND,
   TOKEN_RETURN,
   TOUCH_NEAR,
+  TYPE_MASK,
+  TYPE_MEMORY,
 } from "../src/layout";
 import {
   pinMemory as pinMemoryLocked,
@@ -38,6 +43,7 @@ import {
 } from "./assign";
 import { audit as auditLocked } from "./audit";
 import { copyMemory as copyMemoryLocked } from "./copy";
+import { decodeInteger, UnitsOf } from "./decode";
 import { beginDevice as beginDeviceLocked, serveWindow as serveWindowLocked } from "./device";
 import {
   awaitDma,
@@ -61,10 +67,8 @@ import {
 } from "./hcall-lines";
 import {
   acceptLogical as acceptLogicalLocked,
-  grantCopyOnWrite as grantCopyOnWriteLocked,
   granteeNamed,
   grantLogical as grantLogicalLocked,
-  grantMode as grantModeLocked,
   grantorNamed,
   partnerNamed,
   requestReturn as requestReturnLocked,
@@ -80,10 +84,10 @@ import {
 } from "./hcall-queue";
 import { settle } from "./job";
 import { acquire, acquireAll, isQuick, nameAll, nameNone, release, waitForUses } from "./lock";
-import { isAlone } from "./memory";
+import { isAlone, NONE } from "./memory";
 import { mergePages as mergePagesLocked } from "./merge";
 import { compactMemory as compactMemoryLocked, gatherMemory as gatherMemoryLocked } from "./migrate";
-import { decodePartition, lpidOf } from "./partition";
+import { decodePartition, lpidOf, partitionKnown } from "./partition";
 import {
   endViews as endViewsLocked,
   failPartition as failPartitionLocked,
@@ -94,6 +98,11 @@ import {
 import { freeStaging as freeStagingLocked, takeStaging as takeStagingLocked } from "./staging";
 import { openThread as openThreadLocked } from "./thread";
 
+/** The partner that a unit address names, or 0. */
+function partnerOfUnit(lpid: f64, unit: f64): u32 {
+  return partnerNamed(decodeInteger(lpid), decodeInteger(unit));
+}
+
 /** The lpid of an existing partition, or 0. */
 function lpidNamed(value: f64): u32 {
   const partition = decodePartition(value);
@@ -101,10 +110,13 @@ function lpidNamed(value: f64): u32 {
 }
 
 /** Takes the locks of the caller and of another partition, 0 for none. H_PARAMETER: there is no such caller. */
-function enter(lpid: f64, other: u32): i32 {
-  const own = lpidNamed(lpid);
-  if (own == 0) return H_PARAMETER;
+function enterAs(own: u32, other: u32): i32 {
+  if (partitionKnown(own) == 0) return H_PARAMETER;
   return acquire(own, other) ? H_SUCCESS : H_LONG_BUSY_10_MSEC;
+}
+
+function enter(lpid: f64, other: u32): i32 {
+  return enterAs(decodeInteger(lpid), other);
 }
 
 /** Nobody to keep out, so that it need not be known who is concerned. */
@@ -119,7 +131,8 @@ function leave(status: i32): i32 {
 }
 
 // The four hypercalls on grants are so short that it counts: where there is nobody to keep out and nothing to mend they go a way
-// of their own, on which no argument must outlive another call.
+// of their own, on which no argument must outlive another call. And each can be called with integers of 32 bits, too, which need
+// not be decoded: JavaScript has most of its numbers as such, and would make others of them for f64.
 
 function leaveAlone(status: i32): i32 {
   settle();
@@ -128,30 +141,110 @@ function leaveAlone(status: i32): i32 {
 }
 
 /** One of the four, its locks held. */
-function carryOut(token: u32, lpid: f64, a: f64, b: f64, c: f64, d: f64, e: f64): i32 {
-  if (token == TOKEN_GRANT) return grantLogicalLocked(lpid, a, b, c, d, e);
-  if (token == TOKEN_ACCEPT) return acceptLogicalLocked(lpid, a);
-  if (token == TOKEN_RETURN) return returnLogicalLocked(lpid, a, TOUCH_NEAR);
-  return rescindLogicalLocked(lpid, a, b);
+function carryOut(
+  token: u32,
+  own: u32,
+  flags: u32,
+  liobn: u32,
+  page: u32,
+  count: u32,
+  address: u32,
+  cookie: f64,
+): i32 {
+  if (token == TOKEN_GRANT) return grantLogicalLocked(own, flags, liobn, page, count, address, MODE_SHARE);
+  if (token == TOKEN_ACCEPT) return acceptLogicalLocked(own, cookie);
+  if (token == TOKEN_RETURN) return returnLogicalLocked(own, cookie, TOUCH_NEAR);
+  return rescindLogicalLocked(own, flags, cookie);
 }
 
 /** Which partition it changes besides its caller's. */
-function otherOf(token: u32, lpid: f64, a: f64, b: f64, e: f64): u32 {
-  if (token == TOKEN_GRANT) return partnerNamed(lpid, e);
-  return token == TOKEN_RESCIND ? granteeNamed(b) : grantorNamed(a);
+function otherOf(token: u32, own: u32, address: u32, cookie: f64): u32 {
+  if (token == TOKEN_GRANT) return partnerNamed(own, address);
+  return token == TOKEN_RESCIND ? granteeNamed(cookie) : grantorNamed(cookie);
 }
 
 /** Any of the four where that is not so; one function, so that none of them is inlined where it is so. */
-function callAmong(token: u32, lpid: f64, a: f64, b: f64, c: f64, d: f64, e: f64): i32 {
+function callAmong(
+  token: u32,
+  own: u32,
+  flags: u32,
+  liobn: u32,
+  page: u32,
+  count: u32,
+  address: u32,
+  cookie: f64,
+): i32 {
   let attempt: u32 = 0;
   while (true) {
-    let status = isAlone() ? enterAlone() : enter(lpid, otherOf(token, lpid, a, b, e));
-    if (status == H_SUCCESS) status = leave(carryOut(token, lpid, a, b, c, d, e));
-    if (status == H_NEED_ALL)
-      status = acquireAll() ? leave(carryOut(token, lpid, a, b, c, d, e)) : H_LONG_BUSY_10_MSEC;
+    let status = isAlone() ? enterAlone() : enterAs(own, otherOf(token, own, address, cookie));
+    if (status == H_SUCCESS) status = leave(carryOut(token, own, flags, liobn, page, count, address, cookie));
+    if (status == H_NEED_ALL) {
+      status = H_LONG_BUSY_10_MSEC;
+      if (acquireAll()) status = leave(carryOut(token, own, flags, liobn, page, count, address, cookie));
+    }
     if (status != H_LONG_BUSY_1_MSEC) return status;
     if (!waitForUses(attempt++)) return H_LONG_BUSY_10_MSEC;
   }
+}
+
+/** A grant of what was decoded. A method, since only those are inlined on demand. */
+class Calls {
+  @inline
+  static grant(own: u32, flags: u32, liobn: u32, page: u32, count: u32, address: u32): i32 {
+    if (!isQuick()) return callAmong(TOKEN_GRANT, own, flags, liobn, page, count, address, 0);
+    nameAll();
+    return leaveAlone(grantLogicalLocked(own, flags, liobn, page, count, address, MODE_SHARE));
+  }
+}
+
+export function grantLogical(lpid: f64, flags: f64, hi: f64, lo: f64, length: f64, unit: f64): i32 {
+  const bits = decodeInteger(flags);
+  return Calls.grant(
+    decodeInteger(lpid),
+    bits,
+    decodeInteger(hi),
+    UnitsOf.decode(bits, lo),
+    UnitsOf.decode(bits, length),
+    decodeInteger(unit),
+  );
+}
+
+/** Of memory; what is below 0 is none. */
+export function grantLogical32(lpid: i32, flags: i32, lo: i32, length: i32, unit: i32): i32 {
+  if ((lpid | flags | lo | length | unit) < 0 || (flags & TYPE_MASK) != TYPE_MEMORY)
+    return grantLogical(lpid, flags, 0, lo, length, unit);
+  const isAligned = ((lo | length) & (PAGE_BYTES - 1)) == 0;
+  return Calls.grant(lpid, flags, 0, lo >> 12, isAligned ? length >> 12 : NONE, unit);
+}
+
+export function acceptLogical(lpid: f64, cookie: f64): i32 {
+  return acceptLogical32(decodeInteger(lpid), cookie);
+}
+
+export function acceptLogical32(lpid: u32, cookie: f64): i32 {
+  if (!isQuick()) return callAmong(TOKEN_ACCEPT, lpid, 0, 0, 0, 0, 0, cookie);
+  nameAll();
+  return leaveAlone(acceptLogicalLocked(lpid, cookie));
+}
+
+export function returnLogical(lpid: f64, cookie: f64): i32 {
+  return returnLogical32(decodeInteger(lpid), cookie);
+}
+
+export function returnLogical32(lpid: u32, cookie: f64): i32 {
+  if (!isQuick()) return callAmong(TOKEN_RETURN, lpid, 0, 0, 0, 0, 0, cookie);
+  nameAll();
+  return leaveAlone(returnLogicalLocked(lpid, cookie, TOUCH_NEAR));
+}
+
+export function rescindLogical(lpid: f64, flags: f64, cookie: f64): i32 {
+  return rescindLogical32(decodeInteger(lpid), decodeInteger(flags), cookie);
+}
+
+export function rescindLogical32(lpid: u32, flags: u32, cookie: f64): i32 {
+  if (!isQuick()) return callAmong(TOKEN_RESCIND, lpid, flags, 0, 0, 0, 0, cookie);
+  nameAll();
+  return leaveAlone(rescindLogicalLocked(lpid, flags, cookie));
 }
 
 export function pinMemory(lpid: f64, address: f64, length: f64): i32 {
@@ -257,44 +350,35 @@ export function copyMemory(lpid: f64, from: f64, partnerLpid: f64, to: f64, leng
   return acquireAll() ? leave(copyMemoryLocked(lpid, from, partnerLpid, to, length)) : H_LONG_BUSY_10_MSEC;
 }
 
-export function acceptLogical(lpid: f64, cookie: f64): i32 {
-  if (!isQuick()) return callAmong(TOKEN_ACCEPT, lpid, cookie, 0, 0, 0, 0);
-  nameAll();
-  return leaveAlone(acceptLogicalLocked(lpid, cookie));
-}
-
-export function grantLogical(lpid: f64, flags: f64, hi: f64, lo: f64, length: f64, unit: f64): i32 {
-  if (!isQuick()) return callAmong(TOKEN_GRANT, lpid, flags, hi, lo, length, unit);
-  nameAll();
-  return leaveAlone(grantLogicalLocked(lpid, flags, hi, lo, length, unit));
+/** A grant in a mode, MODE_COPY or another than sharing. */
+function grantAs(mode: u32, lpid: f64, flags: f64, hi: f64, lo: f64, length: f64, unit: f64): i32 {
+  const own = decodeInteger(lpid);
+  const bits = decodeInteger(flags);
+  const liobn = decodeInteger(hi);
+  const page = UnitsOf.decode(bits, lo);
+  const count = UnitsOf.decode(bits, length);
+  const address = decodeInteger(unit);
+  const entry = isAlone() ? enterAlone() : enterAs(own, partnerNamed(own, address));
+  const status =
+    entry == H_SUCCESS ? leave(grantLogicalLocked(own, bits, liobn, page, count, address, mode)) : entry;
+  if (status != H_NEED_ALL) return status;
+  return acquireAll()
+    ? leave(grantLogicalLocked(own, bits, liobn, page, count, address, mode))
+    : H_LONG_BUSY_10_MSEC;
 }
 
 export function grantMode(lpid: f64, flags: f64, hi: f64, lo: f64, length: f64, unit: f64, mode: f64): i32 {
-  const entry = isAlone() ? enterAlone() : enter(lpid, partnerNamed(lpid, unit));
-  const status = entry == H_SUCCESS ? leave(grantModeLocked(lpid, flags, hi, lo, length, unit, mode)) : entry;
-  if (status != H_NEED_ALL) return status;
-  return acquireAll() ? leave(grantModeLocked(lpid, flags, hi, lo, length, unit, mode)) : H_LONG_BUSY_10_MSEC;
+  const named = decodeInteger(mode);
+  return grantAs(named == u32(MODE_COPY) ? NONE : named, lpid, flags, hi, lo, length, unit);
 }
 
 export function grantCopyOnWrite(lpid: f64, flags: f64, hi: f64, lo: f64, length: f64, unit: f64): i32 {
-  const entry = isAlone() ? enterAlone() : enter(lpid, partnerNamed(lpid, unit));
-  const status =
-    entry == H_SUCCESS ? leave(grantCopyOnWriteLocked(lpid, flags, hi, lo, length, unit)) : entry;
-  if (status != H_NEED_ALL) return status;
-  return acquireAll()
-    ? leave(grantCopyOnWriteLocked(lpid, flags, hi, lo, length, unit))
-    : H_LONG_BUSY_10_MSEC;
+  return grantAs(MODE_COPY, lpid, flags, hi, lo, length, unit);
 }
 
 export function mergePages(lpid: f64, address: f64, otherLpid: f64, otherAddress: f64): i32 {
   if (!acquireAll()) return H_LONG_BUSY_10_MSEC;
   return leave(mergePagesLocked(lpid, address, otherLpid, otherAddress));
-}
-
-export function rescindLogical(lpid: f64, flags: f64, cookie: f64): i32 {
-  if (!isQuick()) return callAmong(TOKEN_RESCIND, lpid, flags, cookie, 0, 0, 0);
-  nameAll();
-  return leaveAlone(rescindLogicalLocked(lpid, flags, cookie));
 }
 
 export function requestReturn(lpid: f64, cookie: f64, ms: f64): i32 {
@@ -304,14 +388,8 @@ export function requestReturn(lpid: f64, cookie: f64, ms: f64): i32 {
   return acquireAll() ? leave(requestReturnLocked(lpid, cookie, ms)) : H_LONG_BUSY_10_MSEC;
 }
 
-export function returnLogical(lpid: f64, cookie: f64): i32 {
-  if (!isQuick()) return callAmong(TOKEN_RETURN, lpid, cookie, 0, 0, 0, 0);
-  nameAll();
-  return leaveAlone(returnLogicalLocked(lpid, cookie, TOUCH_NEAR));
-}
-
 export function freeQueue(lpid: f64, unit: f64): i32 {
-  const entry = isAlone() ? enterAlone() : enter(lpid, partnerNamed(lpid, unit));
+  const entry = isAlone() ? enterAlone() : enter(lpid, partnerOfUnit(lpid, unit));
   const status = entry == H_SUCCESS ? leave(freeQueueLocked(lpid, unit)) : entry;
   if (status != H_NEED_ALL) return status;
   return acquireAll() ? leave(freeQueueLocked(lpid, unit)) : H_LONG_BUSY_10_MSEC;
@@ -325,14 +403,14 @@ export function receiveEntry(lpid: f64, unit: f64): i32 {
 }
 
 export function registerQueue(lpid: f64, unit: f64, address: f64, length: f64): i32 {
-  const entry = isAlone() ? enterAlone() : enter(lpid, partnerNamed(lpid, unit));
+  const entry = isAlone() ? enterAlone() : enter(lpid, partnerOfUnit(lpid, unit));
   const status = entry == H_SUCCESS ? leave(registerQueueLocked(lpid, unit, address, length)) : entry;
   if (status != H_NEED_ALL) return status;
   return acquireAll() ? leave(registerQueueLocked(lpid, unit, address, length)) : H_LONG_BUSY_10_MSEC;
 }
 
 export function sendEntry(lpid: f64, unit: f64, word0: f64, word1: f64, word2: f64, word3: f64): i32 {
-  const entry = isAlone() ? enterAlone() : enter(lpid, partnerNamed(lpid, unit));
+  const entry = isAlone() ? enterAlone() : enter(lpid, partnerOfUnit(lpid, unit));
   const status = entry == H_SUCCESS ? leave(sendEntryLocked(lpid, unit, word0, word1, word2, word3)) : entry;
   if (status != H_NEED_ALL) return status;
   return acquireAll() ? leave(sendEntryLocked(lpid, unit, word0, word1, word2, word3)) : H_LONG_BUSY_10_MSEC;

@@ -12,6 +12,7 @@ import {
   TYPE_DMA,
   TYPE_INTERRUPT,
   TYPE_IPI,
+  TYPE_MASK,
   TYPE_MEMORY,
   TYPE_MMIO,
 } from "../src/layout";
@@ -107,6 +108,15 @@ export class Units {
   @inline
   static decode(space: u32, value: f64): u32 {
     return isPaged(space) ? decodePages(value) : decodeInteger(value);
+  }
+}
+
+/** The same where only the flags of a grant say which space it is; most often that is memory. A method, as in Units. */
+export class UnitsOf {
+  @inline
+  static decode(flags: u32, value: f64): u32 {
+    if (((flags ^ TYPE_MEMORY) & TYPE_MASK) == 0) return decodePages(value);
+    return decodeUnits(decodeType(flags & TYPE_MASK), value);
   }
 }
 

@@ -15,6 +15,7 @@ import {
   H_NEED_ALL,
   H_PARAMETER,
   H_SUCCESS,
+  MODE_SHARE,
   REQUEST_ARGUMENTS,
   REQUEST_BYTES,
   REQUEST_LPID,
@@ -34,7 +35,7 @@ import {
   TOUCH_NEAR,
 } from "../src/layout";
 import { slotOfCookie, structureAt } from "./control";
-import { decodeInteger, decodePages } from "./decode";
+import { decodeInteger, decodePages, UnitsOf } from "./decode";
 import { awaitDma, getTce, putTce, putTceIndirect, stuffTce, windowOwnerNamed } from "./dma";
 import {
   acceptLogical,
@@ -74,20 +75,18 @@ class Request {
   @inline
   static onGrant(request: usize, token: u32): i32 {
     const lpid = load<f64>(request, REQUEST_LPID);
+    const own = decodeInteger(lpid);
     if (token == TOKEN_GRANT) {
-      return grantLogical(
-        lpid,
-        argument(request, 0),
-        argument(request, 1),
-        argument(request, 2),
-        argument(request, 3),
-        argument(request, 4),
-      );
+      const flags = decodeInteger(argument(request, 0));
+      const page = UnitsOf.decode(flags, argument(request, 2));
+      const count = UnitsOf.decode(flags, argument(request, 3));
+      const address = decodeInteger(argument(request, 4));
+      return grantLogical(own, flags, decodeInteger(argument(request, 1)), page, count, address, MODE_SHARE);
     }
-    if (token == TOKEN_ACCEPT) return acceptLogical(lpid, argument(request, 0));
-    if (token == TOKEN_RETURN) return returnLogical(lpid, argument(request, 0), NONE);
+    if (token == TOKEN_ACCEPT) return acceptLogical(own, argument(request, 0));
+    if (token == TOKEN_RETURN) return returnLogical(own, argument(request, 0), NONE);
     if (token == TOKEN_RESCIND) {
-      const status = rescindLogical(lpid, argument(request, 0), argument(request, 1));
+      const status = rescindLogical(own, decodeInteger(argument(request, 0)), argument(request, 1));
       return status == H_LONG_BUSY_1_MSEC ? H_LONG_BUSY_10_MSEC : status;
     }
     return unknown(lpid);
@@ -198,7 +197,10 @@ function touchBlock(first: usize, count: u32): u32 {
 function otherNamed(request: usize): u32 {
   switch (load<u32>(request, REQUEST_TOKEN)) {
     case TOKEN_GRANT:
-      return partnerNamed(load<f64>(request, REQUEST_LPID), argument(request, 4));
+      return partnerNamed(
+        decodeInteger(load<f64>(request, REQUEST_LPID)),
+        decodeInteger(argument(request, 4)),
+      );
     case TOKEN_RESCIND:
       return granteeNamed(argument(request, 1));
     case TOKEN_PUT_TCE:

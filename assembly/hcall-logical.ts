@@ -49,6 +49,7 @@ import {
   STRUCTURE_SHARED,
   THREAD_WAITS_FOR,
   TYPE_MASK,
+  TYPE_MEMORY,
   ZERO_PAGE_STEPS,
 } from "../src/layout";
 import {
@@ -60,7 +61,7 @@ import {
   Mapped,
   tellReturned,
 } from "./account";
-import { decodeEnd, endNamed, isOpenEnd, partnerOf, quotaFits } from "./adapter";
+import { endKnown, endNamed, isOpenEnd, partnerOf, quotaFits } from "./adapter";
 import { Places } from "./bitmap";
 import {
   childOf,
@@ -94,7 +95,7 @@ import {
   windowOf,
 } from "./control";
 import { releaseCopies, splitMerged } from "./cow";
-import { decodeInteger, decodeType, encodeUnits, isPaged, NO_SPACE, Units } from "./decode";
+import { decodeInteger, decodeType, encodeUnits, isPaged, NO_SPACE } from "./decode";
 import { acceptDonation, isWhole } from "./donate";
 import { pushEvent } from "./event";
 import { settle } from "./job";
@@ -142,8 +143,8 @@ import { touchReturned } from "./touch";
 // Which partitions a call changes besides its caller's, guessed without any lock; the call itself looks again. 0: none.
 
 /** Of a grant: the partner that the unit address names. */
-export function partnerNamed(lpid: f64, unit: f64): u32 {
-  const end = decodeEnd(decodeInteger(lpid), unit);
+export function partnerNamed(own: u32, address: u32): u32 {
+  const end = endKnown(own, address);
   return end == 0 ? 0 : partnerOf(end);
 }
 
@@ -157,25 +158,6 @@ export function grantorNamed(cookie: f64): u32 {
 export function granteeNamed(cookie: f64): u32 {
   const structure = decodeGrant(cookie);
   return structure == 0 ? 0 : holderOf(structure);
-}
-
-/** H_GRANT_LOGICAL. R4: the cookie. */
-export function grantLogical(lpid: f64, flags: f64, hi: f64, lo: f64, length: f64, unit: f64): i32 {
-  return grant(lpid, flags, hi, lo, length, unit, MODE_SHARE);
-}
-
-/** H_GRANT_LOGICAL in a mode: the byte of the flags is full. R4: the cookie. */
-export function grantMode(lpid: f64, flags: f64, hi: f64, lo: f64, length: f64, unit: f64, mode: f64): i32 {
-  const named = decodeInteger(mode);
-  return grant(lpid, flags, hi, lo, length, unit, named == u32(MODE_COPY) ? NONE : named);
-}
-
-/**
- * A grant whose grantee gets a page of its own with its first write to it; the grantor's stays. Of memory only, without
- * inhibits of reading and writing. It cannot be granted on: who has that grant would not follow the copies. R4: the cookie.
- */
-export function grantCopyOnWrite(lpid: f64, flags: f64, hi: f64, lo: f64, length: f64, unit: f64): i32 {
-  return grant(lpid, flags, hi, lo, length, unit, MODE_COPY);
 }
 
 /** What a caller may inhibit. */
@@ -215,29 +197,34 @@ function beginMode(grantor: usize, structure: usize, mode: u32): bool {
 }
 
 /**
+ * H_GRANT_LOGICAL, of what was decoded: NONE is none, in pages or numbers, as the flags say. In the mode MODE_COPY the grantee gets a
+ * page of its own with its first write to it, and the grantor's stays: of memory only, without inhibits of reading and
+ * writing. It cannot be granted on: who has that grant would not follow the copies. R4: the cookie.
+ *
  * Most grants are shares of memory, so what only others need is asked in one question at a time; and each check is an `if` of
  * its own, since a compiler makes a number of what `&&` and `||` answer before it looks at it.
  */
-function grant(lpid: f64, flags: f64, hi: f64, lo: f64, length: f64, unit: f64, mode: u32): i32 {
-  const own = decodeInteger(lpid);
+export function grantLogical(
+  own: u32,
+  flags: u32,
+  liobn: u32,
+  page: u32,
+  count: u32,
+  address: u32,
+  mode: u32,
+): i32 {
   const grantor = partitionNumbered(own);
   if (!runsNow(grantor)) return whyStopped(grantor); // GR10
-  const bits = decodeInteger(flags);
-  if ((bits & ~u32(TYPE_MASK | INHIBITS)) != 0) return H_PARAMETER; // GR1
-  const space = decodeType(bits & TYPE_MASK);
-  if (space == NO_SPACE) return H_PARAMETER; // GR1
-  const page = Units.decode(space, lo);
-  const count = Units.decode(space, length);
-  const isPlain = ((space ^ SPACE_MEMORY) | (mode ^ MODE_SHARE)) == 0;
-  let inhibits = bits & INHIBITS;
+  if ((flags & ~u32(TYPE_MASK | INHIBITS)) != 0) return H_PARAMETER; // GR1
+  const isPlain = (((flags ^ TYPE_MEMORY) & TYPE_MASK) | (mode ^ MODE_SHARE) | liobn) == 0;
+  let space: u32 = SPACE_MEMORY;
+  let inhibits = flags & INHIBITS;
   if (!isPlain) {
+    space = decodeType(flags & TYPE_MASK);
+    if (space == NO_SPACE) return H_PARAMETER; // GR1
     if (!isKind(space, inhibits, count, mode)) return H_PARAMETER; // GR1, GR2
     if (mode == u32(MODE_COPY)) inhibits = INHIBIT_WRITE | INHIBIT_REGRANT;
-  }
-  let liobn: u32 = 0;
-  if (hi != 0) {
-    liobn = decodeInteger(hi);
-    if (space != SPACE_DMA || liobn == NONE) return H_PARAMETER; // GR2
+    if (liobn != 0 && (space != SPACE_DMA || liobn == NONE)) return H_PARAMETER; // GR2
   }
   const at = spaceAt(grantor, space);
   // What is no number of units is beyond every space.
@@ -259,7 +246,6 @@ function grant(lpid: f64, flags: f64, hi: f64, lo: f64, length: f64, unit: f64, 
   if ((mode & MODE_ZERO) != 0) {
     if ((limits & INHIBIT_WRITE) != 0) return H_PERMISSION; // GR5: zeroing is writing
   }
-  const address = decodeInteger(unit);
   const end = endNamed(address);
   if (!isOpenEnd(end, address, own)) return H_PARAMETER; // GR6
   const to = partnerOf(end);
@@ -297,8 +283,7 @@ function grant(lpid: f64, flags: f64, hi: f64, lo: f64, length: f64, unit: f64, 
 }
 
 /** H_ACCEPT_LOGICAL. R4: the logical address. */
-export function acceptLogical(lpid: f64, cookie: f64): i32 {
-  const own = decodeInteger(lpid);
+export function acceptLogical(own: u32, cookie: f64): i32 {
   const holder = partitionNumbered(own);
   if (!runsNow(holder)) return whyStopped(holder);
   const structure = structureIn(cookie);
@@ -377,8 +362,7 @@ function returnCopies(structure: usize): bool {
 }
 
 /** H_RETURN_LOGICAL. @param near structures in use up to which it touches nothing; a batch has touched all that it names. */
-export function returnLogical(lpid: f64, cookie: f64, near: u32): i32 {
-  const own = decodeInteger(lpid);
+export function returnLogical(own: u32, cookie: f64, near: u32): i32 {
   const holder = partitionNumbered(own);
   if (!runsNow(holder)) return whyStopped(holder);
   const structure = structureIn(cookie);
@@ -451,17 +435,15 @@ function isUnused(structure: usize): bool {
 }
 
 /** H_RESCIND_LOGICAL. R4 of H_PARTIAL: a bound of the steps that remain. H_LongBusyOrder1msec: worth waiting for, without locks. */
-export function rescindLogical(lpid: f64, flags: f64, cookie: f64): i32 {
-  const own = decodeInteger(lpid);
+export function rescindLogical(own: u32, flags: u32, cookie: f64): i32 {
   const grantor = partitionNumbered(own);
   if (!runsNow(grantor)) return whyStopped(grantor);
-  const bits = decodeInteger(flags);
-  if (bits > u32(RESCIND_FORCED)) return H_PARAMETER; // RS1
+  if (flags > u32(RESCIND_FORCED)) return H_PARAMETER; // RS1
   const structure = structureIn(cookie);
   if (cookieOf(structure) != cookie) return H_PARAMETER; // RS1
   if (!isGrant(structure)) return H_PARAMETER; // RS1
   if (grantorOf(structure) != own) return H_PARAMETER; // RS1; what is rescinded is nobody's
-  if (bits == RESCIND_FORCED) return holdsAll() ? revoke(structure, budget()) : H_NEED_ALL;
+  if (flags == RESCIND_FORCED) return holdsAll() ? revoke(structure, budget()) : H_NEED_ALL;
   if (!holdsAll()) {
     if (!holdsOne(holderOf(structure)) || isLastUse(structure) || isPoolFull(grantor)) return H_NEED_ALL;
   }

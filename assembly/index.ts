@@ -14,6 +14,7 @@ export {
 } from "./access";
 export {
   acceptLogical,
+  acceptLogical32,
   adapterBetween,
   adapterPeer,
   allocate,
@@ -38,6 +39,7 @@ export {
   getTce,
   grantCopyOnWrite,
   grantLogical,
+  grantLogical32,
   grantMode,
   maskInterrupt,
   mergePages,
@@ -55,8 +57,10 @@ export {
   removePartition,
   requestReturn,
   rescindLogical,
+  rescindLogical32,
   restartPartition,
   returnLogical,
+  returnLogical32,
   sendEntry,
   sendIpi,
   serveWindow,

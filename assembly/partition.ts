@@ -46,9 +46,13 @@ export function partitionNumbered(lpid: u32): usize {
 }
 
 /** The same, or 0: no such partition. */
-export function decodePartition(lpid: f64): usize {
-  const partition = partitionNumbered(decodeInteger(lpid));
+export function partitionKnown(lpid: u32): usize {
+  const partition = partitionNumbered(lpid);
   return partitionWord(partition, PARTITION_STATE) == PARTITION_FREE ? 0 : partition;
+}
+
+export function decodePartition(lpid: f64): usize {
+  return partitionKnown(decodeInteger(lpid));
 }
 
 export function partitionWord(partition: usize, offset: usize): u32 {

@@ -61,20 +61,29 @@ export class Hcalls {
   readonly #kernel: Kernel;
   readonly #core: Core;
   readonly #words: Uint32Array;
-  // What is called most often, looked up once.
+  // What is called most often, looked up once. What is an integer of 32 bits, (x | 0) === x, goes as such: the engine has most numbers
+  // so already, and would make a double of each, which the core would have to decode.
   readonly #grantLogical: Core["grantLogical"];
+  readonly #grantLogical32: Core["grantLogical32"];
   readonly #acceptLogical: Core["acceptLogical"];
+  readonly #acceptLogical32: Core["acceptLogical32"];
   readonly #returnLogical: Core["returnLogical"];
+  readonly #returnLogical32: Core["returnLogical32"];
   readonly #rescindLogical: Core["rescindLogical"];
+  readonly #rescindLogical32: Core["rescindLogical32"];
 
   /** @internal Made by hcalls(). */
   constructor(kernel: Kernel) {
     this.#kernel = kernel;
     this.#core = kernel.core;
     this.#grantLogical = kernel.core.grantLogical;
+    this.#grantLogical32 = kernel.core.grantLogical32;
     this.#acceptLogical = kernel.core.acceptLogical;
+    this.#acceptLogical32 = kernel.core.acceptLogical32;
     this.#returnLogical = kernel.core.returnLogical;
+    this.#returnLogical32 = kernel.core.returnLogical32;
     this.#rescindLogical = kernel.core.rescindLogical;
+    this.#rescindLogical32 = kernel.core.rescindLogical32;
     this.#words = kernel.memory.words;
   }
 
@@ -108,7 +117,14 @@ export class Hcalls {
     length: number,
     unitAddress: number,
   ): number {
-    return this.#grantLogical(lpid, flags, logicalHi, logicalLo, length, unitAddress);
+    return logicalHi === 0 &&
+      (lpid | 0) === lpid &&
+      (flags | 0) === flags &&
+      (logicalLo | 0) === logicalLo &&
+      (length | 0) === length &&
+      (unitAddress | 0) === unitAddress
+      ? this.#grantLogical32(lpid, flags, logicalLo, length, unitAddress)
+      : this.#grantLogical(lpid, flags, logicalHi, logicalLo, length, unitAddress);
   }
 
   /**
@@ -141,7 +157,7 @@ export class Hcalls {
 
   /** H_ACCEPT_LOGICAL (0x1CC). R4: the logical address. */
   acceptLogical(lpid: number, cookie: number): number {
-    return this.#acceptLogical(lpid, cookie);
+    return (lpid | 0) === lpid ? this.#acceptLogical32(lpid, cookie) : this.#acceptLogical(lpid, cookie);
   }
 
   /**
@@ -149,12 +165,18 @@ export class Hcalls {
    * nothing is left to be returned, also where a call found the table locked (H_LongBusyOrder10msec) meanwhile.
    */
   returnLogical(lpid: number, cookie: number): number {
-    return this.#tell(this.#returnLogical(lpid, cookie));
+    return this.#tell(
+      (lpid | 0) === lpid ? this.#returnLogical32(lpid, cookie) : this.#returnLogical(lpid, cookie),
+    );
   }
 
   /** H_RESCIND_LOGICAL (0x1C8). R4 of H_PARTIAL: a bound of the steps that remain. */
   rescindLogical(lpid: number, flags: number, cookie: number): number {
-    return this.#tell(this.#rescindLogical(lpid, flags, cookie));
+    return this.#tell(
+      (lpid | 0) === lpid && (flags | 0) === flags
+        ? this.#rescindLogical32(lpid, flags, cookie)
+        : this.#rescindLogical(lpid, flags, cookie),
+    );
   }
 
   /** Logical to physical (TR1). R4: the physical address. */

@@ -60,7 +60,7 @@ function goOn({ kernel, lpid }: Holder, cookie: number, first: number, mapping?:
   const most = kernel.failPartition === undefined ? WAITS : OWNER_WAITS;
   const hasBegun = first === H_BUSY || (mapping !== undefined && unfinished.has(mapping));
   let status = first;
-  for (let waits = 0; status === H_BUSY; status = core.returnLogical(lpid, cookie)) {
+  for (let waits = 0; status === H_BUSY; status = core.returnLogical32(lpid, cookie)) {
     // Of a use that does not end its thread may have died, which nobody hears before the owner's event loop turns.
     if (memory.header(memory.thread + THREAD_WAITS_FOR) === 0 || ++waits < most) continue;
     memory.pokeAll();
@@ -77,7 +77,7 @@ function goOn({ kernel, lpid }: Holder, cookie: number, first: number, mapping?:
 /** As Mapping.return() where the cookie alone is known; apart, so that the other one stays short enough for the engine to inline it. */
 export function returnByCookie(holder: Holder, cookie: Cookie): void {
   const { kernel, lpid } = holder;
-  const status = goOn(holder, cookie, kernel.core.returnLogical(lpid, cookie));
+  const status = goOn(holder, cookie, kernel.core.returnLogical32(lpid, cookie));
   if (status !== H_SUCCESS) refuseAbout("H_RETURN_LOGICAL", status, "cookie", cookie);
   // Whoever has the mapping, or gets the next one of the same grant, is not to return that in its stead; before a subscriber accepts it.
   holder.countReturn(cookie);
@@ -193,7 +193,7 @@ export class Mapping implements Disposable {
     if (isDonated(this.#terms)) refuse("H_RETURN_LOGICAL", H_PARAMETER, "donated: it is the partition's own");
     const { cookie } = this;
     const { kernel, lpid } = holder;
-    let status = kernel.core.returnLogical(lpid, cookie);
+    let status = kernel.core.returnLogical32(lpid, cookie);
     if (status !== H_SUCCESS) status = goOn(holder, cookie, status, this);
     if (status !== H_SUCCESS) refuseAbout("H_RETURN_LOGICAL", status, "cookie", cookie);
     // Before a subscriber returns it once more, and with it what it has accepted of the same grant.

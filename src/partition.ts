@@ -222,7 +222,7 @@ export class Partition {
         ? this.#core.grantMode(this.#holder.lpid, flags, hi, address, length, unit, code)
         : copyOnWrite
           ? this.#core.grantCopyOnWrite(this.#holder.lpid, flags, hi, address, length, unit)
-          : this.#core.grantLogical(this.#holder.lpid, flags, hi, address, length, unit);
+          : this.#grantShare(flags, hi, address, length, unit);
     if (status !== H_SUCCESS)
       refuse("H_GRANT_LOGICAL", status, grantDetail(this.#memory, status, unit, options));
     const cookie = this.#memory.result as Cookie;
@@ -230,12 +230,20 @@ export class Partition {
     return cookie;
   }
 
+  /** A grant that shares. */
+  #grantShare(flags: number, hi: number, address: number, length: number, unit: number): number {
+    const { lpid } = this.#holder;
+    return hi === 0 && (address | 0) === address && (length | 0) === length && (unit | 0) === unit
+      ? this.#core.grantLogical32(lpid, flags, address, length, unit)
+      : this.#core.grantLogical(lpid, flags, hi, address, length, unit);
+  }
+
   /**
    * Accepts a grant (H_ACCEPT_LOGICAL): maps it at the lowest free logical address.
    * @throws HcallError H_PARAMETER, H_RESCINDED, H_NO_MEM as AC1 to AC5 say.
    */
   accept(cookie: Cookie): Mapping {
-    const status = this.#core.acceptLogical(this.#holder.lpid, cookie);
+    const status = this.#core.acceptLogical32(this.#holder.lpid, cookie);
     if (status !== H_SUCCESS)
       refuse("H_ACCEPT_LOGICAL", status, acceptDetail(this.#memory, this.#holder.lpid, status, cookie));
     const mapping = new Mapping(this.#holder, cookie, this.#memory.result);
@@ -259,7 +267,7 @@ export class Partition {
    * device, is in the middle of an access that began before the grant was returned: try again.
    */
   rescind(cookie: Cookie): void {
-    const status = this.#core.rescindLogical(this.#holder.lpid, 0, cookie);
+    const status = this.#core.rescindLogical32(this.#holder.lpid, 0, cookie);
     if (status !== H_SUCCESS) refuseAbout("H_RESCIND_LOGICAL", status, "cookie", cookie);
     this.#kernel.notice();
     if (RESCIND.hasSubscribers) publishRescind(this, cookie, null);

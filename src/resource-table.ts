@@ -174,7 +174,8 @@ export class ResourceTable implements AsyncDisposable {
     const status = this.#kernel.core.createPartition(memory / PAGE_BYTES, lmb / PAGE_BYTES);
     const room = roomDetail(this.#kernel.memory, status, memory / PAGE_BYTES);
     this.#kernel.settle("createPartition", status, `"${name}", ${memory} bytes in LMBs of ${lmb}${room}`);
-    const partition = new Partition(this.#kernel, this.#kernel.memory.result, name);
+    // As an integer: the engine would keep what it has loaded as a double as one, and calls take it as an integer.
+    const partition = new Partition(this.#kernel, this.#kernel.memory.result >>> 0, name);
     this.#descriptions.set(partition.lpid, {
       partition,
       resources: [],
@@ -209,7 +210,7 @@ export class ResourceTable implements AsyncDisposable {
     checkInteger("grants", quota, 1, STRUCTURES_LIMIT);
     const status = core.connectPartitions(a.lpid, b.lpid, quota);
     this.#kernel.settle("connect", status, `"${a.name}" to "${b.name}"${limitDetail(status, "adapters")}`);
-    const unit = memory.result;
+    const unit = memory.result >>> 0; // as an integer, too
     const far = unitWord(memory, unit, END_PARTNER);
     this.#record("partitions-connected", a.lpid, "", [b.lpid]);
     return new VirtualAdapter(a, unit, b, unitAddress(memory, far));
