@@ -44,33 +44,19 @@ import {
   spaceOf,
   stateOf,
 } from "./control";
-import { Staged } from "./event";
+import { pushEvent } from "./event";
 import { endLend } from "./lend";
 import { endLine } from "./line";
 import { beginJob, Counters, Words } from "./log";
 import { isAlone, threadsBesides } from "./memory";
 import { areFew, entryPlace, freeFew, freePage, OnePage, rescinded, spaceAt } from "./page";
 import { addPartitionWord, isDeferred, partitionAt, partitionWord, signal } from "./partition";
-import { isLastUse, isPoolFull, releaseGrant, releaseStructure } from "./slot";
+import { Ended, isLastUse, isPoolFull, releaseGrant, releaseStructure } from "./slot";
 
-/** Methods, since only those are inlined on demand. */
-export class Grants {
-  /** So many grants through one end do not stand any more. */
-  @inline
-  static uncount(grantor: usize, grantee: usize, end: usize, count: u32): void {
-    Counters.add(
-      end + END_USED,
-      grantor + PARTITION_GRANTS_OUT,
-      grantee + PARTITION_GRANTS_IN,
-      -(<i32>count),
-    );
-    if (partitionWord(grantor, PARTITION_DEFERRED) != 0) signalIfUsedNoMore(grantor);
-  }
-}
-
-/** The same where it is not done often. */
+/** So many grants through one end do not stand any more. */
 export function uncountGrants(grantor: usize, grantee: usize, end: usize, count: u32): void {
-  Grants.uncount(grantor, grantee, end, count);
+  Counters.add(end + END_USED, grantor + PARTITION_GRANTS_OUT, grantee + PARTITION_GRANTS_IN, -(<i32>count));
+  Unused.tell(grantor);
 }
 
 /** So many grants through one end are torn down, and not returned yet. */
@@ -79,8 +65,16 @@ export function countStale(grantor: usize, grantee: usize, end: usize, count: u3
   Counters.add(HEADER_TORN_DOWN, end + END_UNRETURNED, grantee + PARTITION_RESCINDED, count);
 }
 
-/** Its recovery may wait for that (FA7). */
-function signalIfUsedNoMore(grantor: usize): void {
+/** A method, since only those are inlined on demand. */
+class Unused {
+  /** The recovery of a grantor may wait until no grant of its stands any more (FA7). */
+  @inline
+  static tell(grantor: usize): void {
+    if (partitionWord(grantor, PARTITION_DEFERRED) != 0) signalIfUnused(grantor);
+  }
+}
+
+function signalIfUnused(grantor: usize): void {
   if (isDeferred(grantor) && partitionWord(grantor, PARTITION_GRANTS_OUT) == 0) signal(grantor);
 }
 
@@ -173,10 +167,13 @@ export function becomeReturning(structure: usize): void {
   setState(structure, STRUCTURE_RETURNING);
 }
 
-/** What there is to end, besides its pages, of what has been accepted. */
-function endKind(structure: usize): void {
-  if (spaceOf(structure) != SPACE_MEMORY) endLine(structure);
-  if (hasFlag(structure, FLAG_ZERO)) clearZeroed(structure);
+/** What there is to end, besides its pages, of what has been accepted. A method, since only those are inlined on demand. */
+class Kind {
+  @inline
+  static end(structure: usize): void {
+    if (spaceOf(structure) != SPACE_MEMORY) endLine(structure);
+    if (hasFlag(structure, FLAG_ZERO)) clearZeroed(structure);
+  }
 }
 
 /** A method, since only those are inlined on demand. */
@@ -186,7 +183,7 @@ export class Become {
   static granted(holder: usize, structure: usize): void {
     if (mayEndNow(structure)) OnePage.free(holderSpace(structure), pageOf(structure));
     else unmapAll(structure);
-    endKind(structure);
+    Kind.end(structure);
     Mapped.end(holder, structure, mappedBy(structure));
   }
 }
@@ -194,13 +191,13 @@ export class Become {
 /** What has lost its access before, Returning or under revocation, becomes Granted: the addresses are free again. */
 export function becomeGranted(holder: usize, structure: usize): void {
   unmapAll(structure);
-  endKind(structure);
+  Kind.end(structure);
   Mapped.end(holder, structure, 0);
 }
 
 /** Tells the grantor that its grant is not used any more. */
 export function tellReturned(structure: usize): void {
-  Staged.push(partitionAt(grantorOf(structure)), EVENT_RETURNED, holderOf(structure), cookieOf(structure));
+  pushEvent(partitionAt(grantorOf(structure)), EVENT_RETURNED, holderOf(structure), cookieOf(structure));
 }
 
 /**
@@ -212,9 +209,17 @@ export function becomeUnknown(structure: usize): void {
   const grantor = partitionAt(grantorOf(structure));
   const grantee = partitionAt(holderOf(structure));
   if (hasFlag(structure, FLAG_LENT | FLAG_DONATED)) endLend(structure);
-  Grants.uncount(grantor, grantee, end, 1);
+  if (Ended.isPlain(grantor, structure)) {
+    Ended.grant(grantor, grantee, end, structure);
+    Unused.tell(grantor);
+  } else endOtherwise(grantor, grantee, end, structure);
+}
+
+/** The same of what is not so plain. */
+function endOtherwise(grantor: usize, grantee: usize, end: usize, structure: usize): void {
+  uncountGrants(grantor, grantee, end, 1);
   Links.leaveTree(structure);
-  Links.leaveList(grantee + PARTITION_HELD, structure);
+  leaveList(grantee + PARTITION_HELD, structure);
   if (isPoolFull(grantor) || isLastUse(structure)) releaseStructure(structure);
   else releaseGrant(grantor, structure);
 }

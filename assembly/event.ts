@@ -24,7 +24,7 @@ import {
   PARTITION_EVENTS_LOST,
   THREAD_ENTRY,
 } from "../src/layout";
-import { THREAD } from "./log";
+import { THREAD, Words } from "./log";
 import { header } from "./memory";
 import { addPartitionWord, partitionWord, runsNow, setPartitionWord, signal } from "./partition";
 
@@ -70,7 +70,7 @@ export class Staged {
   static tell(partition: usize, kept: u32, lost: u32): void {
     if (lost != 0) {
       const before = partitionWord(partition, PARTITION_EVENTS_LOST);
-      setPartitionWord(partition, PARTITION_EVENTS_LOST, max(before, before + lost)); // it does not wrap
+      Words.put(partition + PARTITION_EVENTS_LOST, max(before, before + lost)); // it does not wrap
     }
     if (kept == 0) return;
     addPartitionWord(partition, PARTITION_EVENT_TAIL, kept);

@@ -8,6 +8,7 @@ import {
   EVENT_MS_LIMIT,
   EVENT_MS_SHIFT,
   EVENT_RESCIND_REQUESTED,
+  EVENT_RETURNED,
   FLAG_COPY_ON_WRITE,
   FLAG_DONATED,
   FLAG_LENT,
@@ -52,15 +53,7 @@ import {
   TYPE_MEMORY,
   ZERO_PAGE_STEPS,
 } from "../src/layout";
-import {
-  Become,
-  becomeGranted,
-  becomeReturning,
-  becomeUnknown,
-  endRescinded,
-  Mapped,
-  tellReturned,
-} from "./account";
+import { Become, becomeGranted, becomeReturning, becomeUnknown, endRescinded, Mapped } from "./account";
 import { endKnown, endNamed, isOpenEnd, partnerOf, quotaFits } from "./adapter";
 import { Places } from "./bitmap";
 import {
@@ -70,6 +63,7 @@ import {
   cursorOf,
   decodeGrant,
   entriesOf,
+  generationOf,
   grantorOf,
   hasFlag,
   hintShared,
@@ -86,7 +80,7 @@ import {
   pinsOf,
   setCursor,
   setFlag,
-  slotOf,
+  slotOfCookie,
   sourcePageOf,
   spaceOf,
   stateOf,
@@ -95,9 +89,9 @@ import {
   windowOf,
 } from "./control";
 import { releaseCopies, splitMerged } from "./cow";
-import { decodeInteger, decodeType, encodeUnits, isPaged, NO_SPACE } from "./decode";
+import { decodeInteger, decodeType, encodeCookie, encodeUnits, isPaged, NO_SPACE } from "./decode";
 import { acceptDonation, isWhole } from "./donate";
-import { pushEvent } from "./event";
+import { pushEvent, Staged } from "./event";
 import { settle } from "./job";
 import { holdBorrowed, isExclusive, isMode, lend, mayLend, mustZero, zeroLent } from "./lend";
 import { beginJob, endJob, THREAD } from "./log";
@@ -282,18 +276,25 @@ export function grantLogical(
   return H_SUCCESS;
 }
 
+/** Why what is not Granted cannot be accepted. */
+function whyNotGranted(structure: usize, own: u32): i32 {
+  if (!isGrant(structure) || holderOf(structure) != own) return H_PARAMETER; // AC2
+  return stateOf(structure) == STRUCTURE_RESCINDED || isRevoking(structure) ? H_RESCINDED : H_PARAMETER; // AC3, AC2
+}
+
 /** H_ACCEPT_LOGICAL. R4: the logical address. */
 export function acceptLogical(own: u32, cookie: f64): i32 {
   const holder = partitionNumbered(own);
   if (!runsNow(holder)) return whyStopped(holder);
-  const structure = structureIn(cookie);
-  if (cookieOf(structure) != cookie) return H_PARAMETER; // AC2
-  if (!isGrant(structure)) return H_PARAMETER; // AC2
-  if (holderOf(structure) != own) return H_PARAMETER; // AC2
+  const slot = slotOfCookie(cookie);
+  const structure = structureAt(slot);
+  if (encodeCookie(generationOf(structure), slot) != cookie) return H_PARAMETER; // AC2
+  // The state before the holder: of a slot that is granted anew it is stored last.
   const state = stateOf(structure);
-  if (state != STRUCTURE_GRANTED || mayBeRevoking(structure)) {
-    if (state == STRUCTURE_RESCINDED || isRevoking(structure)) return H_RESCINDED; // AC3
-    if (state != STRUCTURE_GRANTED) return H_PARAMETER; // AC2
+  if (state != STRUCTURE_GRANTED) return whyNotGranted(structure, own);
+  if (holderOf(structure) != own) return H_PARAMETER; // AC2
+  if (mayBeRevoking(structure)) {
+    if (isRevoking(structure)) return H_RESCINDED; // AC3
   }
   const from = grantorOf(structure);
   if (!holdsAll()) {
@@ -309,7 +310,6 @@ export function acceptLogical(own: u32, cookie: f64): i32 {
   if (page == NONE) return H_NO_MEM; // AC4
   const isCopied = hasFlag(structure, FLAG_COPY_ON_WRITE);
   const rights = isCopied ? COPY_RIGHTS : entryRights(inhibitsOf(structure));
-  const slot = slotOf(structure);
   const source = spaceAt(grantor, space);
   const sourcePage = sourcePageOf(structure);
 
@@ -365,12 +365,14 @@ function returnCopies(structure: usize): bool {
 export function returnLogical(own: u32, cookie: f64, near: u32): i32 {
   const holder = partitionNumbered(own);
   if (!runsNow(holder)) return whyStopped(holder);
-  const structure = structureIn(cookie);
-  if (cookieOf(structure) != cookie) return H_PARAMETER; // RE4
-  if (!isGrant(structure)) return H_PARAMETER; // RE4
+  const slot = slotOfCookie(cookie);
+  const structure = structureAt(slot);
+  if (encodeCookie(generationOf(structure), slot) != cookie) return H_PARAMETER; // RE4
+  const state = stateOf(structure); // before the holder, as in an accept
+  if (state != STRUCTURE_SHARED) {
+    if (state == STRUCTURE_GRANTED || !isGrant(structure)) return H_PARAMETER; // RE4
+  }
   if (holderOf(structure) != own) return H_PARAMETER; // RE4
-  const state = stateOf(structure);
-  if (state == STRUCTURE_GRANTED) return H_PARAMETER; // RE4
   if (state == STRUCTURE_RESCINDED) {
     if (!holdsAll()) return H_NEED_ALL; // the grantor may be gone, with the end that this counts on
     endRescinded(structure); // RE5
@@ -408,7 +410,7 @@ export function returnLogical(own: u32, cookie: f64, near: u32): i32 {
     becomeUnknown(structure);
     // A use may have begun before: the recovery looks once more.
     setPartitionWord(grantor, PARTITION_DRAIN, 0);
-  } else tellReturned(structure);
+  } else Staged.push(grantor, EVENT_RETURNED, own, cookie);
   return H_SUCCESS;
 }
 
@@ -439,9 +441,13 @@ export function rescindLogical(own: u32, flags: u32, cookie: f64): i32 {
   const grantor = partitionNumbered(own);
   if (!runsNow(grantor)) return whyStopped(grantor);
   if (flags > u32(RESCIND_FORCED)) return H_PARAMETER; // RS1
-  const structure = structureIn(cookie);
-  if (cookieOf(structure) != cookie) return H_PARAMETER; // RS1
-  if (!isGrant(structure)) return H_PARAMETER; // RS1
+  const slot = slotOfCookie(cookie);
+  const structure = structureAt(slot);
+  if (encodeCookie(generationOf(structure), slot) != cookie) return H_PARAMETER; // RS1
+  const state = stateOf(structure);
+  if (state != STRUCTURE_GRANTED) {
+    if (!isGrant(structure)) return H_PARAMETER; // RS1
+  }
   if (grantorOf(structure) != own) return H_PARAMETER; // RS1; what is rescinded is nobody's
   if (flags == RESCIND_FORCED) return holdsAll() ? revoke(structure, budget()) : H_NEED_ALL;
   if (!holdsAll()) {
@@ -450,7 +456,7 @@ export function rescindLogical(own: u32, flags: u32, cookie: f64): i32 {
   if (mayBeRevoking(structure)) {
     if (isRevoking(structure)) return H_RESCINDED;
   }
-  if (stateOf(structure) != STRUCTURE_GRANTED) return H_RESOURCE; // RS2
+  if (state != STRUCTURE_GRANTED) return H_RESOURCE; // RS2
   if (childOf(structure) != 0) return H_RESOURCE; // RS2
   if (hasFlag(structure, FLAG_LENT | FLAG_DONATED)) {
     if (!mayLend()) return H_NEED_ALL;

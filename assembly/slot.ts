@@ -46,6 +46,8 @@ import {
   entriesOf,
   generationOf,
   nextHeldOf,
+  nextOf,
+  parentOf,
   previousHeldOf,
   previousOf,
   slotOf,
@@ -313,6 +315,75 @@ export class Fresh {
     store<u32>(grantor, out + 1, PARTITION_GRANTS_OUT);
     store<u32>(grantee, into + 1, PARTITION_GRANTS_IN);
     return structure;
+  }
+}
+
+/** Grants that end. A method, as in Links. */
+export class Ended {
+  /** Whether grant() does for the structure: its slot is of no use to anybody but the partition whose grant it was. */
+  @inline
+  static isPlain(grantor: usize, structure: usize): bool {
+    if (isPoolFull(grantor)) return false;
+    if (isLastUse(structure)) return false;
+    return (spaceOf(structure) ^ SPACE_DMA) != 0 && entriesOf(structure) == 0;
+  }
+
+  /**
+   * The reverse of Fresh.grant(), of what nobody has accepted, and noted at once as that is: out of the tree and its holder's list,
+   * uncounted, and the slot where its grantor takes the next one.
+   */
+  @inline
+  static grant(grantor: usize, grantee: usize, end: usize, structure: usize): void {
+    const slot = slotOf(structure);
+    const pool = Pool.of(grantor);
+    const first = partitionWord(pool, PARTITION_POOL);
+    const pooled = partitionWord(pool, PARTITION_POOL_COUNT);
+    const generation = generationOf(structure);
+    const next = nextOf(structure);
+    const previous = previousOf(structure);
+    const nextHeld = nextHeldOf(structure);
+    const previousHeld = previousHeldOf(structure);
+    const link =
+      previous == 0
+        ? structureAt(parentOf(structure)) + STRUCTURE_CHILD
+        : structureAt(previous) + STRUCTURE_NEXT;
+    const linkHeld =
+      previousHeld == 0 ? grantee + PARTITION_HELD : structureAt(previousHeld) + STRUCTURE_NEXT_HELD;
+    const after = structureAt(next);
+    const afterHeld = structureAt(nextHeld);
+    const used = load<u32>(end, END_USED);
+    const out = partitionWord(grantor, PARTITION_GRANTS_OUT);
+    const into = partitionWord(grantee, PARTITION_GRANTS_IN);
+    const first4 = Notes.begin(12);
+    Notes.first(first4, end + END_USED, used);
+    Notes.second(first4, grantor + PARTITION_GRANTS_OUT, out);
+    Notes.third(first4, grantee + PARTITION_GRANTS_IN, into);
+    Notes.fourth(first4, structure + STRUCTURE_STATE, load<u32>(structure, STRUCTURE_STATE));
+    const next4 = Notes.next(first4);
+    Notes.first(next4, link, slot);
+    Notes.second(next4, linkHeld, slot);
+    Notes.third(next4, after + STRUCTURE_PREVIOUS, previousOf(after));
+    Notes.fourth(next4, afterHeld + STRUCTURE_PREVIOUS_HELD, previousHeldOf(afterHeld));
+    const last4 = Notes.next(next4);
+    Notes.first(last4, structure + STRUCTURE_GENERATION, generation);
+    Notes.second(last4, structure + STRUCTURE_NEXT_HELD, nextHeld);
+    Notes.third(last4, pool + PARTITION_POOL, first);
+    Notes.fourth(last4, pool + PARTITION_POOL_COUNT, pooled);
+    Notes.end(first4, 12);
+
+    store<u32>(end, used - 1, END_USED);
+    store<u32>(grantor, out - 1, PARTITION_GRANTS_OUT);
+    store<u32>(grantee, into - 1, PARTITION_GRANTS_IN);
+    store<u32>(link, next);
+    if (next != 0) store<u32>(after, previous, STRUCTURE_PREVIOUS);
+    store<u32>(linkHeld, nextHeld);
+    if (nextHeld != 0) store<u32>(afterHeld, previousHeld, STRUCTURE_PREVIOUS_HELD);
+    // Before the generation, with which its next cookie can be guessed.
+    store<u32>(structure, STRUCTURE_FREE, STRUCTURE_STATE);
+    store<u32>(structure, generation + 1, STRUCTURE_GENERATION);
+    store<u32>(structure, first, STRUCTURE_NEXT_HELD);
+    store<u32>(pool, slot, PARTITION_POOL);
+    store<u32>(pool, pooled + 1, PARTITION_POOL_COUNT);
   }
 }
 
