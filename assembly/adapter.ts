@@ -95,8 +95,10 @@ function unitStep(): u32 {
 
 /** The end whose slot a decoded unit address names; one that is free, if there is none. */
 export function endNamed(address: u32): usize {
-  const slot = address & (unitStep() - 1);
-  return endAt(slot > header(HEADER_ENDS_MAX) ? 0 : slot); // end 0 is free
+  const most = header(HEADER_ENDS_MAX);
+  const unused = clz(most + 1); // bits above those of a slot
+  const slot = (address << unused) >> unused;
+  return endAt(slot > most ? 0 : slot); // end 0 is free
 }
 
 /** The end that a unit address names if `lpid` owns it, open or closed; else 0. */
@@ -199,9 +201,10 @@ export function orphanOf(owner: u32, partner: u32): usize {
 
 /** Whether one more grant fits the quota (GR7), counting what the partner has not returned against a second quota. */
 export function quotaFits(end: usize): bool {
-  const quota = <i64>endWord(end, END_QUOTA);
-  const left = quota - endWord(end, END_USED);
-  return min(left, left + quota - endWord(end, END_UNRETURNED)) > 0;
+  const quota = endWord(end, END_QUOTA);
+  const used = endWord(end, END_USED);
+  if (used >= quota) return false;
+  return endWord(end, END_UNRETURNED) == 0 || <u64>used + endWord(end, END_UNRETURNED) < (<u64>quota) << 1;
 }
 
 /** Whether partitions can have two more ends, if so many slots beside the free ones do for them. */

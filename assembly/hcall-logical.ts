@@ -95,7 +95,7 @@ import { pushEvent, Staged } from "./event";
 import { settle } from "./job";
 import { holdBorrowed, isExclusive, isMode, lend, mayLend, mustZero, zeroLent } from "./lend";
 import { beginJob, endJob, THREAD } from "./log";
-import { budget, header, isAlone, NONE, setResult } from "./memory";
+import { budget, header, NONE, setResult, threadsBesides } from "./memory";
 import {
   anyLent,
   anyRescinded,
@@ -125,10 +125,10 @@ import {
   Fresh,
   fillPool,
   grantedWord,
-  hasPooled,
   hasStructures,
   isLastUse,
   isPoolFull,
+  Pool,
   spillPool,
 } from "./slot";
 import { awaitOlder, holds, holdsAll, holdsOne, nameUser, nextEpoch } from "./thread";
@@ -165,8 +165,11 @@ function isKind(space: u32, inhibits: u32, count: u32, mode: u32): bool {
   return (isPaged(space) || count == 1) && isMode(mode, space, inhibits);
 }
 
-/** States in which its holder has access to what a structure is about. */
-const LIVE_STATES: u32 = (1 << STRUCTURE_OWNED) | (1 << STRUCTURE_SHARED);
+/** All bits of the two states in which its holder has access to what a structure is about, and those in which these differ. */
+const LIVE_BITS: u32 = STRUCTURE_OWNED | STRUCTURE_SHARED;
+const LIVE_EITHER: u32 = STRUCTURE_OWNED ^ STRUCTURE_SHARED;
+
+if ((LIVE_EITHER & (LIVE_EITHER - 1)) != 0) ERROR("Owned and Shared differ in one bit");
 
 /** Why a range cannot be granted that no live structure covers. */
 function whyUncovered(grantor: usize, at: usize, page: u32, count: u32): i32 {
@@ -226,7 +229,7 @@ export function grantLogical(
   if (count == 0) return H_PARAMETER; // GR2
   const back = backOf(at, page);
   const source = structureAt(back);
-  if (((LIVE_STATES >> stateOf(source)) & 1) == 0) return whyUncovered(grantor, at, page, count);
+  if ((stateOf(source) | LIVE_EITHER) != LIVE_BITS) return whyUncovered(grantor, at, page, count);
   if (page - pageOf(source) + count > pageCountOf(source)) return whyUncovered(grantor, at, page, count);
   if (!isPlain) {
     if (space == SPACE_DMA && liobnOf(source) != liobn) return whyUncovered(grantor, at, page, count);
@@ -236,9 +239,9 @@ export function grantLogical(
     if (isRevoking(source)) return H_RESCINDED; // GR10
   }
   const limits = inhibitsOf(source);
-  if ((limits & (INHIBIT_REGRANT | ~inhibits)) != 0) return H_PERMISSION; // GR5
-  if ((mode & MODE_ZERO) != 0) {
-    if ((limits & INHIBIT_WRITE) != 0) return H_PERMISSION; // GR5: zeroing is writing
+  if (limits != 0) {
+    if ((limits & (INHIBIT_REGRANT | ~inhibits)) != 0) return H_PERMISSION; // GR5
+    if ((mode & MODE_ZERO) != 0 && (limits & INHIBIT_WRITE) != 0) return H_PERMISSION; // GR5: zeroing is writing
   }
   const end = endNamed(address);
   if (!isOpenEnd(end, address, own)) return H_PARAMETER; // GR6
@@ -252,23 +255,24 @@ export function grantLogical(
     if (!isAtHand(grantor, source, page, count, mode)) return H_RESOURCE;
   }
   if (!quotaFits(end)) return H_NO_MEM; // GR7
+  const pool = Pool.of(grantor);
   if (!holdsAll()) {
-    if (!holdsOne(to) || (mode != u32(MODE_SHARE) && mode != u32(MODE_COPY)) || !hasPooled(grantor))
+    if (!holdsOne(to) || (mode != u32(MODE_SHARE) && mode != u32(MODE_COPY)) || !Pool.has(pool))
       return H_NEED_ALL;
   }
-  if (!hasPooled(grantor)) {
+  if (!Pool.has(pool)) {
     if (!hasStructures(1)) return H_NO_MEM; // GR7
-    fillPool(grantor);
+    fillPool(pool);
   }
   // Who has the grant writes to the owner's frame, so that must not be one that others stand on, too.
-  if (header(HEADER_MERGES) != 0 && space == SPACE_MEMORY) {
-    const split = splitMerged(grantor, page, count);
+  if (header(HEADER_MERGES) != 0) {
+    const split = space == SPACE_MEMORY ? splitMerged(grantor, page, count) : H_SUCCESS;
     if (split != H_SUCCESS) return split;
   }
 
   const special = space == SPACE_MMIO ? windowOf(source) : liobn;
   const first = grantedWord(space, inhibits);
-  const structure = Fresh.grant(grantor, back, grantee, first, to, end, page, count, special);
+  const structure = Fresh.grant(pool, grantor, back, grantee, first, to, end, page, count, special);
   if (mode == u32(MODE_SHARE)) {
     if (!hintsShared(source)) hintShared(source, true);
   } else if (!beginMode(grantor, structure, mode)) return H_LONG_BUSY_10_MSEC;
@@ -314,7 +318,7 @@ export function acceptLogical(own: u32, cookie: f64): i32 {
   const sourcePage = sourcePageOf(structure);
 
   // Where others read entries a job: it minds that one of them may have used the pages if the call is undone.
-  if (count == 1 && isAlone()) OnePage.map(at, page, slot, source, sourcePage, rights);
+  if (((count ^ 1) | threadsBesides()) == 0) OnePage.map(at, page, slot, source, sourcePage, rights);
   else {
     beginJob(JOB_PAGES, slot, lpidOf(holder), space, page, count);
     mapFrom(at, page, count, slot, source, sourcePage, rights);

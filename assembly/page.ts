@@ -118,6 +118,7 @@ export function entryNeed(need: u32): u32 {
 
 /** The bits of an entry under a grant with these inhibits. */
 export function entryRights(inhibits: u32): u32 {
+  if ((inhibits & (INHIBIT_READ | INHIBIT_WRITE)) == 0) return ENTRY_VALID | ENTRY_READ | ENTRY_WRITE;
   let bits: u32 = ENTRY_VALID;
   if ((inhibits & INHIBIT_READ) == 0) bits |= ENTRY_READ;
   if ((inhibits & INHIBIT_WRITE) == 0) bits |= ENTRY_WRITE;

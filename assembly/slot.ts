@@ -39,6 +39,7 @@ import {
   STRUCTURE_RETIRED,
   STRUCTURE_SOURCE_PAGE,
   STRUCTURE_STATE,
+  TOUCH_NEAR,
 } from "../src/layout";
 import { endSlotOf } from "./adapter";
 import {
@@ -89,13 +90,8 @@ export function hasStructures(count: u32): bool {
   return free >= count;
 }
 
-/** Whether the partition has a structure for a grant at hand. */
-export function hasPooled(partition: usize): bool {
-  return Pool.has(Pool.of(partition));
-}
-
 /** Pools of slots, each named by its partition, or HEADER_POOL. Methods, since only those are inlined on demand. */
-class Pool {
+export class Pool {
   /** Where a partition takes slots for its grants. */
   @inline
   static of(partition: usize): usize {
@@ -196,9 +192,8 @@ function setPool(pool: usize, first: u32, count: u32): void {
   setPartitionWord(pool, PARTITION_POOL_COUNT, count);
 }
 
-/** Fetches some structures for the grants of a partition, which has none at hand; the caller holds all locks. */
-export function fillPool(partition: usize): void {
-  const pool = Pool.of(partition);
+/** Fetches some structures for the grants out of a pool that has none at hand; the caller holds all locks. */
+export function fillPool(pool: usize): void {
   const first = header(HEADER_STRUCTURE_FREE);
   if (first != 0) {
     const last = chainEnd(first, POOL_REFILL - 1);
@@ -247,13 +242,14 @@ export function spillPool(partition: usize, most: u32): void {
 /** New grants. A method, as in Links. */
 export class Fresh {
   /**
-   * Takes a slot that is at hand for a grant to partition `to`, hangs it into the tree, below what it is made from, and into the
+   * Takes a slot that is at hand in the grantor's pool for a grant to partition `to`, hangs it into the tree, below what it is made from, and into the
    * grantee's list, and counts it with its end and both partitions. What changes is noted at once, and then stored; of its own
    * words state and link alone, since the slot was free. Slot 0 stands for a neighbour that there is not: it is noted, and
    * never stored. `special` is what its kind keeps beside.
    */
   @inline
   static grant(
+    pool: usize,
     grantor: usize,
     parent: u32,
     grantee: usize,
@@ -264,7 +260,6 @@ export class Fresh {
     count: u32,
     special: u32,
   ): usize {
-    const pool = Pool.of(grantor);
     const slot = partitionWord(pool, PARTITION_POOL);
     const pooled = partitionWord(pool, PARTITION_POOL_COUNT);
     const structure = structureAt(slot);
@@ -304,7 +299,8 @@ export class Fresh {
     store<u32>(structure, page, STRUCTURE_SOURCE_PAGE);
     store<u32>(structure, count, STRUCTURE_PAGE_COUNT);
     store<u64>(structure, 0, STRUCTURE_PAGE);
-    store<u64>(structure, ((<u64>special) << 32) | firstAhead(next), STRUCTURE_AHEAD);
+    const ahead = areFar(TOUCH_NEAR) ? firstAhead(next) : 0;
+    store<u64>(structure, ((<u64>special) << 32) | ahead, STRUCTURE_AHEAD);
     // Last: who had the slot before may guess its cookie, with other locks than these, and finds what was left there until then.
     store<u32>(structure, first, STRUCTURE_STATE);
     store<u32>(source, slot, STRUCTURE_CHILD);
