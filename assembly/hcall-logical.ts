@@ -95,14 +95,16 @@ import { pushEvent, Staged } from "./event";
 import { settle } from "./job";
 import { holdBorrowed, isExclusive, isMode, lend, mayLend, mustZero, zeroLent } from "./lend";
 import { beginJob, endJob, THREAD } from "./log";
-import { budget, header, NONE, setResult, threadsBesides } from "./memory";
+import { budget, header, isAlone, NONE, setResult, threadsBesides } from "./memory";
 import {
   anyLent,
   anyRescinded,
+  areFew,
   backOf,
   COPY_RIGHTS,
   entryRights,
   lowestFreePages,
+  mapFew,
   mapFrom,
   OnePage,
   spaceAt,
@@ -319,6 +321,7 @@ export function acceptLogical(own: u32, cookie: f64): i32 {
 
   // Where others read entries a job: it minds that one of them may have used the pages if the call is undone.
   if (((count ^ 1) | threadsBesides()) == 0) OnePage.map(at, page, slot, source, sourcePage, rights);
+  else if (isAlone() && areFew(page, count)) mapFew(at, page, count, slot, source, sourcePage, rights);
   else {
     beginJob(JOB_PAGES, slot, lpidOf(holder), space, page, count);
     mapFrom(at, page, count, slot, source, sourcePage, rights);

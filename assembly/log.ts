@@ -107,13 +107,29 @@ export class Words {
   static note(record: usize): void {
     const top = load<u32>(THREAD, THREAD_LOG_TOP);
     assert(top <= u32(LOG_BYTES - LOG_LINE_BYTES));
+    Words.line(top, record);
+    store<u32>(THREAD, top + LOG_LINE_BYTES, THREAD_LOG_TOP);
+  }
+
+  /** Notes two of them. */
+  @inline
+  static note2(record: usize, record2: usize): void {
+    const top = load<u32>(THREAD, THREAD_LOG_TOP);
+    assert(top <= u32(LOG_BYTES - 2 * LOG_LINE_BYTES));
+    Words.line(top, record);
+    Words.line(top + LOG_LINE_BYTES, record2);
+    store<u32>(THREAD, top + 2 * LOG_LINE_BYTES, THREAD_LOG_TOP);
+  }
+
+  /** What a record holds, and its address, where the next note goes. */
+  @inline
+  static line(top: u32, record: usize): void {
     const at = THREAD + <usize>top;
     v128.store(at, v128.load(record), THREAD_LOG, 8);
     v128.store(at, v128.load(record, 16), THREAD_LOG + 16, 8);
     v128.store(at, v128.load(record, 32), THREAD_LOG + 32, 8);
     v128.store(at, v128.load(record, 48), THREAD_LOG + 48, 8);
     store<u32>(at, <u32>record + 1, THREAD_LOG + LOG_LINE_BYTES - 4);
-    store<u32>(THREAD, top + LOG_LINE_BYTES, THREAD_LOG_TOP);
   }
 
   @inline

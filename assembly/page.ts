@@ -51,6 +51,7 @@ import {
   Places,
   placeBit,
   placeWord,
+  runMask,
 } from "./bitmap";
 import { Notes, put, putShared, Words } from "./log";
 import { header, isAlone } from "./memory";
@@ -289,16 +290,32 @@ class Four {
   }
 }
 
+/** Four times four of them. */
+class Sixteen {
+  @inline
+  static map(entry: usize, source: usize, back: usize, rights: u32, slot: u32): void {
+    Four.map(entry, source, back, rights, slot);
+    Four.map(entry + 16, source + 16, back + 16, rights, slot);
+    Four.map(entry + 32, source + 32, back + 32, rights, slot);
+    Four.map(entry + 48, source + 48, back + 48, rights, slot);
+  }
+
+  @inline
+  static free(entry: usize, back: usize): void {
+    Four.free(entry, back);
+    Four.free(entry + 16, back + 16);
+    Four.free(entry + 32, back + 32);
+    Four.free(entry + 48, back + 48);
+  }
+}
+
 // What follows answers how many pages it has done, and is of its own, so that what is done for single pages stays short.
 
 function mapFours(entries: usize, sources: usize, backs: usize, count: u32, rights: u32, slot: u32): u32 {
   let done: u32 = 0;
   for (; done + 16 <= count; done += 16) {
     const offset = (<usize>done) << 2;
-    Four.map(entries + offset, sources + offset, backs + offset, rights, slot);
-    Four.map(entries + offset + 16, sources + offset + 16, backs + offset + 16, rights, slot);
-    Four.map(entries + offset + 32, sources + offset + 32, backs + offset + 32, rights, slot);
-    Four.map(entries + offset + 48, sources + offset + 48, backs + offset + 48, rights, slot);
+    Sixteen.map(entries + offset, sources + offset, backs + offset, rights, slot);
   }
   for (; done + 4 <= count; done += 4) {
     const offset = (<usize>done) << 2;
@@ -311,10 +328,7 @@ function freeFours(entries: usize, backs: usize, count: u32): u32 {
   let done: u32 = 0;
   for (; done + 16 <= count; done += 16) {
     const offset = (<usize>done) << 2;
-    Four.free(entries + offset, backs + offset);
-    Four.free(entries + offset + 16, backs + offset + 16);
-    Four.free(entries + offset + 32, backs + offset + 32);
-    Four.free(entries + offset + 48, backs + offset + 48);
+    Sixteen.free(entries + offset, backs + offset);
   }
   for (; done + 4 <= count; done += 4) {
     const offset = (<usize>done) << 2;
@@ -390,10 +404,8 @@ function leavePairs(entries: usize, count: u32, bits: u32): u32 {
   return done;
 }
 
-/** Unmaps pages and gives their addresses back; part of a job. */
-export function freePages(at: usize, page: u32, count: u32): void {
-  const entries = entryPlace(at, page);
-  const backs = backPlace(at, page);
+/** Unmaps pages, without their addresses. */
+function freeEntries(entries: usize, backs: usize, count: u32): void {
   let done: u32 = 0;
   if (isAlone()) done = freeFours(entries, backs, count);
   else {
@@ -405,25 +417,34 @@ export function freePages(at: usize, page: u32, count: u32): void {
     storeEntry(entries + offset, left(load<u32>(entries + offset), 0));
     store<u32>(backs + offset, 0);
   }
+}
+
+/** Unmaps pages and gives their addresses back; part of a job. */
+export function freePages(at: usize, page: u32, count: u32): void {
+  freeEntries(entryPlace(at, page), backPlace(at, page), count);
   Places.freeRun(spaceMap(at), spacePages(at), page, count);
 }
 
 /** Of so many pages the entries, or the backs, are what one note holds. */
 const FEW: u32 = LINE_BYTES / 4;
 
-/** Whether pages are so few, and stand so in the map, that they can be freed through the log. */
+/** Whether pages are so few, and stand so in the map, that they can be mapped and freed through the log. */
 export function areFew(page: u32, count: u32): bool {
-  return count <= FEW && isInWord(page, count);
+  if (count > FEW) return false;
+  return isInWord(page, count);
 }
 
 /**
- * The same of a few pages, through the log, where no other thread reads entries. The notes reach beyond fewer than 16: they put
- * back what stands there.
+ * Unmaps a few pages and gives their addresses back, through the log, where no other thread reads entries. The notes reach beyond
+ * fewer than 16: they put back what stands there.
  */
 export function freeFew(at: usize, page: u32, count: u32): void {
-  Words.note(entryPlace(at, page));
-  Words.note(backPlace(at, page));
-  freePages(at, page, count);
+  const entries = entryPlace(at, page);
+  const backs = backPlace(at, page);
+  Words.note2(entries, backs);
+  Places.freeOf(spaceMap(at), spacePages(at), page >> 6, runMask(page & 63, count));
+  if (count == FEW) Sixteen.free(entries, backs);
+  else freeEntries(entries, backs, count);
 }
 
 /** Maps consecutive pages to consecutive frames; part of a job. */
@@ -445,9 +466,11 @@ export function mapFrom(
   rights: u32,
 ): void {
   Places.takeRun(spaceMap(at), spacePages(at), page, count);
-  const entries = entryPlace(at, page);
-  const sources = entryPlace(source, sourcePage);
-  const backs = backPlace(at, page);
+  mapEntries(entryPlace(at, page), entryPlace(source, sourcePage), backPlace(at, page), count, rights, slot);
+}
+
+/** Maps pages, without their addresses. */
+function mapEntries(entries: usize, sources: usize, backs: usize, count: u32, rights: u32, slot: u32): void {
   let done: u32 = 0;
   if (isAlone()) done = mapFours(entries, sources, backs, count, rights, slot);
   else {
@@ -459,6 +482,25 @@ export function mapFrom(
     setEntry(entries + offset, (load<u32>(sources + offset) & ENTRY_FRAME) | rights);
     store<u32>(backs + offset, slot);
   }
+}
+
+/** The same of a few pages, as freeFew(). */
+export function mapFew(
+  at: usize,
+  page: u32,
+  count: u32,
+  slot: u32,
+  source: usize,
+  sourcePage: u32,
+  rights: u32,
+): void {
+  const entries = entryPlace(at, page);
+  const sources = entryPlace(source, sourcePage);
+  const backs = backPlace(at, page);
+  Words.note2(entries, backs);
+  Places.takeOf(spaceMap(at), spacePages(at), page >> 6, runMask(page & 63, count));
+  if (count == FEW) Sixteen.map(entries, sources, backs, rights, slot);
+  else mapEntries(entries, sources, backs, count, rights, slot);
 }
 
 /** The next value of an entry that is mapped anew. */
