@@ -250,8 +250,8 @@ export class GuestCalls {
           ),
         ),
       ),
-      accept: this.#guarded((cookie) => this.#answer(core.acceptLogical(lpid, cookie as number))),
-      return: this.#guarded((cookie) => this.#told(core.returnLogical(lpid, cookie as number))),
+      accept: this.#guarded((cookie) => this.#answer(core.acceptLogical32(lpid, cookie as number))),
+      return: this.#guarded((cookie) => this.#told(core.returnLogical32(lpid, cookie as number))),
       rescind: this.#guarded((flags, cookie) => this.#rescind(flags as number, cookie as number)),
       allocate: this.#guarded((length) => this.#answer(core.allocate(lpid, length as number))),
       free: this.#guarded((address) => this.#told(core.deallocate(lpid, address as number))),
@@ -395,7 +395,7 @@ export class GuestCalls {
 
   /** One slice; the guest calls again after H_PARTIAL. What partition.rescindForced() does between slices is done here. */
   #rescind(flags: number, cookie: number): number {
-    const status = this.#core.rescindLogical(this.#lpid, flags, cookie);
+    const status = this.#core.rescindLogical32(this.#lpid, flags, cookie);
     if (status === H_PARTIAL) this.#r4 = this.#table.result;
     if (flags !== RESCIND_FORCED) return this.#told(status);
     this.#kernel.followMoves();

@@ -101,7 +101,7 @@ async function politely(
     while (true) {
       kernel.checkOpen();
       told.forget();
-      const status = core.rescindLogical(lpid, 0, cookie);
+      const status = core.rescindLogical32(lpid, 0, cookie);
       if (status === H_SUCCESS) kernel.notice();
       // The cookie was good when the client was asked: it has died meanwhile, or a rescind above has taken this grant along.
       if (status === H_SUCCESS || status === H_PARAMETER) return true;
@@ -181,7 +181,7 @@ export async function rescind(
     kernel.checkOpen();
     const tornDown = memory.header(HEADER_TORN_DOWN);
     const moves = memory.header(HEADER_MOVES);
-    const status = core.rescindLogical(lpid, RESCIND_FORCED, cookie);
+    const status = core.rescindLogical32(lpid, RESCIND_FORCED, cookie);
     if (status === H_LONG_BUSY_10_MSEC) {
       await nextTurn(1);
       continue;

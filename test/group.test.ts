@@ -722,12 +722,12 @@ describe("who is told of a grant, and acts at once", () => {
     const [a] = members as [Partition];
     group.add(frame(camera, 0));
     group.join(a);
-    const kernel = kernelOf(table) as { core: { returnLogical(...all: number[]): number } };
+    const kernel = kernelOf(table) as { core: { returnLogical32(...all: number[]): number } };
     const { core } = kernel;
     let isLocked = true;
     kernel.core = {
       ...core,
-      returnLogical: (...all) => (isLocked ? H_LONG_BUSY_10_MSEC : core.returnLogical(...all)),
+      returnLogical32: (...all) => (isLocked ? H_LONG_BUSY_10_MSEC : core.returnLogical32(...all)),
     };
     await group.close();
     expect(a.usage()).toMatchObject({ pagesMapped: 0, rescinded: 1 });

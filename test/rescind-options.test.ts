@@ -201,16 +201,16 @@ describe("deadline", () => {
     const { table, server, client, adapter } = openPair();
     const cookie = server.grant({ to: adapter, address: 0, length: PAGE });
     client.accept(cookie);
-    const kernel = kernelOf(table) as { core: { rescindLogical(...all: number[]): number } };
+    const kernel = kernelOf(table) as { core: { rescindLogical32(...all: number[]): number } };
     const { core } = kernel;
     const { core: other } = besides(table, client);
     kernelOf(table).share();
-    const rescindLogical = (...all: number[]): number => {
-      const status = core.rescindLogical(...all);
+    const rescindLogical32 = (...all: number[]): number => {
+      const status = core.rescindLogical32(...all);
       if (status === H_RESOURCE) expect(other.returnLogical(client.lpid, cookie)).toBe(H_SUCCESS);
       return status;
     };
-    kernel.core = { ...core, rescindLogical };
+    kernel.core = { ...core, rescindLogical32 };
     expect(await within(server.rescindForced(cookie, { deadline: 20_000 }), "the rescind")).toMatchObject({
       slices: 0,
     });

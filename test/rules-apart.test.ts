@@ -137,10 +137,11 @@ describe.each([
 });
 
 test("RS5: a grant beside the root of a rescind that goes on names nothing that is no slot", () => {
-  const { table, h } = openTable({ grants: 40 });
+  const { table, h } = openTable({ grants: TOUCH_NEAR + 40 });
   const server = table.createPartition({ name: "server", memory: PAGE });
   const client = table.createPartition({ name: "client", memory: PAGE });
-  const { unitAddress, peer } = join({ table }, server, client);
+  const { unitAddress, peer } = join({ table }, server, client, TOUCH_NEAR + 40);
+  for (let i = 0; i < TOUCH_NEAR; i++) granted(h, server.lpid, unitAddress, 0);
   const root = shared(h, server, unitAddress, client, 0);
   for (let i = 0; i < 30; i++)
     accepted(h, server.lpid, granted(h, client.lpid, peer.unitAddress, root.address));

@@ -320,15 +320,15 @@ describe("RE6: more than one slice", () => {
 
   /** Returns by the object API; when that has begun, the server rescinds by force, as another thread would. Answers its status. */
   function returnRescinded({ table, h, client, server }: Pair, cookie: number): number {
-    const kernel = kernelOf(table) as { core: { returnLogical(lpid: number, cookie: number): number } };
+    const kernel = kernelOf(table) as { core: { returnLogical32(lpid: number, cookie: number): number } };
     const { core } = kernel;
     const answers: number[] = [];
-    const returnLogical = (lpid: number, named: number): number => {
-      const status = core.returnLogical(lpid, named);
+    const returnLogical32 = (lpid: number, named: number): number => {
+      const status = core.returnLogical32(lpid, named);
       if (status === H_BUSY) answers.push(h.rescindLogical(server.lpid, 1, named));
       return status;
     };
-    kernel.core = { ...core, returnLogical };
+    kernel.core = { ...core, returnLogical32 };
     try {
       client.return(cookie as never);
     } finally {
@@ -367,15 +367,15 @@ describe("RE6: more than one slice", () => {
     const { table, h, server, client, unit } = openWindow(RETURN_PAGES + 1);
     const length = (RETURN_PAGES + 1) * PAGE;
     const mapping = client.accept(server.grant({ to: unit, type: "mmio", address: 0, length }));
-    const kernel = kernelOf(table) as { core: { returnLogical(lpid: number, cookie: number): number } };
+    const kernel = kernelOf(table) as { core: { returnLogical32(lpid: number, cookie: number): number } };
     const { core } = kernel;
     let calls = 0;
-    const returnLogical = (lpid: number, cookie: number): number => {
-      if (++calls === 1) return core.returnLogical(lpid, cookie);
+    const returnLogical32 = (lpid: number, cookie: number): number => {
+      if (++calls === 1) return core.returnLogical32(lpid, cookie);
       expect(h.rescindLogical(server.lpid, 1, cookie)).toBe(H_SUCCESS);
       return H_LONG_BUSY_10_MSEC;
     };
-    kernel.core = { ...core, returnLogical };
+    kernel.core = { ...core, returnLogical32 };
     expect(statusOf(() => mapping.return())).toBe(H_LONG_BUSY_10_MSEC);
     kernel.core = core;
     expect(calls).toBe(2);

@@ -73,6 +73,7 @@ export class Twins {
   /** The core itself: nobody else hears of these calls. */
   readonly core: Kernel["core"];
   readonly h: Hcalls;
+  #chooses = false;
   /** Cookies of grants that have ended, the last few. */
   readonly dead: number[] = [];
   /** What failed partitions had granted, and their signal counts, after the last call (FA7). */
@@ -284,6 +285,12 @@ export class Twins {
     );
   }
 
+  /** In turn the calls that take all numbers as doubles, and those that choose. */
+  get #calls(): Pick<Hcalls, "grantLogical" | "acceptLogical" | "returnLogical" | "rescindLogical"> {
+    this.#chooses = !this.#chooses;
+    return this.#chooses ? this.h : this.core;
+  }
+
   // -------------------------------------------------------------- each call, on both
 
   /** R4 of the last call. */
@@ -297,7 +304,7 @@ export class Twins {
   }
 
   grant(...request: GrantRequest): number {
-    const status = this.core.grantLogical(...request);
+    const status = this.#calls.grantLogical(...request);
     return this.same("grant", request, status, this.model.grant(request, this.h.r4));
   }
 
@@ -314,7 +321,7 @@ export class Twins {
   }
 
   accept(lpid: number, cookie: number): number {
-    const status = this.core.acceptLogical(lpid, cookie);
+    const status = this.#calls.acceptLogical(lpid, cookie);
     return this.same("accept", [lpid, cookie], status, this.model.accept(lpid, cookie));
   }
 
@@ -327,7 +334,7 @@ export class Twins {
   }
 
   return(lpid: number, cookie: number): number {
-    const status = this.core.returnLogical(lpid, cookie);
+    const status = this.#calls.returnLogical(lpid, cookie);
     const grantor = this.model.grants.get(cookie)?.grantor;
     const model = this.model.return(lpid, cookie);
     if (grantor?.deferred === true && status === H_SUCCESS)
@@ -338,7 +345,7 @@ export class Twins {
 
   rescind(lpid: number, flags: number, cookie: number): number {
     const bounded = this.#outermost(cookie);
-    const status = this.core.rescindLogical(lpid, flags, cookie);
+    const status = this.#calls.rescindLogical(lpid, flags, cookie);
     const { moves } = this.model;
     const stuckOn = this.kernel.memory.header(this.kernel.memory.thread + THREAD_STUCK_ON);
     const model = this.learnRescind(lpid, flags, cookie);

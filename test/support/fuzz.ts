@@ -78,6 +78,7 @@ type Kind =
 /** The arguments of each function. One that is exported and not listed here fails the test. */
 const ARGUMENTS: Readonly<Record<string, readonly Kind[]>> = {
   acceptLogical: ["lpid", "cookie"],
+  acceptLogical32: ["lpid", "cookie"],
   adapterBetween: ["lpid", "lpid"],
   adapterPeer: ["lpid", "unit"],
   addWord: ["lpid", "address", "word"],
@@ -114,6 +115,7 @@ const ARGUMENTS: Readonly<Record<string, readonly Kind[]>> = {
   grantCopyOnWrite: ["lpid", "flags", "hi", "address", "length", "unit"],
   getTce: ["lpid", "hi", "address"],
   grantLogical: ["lpid", "flags", "hi", "address", "length", "unit"],
+  grantLogical32: ["lpid", "flags", "address", "length", "unit"],
   grantMode: ["lpid", "flags", "hi", "address", "length", "unit", "mode"],
   hcallBatch: ["staging", "count"],
   loadDma: ["lpid", "hi", "address", "address", "length", "staging"],
@@ -140,8 +142,10 @@ const ARGUMENTS: Readonly<Record<string, readonly Kind[]>> = {
   removePartition: ["lpid"],
   requestReturn: ["lpid", "cookie", "bit"],
   rescindLogical: ["lpid", "bit", "cookie"],
+  rescindLogical32: ["lpid", "bit", "cookie"],
   restartPartition: ["lpid", "count"],
   returnLogical: ["lpid", "cookie"],
+  returnLogical32: ["lpid", "cookie"],
   sendEntry: ["lpid", "unit", "word", "word", "word", "word"],
   serveWindow: ["lpid", "address", "bit"],
   storeDma: ["lpid", "hi", "address", "address", "length", "staging"],
@@ -163,12 +167,12 @@ const ARGUMENTS: Readonly<Record<string, readonly Kind[]>> = {
 const OFTEN: readonly string[] = [
   ...[
     "grantLogical",
-    "grantLogical",
+    "grantLogical32",
     "grantMode",
     "grantMode",
     "grantCopyOnWrite",
     "acceptLogical",
-    "acceptLogical",
+    "acceptLogical32",
   ],
   ...["acceptLogical", "returnLogical", "rescindLogical", "recoverServer", "recoverServer", "recoverServer"],
   ...["recoverDeferred", "recoverDeferred"],
@@ -355,7 +359,7 @@ export class Fuzz {
     const args = kinds.map((kind) => this.#argument(kind));
     const { lpid, other } = this.#handle ?? { lpid: 0, other: 0 };
     if (kinds[0] === "lpid" && lpid !== 0 && !this.#draw.once(8))
-      args[0] = name === "rescindLogical" ? other : lpid;
+      args[0] = name.startsWith("rescindLogical") ? other : lpid;
     // Only a whole LMB can be donated.
     if (name === "grantMode" && this.#draw.once(2))
       args.splice(1, 4, 1, 0, this.#draw.below(3) * LMB_BYTES, LMB_BYTES);
@@ -493,6 +497,8 @@ export class Fuzz {
     const [lpid = 0, second = 0] = args;
     if (name === "grantLogical" || name === "grantMode" || name === "grantCopyOnWrite")
       this.#cookies.keep(memory.result, this.#units.partnerOf(args[5] ?? 0), lpid);
+    if (name === "grantLogical32")
+      this.#cookies.keep(memory.result, this.#units.partnerOf(args[4] ?? 0), lpid);
     if (name === "pinMemory") this.#pins.keep(memory.result, lpid);
     if (name === "connectPartitions") this.#keepUnits(lpid, second);
   }
