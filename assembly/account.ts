@@ -79,7 +79,7 @@ function signalIfUnused(grantor: usize): void {
 }
 
 /** How many pages of others a holder reaches by a mapping: only memory is counted. */
-function mappedBy(structure: usize): i32 {
+export function mappedBy(structure: usize): i32 {
   return spaceOf(structure) == SPACE_MEMORY ? pageCountOf(structure) : 0;
 }
 
@@ -90,11 +90,11 @@ function uncountMapped(structure: usize): void {
 
 /** A method, since only those are inlined on demand. */
 export class Mapped {
-  /** Granted becomes Shared, from a page on. */
+  /** Granted becomes Shared, from a page on; so many pages that the holder reaches from now on count. */
   @inline
-  static begin(holder: usize, structure: usize, page: u32): void {
+  static begin(holder: usize, structure: usize, page: u32, pages: i32): void {
     const mapped = holder + PARTITION_PAGES_MAPPED;
-    Shared.begin(structure, page, mapped, load<u32>(mapped) + mappedBy(structure));
+    Shared.begin(structure, page, mapped, load<u32>(mapped) + pages);
   }
 
   /** It becomes Granted; so many pages that the holder has reached until now count no more. */
@@ -167,32 +167,38 @@ export function becomeReturning(structure: usize): void {
   setState(structure, STRUCTURE_RETURNING);
 }
 
-/** What there is to end, besides its pages, of what has been accepted. A method, since only those are inlined on demand. */
-class Kind {
-  @inline
-  static end(structure: usize): void {
-    if (spaceOf(structure) != SPACE_MEMORY) endLine(structure);
-    if (hasFlag(structure, FLAG_ZERO)) clearZeroed(structure);
-  }
-}
-
-/** A method, since only those are inlined on demand. */
+/** Methods, since only those are inlined on demand. */
 export class Become {
-  /** Shared becomes Granted: the addresses are free again. */
+  /** Shared becomes Granted, of memory that nothing else is true of, where no other thread is: the addresses are free again. */
   @inline
   static granted(holder: usize, structure: usize): void {
-    if (mayEndNow(structure)) OnePage.free(holderSpace(structure), pageOf(structure));
+    const count = pageCountOf(structure);
+    if (count == 1) OnePage.free(spaceAt(holder, SPACE_MEMORY), pageOf(structure));
     else unmapAll(structure);
-    Kind.end(structure);
-    Mapped.end(holder, structure, mappedBy(structure));
+    Mapped.end(holder, structure, count);
+  }
+
+  /** A Granted structure of a grantor's, without children, ends: Unknown. */
+  @inline
+  static unknown(grantor: usize, structure: usize): void {
+    const end = endAt(endOf(structure));
+    const grantee = partitionAt(holderOf(structure));
+    if (Ended.isPlain(grantor, structure)) {
+      Ended.grant(grantor, grantee, end, structure);
+      Unused.tell(grantor);
+    } else endOtherwise(grantor, grantee, end, structure);
   }
 }
 
-/** What has lost its access before, Returning or under revocation, becomes Granted: the addresses are free again. */
-export function becomeGranted(holder: usize, structure: usize): void {
+/**
+ * Shared, Returning, or under revocation becomes Granted: the addresses are free again. So many pages that the holder has reached until
+ * now count no more.
+ */
+export function becomeGranted(holder: usize, structure: usize, pages: i32): void {
   unmapAll(structure);
-  Kind.end(structure);
-  Mapped.end(holder, structure, 0);
+  if (spaceOf(structure) != SPACE_MEMORY) endLine(structure);
+  if (hasFlag(structure, FLAG_ZERO)) clearZeroed(structure);
+  Mapped.end(holder, structure, pages);
 }
 
 /** Tells the grantor that its grant is not used any more. */
@@ -205,18 +211,12 @@ export function tellReturned(structure: usize): void {
  * locks.
  */
 export function becomeUnknown(structure: usize): void {
-  const end = endAt(endOf(structure));
-  const grantor = partitionAt(grantorOf(structure));
-  const grantee = partitionAt(holderOf(structure));
-  if (hasFlag(structure, FLAG_LENT | FLAG_DONATED)) endLend(structure);
-  if (Ended.isPlain(grantor, structure)) {
-    Ended.grant(grantor, grantee, end, structure);
-    Unused.tell(grantor);
-  } else endOtherwise(grantor, grantee, end, structure);
+  Become.unknown(partitionAt(grantorOf(structure)), structure);
 }
 
 /** The same of what is not so plain. */
 function endOtherwise(grantor: usize, grantee: usize, end: usize, structure: usize): void {
+  if (hasFlag(structure, FLAG_LENT | FLAG_DONATED)) endLend(structure);
   uncountGrants(grantor, grantee, end, 1);
   Links.leaveTree(structure);
   leaveList(grantee + PARTITION_HELD, structure);

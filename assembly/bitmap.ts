@@ -119,14 +119,19 @@ function lowerLevels(map: usize, bits: u32, word: u32): void {
 
 /** Places of one word. Methods, since only those are inlined on demand: each accept takes some, each return frees some. */
 export class Places {
-  /** The lowest free place, or NONE; below the first 2^12 at once. */
+  /** The word of level 0 with the lowest free place, or NONE; below the first 2^12 places at once. */
   @inline
-  static lowest(map: usize, bits: u32): u32 {
+  static lowestWord(map: usize, bits: u32): u32 {
     const words = wordsFor(bits);
     const low = load<u64>(wordAt(map, words));
-    if (low == 0) return lowestFar(map, words);
-    const index = <u32>ctz(low);
-    return (index << 6) + <u32>ctz(load<u64>(wordAt(map, index)));
+    return low == 0 ? lowestFar(map, words) : <u32>ctz(low);
+  }
+
+  /** The lowest free place, or NONE. */
+  @inline
+  static lowest(map: usize, bits: u32): u32 {
+    const word = Places.lowestWord(map, bits);
+    return word == NONE ? NONE : (word << 6) + <u32>ctz(load<u64>(wordAt(map, word)));
   }
 
   @inline
@@ -260,7 +265,7 @@ export function mapLowest(map: usize, bits: u32): u32 {
   return Places.lowest(map, bits);
 }
 
-/** The same beyond the first 2^12: from the top, where one word says whether there is any. */
+/** The same word beyond the first 2^12 places: from the top, where one word says whether there is any. */
 function lowestFar(map: usize, words: u32): u32 {
   const first = wordAt(map, words);
   const second = wordAt(first, wordsFor(words));
@@ -269,8 +274,7 @@ function lowestFar(map: usize, words: u32): u32 {
   if (top == 0) return NONE;
   let index = <u32>ctz(top);
   index = (index << 6) + <u32>ctz(load<u64>(wordAt(second, index)));
-  index = (index << 6) + <u32>ctz(load<u64>(wordAt(first, index)));
-  return (index << 6) + <u32>ctz(load<u64>(wordAt(map, index)));
+  return (index << 6) + <u32>ctz(load<u64>(wordAt(first, index)));
 }
 
 /** Byte offset of a level. */

@@ -21,6 +21,8 @@
 import {
   AHEAD_STEP,
   FLAG_COPY_ON_WRITE,
+  FLAG_DONATED,
+  FLAG_LENT,
   FLAG_REVOKING,
   FLAG_ZERO,
   HEADER_MARKING,
@@ -66,7 +68,7 @@ import {
 } from "../src/layout";
 import { decodeSlotOf, encodeCookie } from "./decode";
 import { put, Words } from "./log";
-import { header } from "./memory";
+import { header, threadsBesides } from "./memory";
 import { partitionWord } from "./partition";
 
 export function structureAt(slot: u32): usize {
@@ -413,10 +415,31 @@ export function becomeElemental(structure: usize, page: u32, flags: u32): void {
   store<u32>(structure, 0, STRUCTURE_PREVIOUS);
 }
 
+/** What the first word of memory without flags differs in from that in a state, but for the inhibits; 0: in nothing. */
+function unlike(structure: usize, state: u32): u32 {
+  return (load<u32>(structure) & 0xff00ffff) ^ (state | (SPACE_MEMORY << 8));
+}
+
 /** Whether a structure is Shared, with one page of memory, and nothing else is true of it but what is granted on it. */
 export function isOnePage(structure: usize): bool {
-  const first = load<u32>(structure) & 0xff00ffff; // all but the inhibits
-  return ((first ^ (STRUCTURE_SHARED | (SPACE_MEMORY << 8))) | (pageCountOf(structure) ^ 1)) == 0;
+  return (unlike(structure, STRUCTURE_SHARED) | (pageCountOf(structure) ^ 1)) == 0;
+}
+
+/** Whether a structure is memory, in a state, nothing else is true of it but what is granted on it, and there is no other thread. */
+export function isPlainAlone(structure: usize, state: u32): bool {
+  return (unlike(structure, state) | threadsBesides()) == 0;
+}
+
+const ORDINARY: u32 = 0xff00 | ((FLAG_LENT | FLAG_DONATED) << 24);
+
+/** Whether a structure is memory, and neither lent nor donated. */
+export function isOrdinary(structure: usize): bool {
+  return (load<u32>(structure) & ORDINARY) == u32(SPACE_MEMORY << 8);
+}
+
+/** Whether there is a grant of it, a view of it, or an entry that names it. */
+export function isInUse(structure: usize): bool {
+  return ((load<u64>(structure, STRUCTURE_HOLDER) & 0xffff0000ffff0000) | childOf(structure)) != 0;
 }
 
 /** Whether a structure is Shared and under revocation, and nothing else is true of it but what is granted on it. */

@@ -35,6 +35,7 @@ import {
   MODE_DONATE,
   MODE_SHARE,
   MODE_ZERO,
+  PAGE_BYTES,
   PARTITION_DEFERRED,
   PARTITION_DRAIN,
   PARTITION_RESCINDED,
@@ -53,9 +54,17 @@ import {
   TYPE_MEMORY,
   ZERO_PAGE_STEPS,
 } from "../src/layout";
-import { Become, becomeGranted, becomeReturning, becomeUnknown, endRescinded, Mapped } from "./account";
+import {
+  Become,
+  becomeGranted,
+  becomeReturning,
+  becomeUnknown,
+  endRescinded,
+  Mapped,
+  mappedBy,
+  tellReturned,
+} from "./account";
 import { endKnown, endNamed, isOpenEnd, partnerOf, quotaFits } from "./adapter";
-import { Places } from "./bitmap";
 import {
   childOf,
   cookieOf,
@@ -71,15 +80,17 @@ import {
   holderOf,
   inhibitsOf,
   isGrant,
+  isInUse,
+  isPlainAlone,
   isRevoking,
   liobnOf,
   mayBeRevoking,
   pageCountOf,
   pageOf,
   parentOf,
-  pinsOf,
   setCursor,
   setFlag,
+  slotOf,
   slotOfCookie,
   sourcePageOf,
   spaceOf,
@@ -95,7 +106,7 @@ import { pushEvent, Staged } from "./event";
 import { settle } from "./job";
 import { holdBorrowed, isExclusive, isMode, lend, mayLend, mustZero, zeroLent } from "./lend";
 import { beginJob, endJob, THREAD } from "./log";
-import { budget, header, isAlone, NONE, setResult, threadsBesides } from "./memory";
+import { budget, header, isAlone, NONE, setResult } from "./memory";
 import {
   anyLent,
   anyRescinded,
@@ -108,7 +119,6 @@ import {
   mapFrom,
   OnePage,
   spaceAt,
-  spaceMap,
   spacePages,
 } from "./page";
 import {
@@ -308,28 +318,49 @@ export function acceptLogical(own: u32, cookie: f64): i32 {
   }
   const grantor = partitionAt(from);
   if (!runsNow(grantor)) return H_RESCINDED; // AC5
+  if (!isPlainAlone(structure, STRUCTURE_GRANTED)) return acceptOther(structure, holder, grantor);
+  const at = spaceAt(holder, SPACE_MEMORY);
+  const count = pageCountOf(structure);
+  const source = spaceAt(grantor, SPACE_MEMORY);
+  const rights = entryRights(inhibitsOf(structure));
+  const page =
+    count == 1
+      ? OnePage.take(at, slot, source, sourcePageOf(structure), rights)
+      : takeMany(structure, at, source, rights);
+  if (page == NONE) return H_NO_MEM; // AC4
+  Mapped.begin(holder, structure, page, count);
+  setResult(f64(page) * PAGE_BYTES);
+  return H_SUCCESS;
+}
+
+/** The same of what is not only memory, or where there are other threads. */
+function acceptOther(structure: usize, holder: usize, grantor: usize): i32 {
   if (hasFlag(structure, FLAG_DONATED)) return acceptDonation(structure, holder, grantor);
   const space = spaceOf(structure);
-  const at = spaceAt(holder, space);
-  const count = pageCountOf(structure);
-  const page = count == 1 ? Places.lowest(spaceMap(at), spacePages(at)) : lowestFreePages(at, count);
-  if (page == NONE) return H_NO_MEM; // AC4
   const isCopied = hasFlag(structure, FLAG_COPY_ON_WRITE);
   const rights = isCopied ? COPY_RIGHTS : entryRights(inhibitsOf(structure));
-  const source = spaceAt(grantor, space);
-  const sourcePage = sourcePageOf(structure);
+  const page = takeMany(structure, spaceAt(holder, space), spaceAt(grantor, space), rights);
+  if (page == NONE) return H_NO_MEM; // AC4
+  Mapped.begin(holder, structure, page, mappedBy(structure));
+  setResult(encodeUnits(space, page));
+  return H_SUCCESS;
+}
 
-  // Where others read entries a job: it minds that one of them may have used the pages if the call is undone.
-  if (((count ^ 1) | threadsBesides()) == 0) OnePage.map(at, page, slot, source, sourcePage, rights);
-  else if (isAlone() && areFew(page, count)) mapFew(at, page, count, slot, source, sourcePage, rights);
+/** Takes the lowest free addresses of a space for a structure, and maps them to what it is of. Answers the first, or NONE. */
+function takeMany(structure: usize, at: usize, source: usize, rights: u32): u32 {
+  const count = pageCountOf(structure);
+  const page = lowestFreePages(at, count);
+  if (page == NONE) return NONE;
+  const slot = slotOf(structure);
+  const sourcePage = sourcePageOf(structure);
+  if (isAlone() && areFew(page, count)) mapFew(at, page, count, slot, source, sourcePage, rights);
   else {
-    beginJob(JOB_PAGES, slot, lpidOf(holder), space, page, count);
+    // Where others read entries a job: it minds that one of them may have used the pages if the call is undone.
+    beginJob(JOB_PAGES, slot, holderOf(structure), spaceOf(structure), page, count);
     mapFrom(at, page, count, slot, source, sourcePage, rights);
     endJob();
   }
-  Mapped.begin(holder, structure, page);
-  setResult(encodeUnits(space, page));
-  return H_SUCCESS;
+  return page;
 }
 
 /** A slice of the zeroing that a return owes. H_SUCCESS: all is zero, and unmapped; H_BUSY: not all (RE6). */
@@ -394,30 +425,37 @@ export function returnLogical(own: u32, cookie: f64, near: u32): i32 {
     if (isRevoking(structure)) return H_RESCINDED;
   }
   if (areFar(near)) touchReturned(structure);
-  if (childOf(structure) != 0) return H_RESOURCE; // RE3
-  if (pinsOf(structure) != 0) return H_RESOURCE; // RE2
-  if (entriesOf(structure) != 0) return H_RESOURCE; // RE2, KI4
-  let isLast = false; // nobody may accept it again: it ends (FA7)
-  if (partitionWord(grantor, PARTITION_DEFERRED) != 0) {
-    isLast = isDeferred(grantor);
-    if (isLast && !holdsAll()) return H_NEED_ALL;
-  }
+  if (isInUse(structure)) return H_RESOURCE; // RE2, RE3, KI4
+  if (!isPlainAlone(structure, STRUCTURE_SHARED)) return returnOther(structure, holder, grantor);
+  if (partitionWord(grantor, PARTITION_DEFERRED) != 0) return returnOther(structure, holder, grantor);
+  if (pageCountOf(structure) > u32(RETURN_PAGES)) return returnOther(structure, holder, grantor);
+  Become.granted(holder, structure);
+  Staged.push(grantor, EVENT_RETURNED, own, cookie);
+  return H_SUCCESS;
+}
+
+/** The same of what is not only memory, or of very much, or where there are other threads, or whose grantor may have failed. */
+function returnOther(structure: usize, holder: usize, grantor: usize): i32 {
+  const isLast = isDeferred(grantor); // nobody may accept it again: it ends (FA7)
+  if (isLast && !holdsAll()) return H_NEED_ALL;
   if (hasFlag(structure, FLAG_ZERO | FLAG_COPY_ON_WRITE)) {
     const rest = returnRest(structure);
     if (rest != H_SUCCESS) return rest;
   }
+  let pages: i32 = 0;
   if (stateOf(structure) == STRUCTURE_SHARED) {
     if (pageCountOf(structure) > u32(RETURN_PAGES)) {
       becomeReturning(structure);
       return H_BUSY; // RE6
     }
-    Become.granted(holder, structure);
-  } else becomeGranted(holder, structure);
+    pages = mappedBy(structure);
+  }
+  becomeGranted(holder, structure, pages);
   if (isLast) {
     becomeUnknown(structure);
     // A use may have begun before: the recovery looks once more.
     setPartitionWord(grantor, PARTITION_DRAIN, 0);
-  } else Staged.push(grantor, EVENT_RETURNED, own, cookie);
+  } else tellReturned(structure);
   return H_SUCCESS;
 }
 
@@ -475,7 +513,7 @@ export function rescindLogical(own: u32, flags: u32, cookie: f64): i32 {
   }
 
   if (isPoolFull(grantor)) spillPool(grantor, POOL_SPILL);
-  becomeUnknown(structure); // RS3
+  Become.unknown(grantor, structure); // RS3
   return H_SUCCESS;
 }
 

@@ -54,7 +54,7 @@ import {
   runMask,
 } from "./bitmap";
 import { Notes, put, putShared, Words } from "./log";
-import { header, isAlone } from "./memory";
+import { header, isAlone, NONE } from "./memory";
 
 if (ENTRY_READ != ENTRY_VALID * (NEED_READ * 2) || ENTRY_WRITE != ENTRY_VALID * (NEED_WRITE * 2)) {
   ERROR("entryNeed() shifts the need into place");
@@ -198,13 +198,18 @@ export function consecutivePages(at: usize, page: u32, count: u32): u32 {
 
 /** Where no other thread reads entries. Methods, since only those are inlined on demand. */
 export class OnePage {
-  /** Takes a free address for a structure and maps it to the frame of a page of another space. */
+  /** Takes the lowest free address for a structure and maps it to the frame of a page of another space. Answers which, or NONE. */
   @inline
-  static map(at: usize, page: u32, back: u32, source: usize, sourcePage: u32, rights: u32): void {
+  static take(at: usize, back: u32, source: usize, sourcePage: u32, rights: u32): u32 {
+    const word = Places.lowestWord(spaceMap(at), spacePages(at));
+    if (word == NONE) return NONE;
+    const free = load<u64>(placeWord(spaceMap(at), word << 6));
+    const page = (word << 6) + <u32>ctz(free);
     const frame = load<u32>(entryPlace(source, sourcePage)) & ENTRY_FRAME;
-    const free = load<u64>(placeWord(spaceMap(at), page)) & ~placeBit(page);
-    OnePage.put(at, page, renewed(load<u32>(entryPlace(at, page)), frame | rights), back, free);
-    if (free == 0) Levels.lower(spaceMap(at), spacePages(at), page >> 6);
+    const rest = free & (free - 1); // without its lowest bit
+    OnePage.put(at, page, renewed(load<u32>(entryPlace(at, page)), frame | rights), back, rest);
+    if (rest == 0) Levels.lower(spaceMap(at), spacePages(at), word);
+    return page;
   }
 
   /** Unmaps a page and frees its address. */

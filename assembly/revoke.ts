@@ -279,9 +279,9 @@ function tearDown(structure: usize): void {
   }
   addHeader(HEADER_TORN_DOWN, 1);
   if (isAccepted) {
-    becomeGranted(holder, structure);
+    becomeGranted(holder, structure, 0);
     tellReturned(structure);
-  } else if (stateOf(structure) == STRUCTURE_RETURNING) becomeGranted(holder, structure);
+  } else if (stateOf(structure) == STRUCTURE_RETURNING) becomeGranted(holder, structure, 0);
   becomeUnknown(structure);
 }
 

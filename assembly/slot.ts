@@ -46,6 +46,7 @@ import {
   childOf,
   entriesOf,
   generationOf,
+  isOrdinary,
   nextHeldOf,
   nextOf,
   parentOf,
@@ -316,12 +317,12 @@ export class Fresh {
 
 /** Grants that end. A method, as in Links. */
 export class Ended {
-  /** Whether grant() does for the structure: its slot is of no use to anybody but the partition whose grant it was. */
+  /** Whether grant() does for the structure: nothing is lent, no device looks at it, and its slot is for its grantor alone. */
   @inline
   static isPlain(grantor: usize, structure: usize): bool {
     if (isPoolFull(grantor)) return false;
     if (isLastUse(structure)) return false;
-    return (spaceOf(structure) ^ SPACE_DMA) != 0 && entriesOf(structure) == 0;
+    return isOrdinary(structure);
   }
 
   /**
