@@ -56,14 +56,14 @@ const MUTATIONS: readonly (Mutation & { readonly bug: string })[] = [
   },
   {
     bug: "the quota is not given back (GR7)",
-    file: "assembly/account.ts",
-    from: "    Counters.add(\n      end + END_USED,\n      grantor + PARTITION_GRANTS_OUT,\n      grantee + PARTITION_GRANTS_IN,\n      -(<i32>count),\n    );",
-    to: "addPartitionWord(grantor, PARTITION_GRANTS_OUT, -(<i32>count)); addPartitionWord(grantee, PARTITION_GRANTS_IN, -(<i32>count));",
+    file: "assembly/slot.ts",
+    from: "store<u32>(end, used - 1, END_USED);",
+    to: "",
   },
   {
     bug: "a structure that has ended stays in its holder's list",
-    file: "assembly/account.ts",
-    from: "  Links.leaveList(grantee + PARTITION_HELD, structure);\n",
+    file: "assembly/slot.ts",
+    from: "store<u32>(linkHeld, nextHeld);",
     to: "",
   },
   {
@@ -87,20 +87,20 @@ const MUTATIONS: readonly (Mutation & { readonly bug: string })[] = [
   {
     bug: "a mapping is unmapped, but still counted",
     file: "assembly/hcall-logical.ts",
-    from: "    Become.granted(holder, structure);\n",
-    to: "    becomeGranted(holder, structure);\n",
+    from: "  Become.granted(holder, structure);\n",
+    to: "  becomeGranted(holder, structure, 0);\n",
   },
   {
     bug: "a mapping is returned under its re-grants (RE3)",
-    file: "assembly/hcall-logical.ts",
-    from: "if (childOf(structure) != 0) return H_RESOURCE; // RE3",
-    to: "",
+    file: "assembly/control.ts",
+    from: " | childOf(structure)) != 0;",
+    to: ") != 0;",
   },
   {
     bug: "a mapping is returned under a view (RE2)",
-    file: "assembly/hcall-logical.ts",
-    from: "if (pinsOf(structure) != 0) return H_RESOURCE; // RE2",
-    to: "",
+    file: "assembly/control.ts",
+    from: "& 0xffff0000ffff0000)",
+    to: "& 0xffff000000000000)",
   },
   {
     bug: "a grant of a failed partition can be accepted (AC5)",
@@ -248,9 +248,9 @@ const MUTATIONS: readonly (Mutation & { readonly bug: string })[] = [
   },
   {
     bug: "a pane is returned under its TCEs (RE2, KI4)",
-    file: "assembly/hcall-logical.ts",
-    from: "if (entriesOf(structure) != 0) return H_RESOURCE; // RE2, KI4",
-    to: "",
+    file: "assembly/control.ts",
+    from: "& 0xffff0000ffff0000)",
+    to: "& 0x00000000ffff0000)",
   },
   {
     bug: "a pane is torn down, its TCEs stand (RS4, KI4)",

@@ -381,6 +381,67 @@ accepting("accept, the whole rest of the space", (made) => {
 });
 accepting("accept, a port", (made) => made.grant(1, 2, 0, 1, TYPE_IPI));
 
+/** Of the owner alone, where partition 4 has sixteen pages of memory that lie together, and address spaces are of several words. */
+function addWide(name: string, calls: Calls): void {
+  scenarios.push({
+    name: `alone: ${name}`,
+    isAlone: true,
+    capacities: { ...SMALL, frames: 44, structures: 200, spacePages: [136, 136, 8, 8, 8] },
+    setUp: (rig) => {
+      const made = table(rig, true);
+      made.get(made.core.createPartition(16, 16));
+      made.connect(4, 2, 200);
+      return calls(made);
+    },
+  });
+}
+
+/** Takes so many pages of partition 2's address space, each by a grant of its own; the cookies. */
+function takePages(made: Table, count: number): number[] {
+  return Array.from({ length: count }, () => made.share(4, 2, 0)[0]);
+}
+
+addWide("accept, sixteen pages", (made) => {
+  const cookie = made.grant(4, 2, 0, 16);
+  return { status: H_SUCCESS, call: (core) => core.acceptLogical(2, cookie) };
+});
+addWide("accept, a page, the last of a word of the map", (made) => {
+  takePages(made, 59);
+  const cookie = made.grant(4, 2, 1);
+  return { status: H_SUCCESS, call: (core) => core.acceptLogical32(2, cookie) };
+});
+addWide("accept, a page, the last of the space", (made) => {
+  takePages(made, 131);
+  const cookie = made.grant(4, 2, 1);
+  return { status: H_SUCCESS, call: (core) => core.acceptLogical(2, cookie) };
+});
+addWide("return, sixteen pages", (made) => {
+  const [cookie] = made.share(4, 2, 0, 16);
+  return { status: H_SUCCESS, call: (core) => core.returnLogical(2, cookie) };
+});
+addWide("return, sixteen pages, in two words of the map", (made) => {
+  takePages(made, 52);
+  const [cookie] = made.share(4, 2, 0, 16);
+  return { status: H_SUCCESS, call: (core) => core.returnLogical(2, cookie) };
+});
+addWide("return, sixteen pages, the only free ones of the space", (made) => {
+  takePages(made, 60);
+  const [cookie] = made.share(4, 2, 0, 16);
+  takePages(made, 56);
+  return { status: H_SUCCESS, call: (core) => core.returnLogical(2, cookie) };
+});
+addWide("return, a page, the only free one of the space", (made) => {
+  const cookie = takePages(made, 132)[70] as number;
+  return { status: H_SUCCESS, call: (core) => core.returnLogical32(2, cookie) };
+});
+add("grant and rescind by integers", (made) => {
+  const cookie = made.grant(1, 2, 0);
+  const unit = made.unit(1, 2);
+  const call = (core: Core): number =>
+    core.rescindLogical32(1, 0, cookie) || core.grantLogical32(1, TYPE_MEMORY, KIB4, KIB4, unit);
+  return { status: H_SUCCESS, call, once: true };
+});
+
 function returning(name: string, status: number, prepare: (made: Table) => number): void {
   add(name, (made) => {
     const cookie = prepare(made);

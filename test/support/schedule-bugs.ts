@@ -221,7 +221,7 @@ export const BUGS: readonly SeededBug[] = [
     scenario: "accept of a dead cookie / rescind and grant anew",
     says: /a dead cookie/,
     file: "assembly/hcall-logical.ts",
-    from: "if (cookieOf(structure) != cookie) return H_PARAMETER; // AC2",
+    from: "if (encodeCookie(generationOf(structure), slot) != cookie) return H_PARAMETER; // AC2",
     to: "",
   },
   {
@@ -288,9 +288,9 @@ export const BUGS: readonly SeededBug[] = [
     bug: "an accept that is undone is taken for one that nobody has seen (RS3, FA5)",
     scenario: "use / accept whose thread dies, and rescind",
     says: /stray|race at entry/,
-    file: "assembly/hcall-logical.ts",
-    from: "if (count == 1 && isAlone()) OnePage.map(",
-    to: "if (count == 1 && (isAlone() || BUG)) OnePage.map(",
+    file: "assembly/control.ts",
+    from: "return (unlike(structure, state) | threadsBesides()) == 0;",
+    to: "return (unlike(structure, state) | (BUG ? 0 : threadsBesides())) == 0;",
   },
   {
     bug: "an epoch is 0 for a moment (G6)",
