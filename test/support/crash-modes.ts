@@ -122,9 +122,9 @@ function addGrants({ add, addShared }: Kit): void {
     });
   }
   add("rescind of a lend, before another grant and behind one", (made) => {
-    made.grant(1, 2, 4);
+    made.share(1, 2, 4);
     const cookie = offer(made, 1, 2, 0, 2, MODE_LEND);
-    made.grant(1, 2, 5);
+    made.share(1, 2, 5);
     return { status: H_SUCCESS, call: (core) => core.rescindLogical(1, 0, cookie) };
   });
   add("rescind of a lend in its last generation", (made) => {
