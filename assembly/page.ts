@@ -215,9 +215,20 @@ export class OnePage {
   /** Unmaps a page and frees its address. */
   @inline
   static free(at: usize, page: u32): void {
+    OnePage.leave(at, page, left(load<u32>(entryPlace(at, page)), 0));
+  }
+
+  /** The same of one that is not private. */
+  @inline
+  static freePlain(at: usize, page: u32): void {
+    OnePage.leave(at, page, load<u32>(entryPlace(at, page)) & GENERATION_MASK);
+  }
+
+  @inline
+  static leave(at: usize, page: u32, entry: u32): void {
     const free = load<u64>(placeWord(spaceMap(at), page));
-    OnePage.put(at, page, left(load<u32>(entryPlace(at, page)), 0), 0, free | placeBit(page));
-    if (free == 0) Levels.raise(spaceMap(at), spacePages(at), page >> 6);
+    OnePage.put(at, page, entry, 0, free | placeBit(page));
+    if (free == 0) raiseLevels(at, page);
   }
 
   /** Changes the entry of a page, its back, and the word of the map that its address is in, noted together. */
@@ -239,6 +250,11 @@ export class OnePage {
   }
 }
 
+/** The levels of a map hear of a free page in a word that had none: of its own, since it is rare. */
+function raiseLevels(at: usize, page: u32): void {
+  Levels.raise(spaceMap(at), spacePages(at), page >> 6);
+}
+
 /** The same where it is not done often. */
 export function freePage(at: usize, page: u32): void {
   OnePage.free(at, page);
@@ -247,6 +263,11 @@ export function freePage(at: usize, page: u32): void {
 /** What an entry becomes whose page answers H_RESCINDED until it is unmapped (RS4). */
 export function rescinded(entry: u32): u32 {
   return left(entry, ENTRY_RESCINDED);
+}
+
+/** The same of one that is not private. */
+export function rescindedPlain(entry: u32): u32 {
+  return (entry & GENERATION_MASK) | ENTRY_RESCINDED;
 }
 
 // ---------------------------------------------------------------- ranges

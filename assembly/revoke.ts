@@ -88,7 +88,7 @@ import { hasJob, THREAD } from "./log";
 import { addHeader, header, isAlone, NONE, setResult } from "./memory";
 import { movePinned, walkedOver } from "./move";
 import { partitionAt, runsNow } from "./partition";
-import { MARK_STEPS, rescindRun, revokeRun } from "./run";
+import { MARK_STEPS, RUN_MARKS, rescindRun, revokeRun } from "./run";
 import { areFar, structuresUsed } from "./slot";
 import { endTces } from "./tce";
 import { anyUse, nameUser, nextEpoch, olderModel, olderUse } from "./thread";
@@ -208,11 +208,12 @@ function markOn(root: usize, budget: i32): i32 {
       continue;
     }
     const visited = structureAt(next);
-    if (isFar && walked == 0) {
+    if (walked == 0) {
       walked = min(WALK, <u32>budget + 1);
-      walkAhead(visited, root, true, walked);
+      if (!isFar) walked = RUN_MARKS;
+      else if (walkAhead(visited, root, true, walked) == 0) walked = RUN_MARKS;
     }
-    const run = isAlone() ? revokeRun(visited, root, <u32>budget + 1) : 0;
+    const run = isAlone() ? revokeRun(visited, root, <u32>budget + 1, walked) : 0;
     const marked = <u32>(run >> 56);
     if (marked != 0) {
       const climbed = <u32>(run >> 32) & 0xffffff;
@@ -316,7 +317,6 @@ function tceSteps(root: usize): u32 {
 function freeOn(root: usize, budget: i32): bool {
   const top = slotOf(root);
   const isFar = areFar(TOUCH_NEAR);
-  let isScattered = false;
   const copiesBefore = header(HEADER_COPIES);
   let cursor = cursorOf(root);
   let steps: u32 = 0;
@@ -325,10 +325,13 @@ function freeOn(root: usize, budget: i32): bool {
   while (budget > 0) {
     const structure = structureAt(cursor);
     const child = childOf(structure);
-    const near = min(<u32>budget, WALK);
-    if (isFar && child != 0) isScattered = walkAhead(structureAt(child), root, false, near);
-    // A longer run would go down into what has not been touched.
-    const run = rescindRun(structure, isScattered ? near : budget);
+    let most: u32 = budget;
+    if (isFar) {
+      // A longer run would go down into what has not been touched.
+      const walked = walkAhead(child == 0 ? structure : structureAt(child), root, false, min(most, WALK));
+      if (walked != 0) most = min(most, walked);
+    }
+    const run = rescindRun(structure, most);
     const taken = <u32>(run >> 32);
     if (taken != 0) {
       budget -= taken;

@@ -5,6 +5,7 @@
 import {
   EVENT_RESCINDED,
   EVENT_RETURNED,
+  FLAG_REVOKING,
   HEADER_STRUCTURE_FREE,
   HEADER_STRUCTURES_LISTED,
   HEADER_TORN_DOWN,
@@ -21,12 +22,17 @@ import {
   RUN_ROOM,
   RUN_WHOSE,
   SPACE_MEMORY,
+  STRUCTURE_CHILD,
+  STRUCTURE_NEXT,
+  STRUCTURE_PREVIOUS,
   STRUCTURE_PREVIOUS_HELD,
+  STRUCTURE_STATE,
   THREAD_LOG,
+  THREAD_LOG_TOP,
   THREAD_RUNS,
   TOUCH_NEAR,
 } from "../src/layout";
-import { countStale, Pages, uncountGrants } from "./account";
+import { countStale, uncountGrants } from "./account";
 import { endAt } from "./adapter";
 import {
   beginChildren,
@@ -43,40 +49,47 @@ import {
   nextOf,
   pageOf,
   parentOf,
+  previousOf,
   slotOf,
   structureAt,
   whose,
 } from "./control";
 import { eventRoom, stageEvent, tellStaged } from "./event";
 import { THREAD, Words } from "./log";
-import { addHeader, header, NONE } from "./memory";
-import { freePage, spaceAt, spaceEntries } from "./page";
+import { addHeader, header } from "./memory";
+import { OnePage, rescindedPlain, spaceAt, spaceEntries } from "./page";
 import { addPartitionWord, partitionAt, partitionWord, runsNow } from "./partition";
 import { areFar, isLastUse, putFree } from "./slot";
-import { isElsewhere, touchAhead, WALK } from "./touch";
+import { isElsewhere, touchHeld } from "./touch";
 
 /** What a grant costs among others: to be visited and marked. */
 export const MARK_STEPS: u32 = 2;
-/** So many grants, at most, end in one commit: what they have in common is done once, which is most of what one costs. */
+/** So many grants, at most, are marked in one commit: what they have in common is done once, which is most of what one costs. */
+export const RUN_MARKS: u32 = 128;
+/** So many end with their holder in one. */
 const COMMIT_GRANTS: u32 = 32;
-/** Notes of one that ends with its holder: two links of the tree, four double words of a map, an entry, its back, three of the slot. */
+/** Notes of one of those: two links of the tree, four double words of a map, an entry, its back, three of the slot. */
 const GRANT_NOTES = (2 + 4 * 2 + 2 + 3) * LOG_WORD_BYTES;
+/** Notes of what is done once in a commit, at most. */
+const END_NOTES = 32 * LOG_WORD_BYTES;
+/** Where notes end behind which those of one more that is torn down fit: a record, and two links of the tree. */
+const RUN_NOTES = LOG_BYTES - END_NOTES - LOG_LINE_BYTES - 2 * LOG_WORD_BYTES;
 
-if (i32(COMMIT_GRANTS) * GRANT_NOTES > LOG_BYTES - 32 * LOG_WORD_BYTES)
-  ERROR("what ends in one commit fits the log");
-if (WALK != COMMIT_GRANTS) ERROR("a walk ahead touches what a run marks or tears down");
-if (LOG_LINE_BYTES > GRANT_NOTES) ERROR("a record that is noted is no more");
+if (i32(COMMIT_GRANTS) * GRANT_NOTES > LOG_BYTES - END_NOTES) ERROR("what ends in one commit fits the log");
+if (i32(RUN_MARKS) * 2 * LOG_WORD_BYTES > LOG_BYTES - END_NOTES)
+  ERROR("so do words of what is marked, and entries");
 
 if (THREAD_RUNS + 2 * RUN_BYTES > THREAD_LOG) ERROR("two runs lie before the log");
+if (RUN_BYTES != 32 || THREAD_RUNS % 64 != 0) ERROR("one bit tells the parts of a run apart");
 
 /** The first part of a run. */
 function first(): usize {
   return THREAD + THREAD_RUNS;
 }
 
-/** The other part than this one. */
+/** The other part than this one, since a thread record begins where a cache line does. */
 function otherThan(part: usize): usize {
-  return 2 * THREAD + (2 * THREAD_RUNS + RUN_BYTES) - part;
+  return part ^ RUN_BYTES;
 }
 
 /** Nothing is in either part. */
@@ -95,6 +108,15 @@ class Cut {
     store<u32>(part, 0, RUN_COUNT);
   }
 
+  /** A structure with one page and no more, so that none is private. */
+  @inline
+  static page(part: usize, structure: usize): void {
+    store<u32>(part, load<u32>(part, RUN_COUNT) + 1, RUN_COUNT);
+    const entry = <usize>load<u32>(part, RUN_ENTRIES) + ((<usize>pageOf(structure)) << 2);
+    const first = load<u32>(structure) | (FLAG_REVOKING << 24);
+    Words.put2(structure + STRUCTURE_STATE, first, entry, rescindedPlain(load<u32>(entry)));
+  }
+
   @inline
   static close(part: usize): void {
     const lpid = load<u32>(part, RUN_WHOSE);
@@ -104,69 +126,62 @@ class Cut {
   }
 }
 
-/** Marks of a run that may take so many steps, and levels that it may go up beside them. */
-function marksOf(most: u32): u32 {
-  return min((most + MARK_STEPS - 1) / MARK_STEPS, COMMIT_GRANTS);
-}
-function levelsOf(most: u32): u32 {
-  return most - min(most, marksOf(most) * MARK_STEPS);
-}
-
 /**
  * Shared become under revocation, in pre-order from `from` on, which is below `root`: as long as each has one page of memory; where no
  * other thread reads entries. Answers where it stands, which is the root where nothing follows, in the low half; above it how many
  * levels it went up to where a sibling follows, and in the highest byte how many it marked. A mark is MARK_STEPS of at most `most`
- * steps, a level one.
+ * steps, of which there are `marks` at most, a level one.
  */
-export function revokeRun(from: usize, root: usize, most: u32): u64 {
+export function revokeRun(from: usize, root: usize, most: u32, marks: u32): u64 {
+  if (!isOnePage(from)) return 0;
   clear();
-  const limit = marksOf(most);
+  const limit = min((most + MARK_STEPS - 1) / MARK_STEPS, marks);
+  const rest = most - min(most, limit * MARK_STEPS);
   let left = limit;
-  let levels = levelsOf(most);
+  let levels = rest;
   let part = first();
   let structure = from;
-  let last = from;
   while (true) {
-    let next: u32 = NONE;
-    while (isOnePage(structure)) {
-      const lpid = holderOf(structure);
+    const lpid = holderOf(structure);
+    if (lpid != load<u32>(part, RUN_WHOSE)) {
+      part = otherThan(part);
       if (lpid != load<u32>(part, RUN_WHOSE)) {
-        part = otherThan(part);
-        if (lpid != load<u32>(part, RUN_WHOSE)) {
-          Cut.close(part);
-          Cut.open(part, lpid);
-        }
+        Cut.close(part);
+        Cut.open(part, lpid);
       }
-      store<u32>(part, load<u32>(part, RUN_COUNT) + 1, RUN_COUNT);
-      Pages.cut(structure, <usize>load<u32>(part, RUN_ENTRIES) + ((<usize>pageOf(structure)) << 2));
-      last = structure;
-      next = childOf(structure);
-      if (next == 0) next = nextOf(structure);
-      left--;
-      if (next == 0) break;
-      if (left == 0) break;
-      structure = structureAt(next);
     }
-    if (next != 0) break;
-    // Above, all is marked up to where a sibling follows.
-    while (next == 0 && levels != 0) {
-      levels--;
-      last = structureAt(parentOf(last));
-      if (last == root) break;
-      next = nextOf(last);
+    Cut.page(part, structure);
+    left--;
+    let next = childOf(structure);
+    if (next == 0) {
+      next = nextOf(structure);
+      if (next == 0) {
+        // Above, all is marked up to where a sibling follows.
+        do {
+          if (levels == 0) break;
+          levels--;
+          structure = structureAt(parentOf(structure));
+          if (structure == root) break;
+          next = nextOf(structure);
+        } while (next == 0);
+        if (next == 0) break;
+      }
     }
-    if (next == 0 || left == 0) break;
-    structure = structureAt(next);
+    if (left == 0) break;
+    const following = structureAt(next);
+    if (!isOnePage(following)) break;
+    structure = following;
   }
   Cut.close(first());
   Cut.close(otherThan(first()));
-  return ((<u64>(limit - left)) << 56) | ((<u64>(levelsOf(most) - levels)) << 32) | slotOf(last);
+  return ((<u64>(limit - left)) << 56) | ((<u64>(rest - levels)) << 32) | slotOf(structure);
 }
 
 /** Begins the part of the run that a structure belongs to; false: it cannot be in this run. */
-function open(part: usize, other: usize, structure: usize): bool {
+function open(part: usize, structure: usize): bool {
   if (load<u64>(part, RUN_WHOSE) != 0 || !isBare(structure)) return false;
   const its = whose(structure);
+  const other = otherThan(part);
   const grantee = partitionAt(<u32>its & 0xffff);
   if (!runsNow(grantee)) return false;
   // Events of both parts would be put at the same places of one ring.
@@ -199,52 +214,61 @@ function close(part: usize): void {
 export function rescindRun(from: usize, most: u32): u64 {
   clear();
   let part = first();
-  let above = from;
-  let slot = childOf(from);
-  let isLinked = true;
+  let structure = from;
+  let child = childOf(from); // what is linked there has ended where this says that there is none
   let steps: u32 = 0;
-  let left = COMMIT_GRANTS;
   while (steps < most) {
-    let structure = above;
-    if (slot != 0) {
-      structure = structureAt(slot);
-      const child = childOf(structure);
-      if (child != 0) {
-        if (!isLinked) beginChildren(above, slot);
-        isLinked = true;
-        above = structure;
-        slot = child;
+    if (child != 0) {
+      do {
+        structure = structureAt(child);
+        child = childOf(structure);
         steps++;
-        continue;
-      }
+        if (steps == most) break;
+      } while (child != 0);
+      if (steps == most) break;
     }
     if (!isStanding(structure)) break;
     const its = whose(structure);
     if (its != load<u64>(part, RUN_WHOSE)) {
-      const other = part;
       part = otherThan(part);
       if (its != load<u64>(part, RUN_WHOSE)) {
-        if (!open(part, other, structure)) break;
+        if (!open(part, structure)) break;
       }
     }
-    slot = nextOf(structure);
-    if (structure == above) above = structureAt(parentOf(structure));
     const before = load<u32>(part, RUN_COUNT);
     if (before < load<u32>(part, RUN_ROOM)) {
       const grantee = <usize>load<u32>(part, RUN_GRANTEE);
       stageEvent(grantee, before, EVENT_RESCINDED, load<u32>(part, RUN_GRANTOR), cookieOf(structure));
     }
     store<u32>(part, before + 1, RUN_COUNT);
+    const above = structureAt(parentOf(structure));
+    const next = nextOf(structure);
     Links.leaveStale(structure);
-    isLinked = false;
     steps++;
-    left--;
-    if (left == 0) break;
+    structure = above;
+    if (next != 0) {
+      structure = structureAt(next);
+      child = childOf(structure);
+      if (child != 0) beginChildren(above, next);
+    }
+    if (load<u32>(THREAD, THREAD_LOG_TOP) > u32(RUN_NOTES)) break;
   }
-  if (!isLinked) beginChildren(above, slot);
+  if (steps != 0) {
+    if (child == 0 && childOf(structure) != 0) beginChildren(structure, 0);
+    else if (previousOf(structure) != 0) beginChildren(structureAt(parentOf(structure)), slotOf(structure));
+  }
   close(first());
   close(otherThan(first()));
-  return ((<u64>steps) << 32) | slotOf(above);
+  return ((<u64>steps) << 32) | slotOf(structure);
+}
+
+/** Siblings, of which each is behind the one before it, leave the tree; what they hold of it stays as it was. */
+function leaveTogether(eldest: usize, last: usize): void {
+  const next = nextOf(last);
+  const previous = previousOf(eldest);
+  const before =
+    previous == 0 ? structureAt(parentOf(eldest)) + STRUCTURE_CHILD : structureAt(previous) + STRUCTURE_NEXT;
+  Links.join(before, next, next, STRUCTURE_PREVIOUS, previous);
 }
 
 /**
@@ -265,30 +289,37 @@ export function endLeaves(holder: usize, most: u32): u32 {
   let free = header(HEADER_STRUCTURE_FREE);
   // What is ahead in the tree is so in the list, where one grantor made both.
   const isFar = nextHeldOf(head) == nextOf(head) && areFar(TOUCH_NEAR) && isElsewhere(head, nextHeldOf(head));
+  let eldest = head; // of siblings that leave the tree together, since the one is behind the other there, too
+  let last = head;
   let done: u32 = 0;
-  while (slot != 0 && done < limit) {
+  while (done < limit) {
     const structure = structureAt(slot);
     if (!isOnePage(structure)) break;
-    if (isFar) touchAhead(structure);
     if (childOf(structure) != 0) break;
     if (whose(structure) != its) break;
     if (isLastUse(structure)) break;
     const next = nextHeldOf(structure);
+    if (isFar) touchHeld(structure, at);
     if (done < room) stageEvent(grantor, done, EVENT_RETURNED, holderOf(structure), cookieOf(structure));
-    freePage(at, pageOf(structure));
-    Links.leaveTree(structure);
+    OnePage.freePlain(at, pageOf(structure));
+    if (nextOf(last) != slot) {
+      if (done != 0) leaveTogether(eldest, last);
+      eldest = structure;
+    }
+    last = structure;
     putFree(structure, free);
     free = slot;
     slot = next;
     done++;
   }
   if (done == 0) return 0;
+  leaveTogether(eldest, last);
   Words.put2(HEADER_STRUCTURE_FREE, free, HEADER_STRUCTURES_LISTED, header(HEADER_STRUCTURES_LISTED) + done);
   addHeader(HEADER_TORN_DOWN, done);
   Links.join(holder + PARTITION_HELD, slot, slot, STRUCTURE_PREVIOUS_HELD, 0);
   addPartitionWord(holder, PARTITION_PAGES_MAPPED, -(<i32>done));
   uncountGrants(grantor, holder, end, done);
-  const kept = min(done, room);
-  if (runsNow(grantor)) tellStaged(grantor, kept, done - kept);
+  const lost = max(done, room) - room;
+  if (runsNow(grantor)) tellStaged(grantor, done - lost, lost);
   return done;
 }

@@ -103,7 +103,7 @@ export function touchReturned(structure: usize): void {
 
 /** So many slots before and behind what it reads the machine fetches by itself. */
 const BESIDE: u32 = 4;
-/** Structures that a walk ahead touches at most, and levels that it goes up: what is torn down in one commit. */
+/** Structures that a walk ahead touches at most, and levels that it goes up: what is marked, or torn down, in one commit then. */
 export const WALK: u32 = 32;
 
 /** What is ahead of a new grant, whose next sibling is in this slot, or 0. */
@@ -118,9 +118,13 @@ export function firstAhead(next: u32): u32 {
   return (its - slot) | previousOf(structureAt(slot));
 }
 
-/** Touches what is ahead of a structure, which is no root. */
-export function touchAhead(structure: usize): void {
-  keep(Touch.structure(aheadOf(structure)));
+/**
+ * Touches what is ahead of a structure that ends with its holder, and the page of what is behind it in the holder's list, in a space of
+ * that one's.
+ */
+export function touchHeld(structure: usize, space: usize): void {
+  const page = pageOf(structureAt(nextHeldOf(structure)));
+  keep(Touch.structure(aheadOf(structure)) ^ Touch.page(space, page));
 }
 
 /** A slice of a revocation begins, which has marked nothing yet. */
@@ -144,27 +148,40 @@ export function isElsewhere(structure: usize, next: u32): bool {
 
 /**
  * Touches at most so many structures of a tree below `root`, in pre-order from one on, before they are marked, or, once all are, torn
- * down: as long as each is what is marked or torn down many at a time. False: they lie side by side.
+ * down: as long as each is what is marked or torn down many at a time. What is ahead of one that has children, before they are
+ * marked, is its next sibling: to that the walk comes back. Answers how many steps it takes to tear down what was walked over, one
+ * at least, or 0 if it lies side by side.
  */
-export function walkAhead(from: usize, root: usize, isMarking: bool, most: u32): bool {
+export function walkAhead(from: usize, root: usize, isMarking: bool, most: u32): u32 {
   let structure = from;
+  let next = childOf(from);
+  if (next == 0) next = nextOf(from);
+  if (!isElsewhere(from, next)) return 0;
   let levels = most;
-  for (let i: u32 = 0; i < most; i++) {
-    if (isMarking ? !isOnePage(structure) : !isStanding(structure)) break;
-    touchAhead(structure);
-    if (isMarking) linkAhead(structure, i);
-    const child = childOf(structure);
-    let next = child == 0 ? nextOf(structure) : child;
-    if (i == 0) {
-      if (!isElsewhere(structure, next)) return false;
-    }
-    while (next == 0) {
-      structure = structureAt(parentOf(structure));
-      if (structure == root || levels == 0) return true;
-      levels--;
+  let touched: u32 = 0;
+  let i: u32 = 0;
+  for (; i < most; i++) {
+    let ahead = aheadOf(structure);
+    next = childOf(structure);
+    if (isMarking) {
+      if (!isOnePage(structure)) break;
+      linkAhead(structure, i);
+      if (next != 0) ahead = nextOf(structure);
+    } else if (!isStanding(structure)) break;
+    touched ^= Touch.structure(ahead);
+    if (next == 0) {
       next = nextOf(structure);
+      while (next == 0) {
+        if (levels == 0) break;
+        levels--;
+        structure = structureAt(parentOf(structure));
+        if (structure == root) break;
+        next = nextOf(structure);
+      }
+      if (next == 0) break;
     }
     structure = structureAt(next);
   }
-  return true;
+  keep(touched);
+  return max(i + most - levels, 1);
 }

@@ -483,14 +483,14 @@ const MUTATIONS: readonly (Mutation & { readonly bug: string })[] = [
   {
     bug: "grants of one run are marked as the first one's holder's",
     file: "assembly/run.ts",
-    from: "      if (lpid != load<u32>(part, RUN_WHOSE)) {\n        part",
-    to: "      if (load<u32>(part, RUN_WHOSE) == 0) {\n        part",
+    from: "    if (lpid != load<u32>(part, RUN_WHOSE)) {\n      part",
+    to: "    if (load<u32>(part, RUN_WHOSE) == 0) {\n      part",
   },
   {
     bug: "grants of one run are torn down as if through the first one's end, whatever stands on them",
     file: "assembly/run.ts",
-    from: "    if (its != load<u64>(part, RUN_WHOSE)) {\n      const other",
-    to: "    if (load<u64>(part, RUN_WHOSE) == 0) {\n      const other",
+    from: "    if (its != load<u64>(part, RUN_WHOSE)) {\n      part",
+    to: "    if (load<u64>(part, RUN_WHOSE) == 0) {\n      part",
   },
   {
     bug: "grants of one run are torn down and their number forgotten",
@@ -507,8 +507,20 @@ const MUTATIONS: readonly (Mutation & { readonly bug: string })[] = [
   {
     bug: "a run goes down to a child and leaves its siblings linked to what it has torn down",
     file: "assembly/run.ts",
-    from: "        if (!isLinked) beginChildren(above, slot);\n        isLinked",
-    to: "        isLinked",
+    from: "      if (child != 0) beginChildren(above, next);\n",
+    to: "",
+  },
+  {
+    bug: "a run ends before a sibling, and leaves it linked to what it has torn down",
+    file: "assembly/run.ts",
+    from: "    else if (previousOf(structure) != 0) beginChildren(structureAt(parentOf(structure)), slotOf(structure));\n",
+    to: "",
+  },
+  {
+    bug: "what ends with its holder stays in the tree where what ends after it stands elsewhere",
+    file: "assembly/run.ts",
+    from: "      if (done != 0) leaveTogether(eldest, last);\n",
+    to: "",
   },
   {
     bug: "what a dead holder has is still counted as mapped",
