@@ -32,7 +32,7 @@ import { decodeInteger, decodeWord, isSafe, isWord } from "./decode";
 import { makeWritable } from "./fault";
 import { framePinFits } from "./frame";
 import { waitForMover } from "./lock";
-import { frameAt, header, NONE, resultOf, setResult, stagingHolds } from "./memory";
+import { frameAt, header, isAlone, NONE, resultOf, setResult, stagingHolds, trayHolds } from "./memory";
 import {
   backOf,
   consecutivePages,
@@ -150,6 +150,32 @@ export function beginUse(lpid: f64, address: f64, length: f64, need: f64): i32 {
   }
 }
 
+/** A method, since only those are inlined on demand. */
+class Few {
+  /**
+   * The frame of the first of one or two pages that are on consecutive frames, all of which have these rights; H_PARAMETER for everything
+   * that is to be decided elsewhere. Within a use, if other threads revoke.
+   */
+  @inline
+  static frame(lpid: u32, page: u32, last: u32, rights: u32): i32 {
+    if (lpid - 1 >= header(HEADER_LPIDS_USED)) return H_PARAMETER;
+    const partition = partitionAt(lpid);
+    if (!isRunning(partition)) return H_PARAMETER;
+    const at = spaceAt(partition, SPACE_MEMORY);
+    const beyond = last - page;
+    if (beyond > 1) return H_PARAMETER;
+    if (last >= spacePages(at)) return H_PARAMETER;
+    const mask = rights | ENTRY_VALID;
+    const entry = entryOf(at, page);
+    const end = entryOf(at, last);
+    // One that is being moved is rescinded and valid.
+    if ((entry & end & mask) != mask) return H_PARAMETER;
+    if (((entry | end) & ENTRY_RESCINDED) != 0) return H_PARAMETER;
+    const frame = entry & ENTRY_FRAME;
+    return (end & ENTRY_FRAME) - frame == beyond ? frame : H_PARAMETER;
+  }
+}
+
 /**
  * As beginUse(), for a few bytes in one or two pages that are on consecutive frames. Answers the frame of the first one;
  * H_PARAMETER for everything that beginUse() must decide, and then no use runs. Integers, and no second result, since both take longer
@@ -159,22 +185,9 @@ export function beginUse(lpid: f64, address: f64, length: f64, need: f64): i32 {
  */
 export function openUse(lpid: u32, page: u32, last: u32, rights: u32): i32 {
   enterUse();
-  if (lpid - 1 < header(HEADER_LPIDS_USED)) {
-    const partition = partitionAt(lpid);
-    const at = spaceAt(partition, SPACE_MEMORY);
-    if (isRunning(partition) && last - page <= 1 && last < spacePages(at)) {
-      const mask = rights | ENTRY_VALID;
-      const entry = entryOf(at, page);
-      const end = entryOf(at, last);
-      // One that is being moved is rescinded and valid.
-      if ((entry & end & mask) == mask && ((entry | end) & ENTRY_RESCINDED) == 0) {
-        const frame = entry & ENTRY_FRAME;
-        if ((end & ENTRY_FRAME) - frame == last - page) return frame;
-      }
-    }
-  }
-  leaveUse();
-  return H_PARAMETER;
+  const frame = Few.frame(lpid, page, last, rights);
+  if (frame < 0) leaveUse();
+  return frame;
 }
 
 /** Ends the use that runs. */
@@ -246,13 +259,11 @@ export function storeMemory(lpid: f64, address: f64, length: f64, at: f64): i32 
   return moveStaged(lpid, address, length, at, NEED_WRITE);
 }
 
-function moveStaged(lpid: f64, address: f64, length: f64, at: f64, need: f64): i32 {
+function moveStaged(lpid: f64, address: f64, length: f64, at: f64, need: u32): i32 {
   const bytes = decodeInteger(length);
   const beside = decodeInteger(at);
-  if (bytes == NONE || !stagingHolds(beside, bytes)) return refuse(lpid);
+  if (bytes == NONE || !(stagingHolds(beside, bytes) || trayHolds(beside, bytes))) return refuse(lpid);
   const isNested = isInUse();
-  if (!isNested && bytes - 1 < u32(PAGE_BYTES) && moveFew(lpid, address, bytes, beside, need))
-    return H_SUCCESS;
   let status = isNested ? checkAccess(lpid, address, length, need) : beginUse(lpid, address, length, need);
   if (status != H_SUCCESS) return status;
   const place = resultOf();
@@ -262,17 +273,24 @@ function moveStaged(lpid: f64, address: f64, length: f64, at: f64, need: f64): i
   return status;
 }
 
-/** What one or two pages on consecutive frames hold, below 4 GiB. False: it was not done, for whatever reason. */
-function moveFew(lpid: f64, address: f64, bytes: u32, beside: usize, need: f64): bool {
-  const first = decodeInteger(address);
-  if (first == NONE) return false;
-  const last = first + bytes - 1;
+/**
+ * As loadMemory() and storeMemory(), for a few bytes in one or two pages that are on consecutive frames, below 4 GiB; H_PARAMETER for
+ * everything that those must decide. Integers, as those of openUse().
+ * @param need NEED_READ to load; everything else is to store.
+ */
+export function moveFew(lpid: u32, address: u32, length: u32, at: u32, need: u32): i32 {
+  if (length - 1 >= u32(PAGE_BYTES)) return H_PARAMETER;
+  if (!stagingHolds(at, length)) {
+    if (!trayHolds(at, length)) return H_PARAMETER;
+  }
+  if (isInUse()) return H_PARAMETER;
+  const isShared = !isAlone();
+  if (isShared) enterUse();
   const rights: u32 = need == NEED_READ ? ENTRY_READ : ENTRY_WRITE;
-  const frame = openUse(decodeInteger(lpid), first / PAGE_BYTES, last / PAGE_BYTES, rights);
-  if (frame < 0) return false;
-  Beside.move(frameAt(frame) + (first & OFFSET_MASK), beside, bytes, need);
-  leaveUse();
-  return true;
+  const frame = Few.frame(lpid, address / PAGE_BYTES, (address + length - 1) / PAGE_BYTES, rights);
+  if (frame >= 0) Beside.move(frameAt(frame) + (address & OFFSET_MASK), at, length, need);
+  if (isShared) leaveUse();
+  return frame < 0 ? H_PARAMETER : H_SUCCESS;
 }
 
 /** A machine's copy may be twenty times slower beyond, where the target lies a few bytes after the source in their pages. */
@@ -282,12 +300,20 @@ const UNSURE_DISTANCE: usize = 32;
 /** A method, since only those are inlined on demand. */
 class Beside {
   @inline
-  static move(place: usize, beside: usize, bytes: usize, need: f64): void {
-    const to = need == NEED_READ ? beside : place;
-    const from = need == NEED_READ ? place : beside;
-    const isSure = ((to - from) & OFFSET_MASK) - 1 >= UNSURE_DISTANCE - 1;
-    if (isSure || bytes <= SURE_BYTES) memory.copy(to, from, bytes);
-    else moveUnsure(to, from, bytes);
+  static move(place: usize, beside: usize, bytes: usize, need: u32): void {
+    if (need == NEED_READ) Beside.copy(beside, place, bytes);
+    else Beside.copy(place, beside, bytes);
+  }
+
+  @inline
+  static copy(to: usize, from: usize, bytes: usize): void {
+    if (bytes > SURE_BYTES) {
+      if (((to - from) & OFFSET_MASK) - 1 < UNSURE_DISTANCE - 1) {
+        moveUnsure(to, from, bytes);
+        return;
+      }
+    }
+    memory.copy(to, from, bytes);
   }
 }
 
@@ -301,7 +327,7 @@ function moveUnsure(to: usize, from: usize, bytes: usize): void {
 }
 
 /** Page by page, as fillPieces(), but examines again only what is not there for all to see. */
-function movePieces(lpid: f64, address: f64, bytes: u32, beside: usize, need: f64): i32 {
+function movePieces(lpid: f64, address: f64, bytes: u32, beside: usize, need: u32): i32 {
   const at = spaceAt(decodePartition(lpid), SPACE_MEMORY);
   const mask = entryNeed(need == NEED_READ ? NEED_READ : NEED_WRITE);
   let page = pageOfAddress(address);

@@ -8,6 +8,7 @@ export {
   fillMemory,
   loadMemory,
   loadWord,
+  moveFew,
   openUse,
   storeMemory,
   storeWord,

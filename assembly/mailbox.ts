@@ -45,10 +45,10 @@ import {
   MAIL_WHAT,
   MAILS,
   THREAD_BELL,
-  THREAD_BYTES,
   THREAD_MAIL,
   THREAD_NAME,
   THREAD_TAKEN,
+  THREAD_TRAY,
 } from "../src/layout";
 import { decodeInteger, decodeWord, isWord } from "./decode";
 import { THREAD } from "./log";
@@ -56,7 +56,7 @@ import { header, NONE, setResult } from "./memory";
 import { ownSlot, slotNamed, threadAt } from "./thread";
 
 if (THREAD_MAIL + MAILS * MAIL_BYTES > THREAD_TAKEN) ERROR("the mailboxes overlap");
-if (THREAD_TAKEN + MAIL_BYTES > THREAD_BELL || THREAD_BELL + 32 > THREAD_BYTES)
+if (THREAD_TAKEN + MAIL_BYTES > THREAD_BELL || THREAD_BELL + 32 > THREAD_TRAY)
   ERROR("a thread record overflows");
 if (MAIL_VALUE % 8 != 0 || MAIL_STATE != MAIL_VALUE + 4 || THREAD_MAIL % 8 != 0)
   ERROR("value and state are one");

@@ -30,6 +30,8 @@ import {
   SPACE_COUNT,
   STRUCTURE_BYTES,
   THREAD_RESULT,
+  THREAD_TRAY,
+  THREAD_TRAY_BYTES,
 } from "../src/layout";
 import { put, THREAD } from "./log";
 
@@ -89,9 +91,14 @@ export function inStaging(offset: u32, bytes: u64): bool {
 
 /** Whether `bytes` bytes at `offset` lie in staging, however aligned. */
 export function stagingHolds(offset: u32, bytes: u64): bool {
-  const start = load<u32>(HEADER_STAGING_AT);
-  const end = <u64>start + <u64>load<u32>(HEADER_STAGING_PAGES) * PAGE_BYTES;
-  return offset >= start && <u64>offset + bytes <= end;
+  // What lies before it is further from its beginning, modulo 2^32, than a memory can be long behind that.
+  const beyond = <u64>(offset - load<u32>(HEADER_STAGING_AT));
+  return beyond + bytes <= <u64>load<u32>(HEADER_STAGING_PAGES) * PAGE_BYTES;
+}
+
+/** Whether `bytes` bytes at `offset` lie in the tray of this thread. */
+export function trayHolds(offset: u32, bytes: u64): bool {
+  return <u64>(offset - <u32>THREAD - THREAD_TRAY) + bytes <= u64(THREAD_TRAY_BYTES);
 }
 
 /** Whether this memory was laid out by a creator that agrees with this core. */

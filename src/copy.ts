@@ -9,6 +9,8 @@ import { PAGE_BYTES } from "./layout.js";
 import { type Move, type PlatformMove, platformMove, TRIAL_BYTES } from "./platform.js";
 import { isAlignedAlike, partOf, readSome, TRAY_BYTES, writeSome } from "./tray.js";
 
+/** See tray.ts. */
+const { set } = Uint8Array.prototype;
 /** So many that a trial pays where the platform's move may be slow. */
 const TRIED_BYTES: number = 4 * TRIAL_BYTES;
 /** It is never slow with so few. */
@@ -87,7 +89,7 @@ export function copyOut(
 ): void {
   if (length <= TRAY_BYTES) readSome(memory, from, target, to, length);
   else if (length < memory.leastMoved || !moveMany(memory, target, target, to, memory.bytes, from, length))
-    target.set(memory.views.at(from, length), to);
+    set.call(target, memory.views.at(from, length), to);
 }
 
 /** Up to so many bytes go by a loop into memory that is not shared. */
@@ -103,7 +105,7 @@ export function copyIn(
 ): void {
   if (length <= (memory.isShared ? TRAY_BYTES : FEW_BYTES)) writeSome(memory, to, source, from, length);
   else if (length < memory.leastMoved || !moveMany(memory, source, memory.bytes, to, source, from, length))
-    memory.bytes.set(partOf(source, from, length), to);
+    set.call(memory.bytes, partOf(source, from, length), to);
 }
 
 /**

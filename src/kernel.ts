@@ -2,6 +2,7 @@
  * What everything of one table shares in this thread: its memory, its clock, who waits for events, and the views that a
  * page move must follow.
  */
+import { Tray } from "./beside.js";
 import type { Core, TableMemory } from "./binding.js";
 import { type Clock, KEEP_ALIVE_MS, nextTurn } from "./clock.js";
 import { HcallError, isBusy, LparError } from "./errors.js";
@@ -94,6 +95,7 @@ export class Kernel {
   /** Only in debug mode. */
   readonly leaks: ViewLeaks | undefined;
   readonly transfer: Transfer = new Transfer(this);
+  readonly tray: Tray;
   readonly devices: Devices;
   /** Fails a partition; only in the thread that owns the table. */
   failPartition: ((lpid: number, reason: string) => void) | undefined;
@@ -136,6 +138,7 @@ export class Kernel {
     this.leaks = isDebug ? new ViewLeaks() : undefined;
     this.memory = memory;
     this.core = memory.core;
+    this.tray = new Tray(memory);
     this.clock = clock;
     this.partitionOf = partitionOf;
     this.#isShared = isWorker;

@@ -5,7 +5,7 @@
  */
 
 export const LAYOUT_MAGIC = 0x5241504c; // "LPAR", little-endian
-export const LAYOUT_VERSION = 11;
+export const LAYOUT_VERSION = 12;
 
 export const PAGE_BYTES = 4096;
 export const PAGE_SHIFT = 12;
@@ -200,7 +200,7 @@ export const HEADER_LINES_BYTES = 272; // lines of one partition
 
 // ---------------------------------------------------------------- thread record: who may change the table, and how far it is
 
-export const THREAD_BYTES = 4544;
+export const THREAD_BYTES = 5120;
 export const THREAD_NAME = 0; // what it writes into the lock, 0: the slot is free
 export const THREAD_GENERATION = 4; // survives the release of the slot
 export const THREAD_LPID = 8; // the partition that it is, 0: the owner
@@ -245,6 +245,8 @@ export const THREAD_MODEL_EPOCH = 4516; // the epoch in which its running access
 export const THREAD_MODEL_ROOT = 4520; // the window whose model it runs, MODEL_ANY; 0: none
 export const THREAD_DEVICE = 4524; // the window that its last beginDevice() found
 export const THREAD_SIGNALLED = 4528; // offsets of the last SIGNALLED partitions that it signalled, each at its count
+export const THREAD_TRAY = 4544; // a few bytes on their way between a partition's memory and an array; means nothing between two calls
+export const THREAD_TRAY_BYTES = 576;
 export const SIGNALLED = 4;
 
 export const MODEL_ANY = 0x1000000; // more than one window, or none found yet; no structure has this number

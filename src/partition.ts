@@ -66,6 +66,7 @@ import { readSealed, sealRecord } from "./seal.js";
 import { unlessAborted, type WaitOptions } from "./stream.js";
 import { TableBuffer } from "./table-buffer.js";
 import { mustExamine } from "./transfer.js";
+import { LOOP_BYTES, TRAY_BYTES } from "./tray.js";
 import { type PartitionUsage, usageOf } from "./usage.js";
 
 /** The partition is destroyed: its object has no power over what gets its number next. */
@@ -389,6 +390,10 @@ export class Partition {
     if (!(target instanceof Uint8Array)) checkArray("target", target);
     // Once: what is over memory that grows may have another one the next time.
     const { length } = target;
+    if (length > LOOP_BYTES && length <= TRAY_BYTES) {
+      this.#kernel.tray.move(this.#holder, address, target, length, NEED_READ);
+      return;
+    }
     const few = this.#quick.begin(address, length, ENTRY_VALID | ENTRY_READ);
     if (few >= 0) {
       try {
@@ -414,6 +419,10 @@ export class Partition {
   write(address: number, source: Uint8Array): void {
     if (!(source instanceof Uint8Array)) checkArray("source", source);
     const { length } = source;
+    if (length > LOOP_BYTES && length <= TRAY_BYTES && this.#memory.isShared) {
+      this.#kernel.tray.move(this.#holder, address, source, length, NEED_WRITE);
+      return;
+    }
     const few = this.#quick.begin(address, length, ENTRY_VALID | ENTRY_WRITE);
     if (few >= 0) {
       try {

@@ -3,10 +3,10 @@
  * machine's own memcpy, where the engine is slow with shared memory.
  */
 import { Staging } from "./batch.js";
+import { moveBeside } from "./beside.js";
 import { checkInteger } from "./errors.js";
 import type { Holder } from "./holder.js";
-import { H_SUCCESS } from "./layout.js";
-import { refuseRange } from "./refusals.js";
+import { NEED_READ, NEED_WRITE } from "./layout.js";
 
 const NO_BYTES = new Uint8Array(0);
 
@@ -17,7 +17,10 @@ const NO_BYTES = new Uint8Array(0);
 export class TableBuffer implements Disposable {
   readonly #holder: Holder;
   readonly #staging: Staging;
-  readonly #length: number;
+  /** -1 once it is disposed: nothing is within it then. */
+  #length: number;
+  /** Of its first byte, as a small integer. */
+  readonly #offset: number;
   #bytes: Uint8Array;
 
   /** @internal Made by Partition.createBuffer(). */
@@ -26,7 +29,8 @@ export class TableBuffer implements Disposable {
     this.#holder = holder;
     this.#length = length;
     this.#staging = new Staging(kernel, length);
-    this.#bytes = new Uint8Array(kernel.memory.bytes.buffer, this.#staging.offset, length).fill(0);
+    this.#offset = this.#staging.offset >>> 0;
+    this.#bytes = new Uint8Array(kernel.memory.bytes.buffer, this.#offset, length).fill(0);
   }
 
   /** What it holds; zeros at first. Empty once it is disposed, and what was taken before must not be used then. */
@@ -39,10 +43,7 @@ export class TableBuffer implements Disposable {
    * @throws HcallError as Partition.read(); RangeError for what is not within `bytes`; LparError LPAR_RELEASED.
    */
   read(address: number, length: number = this.#length, at: number = 0): void {
-    const place = this.#placeOf(length, at);
-    const { lpid, kernel } = this.#holder;
-    const status = kernel.core.loadMemory(lpid, address, length, place);
-    if (status !== H_SUCCESS) refuseRange("H_READ", status, address, length);
+    moveBeside(this.#holder, address, length, this.#placeOf(length, at), NEED_READ);
   }
 
   /**
@@ -50,22 +51,25 @@ export class TableBuffer implements Disposable {
    * @throws HcallError as Partition.write(); RangeError for what is not within `bytes`; LparError LPAR_RELEASED.
    */
   write(address: number, length: number = this.#length, at: number = 0): void {
-    const place = this.#placeOf(length, at);
-    const { lpid, kernel } = this.#holder;
-    const status = kernel.core.storeMemory(lpid, address, length, place);
-    if (status !== H_SUCCESS) refuseRange("H_WRITE", status, address, length);
+    moveBeside(this.#holder, address, length, this.#placeOf(length, at), NEED_WRITE);
   }
 
+  /** What is wrong is found out elsewhere: the texts of errors are longer than the rest. */
   #placeOf(length: number, at: number): number {
+    if (length >>> 0 !== length || at >>> 0 !== at || length > this.#length - at) this.#refuse(length, at);
+    return this.#offset + at;
+  }
+
+  #refuse(length: number, at: number): void {
     this.#staging.check();
     checkInteger("at", at, 0, this.#length);
     checkInteger("length", length, 0, this.#length - at);
-    return this.#staging.offset + at;
   }
 
   /** Gives its memory back, which may be another buffer's from now on. */
   [Symbol.dispose](): void {
     this.#bytes = NO_BYTES;
+    this.#length = -1;
     this.#staging.free();
   }
 }

@@ -1,5 +1,6 @@
 /**
- * Moving up to 512 bytes between the table's memory and an array by way of a tray of this thread's own.
+ * Moving up to 512 bytes between the table's memory and an array, in a use that has begun, by way of a tray of this thread's own;
+ * a partition's more than 32 go by the one in the table (beside.ts).
  *
  * The engine copies out of shared memory through a view, which takes longer to make than so few bytes to copy, and byte by byte
  * where the two sides are not aligned alike. A loop over words of eight bytes fills the tray, and from there, which is not
@@ -11,7 +12,10 @@ import type { TableMemory } from "./binding.js";
 /** Up to so many bytes. */
 export const TRAY_BYTES = 512;
 /** Up to so many bytes a loop over bytes is as fast. */
-const LOOP_BYTES = 32;
+export const LOOP_BYTES = 32;
+
+/** Called as what it is: of an array Node 20 looks it up anew each time. A constant of each module, since of an import Node 26 does. */
+const { set } = Uint8Array.prototype;
 
 const WORD_BYTES = 8;
 const LENGTHS = TRAY_BYTES + 1;
@@ -81,7 +85,7 @@ function readByTray(
     trayWords[i + 3] = longs[word + 3] as bigint;
   }
   for (; i < count; i++) trayWords[i] = longs[first + i] as bigint;
-  target.set(viewOf(from & (WORD_BYTES - 1), length), to);
+  set.call(target, viewOf(from & (WORD_BYTES - 1), length), to);
 }
 
 /**
@@ -91,7 +95,7 @@ function readByTray(
 function writeByTray({ longs, view }: TableMemory, to: number, source: Uint8Array): void {
   const { length } = source;
   const distance = to & (WORD_BYTES - 1);
-  tray.set(source, distance);
+  set.call(tray, source, distance);
   const first = to >>> 3;
   const end = (to + length) >>> 3;
   let word = first;

@@ -68,6 +68,7 @@ const NOT_CHANGING: Readonly<Record<string, string>> = {
   loadDma: "a use",
   loadMemory: "a use",
   loadWord: "a use",
+  moveFew: "a use",
   openUse: "a use",
   openTable: "nobody knows the table before it answers",
   postRequest: "a mailbox of the caller, which ends with it",

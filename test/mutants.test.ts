@@ -123,8 +123,8 @@ const MUTATIONS: readonly (Mutation & { readonly bug: string })[] = [
   {
     bug: "a range check wraps at 2^32",
     file: "assembly/memory.ts",
-    from: "<u64>offset + bytes <= end",
-    to: "offset + <u32>bytes <= <u32>end",
+    from: "beyond + bytes <= <u64>load",
+    to: "<u64>(<u32>beyond + <u32>bytes) <= <u64>load",
   },
   {
     bug: "a fraction passes for an integer (G2)",

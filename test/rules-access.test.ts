@@ -11,9 +11,15 @@ import {
   H_RESOURCE,
   H_SUCCESS,
   HEADER_FRAMES_AT,
+  HEADER_STAGING_AT,
+  HEADER_STAGING_PAGES,
   INHIBIT_READ,
   INHIBIT_WRITE,
+  NEED_READ,
+  NEED_WRITE,
   THREAD_EPOCH,
+  THREAD_TRAY,
+  THREAD_TRAY_BYTES,
   TYPE_INTERRUPT,
   TYPE_MEMORY,
   TYPE_MMIO,
@@ -82,6 +88,62 @@ const RANGES = [
   [2 ** 20, 1, 0, H_PARAMETER],
   [2 ** 32, 1, 0, H_PARAMETER],
 ] as const;
+
+test("TR1, TR3: a few bytes that the core moves are what any number would be, or are left to that; from where there is room alone", () => {
+  const { table, server, client } = openMixed();
+  const { core, memory } = kernelOf(table);
+  const gone = table.createPartition({ name: "gone" });
+  table.fail(gone);
+  const { bytes } = memory;
+  const tray = memory.thread + THREAD_TRAY;
+  const staging = memory.header(HEADER_STAGING_AT);
+  const stagingEnd = staging + memory.header(HEADER_STAGING_PAGES) * PAGE;
+  const inUse = (): boolean => memory.header(memory.thread + THREAD_EPOCH) !== 0;
+  const seen = new Set<string>();
+  const lengths = [0, 1, 64, PAGE, PAGE + 1];
+  for (const lpid of [0, server.lpid, client.lpid, gone.lpid, gone.lpid + 1, -1, 2 ** 31]) {
+    for (const page of [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 31, 32, 2 ** 20 - 1]) {
+      for (const [address, length] of lengths.flatMap((one) => [
+        [page * PAGE, one] as const,
+        [(page + 1) * PAGE - 1, one] as const,
+      ])) {
+        for (const need of [NEED_READ, NEED_WRITE]) {
+          const what = `partition ${lpid}, address ${address}, length ${length}, need ${need}`;
+          const any = need === NEED_READ ? core.loadMemory : core.storeMemory;
+          bytes.fill(page + need, staging, staging + PAGE + 8);
+          const few = core.moveFew(lpid, address, length, staging + 5, need);
+          const moved = bytes.slice(staging, staging + PAGE + 8);
+          bytes.fill(page + need, staging, staging + PAGE + 8);
+          expect(inUse(), what).toBe(false);
+          if (few === H_SUCCESS) {
+            expect(any(lpid, address, length, staging + 5), what).toBe(H_SUCCESS);
+            expect(Buffer.compare(moved, bytes.subarray(staging, staging + PAGE + 8)), what).toBe(0);
+            seen.add(`${need} of ${length}`);
+          } else expect(few, what).toBe(H_PARAMETER);
+        }
+      }
+    }
+  }
+  expect([...seen].sort()).toEqual(["1 of 1", "1 of 4096", "1 of 64", "2 of 1", "2 of 4096", "2 of 64"]);
+  const at = (place: number): number => core.moveFew(server.lpid, 0, 64, place, NEED_READ);
+  expect([staging, stagingEnd - 64, tray, tray + THREAD_TRAY_BYTES - 64].map(at)).toEqual(
+    Array(4).fill(H_SUCCESS),
+  );
+  const beside = [
+    staging - 1,
+    stagingEnd - 63,
+    stagingEnd,
+    tray - 1,
+    tray + THREAD_TRAY_BYTES - 63,
+    0,
+    -1,
+    -64,
+  ];
+  expect(beside.map(at)).toEqual(beside.map(() => H_PARAMETER));
+  expect(core.beginUse(server.lpid, 0, 1, NEED_READ)).toBe(H_SUCCESS);
+  expect([at(staging), inUse()]).toEqual([H_PARAMETER, true]);
+  core.endUse();
+});
 
 test("TR1, TR3: a use of a few bytes, where there are other threads, begins where one of any length does", () => {
   const { table, server, client } = openMixed();

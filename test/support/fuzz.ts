@@ -124,6 +124,7 @@ const ARGUMENTS: Readonly<Record<string, readonly Kind[]>> = {
   maskInterrupt: ["lpid", "line", "bit"],
   mendCall: [],
   mergePages: ["lpid", "address", "lpid", "address"],
+  moveFew: ["lpid", "address", "length", "staging", "need"],
   openTable: [],
   openThread: ["lpid"],
   openUse: ["lpid", "pages", "pages", "rights"],

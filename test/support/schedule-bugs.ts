@@ -154,8 +154,16 @@ export const BUGS: readonly SeededBug[] = [
     scenario: "read of a few bytes / forced rescind",
     says: /stray/,
     file: "assembly/access.ts",
-    from: "  enterUse();\n  if (lpid - 1 < header(HEADER_LPIDS_USED)) {",
-    to: "  if (!BUG) enterUse();\n  if (lpid - 1 < header(HEADER_LPIDS_USED)) {",
+    from: "  enterUse();\n  const frame = Few.frame(lpid, page, last, rights);",
+    to: "  if (!BUG) enterUse();\n  const frame = Few.frame(lpid, page, last, rights);",
+  },
+  {
+    bug: "a few bytes that the core moves are no use (G6)",
+    scenario: "read of a few bytes by the core / forced rescind",
+    says: /stray/,
+    file: "assembly/access.ts",
+    from: "  if (isShared) enterUse();",
+    to: "  if (isShared && !BUG) enterUse();",
   },
   {
     bug: "a use begins with a plain store",

@@ -42,6 +42,7 @@ export const CALLS = [
   "grantLogical",
   "grantMode",
   "mergePages",
+  "moveFew",
   "openTable",
   "openThread",
   "openUse",

@@ -31,6 +31,7 @@ import {
   complete,
   expectOneOf,
   grant,
+  moveFew,
   must,
   noted,
   notedLate,
@@ -291,6 +292,8 @@ export const SCENARIOS: readonly Scenario[] = [
       ["write / forced rescind", use, true, REFUSED],
       ["read of a few bytes / forced rescind", quickUse, false, String(H_PARAMETER)],
       ["write of a few bytes / forced rescind", quickUse, true, String(H_PARAMETER)],
+      ["read of a few bytes by the core / forced rescind", moveFew, false, String(H_PARAMETER)],
+      ["write of a few bytes by the core / forced rescind", moveFew, true, String(H_PARAMETER)],
     ] as const
   ).map(([name, begin, writes, refused]) =>
     againstRevocation(

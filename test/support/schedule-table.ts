@@ -9,6 +9,7 @@ import {
   H_PARAMETER,
   H_PARTIAL,
   H_SUCCESS,
+  HEADER_STAGING_AT,
   NEED_READ,
   NEED_WRITE,
   PAGE_BYTES,
@@ -214,6 +215,12 @@ export function* quickUse(self: LogicalThread, lpid: number, address: number, wr
   self.results.push(status);
   if (status === H_SUCCESS) yield* touch(self.machine.frameAt(frame), writes);
   return status;
+}
+
+/** The same by the core, beside in staging. */
+export function* moveFew(self: LogicalThread, lpid: number, address: number, writes: boolean): Part {
+  const place = self.machine.word(HEADER_STAGING_AT);
+  return yield* noted(self, "moveFew", lpid, address, 2, place, writes ? NEED_WRITE : NEED_READ);
 }
 
 function* touch(place: number, writes: boolean): Generator<Step, void, number> {
