@@ -330,6 +330,11 @@ export class Partition {
       const physical = this.#quick.translate(address, mask);
       if (physical >= 0) return physical;
     }
+    // Below 2^32, and so to the engine, too, which else makes an object of the common case's answer.
+    return this.#translateAny(address, options) >>> 0;
+  }
+
+  #translateAny(address: number, options: Parameters<Partition["translate"]>[1]): number {
     if (options !== undefined) checkNames(options, "write, length, type");
     const type = codeOfType(options?.type ?? "memory");
     const need = options?.write ? NEED_WRITE : NEED_READ;
