@@ -109,7 +109,7 @@ function lowerUpper(first: usize, words: u32, word: u32): void {
 }
 
 /** The levels above the first, where many places of a word are freed or taken at once. */
-function raiseLevels(map: usize, bits: u32, word: u32): void {
+export function raiseLevels(map: usize, bits: u32, word: u32): void {
   Levels.raise(map, bits, word);
 }
 

@@ -301,7 +301,7 @@ export function endLeaves(holder: usize, most: u32): u32 {
     const next = nextHeldOf(structure);
     if (isFar) touchHeld(structure, at);
     if (done < room) stageEvent(grantor, done, EVENT_RETURNED, holderOf(structure), cookieOf(structure));
-    OnePage.freePlain(at, pageOf(structure));
+    OnePage.freeAmong(at, pageOf(structure));
     if (nextOf(last) != slot) {
       if (done != 0) leaveTogether(eldest, last);
       eldest = structure;

@@ -17,8 +17,7 @@ export class Holder {
 
   constructor(kernel: Kernel, lpid: number) {
     this.kernel = kernel;
-    // A small integer, for the engine, too, that has read it from an array of doubles.
-    this.lpid = lpid | 0;
+    this.lpid = lpid;
     const at = partitionOffset(kernel.memory, lpid);
     this.#record = kernel.memory.words.subarray(at / 4, (at + PARTITION_BYTES) / 4);
   }
