@@ -33,7 +33,6 @@ import {
   PARTITION_MEMORY_PAGES,
   PARTITION_PAGES_OWNED,
   PARTITION_RECOVERING,
-  PARTITION_RUNNING,
   PARTITION_SERIAL,
   PARTITION_STATE,
   PARTITION_STOPPED,
@@ -53,6 +52,7 @@ import { addHeader, header, NONE, setHeader, setResult } from "./memory";
 import { isFreeRun, mapFrames, openSpaces, spaceAt, spacePages, takePages } from "./page";
 import {
   addPartitionWord,
+  beginToRun,
   decodePartition,
   isRunning,
   lpidOf,
@@ -134,7 +134,7 @@ function start(partition: usize, memoryPages: u32, lmbPages: u32, others: u32): 
   for (let page: u32 = 0; page < memoryPages; page += lmbPages) {
     takeLmb(partition, page, min(lmbPages, memoryPages - page));
   }
-  setPartitionWord(partition, PARTITION_STATE, PARTITION_RUNNING);
+  beginToRun(partition);
   put(THREAD + THREAD_STARTING, 0);
   setResult(f64(lpid));
   return H_SUCCESS;

@@ -28,6 +28,7 @@ import {
   LOCK_ALL,
   LOCK_WAITERS,
   PARTITION_LOCK,
+  START_CREATED,
   THREAD_JOB,
   THREAD_LOCK_A,
   THREAD_LOCK_B,
@@ -41,7 +42,7 @@ import { settle, settleJob } from "./job";
 import { commit, put, THREAD, undo } from "./log";
 import { endRequestsOf, ringCallersOf } from "./mailbox";
 import { header, isAlone, NONE, threadsBesides } from "./memory";
-import { partitionAt, wakeSleepers } from "./partition";
+import { isRunning, partitionAt, wakeSleepers } from "./partition";
 import { undoStart } from "./recover";
 import { freeNextRun } from "./staging";
 import {
@@ -277,11 +278,11 @@ function wakeLeft(thread: usize): void {
   }
 }
 
-/** A partition that a thread had begun to start is stopped again. */
+/** A partition that a thread had begun to start is stopped again, if it does not run yet. */
 function finishStart(thread: usize): void {
   const starting = threadWord(thread, THREAD_STARTING);
   if (starting == 0) return;
-  undoStart(starting);
+  if (!isRunning(partitionAt(starting & ~START_CREATED))) undoStart(starting);
   put(thread + THREAD_STARTING, 0);
   commit();
 }

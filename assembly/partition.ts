@@ -85,6 +85,14 @@ export function isRunning(partition: usize): bool {
   return atomic.load<u32>(partition, PARTITION_STATE) == PARTITION_RUNNING;
 }
 
+/**
+ * The last step of a start. Not noted: a use may begin at once, without a lock, and must keep the memory that it finds. So from here
+ * on the start has happened, wherever its thread stops (finishStart).
+ */
+export function beginToRun(partition: usize): void {
+  atomic.store<u32>(partition, PARTITION_RUNNING, PARTITION_STATE);
+}
+
 /** Whether it has failed, and its recovery waits until what it granted is returned (FA7). */
 export function isDeferred(partition: usize): bool {
   return (

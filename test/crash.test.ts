@@ -18,8 +18,11 @@ import {
   H_PARTIAL,
   H_SUCCESS,
   HEADER_BUDGET,
+  NEED_WRITE,
   PAGE_BYTES,
   PARTITION_POOL,
+  PARTITION_RUNNING,
+  PARTITION_STATE,
   THREAD_ENTRY,
   TYPE_MEMORY,
 } from "../src/layout.js";
@@ -540,6 +543,38 @@ describe("crash at every store of the core that ships", () => {
           expect(told(type), `stopped before store ${at}`).toBe(1);
         }
       }
+    },
+  );
+
+  test.each(["create", "restart"])(
+    "FA5, FA8: a use that finds a partition started keeps its memory, wherever the start stops: %s",
+    (how) => {
+      const rig = new Rig(core, SMALL);
+      const owner = rig.core(0);
+      expect(owner.createPartition(4, 4)).toBe(H_SUCCESS);
+      for (const slot of [1, 2]) expect([owner.openThread(1), rig.result(0)]).toEqual([H_SUCCESS, slot]);
+      if (how === "restart") {
+        expect(owner.createPartition(4, 2)).toBe(H_SUCCESS);
+        expect(owner.failPartition(2, 0)).toBe(H_SUCCESS);
+        expect(owner.recoverServer(2, 4096)).toBe(H_SUCCESS);
+      }
+      const start = (by: Core): number =>
+        how === "create" ? by.createPartition(4, 2) : by.restartPartition(2, 0);
+      const before = rig.save();
+      let begun = 0;
+      for (let at = 1; ; at++) {
+        rig.restore(before);
+        if (!rig.crash(() => start(rig.core(1)), at)) break;
+        const hasBegun = rig.core(2).beginUse(2, 0, 4, NEED_WRITE) === H_SUCCESS;
+        expect(owner.reapThread(1)).toBe(H_SUCCESS);
+        expect(rig.audit()).toBe("");
+        if (!hasBegun) continue;
+        begun++;
+        expect(rig.word(rig.partitionAt(2) + PARTITION_STATE), `stopped before store ${at}`).toBe(
+          PARTITION_RUNNING,
+        );
+      }
+      expect(begun).toBeGreaterThan(0);
     },
   );
 
