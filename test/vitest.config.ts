@@ -3,7 +3,16 @@ import { basename } from "node:path";
 import { BaseSequencer, type TestSpecification } from "vitest/node";
 
 /** Those that take longest, longest first: begun last, they would go on alone. */
-const LONGEST = ["crash", "mutants", "schedule", "bench-cli", "model", "chaos-cli", "threads-deaths"];
+const LONGEST = [
+  "crash",
+  "mutants",
+  "schedule",
+  "bench-cli",
+  "model",
+  "crash-walks",
+  "chaos-cli",
+  "threads-deaths",
+];
 
 function placeOf({ moduleId }: TestSpecification): number {
   const place = LONGEST.indexOf(basename(moduleId, ".test.ts"));

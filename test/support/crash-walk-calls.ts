@@ -1,0 +1,371 @@
+/**
+ * What a walk calls: random calls of every kind over a small table or one of many pages, most of them with numbers that mean
+ * something there, some with cookies that were guessed.
+ */
+import type { Core } from "../../src/binding.js";
+import {
+  COOKIE_SLOTS,
+  INHIBIT_READ,
+  INHIBIT_REGRANT,
+  INHIBIT_WRITE,
+  MODE_COPY,
+  MODE_DONATE,
+  MODE_LEND,
+  MODE_SHARE,
+  MODE_ZERO,
+  PAGE_BYTES,
+  PARTITION_FAILED,
+  PARTITION_RECOVERING,
+  PARTITION_STOPPED,
+  RESCIND_FORCED,
+  SPACE_DMA,
+  SPACE_INTERRUPT,
+  SPACE_IPI,
+  SPACE_MEMORY,
+  SPACE_MMIO,
+  STRUCTURE_GRANTED,
+  STRUCTURE_RESCINDED,
+  STRUCTURE_RETURNING,
+  STRUCTURE_SHARED,
+  TYPE_DMA,
+  TYPE_INTERRUPT,
+  TYPE_IPI,
+  TYPE_MEMORY,
+  TYPE_MMIO,
+} from "../../src/layout.js";
+import type { Asked, Ledger } from "./crash-walk-ledger.js";
+import { LIOBN, type Size, type WalkTable } from "./crash-walk-table.js";
+import type { TableWords } from "./crash-walk-words.js";
+import type { Draw } from "./draw.js";
+
+/** Calls that take numbers alone. */
+export type CallName = {
+  [Name in keyof Core]: Core[Name] extends (...args: number[]) => number ? Name : never;
+}[keyof Core];
+
+export interface Call {
+  readonly name: CallName;
+  readonly args: readonly number[];
+  /** Of a grant: what it asks for. */
+  readonly asked?: Asked;
+  /** Of a rescind, a return and an accept: the cookie. */
+  readonly cookie?: number;
+  /** Whether the cookie is nothing to its caller, so that it must be refused. */
+  readonly isGuess?: boolean;
+  /** Pages that it may write to from end to end. */
+  readonly writes?: { readonly lpid: number; readonly page: number; readonly pageCount: number };
+  /** Whether it writes to memory for its caller, without promising anything about a call that stops half-way. */
+  readonly writesData?: boolean;
+  /** Whether it is made again as long as it answers that it goes on. */
+  readonly goesOn?: boolean;
+  /** The partition that it starts. */
+  readonly starts?: number;
+}
+
+const MODES: readonly number[] = [
+  ...[MODE_SHARE, MODE_SHARE, MODE_SHARE, MODE_LEND, MODE_LEND, MODE_LEND | MODE_ZERO, MODE_LEND | MODE_ZERO],
+  ...[MODE_DONATE, MODE_COPY, MODE_COPY],
+];
+
+/** Other kinds: type, space, LIOBN, and bytes of one unit. */
+const KINDS: readonly (readonly [type: number, space: number, liobn: number, unit: number])[] = [
+  [TYPE_DMA, SPACE_DMA, LIOBN, PAGE_BYTES],
+  [TYPE_MMIO, SPACE_MMIO, 0, PAGE_BYTES],
+  [TYPE_INTERRUPT, SPACE_INTERRUPT, 0, 1],
+  [TYPE_IPI, SPACE_IPI, 0, 1],
+];
+
+const RECOVERIES = ["recoverClient", "recoverServer", "recoverDeferred", "recoverServer"] as const;
+
+/** How often each is drawn. */
+const WEIGHTS = {
+  accept: 6,
+  access: 4,
+  bus: 4,
+  copy: 1,
+  fail: 2,
+  gather: 2,
+  grant: 8,
+  grantOther: 1,
+  guess: 2,
+  line: 2,
+  merge: 1,
+  compact: 1,
+  arena: 1,
+  pin: 2,
+  queue: 1,
+  recover: 3,
+  rescind: 4,
+  return: 3,
+  unpin: 1,
+} as const;
+
+type Kind = keyof typeof WEIGHTS;
+
+const KIND_LIST: readonly Kind[] = (Object.keys(WEIGHTS) as Kind[]).flatMap((kind) =>
+  Array.from({ length: WEIGHTS[kind] }, () => kind),
+);
+
+export class Calls {
+  readonly #draw: Draw;
+  readonly #table: WalkTable;
+  readonly #size: Size;
+  readonly #words: TableWords;
+  readonly #ledger: Ledger;
+  readonly #make: Readonly<Record<Kind, () => Call | undefined>> = {
+    accept: () => this.#byGrantee("acceptLogical"),
+    access: () => this.#access(),
+    arena: () => this.#arena(),
+    bus: () => this.#bus(),
+    compact: () => ({ name: "compactMemory", args: [this.lpid(), 0, this.#pick([1, 4, 40])] }),
+    copy: () => this.#copy(),
+    fail: () => (this.#draw.once(3) ? { name: "failPartition", args: [this.lpid(), 0] } : undefined),
+    gather: () => this.#gather(),
+    grant: () => this.#grant(),
+    grantOther: () => this.#grantOther(),
+    guess: () => this.#guess(),
+    line: () => this.#line(),
+    merge: () => this.#merge(),
+    pin: () => this.#pin(),
+    queue: () => this.#queue(),
+    recover: () => this.#recover(),
+    rescind: () => this.#rescind(),
+    return: () => this.#byGrantee("returnLogical"),
+    unpin: () => this.#unpin(),
+  };
+
+  constructor(draw: Draw, table: WalkTable, ledger: Ledger) {
+    this.#draw = draw;
+    this.#table = table;
+    this.#size = table.size;
+    this.#words = table.words;
+    this.#ledger = ledger;
+  }
+
+  /** The next call, undefined if there is nothing of the kind that was drawn to do. */
+  next(): Call | undefined {
+    const kind = this.#down.length > 0 && this.#draw.once(4) ? "recover" : this.#pick(KIND_LIST);
+    return this.#make[kind]();
+  }
+
+  /** Partitions that do not run. */
+  get #down(): number[] {
+    return this.#words.partitions.filter(
+      (lpid) => lpid <= this.#size.memory.length && !this.#words.isRunning(lpid),
+    );
+  }
+
+  #pick<T>(list: readonly T[]): T {
+    return this.#draw.pick(list) as T;
+  }
+
+  /** A partition. */
+  lpid(): number {
+    return 1 + this.#draw.below(this.#size.memory.length);
+  }
+
+  /** A page of its memory, most often one that is mapped; as often as not by a grant, if there is one. */
+  page(lpid: number): number {
+    const any = this.#draw.below(this.#size.pages);
+    if (this.#draw.once(5)) return any;
+    const mapped = this.#words.mapped(lpid);
+    const granted = mapped.filter((page) => !this.#words.isOwned({ lpid, page }));
+    return this.#draw.pick(this.#draw.once(2) && granted.length > 0 ? granted : mapped) ?? any;
+  }
+
+  /** A page, and how many from there on: most often as many as are of one structure. */
+  #range(lpid: number): { readonly page: number; readonly pageCount: number } {
+    const page = this.page(lpid);
+    const pageCount = this.#pick(this.#size.runs);
+    const slot = page < this.#words.pages(lpid) ? this.#words.back({ lpid, page }) : 0;
+    if (slot === 0 || this.#draw.once(5)) return { page, pageCount };
+    const { page: first, pageCount: most } = this.#words.structure(slot);
+    return { page, pageCount: Math.max(1, Math.min(pageCount, first + most - page)) };
+  }
+
+  #address(lpid: number): number {
+    return this.page(lpid) * PAGE_BYTES;
+  }
+
+  /** A cookie, most often of a grant in one of these states. */
+  #cookie(states: readonly number[]): number | undefined {
+    const fit = this.#ledger.standing.filter((cookie) =>
+      states.includes(this.#words.structure(cookie % COOKIE_SLOTS).state),
+    );
+    // One that is over must be refused, too.
+    if (this.#draw.once(20)) return this.#draw.pick(this.#ledger.cookies);
+    return this.#draw.pick(this.#draw.once(8) || fit.length === 0 ? this.#ledger.standing : fit);
+  }
+
+  #byGrantee(name: "acceptLogical" | "returnLogical"): Call | undefined {
+    const states = [STRUCTURE_SHARED, STRUCTURE_RESCINDED, STRUCTURE_RETURNING];
+    const cookie = this.#cookie(name === "acceptLogical" ? [STRUCTURE_GRANTED] : states);
+    return cookie === undefined
+      ? undefined
+      : { name, args: [this.#ledger.grantee(cookie), cookie], cookie, isGuess: this.#isGuess(cookie, true) };
+  }
+
+  #rescind(): Call | undefined {
+    const flags = this.#draw.once(2) ? RESCIND_FORCED : 0;
+    const cookie = this.#cookie([flags === 0 ? STRUCTURE_GRANTED : STRUCTURE_SHARED]);
+    if (cookie === undefined) return undefined;
+    const args = [this.#ledger.grantor(cookie), flags, cookie];
+    return { name: "rescindLogical", args, cookie, isGuess: this.#isGuess(cookie, false) };
+  }
+
+  /** Whether even the party of the grant must be refused, since it is over. */
+  #isGuess(cookie: number, isGrantee: boolean): boolean {
+    const lpid = isGrantee ? this.#ledger.grantee(cookie) : this.#ledger.grantor(cookie);
+    return !this.#ledger.isFor(cookie, lpid, isGrantee);
+  }
+
+  /** A cookie that is nothing to whoever names it: of the slot's next or last grant, or of somebody else's. */
+  #guess(): Call | undefined {
+    const known = this.#cookie([STRUCTURE_GRANTED, STRUCTURE_SHARED]);
+    if (known === undefined) return undefined;
+    const cookie = known + this.#pick([COOKIE_SLOTS, COOKIE_SLOTS, -COOKIE_SLOTS, 0, 2 * COOKIE_SLOTS]);
+    const lpid = this.lpid();
+    const name = this.#pick(["acceptLogical", "returnLogical", "rescindLogical"] as const);
+    if (this.#ledger.isFor(cookie, lpid, name !== "rescindLogical")) return undefined;
+    const args = name === "rescindLogical" ? [lpid, this.#draw.below(2), cookie] : [lpid, cookie];
+    return { name, args, cookie, isGuess: true };
+  }
+
+  #grant(): Call {
+    const { lpid: from, to, unit } = this.#pick(this.#table.units);
+    const mode = this.#pick(MODES);
+    const { page, pageCount } = this.#range(from);
+    const inhibits = mode === MODE_SHARE && this.#draw.once(5) ? this.#inhibit() : 0;
+    const range = [0, page * PAGE_BYTES, pageCount * PAGE_BYTES, unit];
+    const asked = { from, to, space: SPACE_MEMORY, page, pageCount, inhibits, mode };
+    if (mode === MODE_SHARE)
+      return { name: "grantLogical", args: [from, TYPE_MEMORY | inhibits, ...range], asked };
+    if (mode !== MODE_COPY) return { name: "grantMode", args: [from, TYPE_MEMORY, ...range, mode], asked };
+    const limited = { ...asked, inhibits: INHIBIT_WRITE | INHIBIT_REGRANT };
+    return { name: "grantCopyOnWrite", args: [from, TYPE_MEMORY, ...range], asked: limited };
+  }
+
+  #inhibit(): number {
+    return this.#pick([INHIBIT_WRITE, INHIBIT_WRITE, INHIBIT_READ, INHIBIT_REGRANT]);
+  }
+
+  #grantOther(): Call {
+    const { lpid: from, to, unit } = this.#pick(this.#table.units);
+    const [type, space, liobn, size] = this.#pick(KINDS);
+    const page = this.#draw.below(3);
+    const pageCount = space === SPACE_DMA ? this.#pick([1, 3, this.#size.busPages - 3]) : 1;
+    const asked = { from, to, space, page, pageCount, inhibits: 0, mode: MODE_SHARE };
+    return { name: "grantLogical", args: [from, type, liobn, page * size, pageCount * size, unit], asked };
+  }
+
+  #gather(): Call {
+    const lpid = this.lpid();
+    const pages = this.#size.memory[lpid - 1] as number;
+    const page = this.#draw.below(pages);
+    const range = [page, 1 + this.#draw.below(pages - page)].map((each) => each * PAGE_BYTES);
+    return { name: "gatherMemory", args: [lpid, ...range, this.#pick([1, 30])] };
+  }
+
+  #merge(): Call {
+    const [lpid, other] = [this.lpid(), this.lpid()];
+    return { name: "mergePages", args: [lpid, this.#address(lpid), other, this.#address(other)] };
+  }
+
+  #pin(): Call {
+    const lpid = this.lpid();
+    const { page, pageCount } = this.#range(lpid);
+    return { name: "pinMemory", args: [lpid, page * PAGE_BYTES, pageCount * PAGE_BYTES] };
+  }
+
+  #access(): Call {
+    const lpid = this.lpid();
+    const { page, pageCount: pages } = this.#range(lpid);
+    const address = page * PAGE_BYTES;
+    if (this.#draw.once(2))
+      return {
+        name: "storeWord",
+        args: [lpid, address + 4 * this.#draw.below(8), this.#draw.below(3)],
+        writesData: true,
+      };
+    const pageCount = this.#draw.once(3) ? pages : 1;
+    const length = pageCount === 1 ? 8 : pageCount * PAGE_BYTES;
+    return {
+      name: "fillMemory",
+      args: [lpid, address, length, 0],
+      writes: { lpid, page, pageCount },
+      writesData: true,
+    };
+  }
+
+  #copy(): Call {
+    const { lpid, to } = this.#pick(this.#table.units);
+    const args = [lpid, this.#address(lpid), to, this.#address(to), 32];
+    return { name: "copyMemory", args, writesData: true };
+  }
+
+  #bus(): Call {
+    const rights = this.#draw.below(4);
+    if (this.#draw.once(4)) {
+      const count = 1 + this.#draw.below(this.#size.busPages);
+      return { name: "stuffTce", args: [1, LIOBN, 0, this.#address(1) + rights, count] };
+    }
+    const lpid = this.#draw.once(2) ? 1 : this.lpid();
+    const ioba = this.#draw.below(Math.ceil(this.#size.busPages / 2)) * PAGE_BYTES;
+    return { name: "putTce", args: [lpid, LIOBN, ioba, this.#address(lpid) + rights] };
+  }
+
+  #line(): Call {
+    const [lpid, line] = [this.lpid(), this.#draw.below(2)];
+    return this.#pick<Call>([
+      { name: "armInterrupt", args: [lpid, line, this.#draw.below(2)] },
+      { name: "maskInterrupt", args: [lpid, line, this.#draw.below(2)] },
+      { name: "raiseInterrupt", args: [lpid, line, 0, 0] },
+      { name: "takeLine", args: [lpid] },
+      { name: "endInterrupt", args: [lpid, line] },
+      { name: "sendIpi", args: [lpid, 0] },
+    ]);
+  }
+
+  #queue(): Call {
+    const { lpid, unit } = this.#pick(this.#table.units);
+    const page = this.page(lpid);
+    return this.#pick<Call>([
+      {
+        name: "registerQueue",
+        args: [lpid, unit, page * PAGE_BYTES, PAGE_BYTES],
+        writes: { lpid, page, pageCount: 1 },
+        writesData: true,
+      },
+      { name: "sendEntry", args: [lpid, unit, 0x80, 0, 0, 0] },
+      { name: "receiveEntry", args: [lpid, unit] },
+      { name: "takeEvent", args: [lpid] },
+      { name: "freeQueue", args: [lpid, unit] },
+    ]);
+  }
+
+  #arena(): Call {
+    const lpid = this.lpid();
+    if (this.#draw.once(2)) return { name: "allocate", args: [lpid, this.#pick([1, 2]) * PAGE_BYTES] };
+    return { name: "deallocate", args: [lpid, this.#address(lpid)] };
+  }
+
+  #unpin(): Call | undefined {
+    const view = this.#draw.pick(this.#words.views());
+    if (view === undefined) return undefined;
+    return this.#draw.once(3)
+      ? { name: "unpinOrphan", args: [view.number] }
+      : { name: "unpinMemory", args: [this.lpid(), view.number] };
+  }
+
+  /** What a partition that does not run is in need of. */
+  #recover(): Call | undefined {
+    const lpid = this.#draw.pick(this.#down);
+    if (lpid === undefined) return undefined;
+    const state = this.#words.stateOf(lpid);
+    if (state === PARTITION_STOPPED) return { name: "restartPartition", args: [lpid, 4], starts: lpid };
+    if (state !== PARTITION_FAILED && state !== PARTITION_RECOVERING) return undefined;
+    if (this.#draw.once(3)) return { name: "endViews", args: [lpid, 100] };
+    const steps = this.#pick([1, 5, 100]);
+    return { name: this.#pick(RECOVERIES), args: [lpid, steps], goesOn: true };
+  }
+}
