@@ -3,7 +3,7 @@
  * reading and writing the frame that it began with, so that this frame must stay what it is until the use ends, or was waited
  * for: it is under the same page, no other page gets it, it is not zeroed, and no grant by which it was reached ends.
  *
- * Each frame under a use has a mark in its last word, where no call of a walk writes but those that are told to written().
+ * Each frame under a use has a mark near its end, where no call of a walk writes but those that are told to written().
  */
 import {
   COOKIE_SLOTS,
@@ -16,8 +16,8 @@ import {
 import { isMapped, isPrivate, type Page, type TableWords } from "./crash-walk-words.js";
 import type { Draw } from "./draw.js";
 
-/** Bytes from the end of a page to its mark. */
-const MARK = 8;
+/** Bytes from the end of a page to its mark: a transport event may overwrite the last entry of a ring that is full (CQ5). */
+const MARK = 24;
 
 interface Use {
   readonly frame: number;
