@@ -273,7 +273,8 @@ export class CrashWalk {
   #compare(slot: number, call: Call, told: string): undefined {
     const dies = slot !== OWNER && this.#draw.once(3);
     const leave: Leave = {
-      epochs: [slot],
+      // The owner, which may reap it, ends what use it had left open itself.
+      epochs: [slot, OWNER],
       thread: dies ? slot : undefined,
       started: call.starts,
       // Pages that are to be zeroed, of a lend that ends, are so before they are counted; nobody sees them.
