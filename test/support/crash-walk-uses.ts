@@ -8,6 +8,7 @@
 import {
   COOKIE_SLOTS,
   ENTRY_FRAME,
+  MODE_ZERO,
   NEED_READ,
   NEED_WRITE,
   PAGE_BYTES,
@@ -23,6 +24,8 @@ interface Use {
   readonly frame: number;
   /** The page that the frame belongs to. */
   readonly owner: Page;
+  /** Whether it came by a lend whose pages are zeroed at its end; who is above one may see the zeros. */
+  readonly isBorrowed: boolean;
   /** Grants by which it was reached, the last one first, as long as their grantors run. */
   chain: readonly { readonly cookie: number; readonly grantor: number }[];
 }
@@ -73,10 +76,12 @@ export class Uses {
     const page = place.liobn === undefined ? place : words.behindBus(place.lpid, place.page);
     const chain: { cookie: number; grantor: number }[] = [];
     let owner: Page = page;
+    let isBorrowed = false;
     for (let slotAt = words.back(page); slotAt !== 0; ) {
       const structure = words.structure(slotAt);
       if (structure.parent === 0 || !structure.isGrant) break;
       const source = words.source(owner, structure);
+      isBorrowed ||= (structure.mode & MODE_ZERO) !== 0;
       chain.push({ cookie: structure.cookie, grantor: source.lpid });
       slotAt = structure.parent;
       owner = source;
@@ -91,7 +96,7 @@ export class Uses {
       }
       owner = only;
     }
-    this.#open.set(slot, { frame, owner, chain });
+    this.#open.set(slot, { frame, owner, isBorrowed, chain });
     if (!this.#marks.has(frame)) this.#mark(frame, (draw.word() | 1) >>> 0);
     const grants = chain.map(({ cookie }) => cookie).join();
     return `frame ${frame} of page ${owner.page} of ${owner.lpid}, by ${grants === "" ? "nobody's grant" : grants}`;
@@ -134,11 +139,16 @@ export class Uses {
     return this.#words.word(this.#words.rig.threadAt(slot) + THREAD_EPOCH) !== 0;
   }
 
+  #isBorrowed(frame: number): boolean {
+    return [...this.#open.values()].some((use) => use.frame === frame && use.isBorrowed);
+  }
+
   /** What has happened to a frame under a use, "" if nothing has; in the middle of calls, too. */
   disturbed(): string {
     for (const [slot, { frame }] of this.#open) {
       if (this.#words.isFree(frame)) return `frame ${frame} is free, and the use of thread ${slot} goes on`;
       const mark = this.#markOf(frame);
+      if (mark === 0 && !this.#isBorrowed(frame)) this.#marks.set(frame, 0);
       if (mark !== this.#marks.get(frame))
         return `frame ${frame} was written to under the use of thread ${slot}: ${mark}, not ${this.#marks.get(frame)}`;
     }
