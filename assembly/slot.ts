@@ -317,12 +317,12 @@ export class Fresh {
 
 /** Grants that end. A method, as in Links. */
 export class Ended {
-  /** Whether grant() does for the structure: nothing is lent, no device looks at it, and its slot is for its grantor alone. */
+  /** Whether grant() does for the structure: nothing is lent, no device looks at it, no entry names it, and its slot is for its grantor alone. */
   @inline
   static isPlain(grantor: usize, structure: usize): bool {
     if (isPoolFull(grantor)) return false;
     if (isLastUse(structure)) return false;
-    return isOrdinary(structure);
+    return isOrdinary(structure) && entriesOf(structure) == 0;
   }
 
   /**

@@ -126,20 +126,29 @@ export class Overheard {
     /** A call that is made on both tables, and is the business of nobody else. */
     const both = <A extends unknown[]>(call: (twins: Twins, ...args: A) => number) =>
       noting((...args: A) => call(twins, ...args));
+    const accept = noting((lpid: number, cookie: number) => twins.accept(lpid, cookie));
+    const giveBack = noting((lpid: number, cookie: number) => twins.return(lpid, cookie));
+    const rescind = noting((lpid: number, flags: number, cookie: number) => {
+      if (flags === RESCIND_FORCED) this.#ensureDue(cookie);
+      return twins.rescind(lpid, flags, cookie);
+    });
     return {
       ...this.#mirroredAccesses(both),
       grantLogical: noting((...request: Parameters<Twins["grant"]>) => twins.grant(...request)),
+      grantLogical32: noting((lpid: number, flags: number, ...[lo, length, unit]: [number, number, number]) =>
+        twins.grant(lpid, flags, 0, lo, length, unit),
+      ),
       grantMode: noting((...args: [...Parameters<Twins["grant"]>, number]) => {
         const [mode] = args.splice(6) as [number];
         return twins.grantMode(args as unknown as Parameters<Twins["grant"]>, mode);
       }),
       grantCopyOnWrite: noting((...request: Parameters<Twins["grant"]>) => twins.grantCopyOnWrite(request)),
-      acceptLogical: noting((lpid: number, cookie: number) => twins.accept(lpid, cookie)),
-      returnLogical: noting((lpid: number, cookie: number) => twins.return(lpid, cookie)),
-      rescindLogical: noting((lpid: number, flags: number, cookie: number) => {
-        if (flags === RESCIND_FORCED) this.#ensureDue(cookie);
-        return twins.rescind(lpid, flags, cookie);
-      }),
+      acceptLogical: accept,
+      acceptLogical32: accept,
+      returnLogical: giveBack,
+      returnLogical32: giveBack,
+      rescindLogical: rescind,
+      rescindLogical32: rescind,
       requestReturn: noting((lpid: number, cookie: number, ms: number) => {
         const isAsked = [...this.rescinds].some((one) => one.cookie === cookie && one.ms === ms);
         ensure(isAsked, () => `partition ${lpid} asked for ${cookie} within ${ms} ms, nobody told it to`);
