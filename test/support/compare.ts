@@ -73,7 +73,7 @@ export class Twins {
   /** The core itself: nobody else hears of these calls. */
   readonly core: Kernel["core"];
   readonly h: Hcalls;
-  #chooses = false;
+  #inTurn = false;
   /** Cookies of grants that have ended, the last few. */
   readonly dead: number[] = [];
   /** What failed partitions had granted, and their signal counts, after the last call (FA7). */
@@ -285,10 +285,10 @@ export class Twins {
     );
   }
 
-  /** In turn the calls that take all numbers as doubles, and those that choose. */
-  get #calls(): Pick<Hcalls, "grantLogical" | "acceptLogical" | "returnLogical" | "rescindLogical"> {
-    this.#chooses = !this.#chooses;
-    return this.#chooses ? this.h : this.core;
+  /** In turn whether numbers that are integers of 32 bits go as such. */
+  #goAsIntegers(...numbers: readonly number[]): boolean {
+    this.#inTurn = !this.#inTurn;
+    return this.#inTurn && numbers.every((number) => (number | 0) === number);
   }
 
   // -------------------------------------------------------------- each call, on both
@@ -304,7 +304,11 @@ export class Twins {
   }
 
   grant(...request: GrantRequest): number {
-    const status = this.#calls.grantLogical(...request);
+    const [lpid, flags, hi, lo, length, unit] = request;
+    const status =
+      hi === 0 && this.#goAsIntegers(lpid, flags, lo, length, unit)
+        ? this.core.grantLogical32(lpid, flags, lo, length, unit)
+        : this.core.grantLogical(...request);
     return this.same("grant", request, status, this.model.grant(request, this.h.r4));
   }
 
@@ -321,7 +325,9 @@ export class Twins {
   }
 
   accept(lpid: number, cookie: number): number {
-    const status = this.#calls.acceptLogical(lpid, cookie);
+    const status = this.#goAsIntegers(lpid)
+      ? this.core.acceptLogical32(lpid, cookie)
+      : this.core.acceptLogical(lpid, cookie);
     return this.same("accept", [lpid, cookie], status, this.model.accept(lpid, cookie));
   }
 
@@ -334,7 +340,9 @@ export class Twins {
   }
 
   return(lpid: number, cookie: number): number {
-    const status = this.#calls.returnLogical(lpid, cookie);
+    const status = this.#goAsIntegers(lpid)
+      ? this.core.returnLogical32(lpid, cookie)
+      : this.core.returnLogical(lpid, cookie);
     const grantor = this.model.grants.get(cookie)?.grantor;
     const model = this.model.return(lpid, cookie);
     if (grantor?.deferred === true && status === H_SUCCESS)
@@ -345,7 +353,9 @@ export class Twins {
 
   rescind(lpid: number, flags: number, cookie: number): number {
     const bounded = this.#outermost(cookie);
-    const status = this.#calls.rescindLogical(lpid, flags, cookie);
+    const status = this.#goAsIntegers(lpid, flags)
+      ? this.core.rescindLogical32(lpid, flags, cookie)
+      : this.core.rescindLogical(lpid, flags, cookie);
     const { moves } = this.model;
     const stuckOn = this.kernel.memory.header(this.kernel.memory.thread + THREAD_STUCK_ON);
     const model = this.learnRescind(lpid, flags, cookie);
