@@ -243,10 +243,10 @@ export function spillPool(partition: usize, most: u32): void {
 /** New grants. A method, as in Links. */
 export class Fresh {
   /**
-   * Takes a slot that is at hand in the grantor's pool for a grant to partition `to`, hangs it into the tree, below what it is made from, and into the
-   * grantee's list, and counts it with its end and both partitions. What changes is noted at once, and then stored; of its own
-   * words state and link alone, since the slot was free. Slot 0 stands for a neighbour that there is not: it is noted, and
-   * never stored. `special` is what its kind keeps beside.
+   * Takes a slot that is at hand in the grantor's pool for a grant to partition `to`, hangs it into the tree, below what it is made
+   * from, and into the grantee's list, and counts it with its end and both partitions. What changes is noted at once, and then
+   * stored; of its own words state and link alone, since the slot was free. Slot 0 stands for a neighbour that there is not: it is
+   * noted, and never stored. `special` is what its kind keeps beside.
    */
   @inline
   static grant(
@@ -317,7 +317,7 @@ export class Fresh {
 
 /** Grants that end. A method, as in Links. */
 export class Ended {
-  /** Whether grant() does for the structure: nothing is lent, no device looks at it, no entry names it, and its slot is for its grantor alone. */
+  /** Whether grant() does for it: nothing is lent, no device looks at it, no entry names it, and its slot is for its grantor. */
   @inline
   static isPlain(grantor: usize, structure: usize): bool {
     if (isPoolFull(grantor)) return false;

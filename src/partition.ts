@@ -233,10 +233,9 @@ export class Partition {
 
   /** A grant that shares. */
   #grantShare(flags: number, hi: number, address: number, length: number, unit: number): number {
-    const { lpid } = this.#holder;
     return hi === 0 && (address | 0) === address && (length | 0) === length && (unit | 0) === unit
-      ? this.#core.grantLogical32(lpid, flags, address, length, unit)
-      : this.#core.grantLogical(lpid, flags, hi, address, length, unit);
+      ? this.#core.grantLogical32(this.#holder.lpid, flags, address, length, unit)
+      : this.#core.grantLogical(this.#holder.lpid, flags, hi, address, length, unit);
   }
 
   /**

@@ -111,6 +111,7 @@ const NOT_REACHED: readonly { readonly site: RegExp; readonly reason: string }[]
 const SHORT: readonly string[] = [
   "grant, fresh table",
   "accept, three pages",
+  "alone: accept, three pages",
   "accept, interrupt",
   "alone: accept, interrupt",
   "return, three pages",

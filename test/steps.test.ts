@@ -33,7 +33,7 @@ test.runIf(process.platform === "linux" && process.arch === "x64")(
         .map((match) => [match?.[2], Number(match?.[1])]),
     );
     let sum = 0;
-    for (const name of ["grant", "acceptLogical", "returnLogical", "rescindLogical"]) {
+    for (const name of ["grantLogical", "acceptLogical", "returnLogical", "rescindLogical"]) {
       const instructions = found.get(`core hcall-logical/${name}`);
       expect(instructions, name).toBeGreaterThan(50);
       sum += instructions ?? 0;

@@ -95,9 +95,9 @@ export const BUGS: readonly SeededBug[] = [
     bug: "a table is changed before the note of it is there (FA5)",
     scenario: "grant / rescind",
     says: /audit/,
-    file: "assembly/log.ts",
-    from: "  noteWord(address, load<u32>(address));\n    store<u32>(address, value);",
-    to: "  const old = load<u32>(address);\n  store<u32>(address, value);\n  noteWord(address, old);",
+    file: "assembly/slot.ts",
+    from: "Notes.end(first4, 12);",
+    to: "store<u32>(link, next);\n    Notes.end(first4, 12);",
   },
   {
     bug: "the reaper forgets the use of the dead (G6)",
