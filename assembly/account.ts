@@ -34,6 +34,7 @@ import {
   holderOf,
   Links,
   leaveList,
+  leaveTree,
   pageCountOf,
   pageOf,
   Shared,
@@ -181,12 +182,10 @@ export class Become {
   /** A Granted structure of a grantor's, without children, ends: Unknown. */
   @inline
   static unknown(grantor: usize, structure: usize): void {
-    const end = endAt(endOf(structure));
-    const grantee = partitionAt(holderOf(structure));
     if (Ended.isPlain(grantor, structure)) {
-      Ended.grant(grantor, grantee, end, structure);
+      Ended.grant(grantor, partitionAt(holderOf(structure)), endAt(endOf(structure)), structure);
       Unused.tell(grantor);
-    } else endOtherwise(grantor, grantee, end, structure);
+    } else becomeUnknown(structure);
   }
 }
 
@@ -208,17 +207,15 @@ export function tellReturned(structure: usize): void {
 
 /**
  * A Granted structure without children ends: Unknown. Its slot is for the grantor's next grant, or for all, which needs all
- * locks.
+ * locks. Of what it may not be, and where it is not done often; else as Ended.grant().
  */
 export function becomeUnknown(structure: usize): void {
-  Become.unknown(partitionAt(grantorOf(structure)), structure);
-}
-
-/** The same of what is not so plain. */
-function endOtherwise(grantor: usize, grantee: usize, end: usize, structure: usize): void {
+  const end = endAt(endOf(structure));
+  const grantor = partitionAt(grantorOf(structure));
+  const grantee = partitionAt(holderOf(structure));
   if (hasFlag(structure, FLAG_LENT | FLAG_DONATED)) endLend(structure);
   uncountGrants(grantor, grantee, end, 1);
-  Links.leaveTree(structure);
+  leaveTree(structure);
   leaveList(grantee + PARTITION_HELD, structure);
   if (isPoolFull(grantor) || isLastUse(structure)) releaseStructure(structure);
   else releaseGrant(grantor, structure);
@@ -232,7 +229,7 @@ export function becomeRescinded(structure: usize): void {
   const grantee = partitionAt(holderOf(structure));
   if (hasFlag(structure, FLAG_LENT | FLAG_DONATED)) endLend(structure);
   countStale(partitionAt(grantorOf(structure)), grantee, end, 1);
-  Links.leaveTree(structure);
+  leaveTree(structure);
   Links.leaveStale(structure);
 }
 

@@ -54,67 +54,66 @@ export function mapClear(map: usize, bits: u32): void {
   memory.fill(map, 0, mapBytes(bits));
 }
 
-if (LEVELS != 4) ERROR("three levels above the first are told one after the other");
-
-/** A level above the first, of what is below it. Methods, since only those are inlined on demand. */
-class Level {
-  /** A word below has become non-empty. Answers whether its word of this level has by that. */
-  @inline
-  static raise(level: usize, word: u32): bool {
-    const at = placeWord(level, word);
-    const old = load<u64>(at);
-    Words.putLong(at, old | placeBit(word));
-    return old == 0;
-  }
-
-  /** A word below has become empty. Answers whether its word of this level has by that. */
-  @inline
-  static lower(level: usize, word: u32): bool {
-    const at = placeWord(level, word);
-    const left = load<u64>(at) & ~placeBit(word);
-    Words.putLong(at, left);
-    return left == 0;
-  }
-}
-
 /** Levels above the first. Methods, since only those are inlined on demand. */
 export class Levels {
   /** Tells them that a word of level 0 has become non-empty. */
   @inline
   static raise(map: usize, bits: u32, word: u32): void {
     const words = wordsFor(bits);
-    const first = wordAt(map, words);
-    if (Level.raise(first, word)) raiseUpper(first, wordsFor(words), word >> 6);
+    const above = wordAt(map, words);
+    const at = placeWord(above, word);
+    const old = load<u64>(at);
+    Words.putLong(at, old | placeBit(word));
+    if (old == 0) raiseFrom(2, above, wordsFor(words), word >> 6);
   }
 
   /** Tells them that a word of level 0 has become empty. */
   @inline
   static lower(map: usize, bits: u32, word: u32): void {
     const words = wordsFor(bits);
-    const first = wordAt(map, words);
-    if (Level.lower(first, word)) lowerUpper(first, wordsFor(words), word >> 6);
+    const above = wordAt(map, words);
+    const at = placeWord(above, word);
+    const left = load<u64>(at) & ~placeBit(word);
+    Words.putLong(at, left);
+    if (left == 0) lowerFrom(2, above, wordsFor(words), word >> 6);
   }
 }
 
-/** Tells the two upper levels that a word of level 1, which has so many, has become non-empty. */
-function raiseUpper(first: usize, words: u32, word: u32): void {
-  const second = wordAt(first, words);
-  if (Level.raise(second, word)) Level.raise(wordAt(second, wordsFor(words)), word >> 6);
+/** The same from a level on; below it one of so many words has become non-empty. */
+function raiseFrom(level: u32, below: usize, words: u32, word: u32): void {
+  let index = word;
+  let above = below;
+  let count = words;
+  for (let i = level; i < LEVELS; i++) {
+    above = wordAt(above, count);
+    count = wordsFor(count);
+    const at = placeWord(above, index);
+    const old = load<u64>(at);
+    Words.putLong(at, old | placeBit(index));
+    if (old != 0) return;
+    index >>= 6;
+  }
 }
 
-/** The same of one that has become empty. */
-function lowerUpper(first: usize, words: u32, word: u32): void {
-  const second = wordAt(first, words);
-  if (Level.lower(second, word)) Level.lower(wordAt(second, wordsFor(words)), word >> 6);
-}
-
-/** The levels above the first, where many places of a word are freed or taken at once. */
+/** All levels above the first hear of a word of level 0 that has become non-empty, where that is rare. */
 export function raiseLevels(map: usize, bits: u32, word: u32): void {
-  Levels.raise(map, bits, word);
+  raiseFrom(1, map, wordsFor(bits), word);
 }
 
-function lowerLevels(map: usize, bits: u32, word: u32): void {
-  Levels.lower(map, bits, word);
+/** The same from a level on; below it one of so many words has become empty. */
+function lowerFrom(level: u32, below: usize, words: u32, word: u32): void {
+  let index = word;
+  let above = below;
+  let count = words;
+  for (let i = level; i < LEVELS; i++) {
+    above = wordAt(above, count);
+    count = wordsFor(count);
+    const at = placeWord(above, index);
+    const left = load<u64>(at) & ~placeBit(index);
+    Words.putLong(at, left);
+    if (left != 0) return;
+    index >>= 6;
+  }
 }
 
 /** Places of one word. Methods, since only those are inlined on demand: each accept takes some, each return frees some. */
@@ -139,7 +138,7 @@ export class Places {
     const at = wordAt(map, word);
     const old = load<u64>(at);
     Words.putLong(at, old | places);
-    if (old == 0) raiseLevels(map, bits, word);
+    if (old == 0) raiseFrom(1, map, wordsFor(bits), word);
   }
 
   @inline
@@ -153,7 +152,7 @@ export class Places {
     const at = wordAt(map, word);
     const left = load<u64>(at) & ~places;
     Words.putLong(at, left);
-    if (left == 0) lowerLevels(map, bits, word);
+    if (left == 0) lowerFrom(1, map, wordsFor(bits), word);
   }
 
   /** Frees the places [from, from + count), through the log if they are of one word; part of a job if they are not. */

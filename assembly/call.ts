@@ -130,9 +130,9 @@ function leave(status: i32): i32 {
   return status;
 }
 
-// The four hypercalls on grants are so short that it counts: where there is nobody to keep out and nothing to mend they go a way
-// of their own, on which no argument must outlive another call. And each can be called with integers of 32 bits, too, which need
-// not be decoded: JavaScript has most of its numbers as such, and would make others of them for f64.
+// The four hypercalls on grants are so short that it counts. Each can be called with integers of 32 bits, too, which need not be
+// decoded: JavaScript has most of its numbers as such, and would make others of them for f64. And those go a way of their own where
+// there is nobody to keep out and nothing to mend, on which no argument must outlive another call.
 
 function leaveAlone(status: i32): i32 {
   settle();
@@ -187,38 +187,41 @@ function callAmong(
   }
 }
 
-/** A grant of what was decoded. A method, since only those are inlined on demand. */
-class Calls {
-  @inline
-  static grant(own: u32, flags: u32, liobn: u32, page: u32, count: u32, address: u32): i32 {
-    if (!isQuick()) return callAmong(TOKEN_GRANT, own, flags, liobn, page, count, address, 0);
-    nameAll();
-    return leaveAlone(grantLogicalLocked(own, flags, liobn, page, count, address, MODE_SHARE));
-  }
+/** A grant in a mode, or MODE_COPY. */
+function grantAs(mode: u32, lpid: f64, flags: f64, hi: f64, lo: f64, length: f64, unit: f64): i32 {
+  const own = decodeInteger(lpid);
+  const bits = decodeInteger(flags);
+  const liobn = decodeInteger(hi);
+  const page = UnitsOf.decode(bits, lo);
+  const count = UnitsOf.decode(bits, length);
+  const address = decodeInteger(unit);
+  if (mode == MODE_SHARE) return callAmong(TOKEN_GRANT, own, bits, liobn, page, count, address, 0);
+  const entry = isAlone() ? enterAlone() : enterAs(own, partnerNamed(own, address));
+  const status =
+    entry == H_SUCCESS ? leave(grantLogicalLocked(own, bits, liobn, page, count, address, mode)) : entry;
+  if (status != H_NEED_ALL) return status;
+  return acquireAll()
+    ? leave(grantLogicalLocked(own, bits, liobn, page, count, address, mode))
+    : H_LONG_BUSY_10_MSEC;
 }
 
 export function grantLogical(lpid: f64, flags: f64, hi: f64, lo: f64, length: f64, unit: f64): i32 {
-  const bits = decodeInteger(flags);
-  return Calls.grant(
-    decodeInteger(lpid),
-    bits,
-    decodeInteger(hi),
-    UnitsOf.decode(bits, lo),
-    UnitsOf.decode(bits, length),
-    decodeInteger(unit),
-  );
+  return grantAs(MODE_SHARE, lpid, flags, hi, lo, length, unit);
 }
 
 /** Of memory; what is below 0 is none. */
 export function grantLogical32(lpid: i32, flags: i32, lo: i32, length: i32, unit: i32): i32 {
   if ((lpid | flags | lo | length | unit) < 0 || (flags & TYPE_MASK) != TYPE_MEMORY)
     return grantLogical(lpid, flags, 0, lo, length, unit);
-  const isAligned = ((lo | length) & (PAGE_BYTES - 1)) == 0;
-  return Calls.grant(lpid, flags, 0, lo >> 12, isAligned ? length >> 12 : NONE, unit);
+  const page: u32 = lo >> 12;
+  const count: u32 = ((lo | length) & (PAGE_BYTES - 1)) == 0 ? length >> 12 : NONE;
+  if (!isQuick()) return callAmong(TOKEN_GRANT, lpid, flags, 0, page, count, unit, 0);
+  nameAll();
+  return leaveAlone(grantLogicalLocked(lpid, flags, 0, page, count, unit, MODE_SHARE));
 }
 
 export function acceptLogical(lpid: f64, cookie: f64): i32 {
-  return acceptLogical32(decodeInteger(lpid), cookie);
+  return callAmong(TOKEN_ACCEPT, decodeInteger(lpid), 0, 0, 0, 0, 0, cookie);
 }
 
 export function acceptLogical32(lpid: u32, cookie: f64): i32 {
@@ -228,7 +231,7 @@ export function acceptLogical32(lpid: u32, cookie: f64): i32 {
 }
 
 export function returnLogical(lpid: f64, cookie: f64): i32 {
-  return returnLogical32(decodeInteger(lpid), cookie);
+  return callAmong(TOKEN_RETURN, decodeInteger(lpid), 0, 0, 0, 0, 0, cookie);
 }
 
 export function returnLogical32(lpid: u32, cookie: f64): i32 {
@@ -238,7 +241,7 @@ export function returnLogical32(lpid: u32, cookie: f64): i32 {
 }
 
 export function rescindLogical(lpid: f64, flags: f64, cookie: f64): i32 {
-  return rescindLogical32(decodeInteger(lpid), decodeInteger(flags), cookie);
+  return callAmong(TOKEN_RESCIND, decodeInteger(lpid), decodeInteger(flags), 0, 0, 0, 0, cookie);
 }
 
 export function rescindLogical32(lpid: u32, flags: u32, cookie: f64): i32 {
@@ -348,23 +351,6 @@ export function copyMemory(lpid: f64, from: f64, partnerLpid: f64, to: f64, leng
   const status = entry == H_SUCCESS ? leave(copyMemoryLocked(lpid, from, partnerLpid, to, length)) : entry;
   if (status != H_NEED_ALL) return status;
   return acquireAll() ? leave(copyMemoryLocked(lpid, from, partnerLpid, to, length)) : H_LONG_BUSY_10_MSEC;
-}
-
-/** A grant in a mode, MODE_COPY or another than sharing. */
-function grantAs(mode: u32, lpid: f64, flags: f64, hi: f64, lo: f64, length: f64, unit: f64): i32 {
-  const own = decodeInteger(lpid);
-  const bits = decodeInteger(flags);
-  const liobn = decodeInteger(hi);
-  const page = UnitsOf.decode(bits, lo);
-  const count = UnitsOf.decode(bits, length);
-  const address = decodeInteger(unit);
-  const entry = isAlone() ? enterAlone() : enterAs(own, partnerNamed(own, address));
-  const status =
-    entry == H_SUCCESS ? leave(grantLogicalLocked(own, bits, liobn, page, count, address, mode)) : entry;
-  if (status != H_NEED_ALL) return status;
-  return acquireAll()
-    ? leave(grantLogicalLocked(own, bits, liobn, page, count, address, mode))
-    : H_LONG_BUSY_10_MSEC;
 }
 
 export function grantMode(lpid: f64, flags: f64, hi: f64, lo: f64, length: f64, unit: f64, mode: f64): i32 {

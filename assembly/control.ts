@@ -470,26 +470,6 @@ export class Links {
     else Words.put2(before, value, structureAt(next) + back, previous);
   }
 
-  /** Takes a grant out of the tree; what it holds of it stays as it was. */
-  @inline
-  static leaveTree(child: usize): void {
-    const next = nextOf(child);
-    const previous = previousOf(child);
-    const isFirst = previous == 0;
-    const before = structureAt(isFirst ? parentOf(child) : previous);
-    const link: usize = isFirst ? STRUCTURE_CHILD : STRUCTURE_NEXT;
-    Links.join(before + link, next, next, STRUCTURE_PREVIOUS, previous);
-  }
-
-  /** Takes a structure out of a list of its holder's; what it holds of it stays as it was. */
-  @inline
-  static leaveList(list: usize, structure: usize): void {
-    const next = nextHeldOf(structure);
-    const previous = previousHeldOf(structure);
-    const before = previous == 0 ? list : structureAt(previous) + STRUCTURE_NEXT_HELD;
-    Links.join(before, next, next, STRUCTURE_PREVIOUS_HELD, previous);
-  }
-
   /** A leaf that is Shared and under revocation becomes Rescinded, out of the tree, whose links do without it already. */
   @inline
   static leaveStale(leaf: usize): void {
@@ -501,6 +481,16 @@ export class Links {
 }
 
 // ---------------------------------------------------------------- the tree
+
+/** Takes a grant out of the tree; what it holds of it stays as it was. */
+export function leaveTree(child: usize): void {
+  const next = nextOf(child);
+  const previous = previousOf(child);
+  const isFirst = previous == 0;
+  const before = structureAt(isFirst ? parentOf(child) : previous);
+  const link: usize = isFirst ? STRUCTURE_CHILD : STRUCTURE_NEXT;
+  Links.join(before + link, next, next, STRUCTURE_PREVIOUS, previous);
+}
 
 /** The children of a structure begin with this one, 0 for none; those before it have left the tree. */
 export function beginChildren(parent: usize, child: u32): void {
@@ -536,9 +526,12 @@ function listOf(structure: usize): usize {
   return stateOf(structure) == STRUCTURE_OWNED ? PARTITION_OWNED : PARTITION_HELD;
 }
 
-/** Takes a structure out of a list of its holder's, where it is not done often. */
+/** Takes a structure out of a list of its holder's; what it holds of it stays as it was. */
 export function leaveList(list: usize, structure: usize): void {
-  Links.leaveList(list, structure);
+  const next = nextHeldOf(structure);
+  const previous = previousHeldOf(structure);
+  const before = previous == 0 ? list : structureAt(previous) + STRUCTURE_NEXT_HELD;
+  Links.join(before, next, next, STRUCTURE_PREVIOUS_HELD, previous);
 }
 
 /** Puts a structure that is new, or noted, into its holder's list. */

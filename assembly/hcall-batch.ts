@@ -76,13 +76,7 @@ class Request {
   static onGrant(request: usize, token: u32): i32 {
     const lpid = load<f64>(request, REQUEST_LPID);
     const own = decodeInteger(lpid);
-    if (token == TOKEN_GRANT) {
-      const flags = decodeInteger(argument(request, 0));
-      const page = UnitsOf.decode(flags, argument(request, 2));
-      const count = UnitsOf.decode(flags, argument(request, 3));
-      const address = decodeInteger(argument(request, 4));
-      return grantLogical(own, flags, decodeInteger(argument(request, 1)), page, count, address, MODE_SHARE);
-    }
+    if (token == TOKEN_GRANT) return grant(request, own);
     if (token == TOKEN_ACCEPT) return acceptLogical(own, argument(request, 0));
     if (token == TOKEN_RETURN) return returnLogical(own, argument(request, 0), NONE);
     if (token == TOKEN_RESCIND) {
@@ -97,6 +91,15 @@ class Request {
     store<i32>(request, status, REQUEST_STATUS);
     store<f64>(request, resultOf(), REQUEST_RESULT);
   }
+}
+
+/** A grant, by a function of its own, since it has much to decode. */
+function grant(request: usize, own: u32): i32 {
+  const flags = decodeInteger(argument(request, 0));
+  const page = UnitsOf.decode(flags, argument(request, 2));
+  const count = UnitsOf.decode(flags, argument(request, 3));
+  const address = decodeInteger(argument(request, 4));
+  return grantLogical(own, flags, decodeInteger(argument(request, 1)), page, count, address, MODE_SHARE);
 }
 
 function unknown(lpid: f64): i32 {
