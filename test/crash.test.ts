@@ -113,6 +113,7 @@ const SHORT: readonly string[] = [
   "accept, three pages",
   "alone: accept, three pages",
   "accept, interrupt",
+  "rescind, between others",
   "alone: accept, interrupt",
   "return, three pages",
   "alone: return, three pages",
