@@ -395,7 +395,8 @@ export class GuestCalls {
 
   /** One slice; the guest calls again after H_PARTIAL. What partition.rescindForced() does between slices is done here. */
   #rescind(flags: number, cookie: number): number {
-    const status = this.#core.rescindLogical32(this.#lpid, flags, cookie);
+    // By doubles: a guest may give its flags any type, and what is no flag must not become one on the way.
+    const status = this.#core.rescindLogical(this.#lpid, flags, cookie);
     if (status === H_PARTIAL) this.#r4 = this.#table.result;
     if (flags !== RESCIND_FORCED) return this.#told(status);
     this.#kernel.followMoves();

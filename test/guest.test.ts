@@ -411,6 +411,16 @@ describe("what a guest cannot do", () => {
     expect(() => bindMemory({} as GuestImports, new WebAssembly.Memory({ initial: 1 }))).toThrow(TypeError);
   });
 
+  test("WG2, G2: flags of a rescind that are none are refused, whatever type the guest gives them", () => {
+    const { client, back } = openPair();
+    const f = functionsOf(client.imports());
+    expect(f.grant?.(SHARE, 0, 0, PAGE, back)).toBe(H_SUCCESS);
+    const cookie = f.r4?.();
+    for (const flags of [2 ** 32, 2 ** 32 + 1, 0.5, 1.5, -1, Number.NaN])
+      expect(f.rescind?.(flags, cookie as number), `${flags}`).toBe(H_PARAMETER);
+    expect(f.rescind?.(0, cookie as number)).toBe(H_SUCCESS);
+  });
+
   test("WG2: cookies, unit addresses and events of others have no power in its hands", () => {
     const { table, server, client, call, memory, unit, back, adapter } = openHosted();
     const other = table.createPartition({ name: "other", memory: PAGE });
