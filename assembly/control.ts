@@ -438,7 +438,7 @@ export function isOrdinary(structure: usize): bool {
 }
 
 /** Whether there is a grant of it, a view of it, or an entry that names it. */
-export function isInUse(structure: usize): bool {
+export function isDependedOn(structure: usize): bool {
   return ((load<u64>(structure, STRUCTURE_HOLDER) & 0xffff0000ffff0000) | childOf(structure)) != 0;
 }
 

@@ -79,8 +79,8 @@ import {
   hintsShared,
   holderOf,
   inhibitsOf,
+  isDependedOn,
   isGrant,
-  isInUse,
   isPlainAlone,
   isRevoking,
   liobnOf,
@@ -425,7 +425,7 @@ export function returnLogical(own: u32, cookie: f64, near: u32): i32 {
     if (isRevoking(structure)) return H_RESCINDED;
   }
   if (areFar(near)) touchReturned(structure);
-  if (isInUse(structure)) return H_RESOURCE; // RE2, RE3, KI4
+  if (isDependedOn(structure)) return H_RESOURCE; // RE2, RE3, KI4
   if (!isPlainAlone(structure, STRUCTURE_SHARED)) return returnOther(structure, holder, grantor);
   if (partitionWord(grantor, PARTITION_DEFERRED) != 0) return returnOther(structure, holder, grantor);
   if (pageCountOf(structure) > u32(RETURN_PAGES)) return returnOther(structure, holder, grantor);
