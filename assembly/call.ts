@@ -14,14 +14,11 @@ import {
   H_SUCCESS,
   MODE_COPY,
   MODE_SHARE,
-  PAGE_BYTES,
   TOKEN_ACCEPT,
   TOKEN_GRANT,
   TOKEN_RESCIND,
   TOKEN_RETURN,
   TOUCH_NEAR,
-  TYPE_MASK,
-  TYPE_MEMORY,
 } from "../src/layout";
 import {
   pinMemory as pinMemoryLocked,
@@ -43,7 +40,7 @@ import {
 } from "./assign";
 import { audit as auditLocked } from "./audit";
 import { copyMemory as copyMemoryLocked } from "./copy";
-import { decodeInteger, UnitsOf } from "./decode";
+import { decodeInteger, UnitsOf, Words32 } from "./decode";
 import { beginDevice as beginDeviceLocked, serveWindow as serveWindowLocked } from "./device";
 import {
   awaitDma,
@@ -211,10 +208,10 @@ export function grantLogical(lpid: f64, flags: f64, hi: f64, lo: f64, length: f6
 
 /** Of memory; what is below 0 is none. */
 export function grantLogical32(lpid: i32, flags: i32, lo: i32, length: i32, unit: i32): i32 {
-  if ((lpid | flags | lo | length | unit) < 0 || (flags & TYPE_MASK) != TYPE_MEMORY)
+  if (!Words32.areOfMemory(lpid, flags, lo, length, unit))
     return grantLogical(lpid, flags, 0, lo, length, unit);
   const page: u32 = lo >> 12;
-  const count: u32 = ((lo | length) & (PAGE_BYTES - 1)) == 0 ? length >> 12 : NONE;
+  const count = Words32.count(lo, length);
   if (!isQuick()) return callAmong(TOKEN_GRANT, lpid, flags, 0, page, count, unit, 0);
   nameAll();
   return leaveAlone(grantLogicalLocked(lpid, flags, 0, page, count, unit, MODE_SHARE));

@@ -125,6 +125,22 @@ export function decodeUnits(space: u32, value: f64): u32 {
   return Units.decode(space, value);
 }
 
+/** The numbers of a grant where they are integers of 32 bits, which JavaScript need not make doubles of. Methods, as in Units. */
+export class Words32 {
+  /** Whether it is one of memory, and none of them is below 0. */
+  @inline
+  static areOfMemory(lpid: u32, flags: u32, logical: u32, length: u32, unit: u32): bool {
+    const signs = (lpid | flags | logical | length | unit) & 0x80000000;
+    return (signs | ((flags ^ TYPE_MEMORY) & TYPE_MASK)) == 0;
+  }
+
+  /** Its length in pages, NONE where that or the address is no multiple of one. */
+  @inline
+  static count(logical: u32, length: u32): u32 {
+    return ((logical | length) & (PAGE_BYTES - 1)) == 0 ? length >> 12 : NONE;
+  }
+}
+
 /** Back from units to what callers speak of. */
 export function encodeUnits(space: u32, units: u32): f64 {
   return isPaged(space) ? f64(units) * PAGE_BYTES : f64(units);

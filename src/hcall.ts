@@ -13,10 +13,16 @@ import {
   HEADER_BUDGET,
   REQUEST_ARGUMENTS,
   REQUEST_BYTES,
+  REQUEST_COOKIE,
+  REQUEST_FLAGS,
+  REQUEST_LENGTH,
+  REQUEST_LOGICAL,
   REQUEST_LPID,
   REQUEST_RESULT,
   REQUEST_STATUS,
   REQUEST_TOKEN,
+  REQUEST_UNIT,
+  REQUEST_WORDS,
   TOKEN_ACCEPT,
   TOKEN_GET_TCE,
   TOKEN_GRANT,
@@ -306,20 +312,26 @@ export class RequestBatch implements Disposable {
     this.#floats = new Float64Array(buffer, this.#staging.offset, (capacity * REQUEST_BYTES) / 8);
   }
 
-  /** Writes what every request has. Answers where its arguments stand among the doubles, of which its call reads as many as it has. */
-  #begin(index: number, token: number, lpid: number): number {
+  /** Writes a request by doubles. */
+  #put(index: number, token: number, lpid: number, a: number, b = 0, c = 0, d = 0, e = 0): void {
+    const first = index * (REQUEST_BYTES / 8) + REQUEST_ARGUMENTS / 8;
     this.#words[index * (REQUEST_BYTES / 4) + REQUEST_TOKEN / 4] = token;
     this.#floats[index * (REQUEST_BYTES / 8) + REQUEST_LPID / 8] = lpid;
-    return index * (REQUEST_BYTES / 8) + REQUEST_ARGUMENTS / 8;
-  }
-
-  #put(index: number, token: number, lpid: number, a: number, b = 0, c = 0, d = 0, e = 0): void {
-    const first = this.#begin(index, token, lpid);
     this.#floats[first] = a;
     this.#floats[first + 1] = b;
     this.#floats[first + 2] = c;
     this.#floats[first + 3] = d;
     this.#floats[first + 4] = e;
+  }
+
+  /** Writes a request by words that names a grant. */
+  #name(index: number, token: number, lpid: number, flags: number, cookie: number): void {
+    const words = this.#words;
+    const first = index * (REQUEST_BYTES / 4);
+    words[first + REQUEST_TOKEN / 4] = token;
+    words[first + REQUEST_LPID / 4] = lpid;
+    words[first + REQUEST_FLAGS / 4] = flags;
+    this.#floats[index * (REQUEST_BYTES / 8) + REQUEST_COOKIE / 8] = cookie;
   }
 
   /** Request `index` is a H_GRANT_LOGICAL. */
@@ -332,24 +344,42 @@ export class RequestBatch implements Disposable {
     length: number,
     unit: number,
   ): void {
-    this.#put(index, TOKEN_GRANT, lpid, flags, hi, lo, length, unit);
+    if (
+      hi === 0 &&
+      (lpid | 0) === lpid &&
+      (flags | 0) === flags &&
+      (lo | 0) === lo &&
+      (length | 0) === length &&
+      (unit | 0) === unit
+    ) {
+      const words = this.#words;
+      const first = index * (REQUEST_BYTES / 4);
+      words[first + REQUEST_TOKEN / 4] = TOKEN_GRANT | REQUEST_WORDS;
+      words[first + REQUEST_LPID / 4] = lpid;
+      words[first + REQUEST_FLAGS / 4] = flags;
+      words[first + REQUEST_LOGICAL / 4] = lo;
+      words[first + REQUEST_LENGTH / 4] = length;
+      words[first + REQUEST_UNIT / 4] = unit;
+    } else this.#put(index, TOKEN_GRANT, lpid, flags, hi, lo, length, unit);
   }
 
   /** Request `index` is a H_ACCEPT_LOGICAL. */
   accept(index: number, lpid: number, cookie: number): void {
-    this.#floats[this.#begin(index, TOKEN_ACCEPT, lpid)] = cookie;
+    if ((lpid | 0) === lpid) this.#name(index, TOKEN_ACCEPT | REQUEST_WORDS, lpid, 0, cookie);
+    else this.#put(index, TOKEN_ACCEPT, lpid, cookie);
   }
 
   /** Request `index` is a H_RETURN_LOGICAL. */
   return(index: number, lpid: number, cookie: number): void {
-    this.#floats[this.#begin(index, TOKEN_RETURN, lpid)] = cookie;
+    if ((lpid | 0) === lpid) this.#name(index, TOKEN_RETURN | REQUEST_WORDS, lpid, 0, cookie);
+    else this.#put(index, TOKEN_RETURN, lpid, cookie);
   }
 
   /** Request `index` is a H_RESCIND_LOGICAL. */
   rescind(index: number, lpid: number, flags: number, cookie: number): void {
-    const first = this.#begin(index, TOKEN_RESCIND, lpid);
-    this.#floats[first] = flags;
-    this.#floats[first + 1] = cookie;
+    if ((lpid | 0) === lpid && (flags | 0) === flags)
+      this.#name(index, TOKEN_RESCIND | REQUEST_WORDS, lpid, flags, cookie);
+    else this.#put(index, TOKEN_RESCIND, lpid, flags, cookie);
   }
 
   /** Request `index` is a H_PUT_TCE. */

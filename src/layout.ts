@@ -535,7 +535,15 @@ export const REQUEST_TOKEN = 0; // u32, one of the function tokens
 export const REQUEST_STATUS = 4; // i32, written by the core
 export const REQUEST_LPID = 8; // f64, as all that follow
 export const REQUEST_ARGUMENTS = 16; // five, in the order of the call
-export const REQUEST_RESULT = 56; // R4, written by the core
+export const REQUEST_RESULT = 56; // f64: R4, written by the core
+
+/** In the token of a call on grants: its numbers are words. The lpid is one, at its place, and of the rest all but a cookie. */
+export const REQUEST_WORDS = 0x10000;
+export const REQUEST_FLAGS = 12;
+export const REQUEST_COOKIE = 16; // f64; of a grant three words instead
+export const REQUEST_LOGICAL = 16;
+export const REQUEST_LENGTH = 20;
+export const REQUEST_UNIT = 24;
 
 // ---------------------------------------------------------------- audit reports: u32 code, u32 a, u32 b, u32 unused
 

@@ -531,8 +531,8 @@ const MUTATIONS: readonly (Mutation & { readonly bug: string })[] = [
   {
     bug: "where there is one thread, a batch leaves what its requests have begun (RE6)",
     file: "assembly/hcall-batch.ts",
-    from: "      status = Request.onGrant(request, token);\n      settle();\n",
-    to: "      status = Request.onGrant(request, token);\n",
+    from: "      status = Request.byWords(request, token);\n      settle();\n",
+    to: "      status = Request.byWords(request, token);\n",
   },
   {
     bug: "an armed source that is taken away leaves its pin (RE2)",

@@ -45,8 +45,12 @@ import {
   POOL_MAX,
   REQUEST_ARGUMENTS,
   REQUEST_BYTES,
+  REQUEST_COOKIE,
+  REQUEST_FLAGS,
+  REQUEST_LOGICAL,
   REQUEST_LPID,
   REQUEST_TOKEN,
+  REQUEST_WORDS,
   RETURN_PAGES,
   STRUCTURE_BYTES,
   STRUCTURE_GENERATION,
@@ -1260,23 +1264,31 @@ add("copy in pieces that overlap, no staging", (made) => {
 });
 type PutRequest = (index: number, token: number, lpid: number, ...args: readonly number[]) => void;
 
-/** Requests in staging: where they are, and what writes one. */
-function requestsOf(made: Table): [number, PutRequest] {
+/** Requests in staging: where they are, and what writes one, by words where there are any. */
+function requestsOf(made: Table, byWords = false): [number, PutRequest] {
   const offset = made.get(made.core.takeStaging(1));
   const { words, floats } = made.rig;
   const put: PutRequest = (index, token, lpid, ...args) => {
     const at = offset + index * REQUEST_BYTES;
+    if (byWords && token >= TOKEN_GRANT) {
+      words[(at + REQUEST_TOKEN) / 4] = token | REQUEST_WORDS;
+      words[(at + REQUEST_LPID) / 4] = lpid;
+      if (args.length > 1) words[(at + REQUEST_FLAGS) / 4] = args[0] as number;
+      if (token === TOKEN_GRANT) words.set(args.slice(2), (at + REQUEST_LOGICAL) / 4);
+      else floats[(at + REQUEST_COOKIE) / 8] = args.at(-1) as number;
+      return;
+    }
     words[(at + REQUEST_TOKEN) / 4] = token;
     floats[(at + REQUEST_LPID) / 8] = lpid;
     for (const [place, value] of args.entries()) floats[(at + REQUEST_ARGUMENTS) / 8 + place] = value;
   };
   return [offset, put];
 }
-add("a batch of requests", (made) => {
+function requests(made: Table, byWords: boolean): Act {
   const normal = made.grant(1, 2, 0);
   const [given] = made.share(1, 2, 1, 2);
   const forced = made.chain(3, 4)[0] as number;
-  const [offset, put] = requestsOf(made);
+  const [offset, put] = requestsOf(made, byWords);
   put(0, TOKEN_ACCEPT, 2, normal);
   put(1, TOKEN_GRANT, 1, TYPE_MEMORY, 0, 0, KIB4, made.unit(1, 2));
   put(2, TOKEN_RETURN, 2, given);
@@ -1293,7 +1305,9 @@ add("a batch of requests", (made) => {
     // A batch that stopped is not made again as it is: its first requests have happened.
     once: true,
   };
-});
+}
+add("a batch of requests", (made) => requests(made, false));
+add("a batch of requests by words", (made) => requests(made, true));
 add("open a thread", () => ({ status: H_SUCCESS, call: (core) => core.openThread(3) }));
 add("open a thread, all generations used once", (made) => {
   made.rig.setWord(made.rig.threadAt(3) + THREAD_GENERATION, LOCK_GENERATION_LIMIT);
@@ -1768,7 +1782,7 @@ addFar("a return", (made, kept) => {
 });
 
 addFar("a batch", (made, kept) => {
-  const [offset, put] = requestsOf(made);
+  const [offset, put] = requestsOf(made, true);
   put(0, TOKEN_ACCEPT, 2, kept);
   put(1, TOKEN_GRANT, 1, TYPE_MEMORY, 0, 0, KIB4, made.unit(1, 2));
   put(2, TOKEN_RESCIND, 1, 0, made.grant(1, 2, 0, 1, TYPE_MEMORY, 1));

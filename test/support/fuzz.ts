@@ -32,7 +32,11 @@ import {
   PAGE_BYTES,
   REQUEST_ARGUMENTS,
   REQUEST_BYTES,
+  REQUEST_COOKIE,
+  REQUEST_FLAGS,
+  REQUEST_LOGICAL,
   REQUEST_LPID,
+  REQUEST_WORDS,
   THREAD_BYTES,
   THREAD_NAME,
   TOKEN_ACCEPT,
@@ -447,6 +451,10 @@ export class Fuzz {
       const offset =
         at + draw.below((this.#kernel.memory.header(HEADER_STAGING_PAGES) * PAGE_BYTES) / 64) * 64;
       words[offset / 4] = draw.once(10) ? draw.word() : (draw.pick(TOKENS) ?? 0);
+      if (draw.once(2)) {
+        this.#fillWords(offset);
+        continue;
+      }
       floats[(offset + REQUEST_LPID) / 8] = this.#argument("lpid");
       const kinds = draw.once(2)
         ? (["flags", "hi", "address", "length", "unit"] as const)
@@ -457,6 +465,18 @@ export class Fuzz {
         floats[(offset + REQUEST_ARGUMENTS) / 8 + index] = this.#argument(kind);
       if (offset + REQUEST_BYTES > at + 6 * PAGE_BYTES) throw new Error("outside staging");
     }
+  }
+
+  /** A request by words, with what the engine would make words of. */
+  #fillWords(offset: number): void {
+    const { words, floats } = this.#kernel.memory;
+    words[offset / 4] = (words[offset / 4] as number) | REQUEST_WORDS;
+    words[(offset + REQUEST_LPID) / 4] = this.#argument("lpid");
+    words[(offset + REQUEST_FLAGS) / 4] = this.#argument("flags");
+    if (this.#draw.once(2)) floats[(offset + REQUEST_COOKIE) / 8] = this.#argument("cookie");
+    else
+      for (const [index, kind] of (["address", "length", "unit"] as const).entries())
+        words[(offset + REQUEST_LOGICAL) / 4 + index] = this.#argument(kind);
   }
 
   /** Entries wherever a list of them may be. */
