@@ -170,11 +170,12 @@ export function becomeReturning(structure: usize): void {
 
 /** Methods, since only those are inlined on demand. */
 export class Become {
-  /** Shared becomes Granted, of memory that nothing else is true of, where no other thread is: the addresses are free again. */
+  /** Shared becomes Granted, of memory that nothing else is true of: the addresses are free again. */
   @inline
   static granted(holder: usize, structure: usize): void {
     const count = pageCountOf(structure);
-    if (count == 1) OnePage.free(spaceAt(holder, SPACE_MEMORY), pageOf(structure));
+    if (threadsBesides() != 0) settleLater(structure);
+    else if (count == 1) OnePage.free(spaceAt(holder, SPACE_MEMORY), pageOf(structure));
     else unmapAll(structure);
     Mapped.end(holder, structure, count);
   }

@@ -14,10 +14,6 @@ import {
   H_SUCCESS,
   MODE_COPY,
   MODE_SHARE,
-  TOKEN_ACCEPT,
-  TOKEN_GRANT,
-  TOKEN_RESCIND,
-  TOKEN_RETURN,
   TOUCH_NEAR,
 } from "../src/layout";
 import {
@@ -106,14 +102,18 @@ function lpidNamed(value: f64): u32 {
   return partition == 0 ? 0 : lpidOf(partition);
 }
 
-/** Takes the locks of the caller and of another partition, 0 for none. H_PARAMETER: there is no such caller. */
-function enterAs(own: u32, other: u32): i32 {
-  if (partitionKnown(own) == 0) return H_PARAMETER;
-  return acquire(own, other) ? H_SUCCESS : H_LONG_BUSY_10_MSEC;
+/** A method, since only those are inlined on demand. */
+class Enter {
+  /** Takes the locks of the caller and of another partition, 0 for none. H_PARAMETER: there is no such caller. */
+  @inline
+  static as(own: u32, other: u32): i32 {
+    if (partitionKnown(own) == 0) return H_PARAMETER;
+    return acquire(own, other) ? H_SUCCESS : H_LONG_BUSY_10_MSEC;
+  }
 }
 
 function enter(lpid: f64, other: u32): i32 {
-  return enterAs(decodeInteger(lpid), other);
+  return Enter.as(decodeInteger(lpid), other);
 }
 
 /** Nobody to keep out, so that it need not be known who is concerned. */
@@ -137,47 +137,44 @@ function leaveAlone(status: i32): i32 {
   return status;
 }
 
-/** One of the four, its locks held. */
-function carryOut(
-  token: u32,
-  own: u32,
-  flags: u32,
-  liobn: u32,
-  page: u32,
-  count: u32,
-  address: u32,
-  cookie: f64,
-): i32 {
-  if (token == TOKEN_GRANT) return grantLogicalLocked(own, flags, liobn, page, count, address, MODE_SHARE);
-  if (token == TOKEN_ACCEPT) return acceptLogicalLocked(own, cookie);
-  if (token == TOKEN_RETURN) return returnLogicalLocked(own, cookie, TOUCH_NEAR);
-  return rescindLogicalLocked(own, flags, cookie);
+// The same where that is not so, a function each, so that none of it is inlined where it is so.
+
+function grantAmong(own: u32, flags: u32, liobn: u32, page: u32, count: u32, address: u32, mode: u32): i32 {
+  const entry = Enter.as(own, partnerNamed(own, address));
+  if (entry != H_SUCCESS) return entry;
+  const status = leave(grantLogicalLocked(own, flags, liobn, page, count, address, mode));
+  if (status != H_NEED_ALL) return status;
+  if (!acquireAll()) return H_LONG_BUSY_10_MSEC;
+  return leave(grantLogicalLocked(own, flags, liobn, page, count, address, mode));
 }
 
-/** Which partition it changes besides its caller's. */
-function otherOf(token: u32, own: u32, address: u32, cookie: f64): u32 {
-  if (token == TOKEN_GRANT) return partnerNamed(own, address);
-  return token == TOKEN_RESCIND ? granteeNamed(cookie) : grantorNamed(cookie);
+function acceptAmong(own: u32, cookie: f64): i32 {
+  const entry = Enter.as(own, grantorNamed(cookie));
+  if (entry != H_SUCCESS) return entry;
+  const status = leave(acceptLogicalLocked(own, cookie));
+  if (status != H_NEED_ALL) return status;
+  if (!acquireAll()) return H_LONG_BUSY_10_MSEC;
+  return leave(acceptLogicalLocked(own, cookie));
 }
 
-/** Any of the four where that is not so; one function, so that none of them is inlined where it is so. */
-function callAmong(
-  token: u32,
-  own: u32,
-  flags: u32,
-  liobn: u32,
-  page: u32,
-  count: u32,
-  address: u32,
-  cookie: f64,
-): i32 {
+function returnAmong(own: u32, cookie: f64): i32 {
+  const entry = Enter.as(own, grantorNamed(cookie));
+  if (entry != H_SUCCESS) return entry;
+  const status = leave(returnLogicalLocked(own, cookie, TOUCH_NEAR));
+  if (status != H_NEED_ALL) return status;
+  if (!acquireAll()) return H_LONG_BUSY_10_MSEC;
+  return leave(returnLogicalLocked(own, cookie, TOUCH_NEAR));
+}
+
+function rescindAmong(own: u32, flags: u32, cookie: f64): i32 {
   let attempt: u32 = 0;
   while (true) {
-    let status = isAlone() ? enterAlone() : enterAs(own, otherOf(token, own, address, cookie));
-    if (status == H_SUCCESS) status = leave(carryOut(token, own, flags, liobn, page, count, address, cookie));
+    const entry = Enter.as(own, granteeNamed(cookie));
+    if (entry != H_SUCCESS) return entry;
+    let status = leave(rescindLogicalLocked(own, flags, cookie));
     if (status == H_NEED_ALL) {
-      status = H_LONG_BUSY_10_MSEC;
-      if (acquireAll()) status = leave(carryOut(token, own, flags, liobn, page, count, address, cookie));
+      if (!acquireAll()) return H_LONG_BUSY_10_MSEC;
+      status = leave(rescindLogicalLocked(own, flags, cookie));
     }
     if (status != H_LONG_BUSY_1_MSEC) return status;
     if (!waitForUses(attempt++)) return H_LONG_BUSY_10_MSEC;
@@ -188,18 +185,9 @@ function callAmong(
 function grantAs(mode: u32, lpid: f64, flags: f64, hi: f64, lo: f64, length: f64, unit: f64): i32 {
   const own = decodeInteger(lpid);
   const bits = decodeInteger(flags);
-  const liobn = decodeInteger(hi);
   const page = UnitsOf.decode(bits, lo);
   const count = UnitsOf.decode(bits, length);
-  const address = decodeInteger(unit);
-  if (mode == MODE_SHARE) return callAmong(TOKEN_GRANT, own, bits, liobn, page, count, address, 0);
-  const entry = isAlone() ? enterAlone() : enterAs(own, partnerNamed(own, address));
-  const status =
-    entry == H_SUCCESS ? leave(grantLogicalLocked(own, bits, liobn, page, count, address, mode)) : entry;
-  if (status != H_NEED_ALL) return status;
-  return acquireAll()
-    ? leave(grantLogicalLocked(own, bits, liobn, page, count, address, mode))
-    : H_LONG_BUSY_10_MSEC;
+  return grantAmong(own, bits, decodeInteger(hi), page, count, decodeInteger(unit), mode);
 }
 
 export function grantLogical(lpid: f64, flags: f64, hi: f64, lo: f64, length: f64, unit: f64): i32 {
@@ -212,37 +200,37 @@ export function grantLogical32(lpid: i32, flags: i32, lo: i32, length: i32, unit
     return grantLogical(lpid, flags, 0, lo, length, unit);
   const page: u32 = lo >> 12;
   const count = Words32.count(lo, length);
-  if (!isQuick()) return callAmong(TOKEN_GRANT, lpid, flags, 0, page, count, unit, 0);
+  if (!isQuick()) return grantAmong(lpid, flags, 0, page, count, unit, MODE_SHARE);
   nameAll();
   return leaveAlone(grantLogicalLocked(lpid, flags, 0, page, count, unit, MODE_SHARE));
 }
 
 export function acceptLogical(lpid: f64, cookie: f64): i32 {
-  return callAmong(TOKEN_ACCEPT, decodeInteger(lpid), 0, 0, 0, 0, 0, cookie);
+  return acceptAmong(decodeInteger(lpid), cookie);
 }
 
 export function acceptLogical32(lpid: u32, cookie: f64): i32 {
-  if (!isQuick()) return callAmong(TOKEN_ACCEPT, lpid, 0, 0, 0, 0, 0, cookie);
+  if (!isQuick()) return acceptAmong(lpid, cookie);
   nameAll();
   return leaveAlone(acceptLogicalLocked(lpid, cookie));
 }
 
 export function returnLogical(lpid: f64, cookie: f64): i32 {
-  return callAmong(TOKEN_RETURN, decodeInteger(lpid), 0, 0, 0, 0, 0, cookie);
+  return returnAmong(decodeInteger(lpid), cookie);
 }
 
 export function returnLogical32(lpid: u32, cookie: f64): i32 {
-  if (!isQuick()) return callAmong(TOKEN_RETURN, lpid, 0, 0, 0, 0, 0, cookie);
+  if (!isQuick()) return returnAmong(lpid, cookie);
   nameAll();
   return leaveAlone(returnLogicalLocked(lpid, cookie, TOUCH_NEAR));
 }
 
 export function rescindLogical(lpid: f64, flags: f64, cookie: f64): i32 {
-  return callAmong(TOKEN_RESCIND, decodeInteger(lpid), decodeInteger(flags), 0, 0, 0, 0, cookie);
+  return rescindAmong(decodeInteger(lpid), decodeInteger(flags), cookie);
 }
 
 export function rescindLogical32(lpid: u32, flags: u32, cookie: f64): i32 {
-  if (!isQuick()) return callAmong(TOKEN_RESCIND, lpid, flags, 0, 0, 0, 0, cookie);
+  if (!isQuick()) return rescindAmong(lpid, flags, cookie);
   nameAll();
   return leaveAlone(rescindLogicalLocked(lpid, flags, cookie));
 }

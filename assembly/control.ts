@@ -68,7 +68,7 @@ import {
 } from "../src/layout";
 import { decodeSlotOf, encodeCookie } from "./decode";
 import { put, Words } from "./log";
-import { header, threadsBesides } from "./memory";
+import { header } from "./memory";
 import { partitionWord } from "./partition";
 
 export function structureAt(slot: u32): usize {
@@ -425,9 +425,9 @@ export function isOnePage(structure: usize): bool {
   return (unlike(structure, STRUCTURE_SHARED) | (pageCountOf(structure) ^ 1)) == 0;
 }
 
-/** Whether a structure is memory, in a state, nothing else is true of it but what is granted on it, and there is no other thread. */
-export function isPlainAlone(structure: usize, state: u32): bool {
-  return (unlike(structure, state) | threadsBesides()) == 0;
+/** Whether a structure is memory, in a state, and nothing else is true of it but what is granted on it. */
+export function isPlain(structure: usize, state: u32): bool {
+  return unlike(structure, state) == 0;
 }
 
 const ORDINARY: u32 = 0xff00 | ((FLAG_LENT | FLAG_DONATED) << 24);

@@ -70,7 +70,6 @@ import {
   cookieOf,
   copiesOf,
   cursorOf,
-  decodeGrant,
   entriesOf,
   generationOf,
   grantorOf,
@@ -81,7 +80,7 @@ import {
   inhibitsOf,
   isDependedOn,
   isGrant,
-  isPlainAlone,
+  isPlain,
   isRevoking,
   liobnOf,
   mayBeRevoking,
@@ -106,7 +105,7 @@ import { pushEvent, Staged } from "./event";
 import { settle } from "./job";
 import { holdBorrowed, isExclusive, isMode, lend, mayLend, mustZero, zeroLent } from "./lend";
 import { beginJob, endJob, THREAD } from "./log";
-import { budget, header, isAlone, NONE, setResult } from "./memory";
+import { budget, header, isAlone, NONE, setResult, threadsBesides } from "./memory";
 import {
   anyLent,
   anyRescinded,
@@ -156,14 +155,14 @@ export function partnerNamed(own: u32, address: u32): u32 {
 
 /** Of an accept or a return: the grantor. */
 export function grantorNamed(cookie: f64): u32 {
-  const structure = decodeGrant(cookie);
-  return structure == 0 ? 0 : grantorOf(structure);
+  const structure = structureIn(cookie);
+  return isGrant(structure) ? grantorOf(structure) : 0;
 }
 
 /** Of a rescind: the grantee. */
 export function granteeNamed(cookie: f64): u32 {
-  const structure = decodeGrant(cookie);
-  return structure == 0 ? 0 : holderOf(structure);
+  const structure = structureIn(cookie);
+  return isGrant(structure) ? holderOf(structure) : 0;
 }
 
 /** What a caller may inhibit. */
@@ -318,13 +317,13 @@ export function acceptLogical(own: u32, cookie: f64): i32 {
   }
   const grantor = partitionAt(from);
   if (!runsNow(grantor)) return H_RESCINDED; // AC5
-  if (!isPlainAlone(structure, STRUCTURE_GRANTED)) return acceptOther(structure, holder, grantor);
+  if (!isPlain(structure, STRUCTURE_GRANTED)) return acceptOther(structure, holder, grantor);
   const at = spaceAt(holder, SPACE_MEMORY);
   const count = pageCountOf(structure);
   const source = spaceAt(grantor, SPACE_MEMORY);
   const rights = entryRights(inhibitsOf(structure));
   const page =
-    count == 1
+    ((count ^ 1) | threadsBesides()) == 0
       ? OnePage.take(at, slot, source, sourcePageOf(structure), rights)
       : takeMany(structure, at, source, rights);
   if (page == NONE) return H_NO_MEM; // AC4
@@ -333,7 +332,7 @@ export function acceptLogical(own: u32, cookie: f64): i32 {
   return H_SUCCESS;
 }
 
-/** The same of what is not only memory, or where there are other threads. */
+/** The same of what is not only memory. */
 function acceptOther(structure: usize, holder: usize, grantor: usize): i32 {
   if (hasFlag(structure, FLAG_DONATED)) return acceptDonation(structure, holder, grantor);
   const space = spaceOf(structure);
@@ -349,7 +348,7 @@ function acceptOther(structure: usize, holder: usize, grantor: usize): i32 {
 /** Takes the lowest free addresses of a space for a structure, and maps them to what it is of. Answers the first, or NONE. */
 function takeMany(structure: usize, at: usize, source: usize, rights: u32): u32 {
   const count = pageCountOf(structure);
-  const page = lowestFreePages(at, count);
+  const page = count == 1 ? OnePage.lowest(at) : lowestFreePages(at, count);
   if (page == NONE) return NONE;
   const slot = slotOf(structure);
   const sourcePage = sourcePageOf(structure);
@@ -357,7 +356,8 @@ function takeMany(structure: usize, at: usize, source: usize, rights: u32): u32 
   else {
     // Where others read entries a job: it minds that one of them may have used the pages if the call is undone.
     beginJob(JOB_PAGES, slot, holderOf(structure), spaceOf(structure), page, count);
-    mapFrom(at, page, count, slot, source, sourcePage, rights);
+    if (count == 1) OnePage.map(at, page, slot, source, sourcePage, rights);
+    else mapFrom(at, page, count, slot, source, sourcePage, rights);
     endJob();
   }
   return page;
@@ -426,7 +426,7 @@ export function returnLogical(own: u32, cookie: f64, near: u32): i32 {
   }
   if (areFar(near)) touchReturned(structure);
   if (isDependedOn(structure)) return H_RESOURCE; // RE2, RE3, KI4
-  if (!isPlainAlone(structure, STRUCTURE_SHARED)) return returnOther(structure, holder, grantor);
+  if (!isPlain(structure, STRUCTURE_SHARED)) return returnOther(structure, holder, grantor);
   if (partitionWord(grantor, PARTITION_DEFERRED) != 0) return returnOther(structure, holder, grantor);
   if (pageCountOf(structure) > u32(RETURN_PAGES)) return returnOther(structure, holder, grantor);
   Become.granted(holder, structure);
@@ -434,7 +434,7 @@ export function returnLogical(own: u32, cookie: f64, near: u32): i32 {
   return H_SUCCESS;
 }
 
-/** The same of what is not only memory, or of very much, or where there are other threads, or whose grantor may have failed. */
+/** The same of what is not only memory, or of very much, or whose grantor may have failed. */
 function returnOther(structure: usize, holder: usize, grantor: usize): i32 {
   const isLast = isDeferred(grantor); // nobody may accept it again: it ends (FA7)
   if (isLast && !holdsAll()) return H_NEED_ALL;

@@ -48,7 +48,7 @@ import {
   THREAD_JOB_SPACE,
 } from "../src/layout";
 import { freeArena } from "./arena";
-import { hasFlag, setCursor, stateOf, structureAt } from "./control";
+import { cursorOf, hasFlag, setCursor, stateOf, structureAt } from "./control";
 import { endDonated } from "./donate";
 import { fillFrames, freeMoved, zeroIfFree } from "./frame";
 import { settleLent } from "./lend";
@@ -61,6 +61,7 @@ import {
   freePages,
   letEntriesGo,
   letOwnEntryGo,
+  OnePage,
   rescindPages,
   spaceAt,
   unmapPages,
@@ -91,10 +92,12 @@ function settlePages(slot: u32, lpid: u32, space: u32, page: u32, count: u32): v
   else if (state == STRUCTURE_SHARED || state == STRUCTURE_RESCINDED) rescindPages(at, page, count);
   else if (state == STRUCTURE_RETURNING) unmapPages(at, page, count);
   else {
-    freePages(at, page, count);
+    if (count == 1) OnePage.unmap(at, page);
+    else freePages(at, page, count);
     // Returned, or an accept that was undone: a use may have begun before. Who rescinds it looks, if one runs.
     if (state != STRUCTURE_GRANTED || isAlone()) return;
-    setCursor(structure, space == SPACE_MMIO || anyUse() ? nextEpoch() : 0);
+    const epoch: u32 = space == SPACE_MMIO || anyUse() ? nextEpoch() : 0;
+    if (epoch != cursorOf(structure)) setCursor(structure, epoch);
   }
 }
 

@@ -175,8 +175,12 @@ export function mendCall(): void {
 /** Takes the locks of two partitions; the second may be 0, for none. Answers false when they were not to be had. */
 export function acquire(lpid: u32, other: u32): bool {
   begin();
-  const low = other == 0 || lpid < other ? lpid : other;
-  const high = lpid == other ? 0 : lpid ^ other ^ low;
+  let low = lpid;
+  let high = other;
+  if (other < lpid) {
+    low = other == 0 ? lpid : other;
+    high = other == 0 ? 0 : lpid;
+  } else if (other == lpid) high = 0;
   store<u32>(THREAD, high, THREAD_LOCK_B);
   store<u32>(THREAD, low, THREAD_LOCK_A);
   if (isAlone()) return true;

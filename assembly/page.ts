@@ -199,10 +199,16 @@ export function consecutivePages(at: usize, page: u32, count: u32): u32 {
   return done;
 }
 
-// ---------------------------------------------------------------- one page, through the log
+// ---------------------------------------------------------------- one page
 
-/** Where no other thread reads entries. Methods, since only those are inlined on demand. */
+/** Through the log, where no other thread reads entries, but for the last two. Methods, since only those are inlined on demand. */
 export class OnePage {
+  /** The lowest free address, or NONE. */
+  @inline
+  static lowest(at: usize): u32 {
+    return Places.lowest(spaceMap(at), spacePages(at));
+  }
+
   /** Takes the lowest free address for a structure and maps it to the frame of a page of another space. Answers which, or NONE. */
   @inline
   static take(at: usize, back: u32, source: usize, sourcePage: u32, rights: u32): u32 {
@@ -255,6 +261,33 @@ export class OnePage {
     store<u32>(entryAt, entry);
     store<u32>(backAt, back);
     store<u64>(freeAt, free);
+  }
+
+  /** As mapFrom(), part of a job. */
+  @inline
+  static map(at: usize, page: u32, slot: u32, source: usize, sourcePage: u32, rights: u32): void {
+    const places = placeWord(spaceMap(at), page);
+    const rest = load<u64>(places) & ~placeBit(page);
+    Words.putLong(places, rest);
+    if (rest == 0) Levels.lower(spaceMap(at), spacePages(at), page >> 6);
+    store<u32>(backPlace(at, page), slot);
+    const entry = entryPlace(at, page);
+    storeShared(
+      entry,
+      renewed(load<u32>(entry), (load<u32>(entryPlace(source, sourcePage)) & ENTRY_FRAME) | rights),
+    );
+  }
+
+  /** As freePages(), part of a job. */
+  @inline
+  static unmap(at: usize, page: u32): void {
+    const entry = entryPlace(at, page);
+    store<u32>(backPlace(at, page), 0);
+    storeEntry(entry, left(load<u32>(entry), 0));
+    const places = placeWord(spaceMap(at), page);
+    const free = load<u64>(places);
+    Words.putLong(places, free | placeBit(page));
+    if (free == 0) Levels.raise(spaceMap(at), spacePages(at), page >> 6);
   }
 }
 

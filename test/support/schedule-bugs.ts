@@ -277,10 +277,12 @@ export const BUGS: readonly SeededBug[] = [
     scenario: "use / return in another thread, and rescind",
     says: /stray/,
     file: "assembly/job.ts",
-    from: `    freePages(at, page, count);
+    from: `    if (count == 1) OnePage.unmap(at, page);
+    else freePages(at, page, count);
     // Returned`,
     to: `    if (BUG && state == STRUCTURE_GRANTED) setCursor(structure, anyUse() ? nextEpoch() : 0);
-    freePages(at, page, count);
+    if (count == 1) OnePage.unmap(at, page);
+    else freePages(at, page, count);
     if (BUG) return;
     // Returned`,
   },
@@ -289,16 +291,16 @@ export const BUGS: readonly SeededBug[] = [
     scenario: "use / return in another thread, and rescind",
     says: /stray/,
     file: "assembly/job.ts",
-    from: "setCursor(structure, space == SPACE_MMIO || anyUse() ? nextEpoch() : 0);",
-    to: "setCursor(structure, space == SPACE_MMIO || (!BUG && anyUse()) ? nextEpoch() : 0);",
+    from: "const epoch: u32 = space == SPACE_MMIO || anyUse() ? nextEpoch() : 0;",
+    to: "const epoch: u32 = space == SPACE_MMIO || (!BUG && anyUse()) ? nextEpoch() : 0;",
   },
   {
     bug: "an accept that is undone is taken for one that nobody has seen (RS3, FA5)",
     scenario: "use / accept whose thread dies, and rescind",
     says: /stray|race at entry/,
-    file: "assembly/control.ts",
-    from: "return (unlike(structure, state) | threadsBesides()) == 0;",
-    to: "return (unlike(structure, state) | (BUG ? 0 : threadsBesides())) == 0;",
+    file: "assembly/hcall-logical.ts",
+    from: "((count ^ 1) | threadsBesides()) == 0",
+    to: "((count ^ 1) | (BUG ? 0 : threadsBesides())) == 0",
   },
   {
     bug: "an epoch is 0 for a moment (G6)",
