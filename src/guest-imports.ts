@@ -187,10 +187,10 @@ export class GuestCalls {
     if (this.#memory === undefined) return false;
     const { buffer } = this.#memory;
     const size = buffer.byteLength;
-    // All of a fixed length, so that they agree on where the memory ends.
+    // All of a fixed length, so that they agree on where the memory ends. No shift: 4 GiB have more than 32 bits.
     this.#see(
       new Uint8Array(buffer, 0, size),
-      new Uint32Array(buffer, 0, size >>> 2),
+      new Uint32Array(buffer, 0, size / 4),
       new DataView(buffer, 0, size),
     );
     return at + length <= this.#bytes.length;

@@ -380,6 +380,28 @@ describe("what a guest cannot do", () => {
     expect(client.read(PAGE, PAGE)).toEqual(mirror);
   });
 
+  test.each([[false], [true]])(
+    "WG3: all of a memory of 4 GiB, shared: %s, can be moved into and out of",
+    (shared) => {
+      const { client } = openPair();
+      client.write(0, bytesOf(PAGE, 1));
+      const memory = new WebAssembly.Memory({ initial: 65536, maximum: 65536, shared });
+      const imports = client.imports();
+      bindMemory(imports, memory);
+      const { read, write } = functionsOf(imports);
+      for (const at of [0, 2 ** 31, 2 ** 32 - 1024]) {
+        for (const length of [16, 17, 1024]) {
+          expect(read?.(0, at, length)).toBe(H_SUCCESS);
+          expect(new Uint8Array(memory.buffer, at, length)).toEqual(bytesOf(length, 1));
+          expect(write?.(PAGE, at, length)).toBe(H_SUCCESS);
+          expect(client.read(PAGE, length)).toEqual(bytesOf(length, 1));
+          client.fill(PAGE, PAGE, 0);
+        }
+        expect(read?.(0, 2 ** 32 - 8, 16)).toBe(H_PARAMETER);
+      }
+    },
+  );
+
   test("WG3: a memory that is bound in the place of another is the one that pointers point into", () => {
     const { client } = openPair();
     const memories = [1, 2].map((value) => {
