@@ -295,7 +295,12 @@ describe("parseSnapshot()", () => {
     ["another value", "[1]", "file: is no snapshot: it must be an object, not [1]"],
     ["no version", "{}", "version is missing, it reads 2"],
     ["an older version", '{"version":1}', "version is 1, it reads 2"],
-    ["a deep list", `${"[".repeat(1e5)}${"]".repeat(1e5)}`, "an object, not something nested too deeply"],
+    // From Node 26 on it can be written, too; before, it is "something nested too deeply".
+    [
+      "a deep list",
+      `${"[".repeat(1e5)}${"]".repeat(1e5)}`,
+      "file: is no snapshot: it must be an object, not ",
+    ],
   ])("%s is refused", (_, text, message) => {
     expect(() => parseSnapshot("file", text)).toThrow(SnapshotError);
     expect(() => parseSnapshot("file", text)).toThrow(message);
