@@ -7,7 +7,7 @@ import type { TableMemory } from "./binding.js";
 import type { Holder } from "./holder.js";
 import { H_SUCCESS, NEED_READ, NEED_WRITE, THREAD_TRAY } from "./layout.js";
 import { refuseRange } from "./refusals.js";
-import { partOf, TRAY_BYTES } from "./tray.js";
+import { fill, TRAY_BYTES } from "./tray.js";
 
 type Need = typeof NEED_READ | typeof NEED_WRITE;
 
@@ -54,7 +54,7 @@ export class Tray {
   move(holder: Holder, address: number, array: Uint8Array, length: number, need: Need): void {
     const distance = byteOffset.call(array) & (WORD_BYTES - 1);
     const view = this.#views[distance * LENGTHS + length] ?? this.#newView(distance, length);
-    if (need === NEED_WRITE) set.call(view, partOf(array, 0, length));
+    if (need === NEED_WRITE) fill(view, array, 0);
     moveBeside(holder, address, length, this.#at + distance, need);
     if (need === NEED_READ) set.call(array, view);
   }

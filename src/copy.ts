@@ -7,7 +7,7 @@
 import type { TableMemory } from "./binding.js";
 import { PAGE_BYTES } from "./layout.js";
 import { type Move, type PlatformMove, platformMove, TRIAL_BYTES } from "./platform.js";
-import { isAlignedAlike, partOf, readSome, TRAY_BYTES, writeSome } from "./tray.js";
+import { fixedPartOf, isAlignedAlike, readSome, TRAY_BYTES, writeSome } from "./tray.js";
 
 /** See tray.ts. */
 const { set } = Uint8Array.prototype;
@@ -92,8 +92,11 @@ export function copyOut(
     set.call(target, memory.views.at(from, length), to);
 }
 
-/** Up to so many bytes go by a loop into memory that is not shared. */
-const FEW_BYTES = 16;
+/**
+ * Up to so many bytes go by loops into memory that is not shared, too: arrays of so few have no buffer in V8 before somebody asks for it,
+ * and to make one takes longer.
+ */
+const FEW_BYTES = 64;
 
 /** Copies `length` bytes from `source[from]` into the table's memory, to the byte offset `to`. */
 export function copyIn(
@@ -105,7 +108,7 @@ export function copyIn(
 ): void {
   if (length <= (memory.isShared ? TRAY_BYTES : FEW_BYTES)) writeSome(memory, to, source, from, length);
   else if (length < memory.leastMoved || !moveMany(memory, source, memory.bytes, to, source, from, length))
-    set.call(memory.bytes, partOf(source, from, length), to);
+    set.call(memory.bytes, fixedPartOf(source, from, length), to);
 }
 
 /**

@@ -16,6 +16,11 @@ export const LOOP_BYTES = 32;
 
 /** Called as what it is: of an array Node 20 looks it up anew each time. A constant of each module, since of an import Node 26 does. */
 const { set } = Uint8Array.prototype;
+const { length: ofLength, buffer: ofBuffer } = Object.getOwnPropertyDescriptors(
+  Object.getPrototypeOf(Uint8Array.prototype),
+);
+const lengthOf = ofLength?.get as () => number;
+const bufferOf = ofBuffer?.get as () => ArrayBufferLike;
 
 const WORD_BYTES = 8;
 const LENGTHS = TRAY_BYTES + 1;
@@ -56,12 +61,28 @@ export function writeSome(
   length: number,
 ): void {
   if (length <= LOOP_BYTES) moveFew(source, from, memory.bytes, to, length);
-  else writeByTray(memory, to, partOf(source, from, length));
+  else writeByTray(memory, to, source, from, length);
 }
 
-/** The array itself where that is all of it. */
-export function partOf(array: Uint8Array, from: number, length: number): Uint8Array {
-  return length === array.length ? array : array.subarray(from, from + length);
+/** The array itself where that is all of it; by the length that the engine goes by, whatever a subclass says. */
+function partOf(array: Uint8Array, from: number, length: number): Uint8Array {
+  return length === lengthOf.call(array) ? array : array.subarray(from, from + length);
+}
+
+/** The same of what cannot be longer the next moment, as an array over memory that another thread grows can. */
+export function fixedPartOf(array: Uint8Array, from: number, length: number): Uint8Array {
+  if (bufferOf.call(array) instanceof ArrayBuffer) return partOf(array, from, length);
+  return array.subarray(from, from + length);
+}
+
+/** Fills all of `target` from `array[from]` on. Of what has grown too long for it meanwhile the engine moves nothing. */
+export function fill(target: Uint8Array, array: Uint8Array, from: number): void {
+  const { length } = target;
+  try {
+    set.call(target, partOf(array, from, length));
+  } catch {
+    set.call(target, array.subarray(from, from + length));
+  }
 }
 
 // Functions of their own, so that what is used is inlined where it is called.
@@ -92,10 +113,15 @@ function readByTray(
  * Whole words, since the first and the last one hold what others write: what lies in those goes by the eight bytes at either end
  * of the range, wherever it begins. Halves of them, since engines are slow with places of eight that are not aligned.
  */
-function writeByTray({ longs, view }: TableMemory, to: number, source: Uint8Array): void {
-  const { length } = source;
+function writeByTray(
+  { longs, view }: TableMemory,
+  to: number,
+  source: Uint8Array,
+  from: number,
+  length: number,
+): void {
   const distance = to & (WORD_BYTES - 1);
-  set.call(tray, source, distance);
+  fill(viewOf(distance, length), source, from);
   const first = to >>> 3;
   const end = (to + length) >>> 3;
   let word = first;

@@ -1,11 +1,17 @@
 /** Copies between a table's memory and arrays: each way that they take, with each length on both sides of its bounds. */
+import { once } from "node:events";
+import { Worker } from "node:worker_threads";
 import { afterEach, describe, expect, test, vi } from "vitest";
 import type { TableMemory } from "../src/binding.js";
 import type * as Copy from "../src/copy.js";
-import { PAGE_BYTES } from "../src/layout.js";
+import type { Partition } from "../src/index.js";
+import { H_PARAMETER, H_SUCCESS, PAGE_BYTES } from "../src/layout.js";
 import type * as Platform from "../src/platform.js";
 import { stagedAt } from "../src/transfer.js";
 import { Views } from "../src/views.js";
+import { auditedAfterEach, openTable, statusOf } from "./support/world.js";
+
+auditedAfterEach();
 
 const BYTES = 256 * 1024;
 const LENGTHS = [0, 1, 256, 257, 2048, 2049, 65_535, 65_536, 65_537, 69_887, 69_888, 69_889, 100_000];
@@ -18,6 +24,14 @@ const PLACES: readonly (readonly [number, number])[] = [
   [1001, 3002],
   [1003, 2],
 ];
+
+/** Makes memories grow byte by byte, no faster than somebody can copy what there is. */
+const GROWER = `
+  for (const memory of require("node:worker_threads").workerData)
+    for (let size = memory.byteLength + 1; size <= memory.maxByteLength; size++) {
+      memory.grow(size);
+      for (let i = 0; i < 100; i++) memory.byteLength;
+    }`;
 
 type Modules = typeof Copy & Pick<typeof Platform, "leastMoved">;
 
@@ -267,6 +281,55 @@ describe("copies move those bytes and no others", () => {
         expect(Buffer.compare(bytes, expected), `written over itself, ${length} by ${distance}`).toBe(0);
       }
     }
+  });
+});
+
+describe.each([
+  ["shared", 1],
+  ["not shared", 0],
+])("an array that is longer the next moment, in a table whose memory is %s", (_, threads) => {
+  const MOST = 3 * PAGE_BYTES;
+  const open = (): { writer: Partition; beside: Partition } => {
+    const { table } = openTable({ threads });
+    const writer = table.createPartition({ name: "writer", memory: MOST });
+    const beside = table.createPartition({ name: "beside", memory: PAGE_BYTES });
+    beside.fill(0, PAGE_BYTES, 0xee);
+    return { writer, beside };
+  };
+
+  test("TR3: as many bytes are written as it had, and none beside", () => {
+    const { writer, beside } = open();
+    for (const length of [8, 20, 32, 33, 64, 65, 200, 512, 513, 2000, PAGE_BYTES, MOST - 1, MOST]) {
+      const source = new Uint8Array(2 * MOST).fill(7);
+      Object.defineProperty(source, "length", { value: length });
+      writer.fill(0, MOST, 0xee);
+      writer.write(MOST - length, source);
+      expect(writer.read(0, MOST).indexOf(7)).toBe(MOST - length);
+      expect(new Set(beside.read(0, PAGE_BYTES))).toEqual(new Set([0xee]));
+    }
+  });
+
+  test.each([
+    [40, 500],
+    [520, MOST],
+  ])("TR3: so it is where another thread makes it grow, from %d bytes to %d", async (first, most) => {
+    const { writer, beside } = open();
+    const memories = Array.from({ length: 12 }, () => new SharedArrayBuffer(first, { maxByteLength: most }));
+    const grower = new Worker(GROWER, { eval: true, workerData: memories });
+    const exit = once(grower, "exit");
+    const statuses: Set<number> = new Set();
+    for (const memory of memories) {
+      const source = new Uint8Array(memory);
+      while (source.length < most) {
+        const address = MOST - source.length;
+        statuses.add(statusOf(() => writer.write(address, source)));
+      }
+    }
+    await exit;
+    // Refused is what had grown before the call.
+    statuses.delete(H_PARAMETER);
+    expect(statuses).toEqual(new Set([H_SUCCESS]));
+    expect(new Set(beside.read(0, PAGE_BYTES))).toEqual(new Set([0xee]));
   });
 });
 
