@@ -6,7 +6,7 @@ import { Readable } from "node:stream";
 import { pathToFileURL } from "node:url";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { DEATHS } from "../src/chaos/deaths.js";
-import { FLAT_BYTES, FLAT_KILLS, ResidentMemory } from "../src/chaos/memory.js";
+import { FLAT_BYTES, FLAT_KILLS, ResidentMemory, residentBytes } from "../src/chaos/memory.js";
 import { checkOptions } from "../src/chaos/options.js";
 import { Plan } from "../src/chaos/plan.js";
 import { type ChaosReport, percentilesOf } from "../src/chaos/report.js";
@@ -117,6 +117,19 @@ describe("resident memory", () => {
     expect(faultOf(10_000, (death) => WARM + death * 8 * 1024)).toMatch(message);
     // A start alone is no leak.
     expect(faultOf(FLAT_KILLS - 1, (death) => WARM + death * 2 ** 20)).toBeUndefined();
+  });
+
+  it("is flat where the engine gives its heap more room, and not where more of that is used", () => {
+    const grown = (used: number) => (death: number) => {
+      const room = Math.min(death, 750) * 2 ** 17;
+      return residentBytes({
+        rss: 2 * WARM + room,
+        heapTotal: WARM + room,
+        heapUsed: WARM / 2 + used * room,
+      });
+    };
+    expect(faultOf(1000, grown(0))).toBeUndefined();
+    expect(faultOf(1000, grown(1))).toMatch(/^resident memory grew/);
   });
 
   it("has no level before the first death, then medians", () => {

@@ -58,7 +58,7 @@ export interface ChaosRun {
   readonly signal?: AbortSignal;
   /** After each death that is over. */
   readonly onProgress?: (done: number, total: number) => void;
-  /** Bytes of resident memory. */
+  /** Bytes of resident memory, as residentBytes() has them. */
   readonly rss?: () => number;
 }
 

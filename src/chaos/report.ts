@@ -34,7 +34,7 @@ export interface ChaosReport {
   readonly pagesMoved: number;
   /** Facts that the audits looked at. */
   readonly factsAudited: number;
-  /** Bytes of resident memory: the medians over the first and the last tenth of the kills, at most a hundred. */
+  /** Bytes of resident memory, without the room in the heap: medians over the first and the last tenth of the kills, at most a hundred. */
   readonly rss: MemoryLevels;
   /** The first thing that is not as it must be. `step` is the number of kills ordered by then. */
   readonly violation: { readonly step: number; readonly what: string } | null;

@@ -2,7 +2,7 @@
 
 import { Command } from "commander";
 import { Chaos } from "../chaos/chaos.js";
-import { FLAT_BYTES, FLAT_KILLS } from "../chaos/memory.js";
+import { FLAT_BYTES, FLAT_KILLS, residentBytes } from "../chaos/memory.js";
 import {
   type ChaosOptions,
   GRACE_BOUNDS,
@@ -105,7 +105,7 @@ async function perform(
     return await chaos.run({
       signal,
       onProgress: (done, total) => progress.update(done, total),
-      rss: () => process.memoryUsage.rss(),
+      rss: () => residentBytes(process.memoryUsage()),
     });
   } finally {
     progress.end();
