@@ -12,6 +12,7 @@ import {
   NEED_READ,
   NEED_WRITE,
   PAGE_BYTES,
+  STRUCTURE_OWNED,
   THREAD_EPOCH,
 } from "../../src/layout.js";
 import { isMapped, isPrivate, type Page, type TableWords } from "./crash-walk-words.js";
@@ -23,7 +24,7 @@ const MARK = 24;
 interface Use {
   readonly frame: number;
   /** The page that the frame belongs to. */
-  readonly owner: Page;
+  owner: Page;
   /** Whether it came by a lend whose pages are zeroed at its end; who is above one may see the zeros. */
   readonly isBorrowed: boolean;
   /** Grants by which it was reached, the last one first, as long as their grantors run. */
@@ -159,6 +160,7 @@ export class Uses {
   left(): string {
     const words = this.#words;
     for (const [slot, use] of this.#open) {
+      this.#follow(use);
       const { frame, owner } = use;
       const entry = words.entry(owner);
       if ((entry & ENTRY_FRAME) !== frame || !(isMapped(entry) || isPrivate(entry)))
@@ -170,6 +172,17 @@ export class Uses {
         return `grant ${ended.cookie} has ended, and the use of thread ${slot} that came by it goes on`;
     }
     return "";
+  }
+
+  /** It came by the accept of a donation that was undone under it. Where that was made again since, the page is its own. */
+  #follow(use: Use): void {
+    const words = this.#words;
+    const [donation] = use.chain;
+    if (donation === undefined) return;
+    const { cookie, state } = words.structure(donation.cookie % COOKIE_SLOTS);
+    if (cookie !== donation.cookie || state !== STRUCTURE_OWNED) return;
+    use.owner = words.owners(use.frame)[0] ?? use.owner;
+    use.chain = [];
   }
 
   #stands(cookie: number): boolean {
