@@ -24,6 +24,7 @@ import {
   THREAD_JOB,
   THREAD_LOCK_A,
   THREAD_LOG_TOP,
+  THREAD_NAME,
   THREAD_REAPING,
   THREAD_RESULT,
   THREAD_STARTING,
@@ -210,6 +211,12 @@ export class Rig {
     return this.locks.filter((at) => this.word(at) !== 0);
   }
 
+  /** The locks that a thread holds. */
+  heldBy(slot: number): readonly number[] {
+    const name = this.word(this.threadAt(slot) + THREAD_NAME);
+    return this.locks.filter((at) => (this.word(at) & ~LOCK_WAITERS) >>> 0 === name);
+  }
+
   /** The locks on which somebody sleeps. */
   get awaited(): readonly number[] {
     return this.locks.filter((at) => (this.word(at) & LOCK_WAITERS) !== 0);
@@ -219,6 +226,11 @@ export class Rig {
   get inCall(): readonly number[] {
     const slots = Array.from({ length: this.word(HEADER_THREADS_MAX) }, (_, slot) => slot);
     return slots.filter((slot) => this.word(this.threadAt(slot) + THREAD_LOCK_A) !== 0);
+  }
+
+  /** Whether a thread is in the middle of mending what a dead one has left. */
+  isReaping(slot: number): boolean {
+    return this.word(this.threadAt(slot) + THREAD_REAPING) !== 0;
   }
 
   /** Somebody sleeps until something comes for each partition, and no wake-up was sent yet. */

@@ -457,9 +457,13 @@ export class State {
       this.#clear(this.#get(HEADER_ENDS_AT) + slot * END_BYTES + END_AUDIT_USED, 8);
   }
 
+  isEqual(other: State): boolean {
+    return Buffer.compare(this.bytes, other.bytes) === 0;
+  }
+
   /** The first bytes that differ, as regions of the table name them; "" if none does. */
   difference(other: State): string {
-    if (Buffer.compare(this.bytes, other.bytes) === 0) return "";
+    if (this.isEqual(other)) return "";
     const found: string[] = [];
     for (let offset = 0; offset < this.bytes.length && found.length < 4; offset += 4) {
       if (this.#get(offset) === other.#get(offset)) continue;

@@ -13,9 +13,13 @@ import {
   MODE_LEND,
   MODE_SHARE,
   MODE_ZERO,
+  NEED_READ,
+  NEED_WRITE,
   PAGE_BYTES,
   PARTITION_FAILED,
+  PARTITION_FREE,
   PARTITION_RECOVERING,
+  PARTITION_RUNNING,
   PARTITION_STOPPED,
   RESCIND_FORCED,
   SPACE_DMA,
@@ -33,8 +37,10 @@ import {
   TYPE_MEMORY,
   TYPE_MMIO,
 } from "../../src/layout.js";
+import { hasRequest } from "./crash-walk-batch.js";
 import type { Asked, Ledger } from "./crash-walk-ledger.js";
-import { LIOBN, type Size, type WalkTable } from "./crash-walk-table.js";
+import type { StagingRuns } from "./crash-walk-staging.js";
+import { LIOBN, QUOTA, type Size, STRUCTURES, type Unit, type WalkTable } from "./crash-walk-table.js";
 import type { TableWords } from "./crash-walk-words.js";
 import type { Draw } from "./draw.js";
 
@@ -53,11 +59,26 @@ export interface Call {
   /** Whether the cookie is nothing to its caller, so that it must be refused. */
   readonly isGuess?: boolean;
   /** Pages that it may write to from end to end. */
-  readonly writes?: { readonly lpid: number; readonly page: number; readonly pageCount: number };
+  readonly writes?: { readonly lpid: number; readonly page: number; readonly pageCount: number } | undefined;
   /** Whether it writes to memory for its caller, without promising anything about a call that stops half-way. */
   readonly writesData?: boolean;
   /** Whether it is made again as long as it answers that it goes on. */
   readonly goesOn?: boolean;
+  /** Whether it is made by the way of numbers of 32 bits, if there is one. */
+  readonly isQuick?: boolean;
+  /** Of a batch: what it asks for. */
+  readonly requests?: readonly Call[];
+  /** Whether it changes staging, as a call that moves data there, or answers there, does. */
+  readonly changesStaging?: boolean;
+  /** Of what moves data to staging, or from there: the range, from the begin of a page on, and the place in staging. */
+  readonly moves?: {
+    readonly lpid: number;
+    readonly page: number;
+    readonly length: number;
+    readonly at: number;
+  };
+  /** Of a connection: who is joined. */
+  readonly joins?: readonly [lpid: number, partner: number];
   /** The partition that it starts. */
   readonly starts?: number;
 }
@@ -71,32 +92,44 @@ const MODES: readonly number[] = [
 const KINDS: readonly (readonly [type: number, space: number, liobn: number, unit: number])[] = [
   [TYPE_DMA, SPACE_DMA, LIOBN, PAGE_BYTES],
   [TYPE_MMIO, SPACE_MMIO, 0, PAGE_BYTES],
+  [TYPE_MMIO, SPACE_MMIO, 0, PAGE_BYTES],
   [TYPE_INTERRUPT, SPACE_INTERRUPT, 0, 1],
   [TYPE_IPI, SPACE_IPI, 0, 1],
 ];
 
 const RECOVERIES = ["recoverClient", "recoverServer", "recoverDeferred", "recoverServer"] as const;
 
+/** Bytes that go by the short way. */
+const FEW = 32;
+const HALF = PAGE_BYTES / 2;
+/** Requests of a batch, at most. */
+const REQUESTS = 6;
+/** Unit addresses from which on nobody is joined any more. */
+const UNITS = 18;
+
 /** How often each is drawn. */
 const WEIGHTS = {
   accept: 6,
   access: 4,
+  batch: 4,
   bus: 4,
-  copy: 1,
+  copy: 2,
   fail: 2,
-  gather: 2,
+  gather: 3,
   grant: 8,
-  grantOther: 1,
+  grantOther: 2,
   guess: 2,
-  line: 2,
-  merge: 1,
-  compact: 1,
-  arena: 1,
+  line: 3,
+  merge: 2,
+  compact: 2,
+  arena: 2,
   pin: 2,
-  queue: 1,
+  queue: 3,
   recover: 3,
   rescind: 4,
   return: 3,
+  spare: 1,
+  staging: 2,
   unpin: 1,
 } as const;
 
@@ -112,10 +145,14 @@ export class Calls {
   readonly #size: Size;
   readonly #words: TableWords;
   readonly #ledger: Ledger;
+  readonly #staging: StagingRuns;
+  /** The thread that is to make the next call. */
+  #slot = 0;
   readonly #make: Readonly<Record<Kind, () => Call | undefined>> = {
     accept: () => this.#byGrantee("acceptLogical"),
     access: () => this.#access(),
     arena: () => this.#arena(),
+    batch: () => this.#batch(),
     bus: () => this.#bus(),
     compact: () => ({ name: "compactMemory", args: [this.lpid(), 0, this.#pick([1, 4, 40])] }),
     copy: () => this.#copy(),
@@ -131,27 +168,32 @@ export class Calls {
     recover: () => this.#recover(),
     rescind: () => this.#rescind(),
     return: () => this.#byGrantee("returnLogical"),
+    spare: () => this.#spare(),
+    staging: () => this.#moveOrFree(),
     unpin: () => this.#unpin(),
   };
 
-  constructor(draw: Draw, table: WalkTable, ledger: Ledger) {
+  constructor(draw: Draw, table: WalkTable, ledger: Ledger, staging: StagingRuns) {
     this.#draw = draw;
     this.#table = table;
     this.#size = table.size;
     this.#words = table.words;
     this.#ledger = ledger;
+    this.#staging = staging;
   }
 
-  /** The next call, undefined if there is nothing of the kind that was drawn to do. */
-  next(): Call | undefined {
+  /** The next call of a thread, undefined if there is nothing of the kind that was drawn to do. */
+  next(slot: number): Call | undefined {
+    this.#slot = slot;
     const kind = this.#down.length > 0 && this.#draw.once(4) ? "recover" : this.#pick(KIND_LIST);
     return this.#make[kind]();
   }
 
   /** Partitions that do not run. */
   get #down(): number[] {
-    return this.#words.partitions.filter(
-      (lpid) => lpid <= this.#size.memory.length && !this.#words.isRunning(lpid),
+    const { partitions } = this.#words;
+    return partitions.filter(
+      (lpid) => this.#words.stateOf(lpid) !== PARTITION_FREE && !this.#words.isRunning(lpid),
     );
   }
 
@@ -159,9 +201,20 @@ export class Calls {
     return this.#draw.pick(list) as T;
   }
 
-  /** A partition. */
+  /** A partition, most often one that runs. */
   lpid(): number {
-    return 1 + this.#draw.below(this.#size.memory.length);
+    const all = this.#words.partitions.filter((lpid) => lpid <= this.#size.memory.length);
+    return this.#amongRunning(all, (lpid) => lpid);
+  }
+
+  #unit(): Unit {
+    return this.#amongRunning(this.#table.units, ({ lpid }) => lpid);
+  }
+
+  /** One of a list, most often one whose partition runs. */
+  #amongRunning<T>(list: readonly T[], lpidOf: (one: T) => number): T {
+    const running = list.filter((one) => this.#words.isRunning(lpidOf(one)));
+    return this.#pick(running.length === 0 || this.#draw.once(8) ? list : running);
   }
 
   /** A page of its memory, most often one that is mapped; as often as not by a grant, if there is one. */
@@ -200,17 +253,29 @@ export class Calls {
   #byGrantee(name: "acceptLogical" | "returnLogical"): Call | undefined {
     const states = [STRUCTURE_SHARED, STRUCTURE_RESCINDED, STRUCTURE_RETURNING];
     const cookie = this.#cookie(name === "acceptLogical" ? [STRUCTURE_GRANTED] : states);
-    return cookie === undefined
-      ? undefined
-      : { name, args: [this.#ledger.grantee(cookie), cookie], cookie, isGuess: this.#isGuess(cookie, true) };
+    if (cookie === undefined) return undefined;
+    const isGuess = this.#isGuess(cookie, true);
+    return {
+      name,
+      args: [this.#ledger.grantee(cookie), cookie],
+      cookie,
+      isGuess,
+      isQuick: this.#draw.once(2),
+    };
   }
 
   #rescind(): Call | undefined {
     const flags = this.#draw.once(2) ? RESCIND_FORCED : 0;
     const cookie = this.#cookie([flags === 0 ? STRUCTURE_GRANTED : STRUCTURE_SHARED]);
     if (cookie === undefined) return undefined;
-    const args = [this.#ledger.grantor(cookie), flags, cookie];
-    return { name: "rescindLogical", args, cookie, isGuess: this.#isGuess(cookie, false) };
+    return {
+      name: "rescindLogical",
+      args: [this.#ledger.grantor(cookie), flags, cookie],
+      cookie,
+      isGuess: this.#isGuess(cookie, false),
+      isQuick: this.#draw.once(2),
+      goesOn: this.#draw.once(2),
+    };
   }
 
   /** Whether even the party of the grant must be refused, since it is over. */
@@ -231,15 +296,16 @@ export class Calls {
     return { name, args, cookie, isGuess: true };
   }
 
-  #grant(): Call {
-    const { lpid: from, to, unit } = this.#pick(this.#table.units);
-    const mode = this.#pick(MODES);
+  #grant({ lpid: from, to, unit }: Unit = this.#unit(), modes = MODES): Call {
+    const mode = this.#pick(modes);
     const { page, pageCount } = this.#range(from);
     const inhibits = mode === MODE_SHARE && this.#draw.once(5) ? this.#inhibit() : 0;
     const range = [0, page * PAGE_BYTES, pageCount * PAGE_BYTES, unit];
     const asked = { from, to, space: SPACE_MEMORY, page, pageCount, inhibits, mode };
-    if (mode === MODE_SHARE)
-      return { name: "grantLogical", args: [from, TYPE_MEMORY | inhibits, ...range], asked };
+    if (mode === MODE_SHARE) {
+      const args = [from, TYPE_MEMORY | inhibits, ...range];
+      return { name: "grantLogical", args, asked, isQuick: this.#draw.once(2) };
+    }
     if (mode !== MODE_COPY) return { name: "grantMode", args: [from, TYPE_MEMORY, ...range, mode], asked };
     const limited = { ...asked, inhibits: INHIBIT_WRITE | INHIBIT_REGRANT };
     return { name: "grantCopyOnWrite", args: [from, TYPE_MEMORY, ...range], asked: limited };
@@ -250,9 +316,10 @@ export class Calls {
   }
 
   #grantOther(): Call {
-    const { lpid: from, to, unit } = this.#pick(this.#table.units);
+    const ofServer = this.#table.units.filter(({ lpid }) => lpid === 1);
+    const { lpid: from, to, unit } = this.#draw.pick(this.#draw.once(2) ? ofServer : []) ?? this.#unit();
     const [type, space, liobn, size] = this.#pick(KINDS);
-    const page = this.#draw.below(3);
+    const page = this.#draw.below(2);
     const pageCount = space === SPACE_DMA ? this.#pick([1, 3, this.#size.busPages - 3]) : 1;
     const asked = { from, to, space, page, pageCount, inhibits: 0, mode: MODE_SHARE };
     return { name: "grantLogical", args: [from, type, liobn, page * size, pageCount * size, unit], asked };
@@ -297,10 +364,17 @@ export class Calls {
     };
   }
 
+  /** A few bytes for a partner, or pages of one's own up or down by half a page, for which staging is needed. */
   #copy(): Call {
-    const { lpid, to } = this.#pick(this.#table.units);
-    const args = [lpid, this.#address(lpid), to, this.#address(to), 32];
-    return { name: "copyMemory", args, writesData: true };
+    const { lpid, to } = this.#unit();
+    if (this.#draw.once(2)) {
+      const args = [lpid, this.#address(lpid), to, this.#address(to), 32];
+      return { name: "copyMemory", args, writesData: true };
+    }
+    const page = this.page(lpid);
+    const [from, at] = this.#draw.once(2) ? [0, HALF] : [HALF, 0];
+    const args = [lpid, page * PAGE_BYTES + from, lpid, page * PAGE_BYTES + at, PAGE_BYTES + HALF];
+    return { name: "copyMemory", args, writes: { lpid, page, pageCount: 2 }, writesData: true };
   }
 
   #bus(): Call {
@@ -315,11 +389,12 @@ export class Calls {
   }
 
   #line(): Call {
-    const [lpid, line] = [this.lpid(), this.#draw.below(2)];
+    const [lpid, line] = [this.#draw.once(2) ? 1 : this.lpid(), this.#draw.below(2)];
     return this.#pick<Call>([
       { name: "armInterrupt", args: [lpid, line, this.#draw.below(2)] },
       { name: "maskInterrupt", args: [lpid, line, this.#draw.below(2)] },
       { name: "raiseInterrupt", args: [lpid, line, 0, 0] },
+      { name: "raiseInterrupt", args: [1, line, 1, 0] },
       { name: "takeLine", args: [lpid] },
       { name: "endInterrupt", args: [lpid, line] },
       { name: "sendIpi", args: [lpid, 0] },
@@ -327,26 +402,33 @@ export class Calls {
   }
 
   #queue(): Call {
-    const { lpid, unit } = this.#pick(this.#table.units);
+    // Most often of one adapter, so that who sends meets who has a queue.
+    const { units } = this.#table;
+    const { lpid, to, unit } = this.#pick(this.#draw.once(3) ? units : units.slice(0, 2));
     const page = this.page(lpid);
+    const register: Call = {
+      name: "registerQueue",
+      args: [lpid, unit, page * PAGE_BYTES, PAGE_BYTES],
+      writes: { lpid, page, pageCount: 1 },
+      writesData: true,
+    };
+    const send: Call = { name: "sendEntry", args: [lpid, unit, 0x80, 0, 0, 0] };
     return this.#pick<Call>([
-      {
-        name: "registerQueue",
-        args: [lpid, unit, page * PAGE_BYTES, PAGE_BYTES],
-        writes: { lpid, page, pageCount: 1 },
-        writesData: true,
-      },
-      { name: "sendEntry", args: [lpid, unit, 0x80, 0, 0, 0] },
+      ...[register, register, send, send],
       { name: "receiveEntry", args: [lpid, unit] },
       { name: "takeEvent", args: [lpid] },
+      { name: "takeEvent", args: [to] },
       { name: "freeQueue", args: [lpid, unit] },
+      { name: "allocateQueue", args: [lpid] },
     ]);
   }
 
   #arena(): Call {
     const lpid = this.lpid();
     if (this.#draw.once(2)) return { name: "allocate", args: [lpid, this.#pick([1, 2]) * PAGE_BYTES] };
-    return { name: "deallocate", args: [lpid, this.#address(lpid)] };
+    // What is allocated lies low.
+    const address = this.#draw.once(2) ? this.#draw.below(3) * PAGE_BYTES : this.#address(lpid);
+    return { name: "deallocate", args: [lpid, address] };
   }
 
   #unpin(): Call | undefined {
@@ -357,12 +439,74 @@ export class Calls {
       : { name: "unpinMemory", args: [this.lpid(), view.number] };
   }
 
+  /** Requests of all kinds that there are, or grants by one way, of which several are done without locks given back between them. */
+  #batch(): Call | undefined {
+    const run = this.#staging.of(this.#slot);
+    if (run === undefined) return this.#takeStaging();
+    const unit = this.#draw.once(3) ? this.#unit() : undefined;
+    const kinds = ["accept", "accept", "bus", "grant", "grant", "rescind", "return"] as const;
+    const drawn = Array.from({ length: 1 + this.#draw.below(REQUESTS) }, () => {
+      const isGrant = unit !== undefined && !this.#draw.once(4);
+      return isGrant ? this.#grant(unit, [MODE_SHARE]) : this.#make[this.#pick(kinds)]();
+    });
+    const requests = drawn.filter(
+      (call) => call !== undefined && hasRequest(call) && call.isGuess !== true,
+    ) as Call[];
+    const args = [this.#staging.at(run), requests.length];
+    return { name: "hcallBatch", args, requests, changesStaging: true };
+  }
+
+  #takeStaging(): Call {
+    return { name: "takeStaging", args: [this.#pick([1, 1, 1, 2])] };
+  }
+
+  /** A thread gives its staging back, or moves data there or from there. */
+  #moveOrFree(): Call | undefined {
+    const run = this.#staging.of(this.#slot);
+    if (run === undefined) return this.#takeStaging();
+    const at = this.#staging.at(run);
+    if (this.#draw.once(2)) return { name: "freeStaging", args: [at, run.count] };
+    const lpid = this.lpid();
+    const { page, pageCount: pages } = this.#range(lpid);
+    const address = page * PAGE_BYTES;
+    if (this.#draw.once(2)) {
+      const args = [lpid, address, FEW, at, this.#pick([NEED_READ, NEED_WRITE])];
+      const moves = { lpid, page, length: FEW, at };
+      return { name: "moveFew", args, moves, writesData: true, changesStaging: true };
+    }
+    const pageCount = Math.min(pages, run.count);
+    const length = pageCount * PAGE_BYTES;
+    const name = this.#pick(["loadMemory", "storeMemory"] as const);
+    const writes = name === "storeMemory" ? { lpid, page, pageCount } : undefined;
+    const moves = { lpid, page, length, at };
+    return { name, args: [lpid, address, length, at], moves, writes, writesData: true, changesStaging: true };
+  }
+
+  /** A partition more comes to be and ends, or an adapter more. */
+  #spare(): Call | undefined {
+    const spare = this.#size.memory.length + 1;
+    const state = this.#words.stateOf(spare);
+    if (this.#draw.once(2)) return this.#connect(this.lpid(), this.#draw.once(2) ? spare : this.lpid());
+    if (state === PARTITION_FREE)
+      return { name: "createPartition", args: [this.#pick([2, 3]), this.#pick([1, 2])], starts: spare };
+    if (state === PARTITION_RUNNING) return { name: "failPartition", args: [spare, 1] };
+    return state === PARTITION_STOPPED ? { name: "removePartition", args: [spare] } : undefined;
+  }
+
+  #connect(lpid: number, partner: number): Call | undefined {
+    if (this.#table.units.length > UNITS || lpid === partner) return undefined;
+    return { name: "connectPartitions", args: [lpid, partner, QUOTA], joins: [lpid, partner] };
+  }
+
   /** What a partition that does not run is in need of. */
   #recover(): Call | undefined {
     const lpid = this.#draw.pick(this.#down);
     if (lpid === undefined) return undefined;
     const state = this.#words.stateOf(lpid);
-    if (state === PARTITION_STOPPED) return { name: "restartPartition", args: [lpid, 4], starts: lpid };
+    if (state === PARTITION_STOPPED && lpid > this.#size.memory.length)
+      return { name: "removePartition", args: [lpid] };
+    if (state === PARTITION_STOPPED)
+      return { name: "restartPartition", args: [lpid, STRUCTURES], starts: lpid };
     if (state !== PARTITION_FAILED && state !== PARTITION_RECOVERING) return undefined;
     if (this.#draw.once(3)) return { name: "endViews", args: [lpid, 100] };
     const steps = this.#pick([1, 5, 100]);

@@ -24,6 +24,8 @@ import type { TableWords } from "./crash-walk-words.js";
 /** Slices that a recovery takes at most. */
 const SLICES = 2000;
 
+const ZEROES = Buffer.alloc(PAGE_BYTES);
+
 /** Words of the header that are 0 in a table that has nobody. */
 const EMPTY: Readonly<Record<string, number>> = {
   "adapter ends": HEADER_ENDS_USED,
@@ -69,7 +71,7 @@ function whatIsLeft(words: TableWords): string {
   if (free !== words.frames) return `frames are lost: ${free} of ${words.frames} are free`;
   for (let frame = 0; frame < words.frames; frame++) {
     const at = words.frameAt(frame);
-    const isZero = words.rig.bytes.subarray(at, at + PAGE_BYTES).every((byte) => byte === 0);
+    const isZero = ZEROES.equals(words.rig.bytes.subarray(at, at + PAGE_BYTES));
     if (!words.isFree(frame) || !isZero) return `frame ${frame} is not free, or not zero`;
   }
   const unused = words.word(HEADER_STRUCTURES_LISTED) + words.word(HEADER_STRUCTURES_RETIRED);

@@ -30,7 +30,7 @@ export class Halves {
     this.#states[this.#count] = next;
     next.take(this.#leave);
     const last = this.#states[this.#count - 1];
-    if (last === undefined || last.difference(next) !== "") this.#count++;
+    if (last === undefined || !last.isEqual(next)) this.#count++;
   }
 
   /**
@@ -67,10 +67,9 @@ export class Halves {
   difference(at: number): string {
     const stood = this.#stands[at - 1] as number;
     this.#now.take(this.#leave);
-    const [before, after] = [stood, stood + 1].map((index) =>
-      index < this.#count ? this.#now.difference(this.#states[index] as State) : "there is none",
-    );
-    if (before === "" || after === "") return "";
+    const around = this.#states.slice(stood, Math.min(stood + 2, this.#count));
+    if (around.some((state) => this.#now.isEqual(state))) return "";
+    const [before, after = "there is none"] = around.map((state) => this.#now.difference(state));
     return `neither wholly undone (${before}) nor wholly done (${after})`;
   }
 }

@@ -4,11 +4,15 @@
  * made; but if it stands after the mending, it stands as it was asked for.
  */
 import {
+  COOKIE_SLOTS,
   ENTRY_COPY_ON_WRITE,
   ENTRY_FRAME,
   ENTRY_READ,
   ENTRY_RESCINDED,
   ENTRY_WRITE,
+  H_BUSY,
+  H_PARTIAL,
+  H_SUCCESS,
   INHIBIT_READ,
   INHIBIT_WRITE,
   MODE_COPY,
@@ -16,6 +20,7 @@ import {
   MODE_LEND,
   MODE_MASK,
   SPACE_MEMORY,
+  STRUCTURE_GRANTED,
   STRUCTURE_OWNED,
   STRUCTURE_RESCINDED,
   STRUCTURE_SHARED,
@@ -38,6 +43,17 @@ type Stage = "stands" | "rescinded" | "over";
 
 interface Grant extends Asked {
   stage: Stage;
+  /** The state in which the last answer of a call has left it, undefined if that is not known. */
+  state: number | undefined;
+  /**
+   * The cookie of the grant that it was made from, 0 if it was made of what its grantor owns; undefined if it had ended before
+   * anybody looked.
+   */
+  parent: number | undefined;
+  /** Whether something was called by which it ends, perhaps later. */
+  isEnding: boolean;
+  /** Incarnations of both parties: with either of them it ends. */
+  readonly incarnations: readonly number[];
 }
 
 function isAsAsked(words: TableWords, structure: Structure, asked: Asked): boolean {
@@ -62,24 +78,65 @@ export class Ledger {
   readonly #grants = new Map<number, Grant>();
   /** Grants whose calls were stopped. */
   #doubts: Asked[] = [];
+  /** Whether anything was rescinded since no call was half done. */
+  #hasRescinded = false;
 
   constructor(words: TableWords) {
     this.#words = words;
   }
 
+  /** A grant was answered H_SUCCESS. */
   made(cookie: number, asked: Asked): void {
-    this.#grants.set(cookie, { ...asked, stage: "stands" });
+    const structure = this.#words.structure(cookie % COOKIE_SLOTS);
+    const isThere = structure.cookie === cookie && structure.isGrant;
+    this.#grants.set(cookie, {
+      ...asked,
+      stage: "stands",
+      state: STRUCTURE_GRANTED,
+      parent: isThere ? this.#parentOf(structure) : undefined,
+      isEnding: false,
+      incarnations: [asked.from, asked.to].map((lpid) => this.#words.incarnationOf(lpid)),
+    });
   }
 
+  #parentOf({ parent }: Structure): number {
+    const above = this.#words.structure(parent);
+    return above.isGrant ? above.cookie : 0;
+  }
+
+  /** A grant was stopped. */
   stopped(asked: Asked): void {
     this.#doubts.push(asked);
   }
 
-  /** A rescind has succeeded. */
-  ended(cookie: number): void {
+  /** A call that names a cookie was answered; undefined: it was stopped, and it is not known what it has done. */
+  named(name: string, cookie: number, status: number | undefined): void {
     const grant = this.#grants.get(cookie);
-    // It is one for whoever had accepted it, until it is returned.
-    if (grant !== undefined && grant.stage === "stands") grant.stage = "rescinded";
+    const isDone = status === H_SUCCESS;
+    if (name === "rescindLogical") {
+      this.#hasRescinded = true;
+      if (grant === undefined) return;
+      if (isDone || status === undefined || status === H_PARTIAL) grant.isEnding = true;
+      // It is one for whoever had accepted it, until it is returned.
+      if (isDone && grant.stage === "stands") grant.stage = "rescinded";
+      return;
+    }
+    if (grant === undefined || !(isDone || status === undefined || status === H_BUSY)) return;
+    const isDonation = (grant.mode & MODE_MASK) === MODE_DONATE;
+    grant.isEnding ||= grant.stage === "rescinded" || isDonation;
+    grant.state = undefined;
+    if (isDone) grant.state = name === "acceptLogical" ? STRUCTURE_SHARED : STRUCTURE_GRANTED;
+  }
+
+  /** Whether nothing has happened by which a grant may end, or what it was made from. */
+  #isToStand(grant: Grant): boolean {
+    const above = this.#grants.get(grant.parent ?? 0);
+    const runs = [grant.from, grant.to].every(
+      (lpid, index) =>
+        this.#words.isRunning(lpid) && this.#words.incarnationOf(lpid) === grant.incarnations[index],
+    );
+    if (!runs || grant.isEnding || (grant.parent === undefined && this.#hasRescinded)) return false;
+    return above === undefined || this.#isToStand(above);
   }
 
   /** Whether a partition may come up to a grant with this cookie, as the grantee or as the grantor. */
@@ -108,9 +165,17 @@ export class Ledger {
       if (known.stage === "rescinded" && structure.isGrant)
         return `a grant that was rescinded stands again, cookie ${cookie}`;
       if (!structure.isGrant) known.stage = "rescinded";
+      else known.parent = this.#parentOf(structure);
+      if (known.state !== undefined && known.state !== structure.state && this.#isToStand(known))
+        return `the call on cookie ${cookie} that was answered last is undone: ${JSON.stringify({ structure, known })}`;
     }
-    for (const [cookie, grant] of this.#grants) if (!seen.has(cookie)) grant.stage = "over";
+    const gone = [...this.#grants].filter(([cookie, { stage }]) => !seen.has(cookie) && stage !== "over");
+    for (const [cookie, grant] of gone) {
+      if (this.#isToStand(grant)) return `a grant is lost that nobody has ended, cookie ${cookie}`;
+    }
+    for (const [, grant] of gone) grant.stage = "over";
     this.#doubts = [];
+    this.#hasRescinded = false;
     return "";
   }
 
@@ -119,7 +184,10 @@ export class Ledger {
     const index = this.#doubts.findIndex((asked) => isAsAsked(this.#words, structure, asked));
     const [asked] = index < 0 ? [] : this.#doubts.splice(index, 1);
     if (asked !== undefined) this.made(structure.cookie, asked);
-    return this.#grants.get(structure.cookie);
+    const grant = this.#grants.get(structure.cookie);
+    // It may have been accepted before anybody knew that it stands.
+    if (grant !== undefined) grant.state = undefined;
+    return grant;
   }
 
   #wrongPages(): string {

@@ -35,7 +35,7 @@ export interface Size {
   readonly doublings: number;
 }
 
-const CAPACITIES = { partitions: 5, threads: 5, structures: 80, ends: 24, pins: 6, stagingPages: 4 };
+const CAPACITIES = { partitions: 5, threads: 5, structures: 80, ends: 24, pins: 6, stagingPages: 6 };
 
 export const SMALL_TABLE: Size = {
   name: "small table",
@@ -75,9 +75,9 @@ const NEIGHBOURS: readonly (readonly [lpid: number, partner: number])[] = [
 ];
 
 /** Grants that count on one adapter at most. */
-const QUOTA = 8;
+export const QUOTA = 8;
 /** Structures that a restart must find. */
-const STRUCTURES = 4;
+export const STRUCTURES = 5;
 
 /** A word of a page that no call of a walk writes to, unless it writes to all of the page. */
 const WRITTEN = 2048;
@@ -97,6 +97,8 @@ export class WalkTable {
   readonly words: TableWords;
   /** Of the adapters that stand; those of who has failed until it runs again. */
   units: readonly Unit[] = [];
+  /** The incarnations that have all that they are to have. */
+  readonly #met = new Map<number, number>();
 
   constructor(core: Instrumented, size: Size, draw: Draw, bug: number) {
     this.size = size;
@@ -118,12 +120,8 @@ export class WalkTable {
     for (const pages of this.size.memory)
       this.#get(this.#owner.createPartition(pages, draw.pick(this.size.lmbs) as number));
     this.#scatter(draw);
-    for (const [lpid, partner] of NEIGHBOURS) this.#connect(lpid, partner);
     this.#fill(draw);
-    this.#assign(TYPE_DMA, this.size.busPages * PAGE_BYTES, LIOBN);
-    this.#assign(TYPE_INTERRUPT, 2, 0);
-    this.#assign(TYPE_IPI, 1, 0);
-    this.#assign(TYPE_MMIO, 2 * PAGE_BYTES, 0);
+    this.meetStarted();
   }
 
   /** The pages of one partition come to stand where another one's were, which runs again elsewhere. */
@@ -143,22 +141,42 @@ export class WalkTable {
     }
   }
 
-  #assign(type: number, length: number, liobn: number): void {
-    this.#get(this.#owner.assignResource(1, type, 0, length, 0, liobn));
+  #assign(): void {
+    const resources = [
+      [TYPE_DMA, this.size.busPages * PAGE_BYTES, LIOBN],
+      [TYPE_INTERRUPT, 2, 0],
+      [TYPE_IPI, 1, 0],
+      [TYPE_MMIO, 2 * PAGE_BYTES, 0],
+    ] as const;
+    for (const [type, length, liobn] of resources) this.#owner.assignResource(1, type, 0, length, 0, liobn);
   }
 
   #connect(lpid: number, partner: number): void {
-    if (this.#owner.connectPartitions(lpid, partner, QUOTA) !== H_SUCCESS) return;
-    const near = { lpid, to: partner, unit: this.rig.result(OWNER) };
+    if (this.#owner.connectPartitions(lpid, partner, QUOTA) === H_SUCCESS)
+      this.connected(lpid, partner, this.rig.result(OWNER));
+  }
+
+  /** Two partitions have one more adapter. */
+  connected(lpid: number, partner: number, unit: number): void {
+    const near = { lpid, to: partner, unit };
     this.#get(this.#owner.adapterPeer(lpid, near.unit));
     const far = { lpid: partner, to: lpid, unit: this.rig.result(OWNER) };
     this.units = [...this.units, near, far];
   }
 
-  /** The numbers of a partition that runs again: what it has beside its memory it gets anew, while no call is half done. */
-  started(lpid: number): void {
-    this.units = this.units.filter((unit) => unit.lpid !== lpid && unit.to !== lpid);
-    for (const [near, far] of NEIGHBOURS) if (near === lpid || far === lpid) this.#connect(near, far);
-    if (lpid === 1) this.#owner.assignResource(1, TYPE_DMA, 0, this.size.busPages * PAGE_BYTES, 0, LIOBN);
+  /** Whether a partition is of the incarnation that its unit addresses are of. */
+  hasMet(lpid: number): boolean {
+    return this.#met.get(lpid) === this.words.incarnationOf(lpid);
+  }
+
+  /** What a partition that runs again has beside its memory it gets anew; while no call is half done. */
+  meetStarted(): void {
+    for (const lpid of this.words.partitions) {
+      if (!this.words.isRunning(lpid) || this.hasMet(lpid)) continue;
+      this.#met.set(lpid, this.words.incarnationOf(lpid));
+      this.units = this.units.filter((unit) => unit.lpid !== lpid && unit.to !== lpid);
+      for (const [near, far] of NEIGHBOURS) if (near === lpid || far === lpid) this.#connect(near, far);
+      if (lpid === 1) this.#assign();
+    }
   }
 }

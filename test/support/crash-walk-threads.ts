@@ -6,9 +6,17 @@
  *     threads 1, 2    call; may die, and begin again
  *     threads 3, 4    have uses; now and then call, and die
  */
-import { H_LONG_BUSY_10_MSEC, H_PARAMETER, H_SUCCESS } from "../../src/layout.js";
+import {
+  H_LONG_BUSY_10_MSEC,
+  H_PARAMETER,
+  H_SUCCESS,
+  THREAD_EPOCH,
+  THREAD_MODEL_EPOCH,
+  THREAD_MODEL_ROOT,
+} from "../../src/layout.js";
 import type { Rig } from "./crash-rig.js";
 import type { Journal } from "./crash-walk-journal.js";
+import type { StagingRuns } from "./crash-walk-staging.js";
 import type { WalkTable } from "./crash-walk-table.js";
 import type { Uses } from "./crash-walk-uses.js";
 import type { Draw } from "./draw.js";
@@ -16,6 +24,9 @@ import type { Draw } from "./draw.js";
 export const OWNER = 0;
 const CALLERS: readonly number[] = [1, 2];
 const USERS: readonly number[] = [3, 4];
+
+/** What says that a thread uses memory or a device. */
+const USE_WORDS: readonly number[] = [THREAD_EPOCH, THREAD_MODEL_EPOCH, THREAD_MODEL_ROOT];
 
 /** Where a thread is stopped that is not stopped. */
 const NEVER = 2 ** 30;
@@ -26,6 +37,7 @@ export class Threads {
   readonly #table: WalkTable;
   readonly #rig: Rig;
   readonly #uses: Uses;
+  readonly #staging: StagingRuns;
   readonly #draw: Draw;
   readonly #journal: Journal;
   /** Steps, about, after which a thread mends what it has left, if no call of its own does so before. */
@@ -34,13 +46,25 @@ export class Threads {
   /** Those that have left something; of these those that have died. */
   readonly #stopped = new Set<number>();
   readonly #dead = new Set<number>();
+  /** Locks that those held who have left something. */
+  readonly #locks = new Map<number, readonly number[]>();
+  /** Those of them whose mending was begun, and stopped. */
+  readonly #begun = new Set<number>();
   /** Whether something was mended since it was last set. */
   hasMended = false;
 
-  constructor(table: WalkTable, uses: Uses, draw: Draw, journal: Journal, isAlone: boolean) {
+  constructor(
+    table: WalkTable,
+    uses: Uses,
+    staging: StagingRuns,
+    draw: Draw,
+    journal: Journal,
+    isAlone: boolean,
+  ) {
     this.#table = table;
     this.#rig = table.rig;
     this.#uses = uses;
+    this.#staging = staging;
     this.#draw = draw;
     this.#journal = journal;
     this.#patience = draw.pick([2, 2, 5]) as number;
@@ -101,13 +125,45 @@ export class Threads {
     this.#journal.saw("a call stops");
     if (!this.areQuiet) this.#journal.saw("a call stops while another one is half done");
     this.#stopped.add(slot);
+    // By its locks it knows later that there is something to mend.
+    if (!this.#rig.isQuiescent(slot) && !this.#rig.inCall.includes(slot) && !this.#rig.isReaping(slot))
+      throw new Error(`thread ${slot} has changed something without having any locks`);
+    this.#noteLocks(slot);
     if (dies) this.dies(slot);
+  }
+
+  #noteLocks(slot: number): void {
+    this.#begun.delete(slot);
+    // What it took over from the dead is noted as theirs.
+    if (this.#rig.isReaping(slot)) this.#locks.delete(slot);
+    else this.#locks.set(slot, this.#rig.heldBy(slot));
+  }
+
+  /** Who has lost a lock before what it had left was mended, "" if nobody has. */
+  get robbed(): string {
+    const rig = this.#rig;
+    for (const [slot, locks] of this.#locks) {
+      const isBegun = this.#begun.has(slot);
+      if (isBegun && rig.isQuiescent(slot)) continue;
+      const held = [...rig.heldBy(slot), ...(isBegun ? rig.heldBy(OWNER) : [])];
+      const lost = locks.filter((lock) => !held.includes(lock));
+      if (lost.length > 0)
+        return `thread ${slot} has lost its locks ${lost.join()} before its call was mended`;
+    }
+    return "";
+  }
+
+  /** What a thread has left is mended. */
+  #mended(slot: number): boolean {
+    this.#locks.delete(slot);
+    this.#begun.delete(slot);
+    return this.#stopped.delete(slot);
   }
 
   /** A thread has come to the end of a call: what it had left before is mended. */
   called(slot: number): void {
     const isLeft = this.#rig.inCall.includes(slot) || !this.#rig.isQuiescent(slot);
-    if (isLeft || !this.#stopped.delete(slot)) return;
+    if (isLeft || !this.#mended(slot)) return;
     this.#journal.note(`  thread ${slot} has mended`);
     this.#journal.saw("a call mends another one of its thread");
     this.hasMended = true;
@@ -120,13 +176,14 @@ export class Threads {
     if (this.#rig.crash(() => core.mendCall(), this.drawStop())) {
       this.#journal.note(`  thread ${slot} stops while it mends`);
       this.#journal.saw("a mending stops");
+      this.#begun.add(slot);
       return false;
     }
     // It may have stopped in a use.
     core.endUse();
     this.#journal.note(`  thread ${slot} mends`);
     this.#journal.saw("a thread mends");
-    this.#stopped.delete(slot);
+    this.#mended(slot);
     this.hasMended = true;
     return true;
   }
@@ -139,7 +196,7 @@ export class Threads {
       this.#rig.run(() => core.mendCall());
       core.endUse();
       this.#journal.note(`  thread ${slot} mends`);
-      this.#stopped.delete(slot);
+      this.#mended(slot);
       this.hasMended = true;
     }
   }
@@ -151,11 +208,13 @@ export class Threads {
     this.#living.delete(slot);
     this.#dead.add(slot);
     this.#stopped.add(slot);
+    this.#staging.doubt(slot);
     if (this.#draw.once(2)) this.#reap(slot);
   }
 
   #reap(slot: number): void {
     const owner = this.#rig.core(OWNER);
+    this.#begun.add(slot);
     let status = 0;
     const reap = (): void => {
       status = owner.reapThread(slot);
@@ -164,6 +223,7 @@ export class Threads {
       this.#journal.note(`  the owner stops while it reaps thread ${slot}`);
       this.#journal.saw("a reaping stops");
       this.#stopped.add(OWNER);
+      this.#noteLocks(OWNER);
       this.#endUse(slot);
       return;
     }
@@ -174,9 +234,12 @@ export class Threads {
     if (status === H_LONG_BUSY_10_MSEC) return;
     // H_PARAMETER: one that stopped before had come to its end.
     if (status !== H_SUCCESS && status !== H_PARAMETER) throw new Error(`reapThread() answers ${status}`);
+    if (USE_WORDS.some((offset) => this.#rig.word(this.#rig.threadAt(slot) + offset) !== 0))
+      throw new Error(`thread ${slot} is reaped, and a use of it goes on`);
     this.#journal.saw("a thread is reaped");
     this.#dead.delete(slot);
-    this.#stopped.delete(slot);
+    this.#mended(slot);
+    this.#staging.forget(slot);
   }
 
   /** The use of a dead thread is over, if whoever reaps it has come so far. */

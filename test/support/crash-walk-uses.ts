@@ -167,7 +167,7 @@ export class Uses {
         return `page ${owner.page} of ${owner.lpid} has left frame ${frame} (${entry.toString(16)}), and the use of thread ${slot} goes on`;
       // Where the grantor has failed its grants end with a return, and it is its memory that waits for uses.
       use.chain = use.chain.filter(({ grantor }) => words.isRunning(grantor));
-      const ended = use.chain.find(({ cookie }) => !this.#stands(cookie));
+      const ended = use.chain.find(({ cookie }) => !words.stands(cookie));
       if (ended !== undefined)
         return `grant ${ended.cookie} has ended, and the use of thread ${slot} that came by it goes on`;
     }
@@ -183,10 +183,5 @@ export class Uses {
     if (cookie !== donation.cookie || state !== STRUCTURE_OWNED) return;
     use.owner = words.owners(use.frame)[0] ?? use.owner;
     use.chain = [];
-  }
-
-  #stands(cookie: number): boolean {
-    const structure = this.#words.structure(cookie % COOKIE_SLOTS);
-    return structure.cookie === cookie && structure.isGrant;
   }
 }

@@ -31,6 +31,7 @@ import {
   MODE_SHARE,
   MODE_ZERO,
   PAGE_BYTES,
+  PARTITION_INCARNATION,
   PARTITION_RUNNING,
   PARTITION_SPACES,
   PARTITION_STATE,
@@ -137,12 +138,16 @@ export class TableWords {
     return this.word(this.rig.partitionAt(lpid) + PARTITION_STATE);
   }
 
+  incarnationOf(lpid: number): number {
+    return this.word(this.rig.partitionAt(lpid) + PARTITION_INCARNATION);
+  }
+
   isRunning(lpid: number): boolean {
     return this.stateOf(lpid) === PARTITION_RUNNING;
   }
 
-  #space(lpid: number, offset: number): number {
-    return this.word(this.rig.partitionAt(lpid) + PARTITION_SPACES + SPACE_MEMORY * 16 + offset);
+  #space(lpid: number, offset: number, space = SPACE_MEMORY): number {
+    return this.word(this.rig.partitionAt(lpid) + PARTITION_SPACES + space * 16 + offset);
   }
 
   /** Pages of a partition's memory space, 0 if it was never started. */
@@ -161,8 +166,8 @@ export class TableWords {
   }
 
   /** The control structure of a page, 0 for none. */
-  back({ lpid, page }: Page): number {
-    return this.word(this.#space(lpid, SPACE_BACKS) + page * 4);
+  back({ lpid, page }: Page, space = SPACE_MEMORY): number {
+    return this.word(this.#space(lpid, SPACE_BACKS, space) + page * 4);
   }
 
   structure(slot: number): Structure {
@@ -210,6 +215,12 @@ export class TableWords {
     return source;
   }
 
+  /** Whether a grant with this cookie stands. */
+  stands(cookie: number): boolean {
+    const structure = this.structure(cookie % COOKIE_SLOTS);
+    return structure.cookie === cookie && structure.isGrant;
+  }
+
   isFree(frame: number): boolean {
     return (this.word(this.word(HEADER_FRAME_MAP_AT) + (frame >>> 5) * 4) & (1 << (frame & 31))) !== 0;
   }
@@ -225,6 +236,17 @@ export class TableWords {
 
   get frames(): number {
     return this.word(HEADER_FRAMES_MAX);
+  }
+
+  /** Whether there is the same in a range, which begins with a page, and at a place of the table. */
+  isEqual({ lpid, page, length, at }: Page & { readonly length: number; readonly at: number }): boolean {
+    for (let done = 0; done < length; done += PAGE_BYTES) {
+      const place = this.frameAt(this.entry({ lpid, page: page + done / PAGE_BYTES }) & ENTRY_FRAME);
+      const bytes = Math.min(PAGE_BYTES, length - done);
+      const [here, there] = [place, at + done].map((from) => this.rig.bytes.subarray(from, from + bytes));
+      if (Buffer.compare(here as Uint8Array, there as Uint8Array) !== 0) return false;
+    }
+    return true;
   }
 
   /** The page of memory that a page of a partition's bus is mapped to. */

@@ -7,12 +7,15 @@
  * After each step a walk is held against the words of its table:
  *
  *     always                         no frame under a use is free, or was written to by anybody who may not; a cookie that was
- *                                    guessed is refused
- *     while no call is half done     what was asked for stands, and nothing else (crash-walk-ledger.ts); no page has left its
- *                                    frame under a use, and no grant has ended by which a use came (crash-walk-uses.ts); no lock
- *                                    is held; sleepers are on record or were woken; after each mending, and now and then,
- *                                    audit() is clean
- *     right after a stop             if it is mended at once: the call was wholly undone or wholly done (crash-walk-halves.ts)
+ *                                    guessed is refused; who has stopped keeps its locks until its call is mended
+ *     while no call is half done     what was asked for stands, what was answered is not undone, and there is nothing else
+ *                                    (crash-walk-ledger.ts); no page has left its frame under a use, and no grant has ended by
+ *                                    which a use came, or one of a device (crash-walk-uses.ts, crash-walk-devices.ts); staging
+ *                                    is whose call took it (crash-walk-staging.ts), and nothing is told twice, or not at all
+ *                                    (crash-walk-events.ts); no lock is held; sleepers are on record or were woken; after each
+ *                                    mending, and now and then, audit() is clean
+ *     right after a stop             if it is mended at once: the call was wholly undone or wholly done (crash-walk-halves.ts); of
+ *                                    a batch each request was (crash-walk-batch.ts)
  *     in the end                     all is given back, and nothing of it is left (crash-walk-end.ts)
  */
 import {
@@ -30,11 +33,15 @@ import {
 import type { Instrumented } from "./crash-core.js";
 import type { Rig } from "./crash-rig.js";
 import { checkLists, type Leave } from "./crash-state.js";
+import { type Answer, readAnswers, writeRequests } from "./crash-walk-batch.js";
 import { type Call, Calls } from "./crash-walk-calls.js";
+import { Devices } from "./crash-walk-devices.js";
 import { giveBack } from "./crash-walk-end.js";
+import { Events } from "./crash-walk-events.js";
 import { Halves } from "./crash-walk-halves.js";
 import { Journal, type Sights } from "./crash-walk-journal.js";
 import { Ledger } from "./crash-walk-ledger.js";
+import { StagingRuns } from "./crash-walk-staging.js";
 import { LARGE_TABLE, LIOBN, SMALL_TABLE, WalkTable } from "./crash-walk-table.js";
 import { OWNER, Threads } from "./crash-walk-threads.js";
 import { NEEDS, type Place, Uses } from "./crash-walk-uses.js";
@@ -54,10 +61,16 @@ const WAITS = 4;
 /** Structures that are in no pool from which on a start takes none from there. */
 const SCARCE = 32;
 
+/** Requests of a batch that have no second result where they succeed. */
+const RESULTLESS: readonly string[] = ["putTce", "rescindLogical", "returnLogical", "stuffTce"];
 /** Answers of the core to itself. */
 const INNER: readonly number[] = [H_NEED_ALL, H_NEED_COPY];
 /** Answers to a cookie that was guessed. */
 const REFUSALS: readonly number[] = [H_PARAMETER, H_RESCINDED, H_LONG_BUSY_10_MSEC];
+
+function tell({ name, args, requests }: Call): string {
+  return `${name}(${args.join(", ")})${requests === undefined ? "" : ` [${requests.map(tell).join("; ")}]`}`;
+}
 
 export class CrashWalk {
   readonly #core: Instrumented;
@@ -69,10 +82,15 @@ export class CrashWalk {
   readonly #words: TableWords;
   readonly #journal: Journal;
   readonly #ledger: Ledger;
+  readonly #staging: StagingRuns;
+  readonly #events: Events;
+  readonly #devices: Devices;
   readonly #uses: Uses;
   readonly #threads: Threads;
   readonly #calls: Calls;
   readonly #halves: Halves;
+  /** A call of several slices that was stopped in one, or left. */
+  #unfinished: Call | undefined;
 
   /** @param bug number of the seeded bug, if the core has any. */
   constructor(core: Instrumented, seed: number, sights: Sights, bug = 0) {
@@ -88,8 +106,11 @@ export class CrashWalk {
     this.#journal = new Journal(sights);
     this.#ledger = new Ledger(this.#words);
     this.#uses = new Uses(this.#words);
-    this.#threads = new Threads(this.#table, this.#uses, draw, this.#journal, this.#isAlone);
-    this.#calls = new Calls(draw, this.#table, this.#ledger);
+    this.#staging = new StagingRuns(this.#rig);
+    this.#events = new Events(this.#table);
+    this.#devices = new Devices(this.#words);
+    this.#threads = new Threads(this.#table, this.#uses, this.#staging, draw, this.#journal, this.#isAlone);
+    this.#calls = new Calls(draw, this.#table, this.#ledger, this.#staging);
     this.#halves = new Halves(this.#rig);
   }
 
@@ -99,6 +120,7 @@ export class CrashWalk {
       for (let step = 1; step <= STEPS; step++) this.#step(step % AUDIT_EVERY === 0);
       this.#threads.mendAll();
       for (const slot of this.#uses.slots) this.#uses.end(slot);
+      for (const slot of this.#devices.slots) this.#devices.end(slot);
       this.#check(true);
       this.#expectNothing(giveBack(this.#words));
     } catch (error) {
@@ -118,19 +140,27 @@ export class CrashWalk {
     this.#threads.hasMended = false;
     if (!this.#isAlone) this.#turnOfUsers();
     this.#threads.turn(this.#isAlone);
-    const call = this.#calls.next();
-    if (call !== undefined) this.#make(call);
+    const slot = this.#threads.caller();
+    const call = this.#draw.once(2) ? this.#calls.next(slot) : (this.#unfinished ?? this.#calls.next(slot));
+    if (call !== undefined) this.#make(slot, call);
     this.#check(isTime);
   }
 
   #check(isTime: boolean): void {
-    this.#expectNothing(this.#uses.disturbed());
+    this.#expectNothing(this.#uses.disturbed() || this.#threads.robbed);
     if (!this.#threads.areQuiet) return;
     const rig = this.#rig;
     if (rig.inCall.length > 0) throw new Error(`threads say that they are in a call: ${rig.inCall.join()}`);
     if (rig.held.length > 0) throw new Error(`locks are taken: ${rig.held.join()}`);
     if (!rig.sleepersAreSafe) throw new Error("who sleeps for an event is not on record and was not woken");
-    this.#expectNothing(this.#uses.left() || this.#ledger.wrong());
+    this.#table.meetStarted();
+    this.#expectNothing(
+      this.#uses.left() ||
+        this.#devices.left() ||
+        this.#ledger.wrong() ||
+        this.#staging.wrong() ||
+        this.#events.wrong(),
+    );
     if (isTime || this.#threads.hasMended) this.#expectNothing(rig.audit() || checkLists(rig));
   }
 
@@ -141,12 +171,46 @@ export class CrashWalk {
     const draw = this.#draw;
     const slot = this.#threads.user();
     if (slot === undefined || !draw.once(2)) return;
-    if (!this.#uses.has(slot)) this.#beginUse(slot);
+    if (this.#draw.once(4)) this.#turnOfDevice(slot);
+    else if (!this.#uses.has(slot)) this.#beginUse(slot);
     else if (draw.once(40)) this.#threads.dies(slot);
     else if (draw.once(3)) {
       this.#journal.note(`  thread ${slot} ends its use`);
       this.#uses.end(slot);
     }
+  }
+
+  #turnOfDevice(slot: number): void {
+    if (this.#devices.has(slot) && this.#draw.once(10)) {
+      this.#threads.dies(slot);
+      return;
+    }
+    if (this.#devices.has(slot)) {
+      this.#journal.note(`  thread ${slot} has done with the device`);
+      this.#devices.end(slot);
+      return;
+    }
+    const page = this.#devices.place(this.#draw);
+    if (page === undefined) return;
+    let status = H_PARAMETER;
+    const begin = (): void => {
+      status = this.#devices.call(slot, page);
+    };
+    this.#uses.forget(slot);
+    if (this.#rig.crash(begin, this.#threads.drawStop())) {
+      const dies = this.#draw.once(3);
+      if (!dies) this.#devices.end(slot);
+      this.#journal.note(
+        `${slot}: the begin of an access to a device, ${JSON.stringify(page)}, STOPS${this.#place}`,
+      );
+      this.#threads.stops(slot, dies);
+      return;
+    }
+    this.#threads.called(slot);
+    this.#rig.core(slot).endUse();
+    if (!this.#devices.began(slot, page, status)) return;
+    this.#journal.saw("an access to a device begins");
+    this.#journal.note(`  thread ${slot} begins an access to a device, ${JSON.stringify(page)}`);
   }
 
   #drawPlace(): Place {
@@ -176,16 +240,18 @@ export class CrashWalk {
 
   // ---------------------------------------------------------------- calls
 
-  #make(call: Call): void {
-    for (let slice = 0; slice < SLICES; slice++) {
-      const slot = this.#threads.caller();
-      const told = `${call.name}(${call.args.join(", ")})`;
+  #make(first: number, call: Call): void {
+    for (let slice = 0, slot = first; slice < SLICES; slice++, slot = this.#threads.caller()) {
+      const told = tell(call);
       const frames = this.#framesOf(call);
       this.#uses.forget(slot);
+      this.#devices.calls(slot);
       const isCompared = this.#isToBeCompared(call);
       const status = isCompared ? this.#compare(slot, call, told) : this.#makeOnce(slot, call, told);
       this.#uses.written([...frames, ...this.#framesOf(call)]);
-      if (status !== undefined) this.#answered(slot, call, status);
+      if (status !== undefined) this.#answered(slot, call, { status, result: this.#rig.result(slot) });
+      this.#unfinished =
+        call.goesOn === true && (status === undefined || status === H_PARTIAL) ? call : undefined;
       if (call.goesOn !== true || status !== H_PARTIAL) return;
       this.#check(false);
     }
@@ -202,7 +268,7 @@ export class CrashWalk {
     const isStopped = rig.crash(make, this.#threads.drawStop());
     rig.pause = () => 0;
     if (isStopped) {
-      this.#doubt(call);
+      this.#doubt(slot, call);
       this.#stopped(slot, told);
       return undefined;
     }
@@ -214,8 +280,16 @@ export class CrashWalk {
     return status;
   }
 
-  #callCore(slot: number, { name, args }: Call): number {
-    return (this.#rig.core(slot)[name] as (...numbers: readonly number[]) => number)(...args);
+  #callCore(slot: number, { name, args, isQuick, requests }: Call): number {
+    const core = this.#rig.core(slot);
+    if (requests !== undefined) writeRequests(this.#rig, args[0] as number, requests);
+    if (isQuick !== true) return (core[name] as (...numbers: readonly number[]) => number)(...args);
+    const [own, second, third, ...others] = args as [number, number, number, ...number[]];
+    if (name === "acceptLogical") return core.acceptLogical32(own, second);
+    if (name === "returnLogical") return core.returnLogical32(own, second);
+    if (name === "rescindLogical") return core.rescindLogical32(own, second, third);
+    const [page, count, unit] = others as [number, number, number];
+    return core.grantLogical32(own, second, page, count, unit);
   }
 
   #stopped(slot: number, told: string): void {
@@ -241,24 +315,59 @@ export class CrashWalk {
     this.#journal.note(`  thread ${slot} waits`);
     this.#threads.mendMeanwhile(slot);
     for (const user of this.#uses.slots) if (this.#draw.once(2)) this.#uses.end(user);
+    for (const user of this.#devices.slots) if (user !== slot && this.#draw.once(2)) this.#devices.end(user);
     return 1;
   }
 
-  /** It is not known what has become of a call. */
-  #doubt({ asked }: Call): void {
+  /** A call was stopped, and it is not known what has become of it. */
+  #doubt(slot: number, { name, args, asked, cookie, requests }: Call): void {
     if (asked !== undefined) this.#ledger.stopped(asked);
+    if (cookie !== undefined) this.#ledger.named(name, cookie, undefined);
+    if (name === "takeStaging" || name === "freeStaging") this.#staging.doubt(slot);
+    if (requests === undefined) return;
+    const answers = this.#answers(slot, args[0] as number, requests);
+    const half = requests[answers.length];
+    if (half !== undefined) this.#doubt(slot, half);
+    const done = answers.some(({ status }) => status === H_SUCCESS);
+    if (done && half !== undefined) this.#journal.saw("a batch stops behind a request that succeeded");
   }
 
-  #answered(slot: number, call: Call, status: number): void {
+  /** Requests of a batch that are answered have happened, whatever became of the others. */
+  #answers(slot: number, at: number, requests: readonly Call[]): Answer[] {
+    const answers = readAnswers(this.#rig, at, requests);
+    for (const [index, answer] of answers.entries()) {
+      const call = requests[index] as Call;
+      if (RESULTLESS.includes(call.name) && answer.status === H_SUCCESS && answer.result !== 0)
+        throw new Error(`${call.name} of a batch answers with a result: ${answer.result}`);
+      this.#answered(slot, call, answer);
+    }
+    this.#journal.note(
+      `  answered: ${answers.map(({ status, result }) => `${status}, R4 ${result}`).join("; ")}`,
+    );
+    return answers;
+  }
+
+  #answered(slot: number, call: Call, { status, result }: Answer): void {
+    const { name, args, asked, cookie, requests } = call;
     if (INNER.includes(status)) throw new Error(`an answer of the core to itself: ${status}`);
     if (call.isGuess === true) {
       if (REFUSALS.includes(status)) return;
       throw new Error(`a cookie that is nothing to its caller is answered with ${status}`);
     }
+    if (cookie !== undefined) this.#ledger.named(name, cookie, status);
     if (status !== H_SUCCESS) return;
-    if (call.asked !== undefined) this.#ledger.made(this.#rig.result(slot), call.asked);
-    if (call.name === "rescindLogical") this.#ledger.ended(call.cookie as number);
-    if (call.starts !== undefined) this.#table.started(call.starts);
+    if (asked !== undefined) this.#ledger.made(result, asked);
+    if (name === "takeStaging") this.#staging.taken(slot, result, args[0] as number);
+    if (name === "freeStaging") this.#staging.given(slot, args[0] as number);
+    if (call.moves !== undefined && !this.#words.isEqual(call.moves))
+      throw new Error(`${name} has not moved what it was to move`);
+    if (call.joins !== undefined) this.#table.connected(...call.joins, result);
+    if (requests === undefined) return;
+    const answers = this.#answers(slot, args[0] as number, requests);
+    const succeeded = answers.filter((answer) => answer.status === H_SUCCESS).length;
+    if (answers.length !== requests.length || succeeded !== result)
+      throw new Error(`a batch of ${requests.length} counts ${result}: ${JSON.stringify(answers)}`);
+    for (const { status } of answers) this.#journal.saw(`batch ${status}`);
   }
 
   // ---------------------------------------------------------------- stopped, and mended at once
@@ -277,12 +386,13 @@ export class CrashWalk {
       epochs: [slot, OWNER],
       thread: dies ? slot : undefined,
       started: call.starts,
+      staging: call.changesStaging,
       // Pages that are to be zeroed, of a lend that ends, are so before they are counted; nobody sees them.
       frames: call.writesData === true || this.#mayZero() ? this.#allFrames() : [],
     };
     const at = this.#halves.stop(slot, () => this.#callCore(slot, call), leave, this.#draw);
     if (at === 0) return;
-    this.#doubt(call);
+    this.#doubt(slot, call);
     this.#journal.saw("a stop is compared");
     this.#journal.note(`${slot}: ${told} STOPS before store ${at}${this.#place}`);
     this.#threads.stops(slot, dies);
