@@ -9,10 +9,7 @@ import {
   H_RESOURCE,
   H_SUCCESS,
   PAGE_BYTES,
-  REQUEST_ARGUMENTS,
   REQUEST_BYTES,
-  REQUEST_LPID,
-  REQUEST_TOKEN,
   TOKEN_GET_TCE,
   TOKEN_PUT_TCE,
   TOKEN_PUT_TCE_INDIRECT,
@@ -20,6 +17,7 @@ import {
   TYPE_DMA,
 } from "../../src/layout.js";
 import type { Calls, Table } from "./crash-scenarios.js";
+import { writeRequest } from "./requests.js";
 
 const KIB4 = PAGE_BYTES;
 const BOTH = 3;
@@ -205,13 +203,8 @@ function lists(add: Add): void {
       [TOKEN_GET_TCE, 2, 0, (page + 2) * KIB4],
       [TOKEN_GET_TCE, 2, 0, (page + 4) * KIB4],
     ];
-    for (const [index, [token = 0, lpid = 0, ...args]] of requests.entries()) {
-      const request = at + index * REQUEST_BYTES;
-      made.rig.setWord(request + REQUEST_TOKEN, token);
-      made.rig.floats[(request + REQUEST_LPID) / 8] = lpid;
-      for (const [place, value] of args.entries())
-        made.rig.floats[(request + REQUEST_ARGUMENTS) / 8 + place] = value;
-    }
+    for (const [index, [token = 0, lpid = 0, ...args]] of requests.entries())
+      writeRequest(made.rig, at + index * REQUEST_BYTES, token, lpid, args, false);
     return {
       status: H_SUCCESS,
       call: (core) => core.hcallBatch(at, requests.length),

@@ -43,14 +43,7 @@ import {
   PIN_GENERATION,
   PIN_SLOTS,
   POOL_MAX,
-  REQUEST_ARGUMENTS,
   REQUEST_BYTES,
-  REQUEST_COOKIE,
-  REQUEST_FLAGS,
-  REQUEST_LOGICAL,
-  REQUEST_LPID,
-  REQUEST_TOKEN,
-  REQUEST_WORDS,
   RETURN_PAGES,
   STRUCTURE_BYTES,
   STRUCTURE_GENERATION,
@@ -76,6 +69,7 @@ import { addMmio } from "./crash-mmio.js";
 import { addModes } from "./crash-modes.js";
 import { type Rig, SMALL, VAST } from "./crash-rig.js";
 import type { Leave } from "./crash-state.js";
+import { writeRequest } from "./requests.js";
 
 /** A call in a state. */
 export interface Act {
@@ -1267,21 +1261,8 @@ type PutRequest = (index: number, token: number, lpid: number, ...args: readonly
 /** Requests in staging: where they are, and what writes one, by words where there are any. */
 function requestsOf(made: Table, byWords = false): [number, PutRequest] {
   const offset = made.get(made.core.takeStaging(1));
-  const { words, floats } = made.rig;
-  const put: PutRequest = (index, token, lpid, ...args) => {
-    const at = offset + index * REQUEST_BYTES;
-    if (byWords && token >= TOKEN_GRANT) {
-      words[(at + REQUEST_TOKEN) / 4] = token | REQUEST_WORDS;
-      words[(at + REQUEST_LPID) / 4] = lpid;
-      if (args.length > 1) words[(at + REQUEST_FLAGS) / 4] = args[0] as number;
-      if (token === TOKEN_GRANT) words.set(args.slice(2), (at + REQUEST_LOGICAL) / 4);
-      else floats[(at + REQUEST_COOKIE) / 8] = args.at(-1) as number;
-      return;
-    }
-    words[(at + REQUEST_TOKEN) / 4] = token;
-    floats[(at + REQUEST_LPID) / 8] = lpid;
-    for (const [place, value] of args.entries()) floats[(at + REQUEST_ARGUMENTS) / 8 + place] = value;
-  };
+  const put: PutRequest = (index, token, lpid, ...args) =>
+    writeRequest(made.rig, offset + index * REQUEST_BYTES, token, lpid, args, byWords);
   return [offset, put];
 }
 function requests(made: Table, byWords: boolean): Act {

@@ -4,16 +4,9 @@
  * have happened; the next one has happened or not, or has and has a status without a result; of the others nothing is begun.
  */
 import {
-  REQUEST_ARGUMENTS,
   REQUEST_BYTES,
-  REQUEST_COOKIE,
-  REQUEST_FLAGS,
-  REQUEST_LOGICAL,
-  REQUEST_LPID,
   REQUEST_RESULT,
   REQUEST_STATUS,
-  REQUEST_TOKEN,
-  REQUEST_WORDS,
   TOKEN_ACCEPT,
   TOKEN_GET_TCE,
   TOKEN_GRANT,
@@ -24,6 +17,7 @@ import {
 } from "../../src/layout.js";
 import type { Rig } from "./crash-rig.js";
 import type { Call } from "./crash-walk-calls.js";
+import { writeRequest } from "./requests.js";
 
 const TOKENS: Readonly<Record<string, number>> = {
   acceptLogical: TOKEN_ACCEPT,
@@ -48,32 +42,14 @@ export function hasRequest({ name }: Call): boolean {
   return name in TOKENS;
 }
 
-/** How a request lies in memory: of calls on grants each other one by words. */
-function writeRequest(
-  rig: Rig,
-  at: number,
-  { name, args: [lpid = 0, ...others] }: Call,
-  index: number,
-): void {
-  const token = TOKENS[name] as number;
-  const byWords = token >= TOKEN_GRANT && index % 2 === 0;
-  rig.setWord(at + REQUEST_TOKEN, byWords ? token | REQUEST_WORDS : token);
+/** Each other one that is about grants by words. */
+function putRequest(rig: Rig, at: number, { name, args: [lpid = 0, ...others] }: Call, index: number): void {
   rig.setWord(at + REQUEST_STATUS, NO_STATUS);
   rig.floats[(at + REQUEST_RESULT) / 8] = NO_RESULT;
-  if (!byWords) {
-    rig.floats[(at + REQUEST_LPID) / 8] = lpid;
-    for (const [place, value] of others.entries()) rig.floats[(at + REQUEST_ARGUMENTS) / 8 + place] = value;
-    return;
-  }
-  rig.setWord(at + REQUEST_LPID, lpid);
-  if (others.length > 1) rig.setWord(at + REQUEST_FLAGS, others[0] as number);
-  if (token !== TOKEN_GRANT) rig.floats[(at + REQUEST_COOKIE) / 8] = others.at(-1) as number;
-  else
-    for (const [place, value] of others.slice(2).entries())
-      rig.setWord(at + REQUEST_LOGICAL + place * 4, value);
+  writeRequest(rig, at, TOKENS[name] as number, lpid, others, index % 2 === 0);
 }
 
-/** And its answer, as far as there is one. */
+/** Its answer, as far as there is one. */
 function readAnswer(rig: Rig, at: number): Answer {
   const status = rig.word(at + REQUEST_STATUS) | 0;
   return { status, result: rig.floats[(at + REQUEST_RESULT) / 8] as number };
@@ -81,7 +57,7 @@ function readAnswer(rig: Rig, at: number): Answer {
 
 export function writeRequests(rig: Rig, at: number, requests: readonly Call[]): void {
   for (const [index, request] of requests.entries())
-    writeRequest(rig, at + index * REQUEST_BYTES, request, index);
+    putRequest(rig, at + index * REQUEST_BYTES, request, index);
 }
 
 /** The answers to the first requests, up to the one in which the call was stopped. @throws if any behind that one was touched. */
