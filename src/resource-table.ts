@@ -4,7 +4,7 @@
 import type { Worker } from "node:worker_threads";
 import { VirtualAdapter } from "./adapter.js";
 import { type AuditReport, auditTable } from "./audit.js";
-import type { TableMemory } from "./binding.js";
+import { TableMemory } from "./binding.js";
 import { type Clock, systemClock } from "./clock.js";
 import { type DeduplicationReport, deduplicate } from "./deduplicate.js";
 import { describeTable, showAs } from "./describe.js";
@@ -108,6 +108,8 @@ export class ResourceTable implements AsyncDisposable {
   readonly #exits: Promise<unknown>[] = [];
 
   private constructor(memory: TableMemory, clock: Clock, gracePeriodMs: number, debug: boolean) {
+    // JavaScript knows of no private constructor.
+    if (!(memory instanceof TableMemory)) throw new TypeError("a table is made by ResourceTable.create()");
     const partitionOf = (lpid: number): Partition => {
       const partition = this.partition(lpid);
       if (partition === undefined) throw new LparError("LPAR_NOT_FOUND", `there is no partition ${lpid}`);

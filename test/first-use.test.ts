@@ -2,7 +2,7 @@
 import { subscribe, unsubscribe } from "node:diagnostics_channel";
 import { expect, test } from "vitest";
 import type { ReturnMessage } from "../src/diagnostics.js";
-import type { Mapping } from "../src/index.js";
+import { type Mapping, ResourceTable } from "../src/index.js";
 import { kernelOf } from "../src/kernel.js";
 import { H_PARAMETER, H_SUCCESS, TYPE_MEMORY } from "../src/layout.js";
 import { auditedAfterEach, openPair, PAGE } from "./support/world.js";
@@ -113,6 +113,11 @@ test("what answers with a promise refuses by it, also where the table is closed"
     () => server.migrate(0, PAGE),
   ];
   for (const call of calls) await expect(call()).rejects.toMatchObject({ code: "LPAR_CLOSED" });
+});
+
+test.each([undefined, { memory: PAGE }])("new ResourceTable(%j) says how a table is made", (options) => {
+  const construct = () => Reflect.construct(ResourceTable, [options]);
+  expect(construct).toThrow(new TypeError("a table is made by ResourceTable.create()"));
 });
 
 test.each([undefined, null, 5, "a", {}])(
