@@ -3,7 +3,7 @@
  * The window is partition 1's, and whoever uses it serves it by itself.
  */
 import { H_SUCCESS, NEED_READ, PAGE_BYTES, SPACE_MMIO, THREAD_MODEL_ROOT } from "../../src/layout.js";
-import type { Page, TableWords } from "./crash-walk-words.js";
+import type { Came, Page, TableWords } from "./crash-walk-words.js";
 import type { Draw } from "./draw.js";
 
 /** Whose window it is. */
@@ -11,15 +11,10 @@ const SERVER = 1;
 /** Pages of a window space that are looked at. */
 const PAGES = 4;
 
-interface Access {
-  /** Grants by which it came, as long as their grantors run. */
-  chain: readonly { readonly cookie: number; readonly grantor: number }[];
-}
-
 export class Devices {
   readonly #words: TableWords;
   /** By the slot of the thread. */
-  readonly #open = new Map<number, Access>();
+  readonly #open = new Map<number, Came>();
 
   constructor(words: TableWords) {
     this.#words = words;
@@ -82,10 +77,9 @@ export class Devices {
     for (const [slot, access] of this.#open) {
       // Its thread has died, and was reaped.
       if (words.word(words.rig.threadAt(slot) + THREAD_MODEL_ROOT) === 0) this.#open.delete(slot);
-      access.chain = access.chain.filter(({ grantor }) => words.isRunning(grantor));
-      const ended = access.chain.find(({ cookie }) => !words.stands(cookie));
+      const ended = words.endedOf(access);
       if (ended !== undefined && this.#open.has(slot))
-        return `grant ${ended.cookie} has ended, and thread ${slot} goes on with the device`;
+        return `grant ${ended} has ended, and thread ${slot} goes on with the device`;
     }
     return "";
   }

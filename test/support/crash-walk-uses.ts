@@ -15,20 +15,18 @@ import {
   STRUCTURE_OWNED,
   THREAD_EPOCH,
 } from "../../src/layout.js";
-import { isMapped, isPrivate, type Page, type TableWords } from "./crash-walk-words.js";
+import { type Came, isMapped, isPrivate, type Page, type TableWords } from "./crash-walk-words.js";
 import type { Draw } from "./draw.js";
 
 /** Bytes from the end of a page to its mark: a transport event may overwrite the last entry of a ring that is full (CQ5). */
 const MARK = 24;
 
-interface Use {
+interface Use extends Came {
   readonly frame: number;
   /** The page that the frame belongs to. */
   owner: Page;
   /** Whether it came by a lend whose pages are zeroed at its end; who is above one may see the zeros. */
   readonly isBorrowed: boolean;
-  /** Grants by which it was reached, the last one first, as long as their grantors run. */
-  chain: readonly { readonly cookie: number; readonly grantor: number }[];
 }
 
 /** Where a use begins. */
@@ -165,11 +163,9 @@ export class Uses {
       const entry = words.entry(owner);
       if ((entry & ENTRY_FRAME) !== frame || !(isMapped(entry) || isPrivate(entry)))
         return `page ${owner.page} of ${owner.lpid} has left frame ${frame} (${entry.toString(16)}), and the use of thread ${slot} goes on`;
-      // Where the grantor has failed its grants end with a return, and it is its memory that waits for uses.
-      use.chain = use.chain.filter(({ grantor }) => words.isRunning(grantor));
-      const ended = use.chain.find(({ cookie }) => !words.stands(cookie));
+      const ended = words.endedOf(use);
       if (ended !== undefined)
-        return `grant ${ended.cookie} has ended, and the use of thread ${slot} that came by it goes on`;
+        return `grant ${ended} has ended, and the use of thread ${slot} that came by it goes on`;
     }
     return "";
   }

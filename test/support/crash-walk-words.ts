@@ -119,6 +119,12 @@ export function isMapped(entry: number): boolean {
   return (entry & ENTRY_VALID) !== 0;
 }
 
+/** What reaches a page, or a device, by grants. */
+export interface Came {
+  /** The last one first, as long as their grantors run. */
+  chain: readonly { readonly cookie: number; readonly grantor: number }[];
+}
+
 export class TableWords {
   readonly rig: Rig;
 
@@ -216,9 +222,16 @@ export class TableWords {
   }
 
   /** Whether a grant with this cookie stands. */
-  stands(cookie: number): boolean {
+  #stands(cookie: number): boolean {
     const structure = this.structure(cookie % COOKIE_SLOTS);
     return structure.cookie === cookie && structure.isGrant;
+  }
+
+  /** Which grant by which something came has ended, whose grantor runs; those of others are forgotten. */
+  endedOf(came: Came): number | undefined {
+    // Where the grantor has failed its grants end with a return, and it is its memory that waits for uses.
+    came.chain = came.chain.filter(({ grantor }) => this.isRunning(grantor));
+    return came.chain.find(({ cookie }) => !this.#stands(cookie))?.cookie;
   }
 
   isFree(frame: number): boolean {
