@@ -17,7 +17,7 @@
  * A table that no other thread has joined yet does without: there is nobody to keep out.
  *
  * Nobody waits for ever: locks are taken in one order, waits are short, the host says when to give up
- * (H_LongBusyOrder10msec), and the owner, whose event loop must hear of exits, waits hardly at all.
+ * (H_LongBusyOrder10msec), and the owner, whose event loop must hear of exits, soonest of all.
  */
 import {
   H_LONG_BUSY_10_MSEC,

@@ -43,8 +43,11 @@ function coreModule(isShared: boolean): WebAssembly.Module {
   return compiled[kind];
 }
 
-/** Milliseconds that a thread waits for a lock: the owner hardly, since its event loop must hear of a holder's exit. */
-const OWNER_PATIENCE_MS = 4;
+/**
+ * Milliseconds that a thread waits for a lock. The owner: as long as a busy machine may keep a holder from running, and no
+ * longer, since its event loop must hear of a holder's exit.
+ */
+const OWNER_PATIENCE_MS = 20;
 const WORKER_PATIENCE_MS = 5000;
 const WAIT_MS = 2;
 /** So many waits before the holder is asked whether it has forgotten the lock. */

@@ -1,7 +1,8 @@
 /** Lends and donations between real threads (OM2, OM5, OM8; DESIGN.md, 3.13). */
 import { expect, test } from "vitest";
-import { HcallError, type Partition, type PartitionWorker, systemClock } from "../src/index.js";
+import { type Partition, type PartitionWorker, systemClock } from "../src/index.js";
 import { REMOTE, Remote, sleep } from "./support/remote.js";
+import { patiently } from "./support/turns.js";
 import { auditedAfterEach, openPair, PAGE, type Pair, statusOf } from "./support/world.js";
 
 auditedAfterEach();
@@ -18,18 +19,6 @@ async function spawnPair(clientPages: number): Promise<Threaded> {
   const pair = openPair({ clock: systemClock, gracePeriodMs: 50, clientPages, lmbPages: 4 });
   const handle = await pair.table.spawn(pair.client, REMOTE);
   return { ...pair, handle, remote: new Remote(handle.worker) };
-}
-
-/** A call that another thread's use or lock may hold up for a moment. */
-async function patiently<T>(call: () => T): Promise<T> {
-  while (true) {
-    try {
-      return call();
-    } catch (error) {
-      if (!(error instanceof HcallError) || error.code !== "H_LongBusyOrder10msec") throw error;
-      await sleep(1);
-    }
-  }
 }
 
 /** Writes until it is refused, as often as it comes round; the last number that was written. */

@@ -16,6 +16,7 @@ import {
 } from "../src/index.js";
 import { currentPartition } from "../src/worker.js";
 import { ECHO, REMOTE, Remote, sleep, within } from "./support/remote.js";
+import { patiently } from "./support/turns.js";
 import {
   auditedAfterEach,
   bytesOf,
@@ -409,7 +410,7 @@ describe("messages and events between threads", { timeout: 60_000 }, () => {
     const answers = server.messages(adapter);
     await untilRegistered(server, adapter);
     for (let i = 0; i < 5000; i++) {
-      await sendWhenFree(server, adapter, entry(1, i));
+      await patiently(() => server.send(adapter, entry(1, i)));
       const { value } = await within(answers.next(), `answer ${i}`);
       expect(numberIn(value.payload)).toBe(i);
     }
@@ -644,22 +645,9 @@ describe("attach", { timeout: 30_000 }, () => {
 async function echoOnce(server: Partition, adapter: VirtualAdapter): Promise<void> {
   const answers = server.messages(adapter);
   await untilRegistered(server, adapter);
-  await sendWhenFree(server, adapter, entry(3, 77));
+  await patiently(() => server.send(adapter, entry(3, 77)));
   const { value } = await within(answers.next(), "echo");
   expect(numberIn(value.payload)).toBe(77);
-}
-
-/** A thread that holds a lock may be kept from running for longer than the owner waits for it. */
-async function sendWhenFree(partition: Partition, to: VirtualAdapter, bytes: Uint8Array): Promise<void> {
-  for (let attempt = 0; ; attempt++) {
-    try {
-      return partition.send(to, bytes);
-    } catch (error) {
-      const isBusy = error instanceof HcallError && error.code === "H_LongBusyOrder10msec";
-      if (!isBusy || attempt === 1000) throw error;
-      await sleep(1);
-    }
-  }
 }
 
 /** Until the partner has a queue: a message is sent to a closed one until it is taken, and not answered. */
@@ -667,7 +655,8 @@ async function untilRegistered(partition: Partition, adapter: VirtualAdapter): P
   for (let attempt = 0; attempt < 1000; attempt++) {
     try {
       // An initialisation is no message: an echo does not send it back.
-      return await sendWhenFree(partition, adapter, Uint8Array.of(0xc0, 1, ...new Uint8Array(14)));
+      const initialisation = Uint8Array.of(0xc0, 1, ...new Uint8Array(14));
+      return await patiently(() => partition.send(adapter, initialisation));
     } catch (error) {
       if (!(error instanceof HcallError) || error.code !== "H_CLOSED") throw error;
       await sleep(5);

@@ -240,7 +240,7 @@ export class Chaos {
     }
   }
 
-  /** Goes on with a call until the table is not locked: the owner's thread hardly waits. */
+  /** Goes on with a call until the table is not locked: a busy machine may keep who holds a lock from running for a while. */
   async #patiently<T>(call: () => T): Promise<T> {
     const until = performance.now() + PATIENCE_MS;
     while (performance.now() < until) {

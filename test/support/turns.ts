@@ -1,4 +1,5 @@
 /** Turns of the event loop, in which what goes on by itself goes on. */
+import { HcallError } from "../../src/index.js";
 
 /** Lets what goes on by itself go on a little; whoever waits a moment for a frame waits a millisecond. */
 export function turnOf(index: number): Promise<void> {
@@ -6,4 +7,19 @@ export function turnOf(index: number): Promise<void> {
     if (index % 8 === 7) setTimeout(resolve, 1);
     else setImmediate(resolve);
   });
+}
+
+/**
+ * Makes a call until nothing of another thread holds it up. A thread that holds a lock may be kept from running for longer
+ * than the owner waits for it: on a busy machine any call of the owner can answer so.
+ */
+export async function patiently<T>(call: () => T): Promise<T> {
+  while (true) {
+    try {
+      return call();
+    } catch (error) {
+      if (!(error instanceof HcallError) || error.code !== "H_LongBusyOrder10msec") throw error;
+    }
+    await new Promise((resolve) => setTimeout(resolve, 1));
+  }
 }

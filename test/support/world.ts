@@ -14,6 +14,7 @@ import {
 import { kernelOf } from "../../src/kernel.js";
 import { H_PARTIAL, H_SUCCESS, PAGE_BYTES, TYPE_MEMORY } from "../../src/layout.js";
 import { ManualClock } from "./clock.js";
+import { patiently } from "./turns.js";
 
 export const PAGE: number = PAGE_BYTES;
 /** H_GRANT_LOGICAL's flags for memory without any restriction. */
@@ -237,12 +238,12 @@ export async function displace(
   adapter: VirtualAdapter,
   address: number,
 ): Promise<void> {
-  const cookie = from.grant({ to: adapter, address, length: PAGE });
-  const mapping = to.accept(cookie);
-  const view = to.view(mapping.address, PAGE);
+  const cookie = await patiently(() => from.grant({ to: adapter, address, length: PAGE }));
+  const mapping = await patiently(() => to.accept(cookie));
+  const view = await patiently(() => to.view(mapping.address, PAGE));
   expect(await from.rescindForced(cookie)).toMatchObject({ pagesMoved: 1 });
   view.release();
-  mapping.return();
+  await patiently(() => mapping.return());
 }
 
 /** Takes all events of a partition. Answers how many of a type came, with those for which there was no room. */
