@@ -60,7 +60,7 @@ import { addHeader, header } from "./memory";
 import { OnePage, rescindedPlain, spaceAt, spaceEntries } from "./page";
 import { addPartitionWord, partitionAt, partitionWord, runsNow } from "./partition";
 import { areFar, isLastUse, putFree } from "./slot";
-import { isElsewhere, touchHeld } from "./touch";
+import { Follow, isElsewhere, touchHeld } from "./touch";
 
 /** What a grant costs among others: to be visited and marked. */
 export const MARK_STEPS: u32 = 2;
@@ -160,7 +160,7 @@ export function revokeRun(from: usize, root: usize, most: u32, marks: u32): u64 
         do {
           if (levels == 0) break;
           levels--;
-          structure = structureAt(parentOf(structure));
+          structure = Follow.link(structure, parentOf(structure), -1);
           if (structure == root) break;
           next = nextOf(structure);
         } while (next == 0);
@@ -220,7 +220,7 @@ export function rescindRun(from: usize, most: u32): u64 {
   while (steps < most) {
     if (child != 0) {
       do {
-        structure = structureAt(child);
+        structure = Follow.link(structure, child, 1);
         child = childOf(structure);
         steps++;
         if (steps == most) break;
@@ -241,7 +241,7 @@ export function rescindRun(from: usize, most: u32): u64 {
       stageEvent(grantee, before, EVENT_RESCINDED, load<u32>(part, RUN_GRANTOR), cookieOf(structure));
     }
     store<u32>(part, before + 1, RUN_COUNT);
-    const above = structureAt(parentOf(structure));
+    const above = Follow.link(structure, parentOf(structure), -1);
     const next = nextOf(structure);
     Links.leaveStale(structure);
     steps++;

@@ -84,6 +84,25 @@ export class Touch {
   }
 }
 
+/** A method, as those above. */
+export class Follow {
+  /**
+   * The structure in a slot that another one links to, which mostly is `step` slots from it: a machine that guesses so looks at what
+   * is there while it still waits for the link. A walk along links waits for one after the other otherwise. The store keeps it a
+   * branch, which is guessed; a choice without one would wait.
+   */
+  @inline
+  static link(structure: usize, slot: u32, step: i32): usize {
+    const linked = structureAt(slot);
+    let at = structure + ((<isize>step) << 6);
+    if (at != linked) {
+      keep(slot);
+      at = linked;
+    }
+    return at;
+  }
+}
+
 /**
  * Touches what the calls after the return of a grant need and it does not: a rescind joins the neighbours, and what was granted is
  * mostly granted again, as buffers of a ring are. The neighbours are what was granted just before and just after, and so, in a
@@ -146,6 +165,18 @@ export function isElsewhere(structure: usize, next: u32): bool {
   return next - slotOf(structure) + BESIDE > 2 * BESIDE;
 }
 
+/** The same of a structure and what a walk comes to after it; where that is above it, also of what comes after that. */
+function leadsElsewhere(structure: usize): bool {
+  let next = childOf(structure);
+  if (next == 0) next = nextOf(structure);
+  if (next != 0) return isElsewhere(structure, next);
+  const above = parentOf(structure);
+  if (isElsewhere(structure, above)) return true;
+  const parent = structureAt(above);
+  next = nextOf(parent);
+  return isElsewhere(parent, next != 0 ? next : parentOf(parent));
+}
+
 /**
  * Touches at most so many structures of a tree below `root`, in pre-order from one on, before they are marked, or, once all are, torn
  * down: as long as each is what is marked or torn down many at a time. What is ahead of one that has children, before they are
@@ -153,16 +184,14 @@ export function isElsewhere(structure: usize, next: u32): bool {
  * at least, or 0 if it lies side by side.
  */
 export function walkAhead(from: usize, root: usize, isMarking: bool, most: u32): u32 {
+  if (!leadsElsewhere(from)) return 0;
   let structure = from;
-  let next = childOf(from);
-  if (next == 0) next = nextOf(from);
-  if (!isElsewhere(from, next)) return 0;
   let levels = most;
   let touched: u32 = 0;
   let i: u32 = 0;
   for (; i < most; i++) {
     let ahead = aheadOf(structure);
-    next = childOf(structure);
+    let next = childOf(structure);
     if (isMarking) {
       if (!isOnePage(structure)) break;
       linkAhead(structure, i);

@@ -221,8 +221,8 @@ export const THREAD_BEHIND = 96; // the slots of the last AHEAD_MOST structures 
 export const THREAD_ENTRY = 128; // 16 bytes: the queue entry or event last taken
 export const THREAD_BUDGET_LEFT = 144; // steps that its last slice of a revocation did not use
 export const THREAD_TOUCHED = 148; // means nothing: what was read only to have it in the cache
-/** Structures in use up to which nothing is touched before its time: all of them, half a megabyte, are in a near cache. */
-export const TOUCH_NEAR = 8192;
+/** Structures in use up to which nothing is touched before its time: all of them, a megabyte, are in a near cache. */
+export const TOUCH_NEAR = 16384;
 /** Structures from one to what it names as ahead of it: four misses are under way at once, as a core can look so far ahead. */
 export const AHEAD_MOST = 8;
 export const AHEAD_STEP = 0x1000000; // in STRUCTURE_AHEAD, above the slot

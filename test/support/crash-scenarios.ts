@@ -595,6 +595,13 @@ forcing("forced rescind, a leaf before one with a child", MANY, H_SUCCESS, (made
   made.share(2, 3, at);
   return top;
 });
+forcing("forced rescind, a last leaf that lies apart from what it is of", MANY, H_SUCCESS, (made) => {
+  const [top, at] = made.share(1, 2, 0, 1);
+  const [, below] = made.share(2, 3, at);
+  made.share(2, 3, at);
+  made.share(3, 1, below);
+  return top;
+});
 forcing(
   "forced rescind, chain of 7 single pages",
   MANY,
