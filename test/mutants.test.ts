@@ -511,6 +511,12 @@ const MUTATIONS: readonly (Mutation & { readonly bug: string })[] = [
     to: "",
   },
   {
+    bug: "a walk goes where it guesses that a parent is (RS4)",
+    file: "assembly/run.ts",
+    from: "const above = Follow.link(structure, parentOf(structure), -1);",
+    to: "const above = structure - 64;",
+  },
+  {
     bug: "a run ends before a sibling, and leaves it linked to what it has torn down",
     file: "assembly/run.ts",
     from: "    else if (previousOf(structure) != 0) beginChildren(structureAt(parentOf(structure)), slotOf(structure));\n",
