@@ -180,10 +180,10 @@ export class Become {
     Mapped.end(holder, structure, count);
   }
 
-  /** A Granted structure of a grantor's, without children, ends: Unknown. */
+  /** A Granted structure of a grantor's, without children, ends: Unknown; the pool that it goes to has room. */
   @inline
   static unknown(grantor: usize, structure: usize): void {
-    if (Ended.isPlain(grantor, structure)) {
+    if (Ended.isPlain(structure)) {
       Ended.grant(grantor, partitionAt(holderOf(structure)), endAt(endOf(structure)), structure);
       Unused.tell(grantor);
     } else becomeUnknown(structure);

@@ -63,7 +63,7 @@ export class Levels {
     const above = wordAt(map, words);
     const at = placeWord(above, word);
     const old = load<u64>(at);
-    Words.putLong(at, old | placeBit(word));
+    Words.putLong(at, old, old | placeBit(word));
     if (old == 0) raiseFrom(2, above, wordsFor(words), word >> 6);
   }
 
@@ -73,8 +73,9 @@ export class Levels {
     const words = wordsFor(bits);
     const above = wordAt(map, words);
     const at = placeWord(above, word);
-    const left = load<u64>(at) & ~placeBit(word);
-    Words.putLong(at, left);
+    const old = load<u64>(at);
+    const left = old & ~placeBit(word);
+    Words.putLong(at, old, left);
     if (left == 0) lowerFrom(2, above, wordsFor(words), word >> 6);
   }
 }
@@ -89,7 +90,7 @@ function raiseFrom(level: u32, below: usize, words: u32, word: u32): void {
     count = wordsFor(count);
     const at = placeWord(above, index);
     const old = load<u64>(at);
-    Words.putLong(at, old | placeBit(index));
+    Words.putLong(at, old, old | placeBit(index));
     if (old != 0) return;
     index >>= 6;
   }
@@ -109,8 +110,9 @@ function lowerFrom(level: u32, below: usize, words: u32, word: u32): void {
     above = wordAt(above, count);
     count = wordsFor(count);
     const at = placeWord(above, index);
-    const left = load<u64>(at) & ~placeBit(index);
-    Words.putLong(at, left);
+    const old = load<u64>(at);
+    const left = old & ~placeBit(index);
+    Words.putLong(at, old, left);
     if (left != 0) return;
     index >>= 6;
   }
@@ -137,7 +139,7 @@ export class Places {
   static freeOf(map: usize, bits: u32, word: u32, places: u64): void {
     const at = wordAt(map, word);
     const old = load<u64>(at);
-    Words.putLong(at, old | places);
+    Words.putLong(at, old, old | places);
     if (old == 0) raiseFrom(1, map, wordsFor(bits), word);
   }
 
@@ -150,8 +152,9 @@ export class Places {
   @inline
   static takeOf(map: usize, bits: u32, word: u32, places: u64): void {
     const at = wordAt(map, word);
-    const left = load<u64>(at) & ~places;
-    Words.putLong(at, left);
+    const old = load<u64>(at);
+    const left = old & ~places;
+    Words.putLong(at, old, left);
     if (left == 0) lowerFrom(1, map, wordsFor(bits), word);
   }
 

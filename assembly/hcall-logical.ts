@@ -512,8 +512,10 @@ export function rescindLogical(own: u32, flags: u32, cookie: f64): i32 {
     return spaceOf(structure) == SPACE_MMIO ? H_LONG_BUSY_10_MSEC : H_LONG_BUSY_1_MSEC;
   }
 
-  if (isPoolFull(grantor)) spillPool(grantor, POOL_SPILL);
-  Become.unknown(grantor, structure); // RS3
+  if (isPoolFull(grantor)) {
+    spillPool(grantor, POOL_SPILL);
+    becomeUnknown(structure);
+  } else Become.unknown(grantor, structure); // RS3
   return H_SUCCESS;
 }
 

@@ -218,7 +218,7 @@ export class OnePage {
     const page = (word << 6) + <u32>ctz(free);
     const frame = load<u32>(entryPlace(source, sourcePage)) & ENTRY_FRAME;
     const rest = free & (free - 1); // without its lowest bit
-    OnePage.put(at, page, renewed(load<u32>(entryPlace(at, page)), frame | rights), back, rest);
+    OnePage.put(Notes.none(), at, page, renewed(load<u32>(entryPlace(at, page)), frame | rights), back, rest);
     if (rest == 0) Levels.lower(spaceMap(at), spacePages(at), word);
     return page;
   }
@@ -226,37 +226,34 @@ export class OnePage {
   /** Unmaps a page that is not private and frees its address. */
   @inline
   static free(at: usize, page: u32): void {
-    if (OnePage.leave(at, page, load<u32>(entryPlace(at, page)) & GENERATION_MASK))
+    if (OnePage.leave(Notes.none(), at, page, load<u32>(entryPlace(at, page)) & GENERATION_MASK))
       Levels.raise(spaceMap(at), spacePages(at), page >> 6);
   }
 
   /** The same where the levels of the map seldom hear of it. */
   @inline
   static freeAmong(at: usize, page: u32): void {
-    if (OnePage.leave(at, page, load<u32>(entryPlace(at, page)) & GENERATION_MASK))
+    if (OnePage.leave(Notes.begin(4), at, page, load<u32>(entryPlace(at, page)) & GENERATION_MASK))
       raiseLevels(spaceMap(at), spacePages(at), page >> 6);
   }
 
   /** Answers whether its word of the map had no free page. */
   @inline
-  static leave(at: usize, page: u32, entry: u32): bool {
+  static leave(top: u32, at: usize, page: u32, entry: u32): bool {
     const free = load<u64>(placeWord(spaceMap(at), page));
-    OnePage.put(at, page, entry, 0, free | placeBit(page));
+    OnePage.put(top, at, page, entry, 0, free | placeBit(page));
     return free == 0;
   }
 
   /** Changes the entry of a page, its back, and the word of the map that its address is in, noted together. */
   @inline
-  static put(at: usize, page: u32, entry: u32, back: u32, free: u64): void {
+  static put(top: u32, at: usize, page: u32, entry: u32, back: u32, free: u64): void {
     const entryAt = entryPlace(at, page);
     const backAt = backPlace(at, page);
     const freeAt = placeWord(spaceMap(at), page);
-    const old = load<u64>(freeAt);
-    const top = Notes.begin(4);
-    Notes.first(top, entryAt, load<u32>(entryAt));
-    Notes.second(top, backAt, load<u32>(backAt));
-    Notes.third(top, freeAt, <u32>old);
-    Notes.fourth(top, freeAt + 4, <u32>(old >> 32));
+    Notes.long(top, freeAt, load<u64>(freeAt));
+    Notes.third(top, entryAt, load<u32>(entryAt));
+    Notes.fourth(top, backAt, load<u32>(backAt));
     Notes.end(top, 4);
     store<u32>(entryAt, entry);
     store<u32>(backAt, back);
@@ -267,8 +264,9 @@ export class OnePage {
   @inline
   static map(at: usize, page: u32, slot: u32, source: usize, sourcePage: u32, rights: u32): void {
     const places = placeWord(spaceMap(at), page);
-    const rest = load<u64>(places) & ~placeBit(page);
-    Words.putLong(places, rest);
+    const free = load<u64>(places);
+    const rest = free & ~placeBit(page);
+    Words.putLong(places, free, rest);
     if (rest == 0) Levels.lower(spaceMap(at), spacePages(at), page >> 6);
     store<u32>(backPlace(at, page), slot);
     const entry = entryPlace(at, page);
@@ -286,14 +284,14 @@ export class OnePage {
     storeEntry(entry, left(load<u32>(entry), 0));
     const places = placeWord(spaceMap(at), page);
     const free = load<u64>(places);
-    Words.putLong(places, free | placeBit(page));
+    Words.putLong(places, free, free | placeBit(page));
     if (free == 0) Levels.raise(spaceMap(at), spacePages(at), page >> 6);
   }
 }
 
 /** Unmaps a page and frees its address, where it is not done often. */
 export function freePage(at: usize, page: u32): void {
-  if (OnePage.leave(at, page, left(load<u32>(entryPlace(at, page)), 0)))
+  if (OnePage.leave(Notes.begin(4), at, page, left(load<u32>(entryPlace(at, page)), 0)))
     raiseLevels(spaceMap(at), spacePages(at), page >> 6);
 }
 

@@ -92,7 +92,7 @@ export function closeQueue(end: usize): void {
 }
 
 function fill(entry: usize, low: u64, high: u64): void {
-  Words.putLong(entry + 8, high);
+  Words.putLong(entry + 8, load<u64>(entry + 8), high);
   put(entry + 4, <u32>(low >> 32));
   put(entry, <u32>low);
 }

@@ -317,10 +317,9 @@ export class Fresh {
 
 /** Grants that end. A method, as in Links. */
 export class Ended {
-  /** Whether grant() does for it: nothing is lent, no device looks at it, no entry names it, and its slot is for its grantor. */
+  /** Whether grant() does for it: nothing is lent, no device looks at it, no entry names it, and its slot can be used again. */
   @inline
-  static isPlain(grantor: usize, structure: usize): bool {
-    if (isPoolFull(grantor)) return false;
+  static isPlain(structure: usize): bool {
     if (isLastUse(structure)) return false;
     return isOrdinary(structure) && entriesOf(structure) == 0;
   }
@@ -351,7 +350,7 @@ export class Ended {
     const used = load<u32>(end, END_USED);
     const out = partitionWord(grantor, PARTITION_GRANTS_OUT);
     const into = partitionWord(grantee, PARTITION_GRANTS_IN);
-    const first4 = Notes.begin(12);
+    const first4 = Notes.none();
     Notes.first(first4, end + END_USED, used);
     Notes.second(first4, grantor + PARTITION_GRANTS_OUT, out);
     Notes.third(first4, grantee + PARTITION_GRANTS_IN, into);

@@ -191,14 +191,14 @@ const BUGS: readonly Mutation[] = [
   {
     bug: "the address that accept takes for one page is not noted",
     file: "assembly/page.ts",
-    from: "Notes.end(top, 4);",
-    to: "Notes.end(top, 2);",
+    from: "Notes.long(top, freeAt, load<u64>(freeAt));",
+    to: "Notes.long(top, freeAt, free);",
   },
   {
     bug: "the entry of one page that is returned is not noted",
     file: "assembly/page.ts",
-    from: "Notes.first(top, entryAt, load<u32>(entryAt));",
-    to: "Notes.first(top, backAt, load<u32>(backAt));",
+    from: "Notes.third(top, entryAt, load<u32>(entryAt));",
+    to: "Notes.third(top, backAt, load<u32>(backAt));",
   },
   {
     bug: "the entries of a few pages that are returned are not noted",

@@ -635,7 +635,7 @@ class Hunter {
         else settle(report);
       };
       worker.on("message", hear).on("error", fail).on("exit", fail);
-      const options = mutation === undefined ? CONTROL : OPTIONS;
+      const options = mutation === undefined || mutation === ASKED ? CONTROL : OPTIONS;
       worker.postMessage({ root, mutation, options } satisfies Order);
     });
   }
@@ -646,13 +646,21 @@ class Hunter {
   }
 }
 
+/** No bug: what a call counts on, that it has noted nothing before its first notes, is asked. */
+const ASKED: Mutation & { readonly bug: string } = {
+  bug: "the core that asks whether its first notes are the first",
+  file: "assembly/log.ts",
+  from: "return 0; // THREAD_LOG_TOP is",
+  to: "assert(load<u32>(THREAD, THREAD_LOG_TOP) == 0);\n    return 0;",
+};
+
 const reports = new Map<string, Promise<Report>>();
 const hunters = Array.from({ length: WORKERS }, () => new Hunter());
 const AS_IS = "the core as it is";
 
 beforeAll(() => {
   transpile();
-  const queue = [undefined, ...MUTATIONS];
+  const queue = [undefined, ASKED, ...MUTATIONS];
   const settlers = new Map<string, (report: Report) => void>();
   for (const mutation of queue) {
     const name = mutation?.bug ?? AS_IS;
@@ -681,9 +689,15 @@ test("the nets find nothing in the core as it is", { timeout: 0 }, async () => {
   expect(await reports.get(AS_IS)).toEqual({ found: undefined });
 });
 
+test("G1: the first notes of a call are the first: the nets find nothing where that is asked", {
+  timeout: 0,
+}, async () => {
+  expect(await reports.get(ASKED.bug)).toEqual({ found: undefined });
+});
+
 test("there are twelve seeded bugs and more, each in one place of the core or of the library", () => {
   expect(MUTATIONS.length).toBeGreaterThanOrEqual(12);
-  for (const { bug, file, from } of MUTATIONS) {
+  for (const { bug, file, from } of [ASKED, ...MUTATIONS]) {
     const text = readFileSync(join(root, file), "utf8");
     expect(text.split(from).length - 1, `${bug}: how often the text stands in ${file}`).toBe(1);
   }
