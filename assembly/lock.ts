@@ -17,7 +17,7 @@
  * A table that no other thread has joined yet does without: there is nobody to keep out.
  *
  * Nobody waits for ever: locks are taken in one order, waits are short, the host says when to give up
- * (H_LongBusyOrder10msec), and the owner, whose event loop must hear of exits, soonest of all.
+ * (H_LongBusyOrder10msec), to the owner soonest, since its event loop must hear of exits.
  */
 import {
   H_LONG_BUSY_10_MSEC,

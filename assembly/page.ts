@@ -245,7 +245,7 @@ export class OnePage {
     return free == 0;
   }
 
-  /** Changes the entry of a page, its back, and the word of the map that its address is in, noted together. */
+  /** Changes the entry of a page, its back, and the word of the map that its address is in: four words, noted together at `top`. */
   @inline
   static put(top: u32, at: usize, page: u32, entry: u32, back: u32, free: u64): void {
     const entryAt = entryPlace(at, page);

@@ -4,7 +4,7 @@
  * and every wait settled; what the survivors read is checked by themselves.
  */
 import { monitorEventLoopDelay } from "node:perf_hooks";
-import { HcallError, LparError } from "../errors.js";
+import { HcallError, isBusy, LparError } from "../errors.js";
 import { PAGE_BYTES } from "../layout.js";
 import type { Partition } from "../partition.js";
 import { ResourceTable } from "../resource-table.js";
@@ -247,7 +247,7 @@ export class Chaos {
       try {
         return call();
       } catch (error) {
-        if (!(error instanceof HcallError) || error.code !== "H_LongBusyOrder10msec") throw error;
+        if (!isBusy(error)) throw error;
       }
       await sleep(1);
     }

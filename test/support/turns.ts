@@ -1,5 +1,6 @@
 /** Turns of the event loop, in which what goes on by itself goes on. */
-import { HcallError } from "../../src/index.js";
+import { isBusy } from "../../src/errors.js";
+import { sleep } from "./remote.js";
 
 /** Lets what goes on by itself go on a little; whoever waits a moment for a frame waits a millisecond. */
 export function turnOf(index: number): Promise<void> {
@@ -9,17 +10,20 @@ export function turnOf(index: number): Promise<void> {
   });
 }
 
+/** So many tries, a millisecond apart at least, until what holds a call up is a fault. */
+const TRIES = 1000;
+
 /**
  * Makes a call until nothing of another thread holds it up. A thread that holds a lock may be kept from running for longer
  * than the owner waits for it: on a busy machine any call of the owner can answer so.
  */
 export async function patiently<T>(call: () => T): Promise<T> {
-  while (true) {
+  for (let attempt = 0; ; attempt++) {
     try {
       return call();
     } catch (error) {
-      if (!(error instanceof HcallError) || error.code !== "H_LongBusyOrder10msec") throw error;
+      if (!isBusy(error) || attempt === TRIES) throw error;
     }
-    await new Promise((resolve) => setTimeout(resolve, 1));
+    await sleep(1);
   }
 }
