@@ -7,7 +7,7 @@ import type { Cookie } from "../mapping.js";
 import type { Partition } from "../partition.js";
 import type { Desk } from "./desk.js";
 import { LEND, type Mail } from "./mail.js";
-import { differenceOf, FORBIDDEN, FORBIDDEN_WORD, faultOf, isBlank, readSheet } from "./sheets.js";
+import { differenceOf, FORBIDDEN_WORD, faultOf, isBlank, readSheet, wordOf } from "./sheets.js";
 
 /** A bit of the detail of an offer, beside the number of pages. */
 const ZERO_DETAIL = 8;
@@ -52,6 +52,18 @@ export interface Lent extends Lendable {
 const LENT_MOST = 4;
 /** Where partners may copy to at any time. */
 const SCRATCH = 0;
+/** What no sheet has. */
+const FORBIDDEN = 0xbad0bad0;
+/** The last version. */
+const FORBIDDEN_VERSION = 15;
+
+/**
+ * What is written where it must be refused: a word of no sheet. But what is borrowed may be taken away, by death or by force, between
+ * such a write after the end and its repair; then its lender must find a sheet, and the word is one of another version.
+ */
+function forbiddenOf({ isBorrowed, words }: Lendable): number {
+  return isBorrowed ? wordOf(words[0] as number, FORBIDDEN_WORD, FORBIDDEN_VERSION) : FORBIDDEN;
+}
 
 export class Lender {
   readonly #desk: Desk;
@@ -127,9 +139,11 @@ export class Lender {
   }
 
   /** Answers whether the forbidden word was written. @throws HcallError */
-  #use({ address }: Lent): boolean {
+  #use(lent: Lent): boolean {
     const { partition, random } = this.#desk;
+    const { address } = lent;
     const word = address + FORBIDDEN_WORD * 4;
+    const forbidden = forbiddenOf(lent);
     switch (random.below(9)) {
       case 0:
         partition.read(address + random.below(PAGE_BYTES - 4), 4);
@@ -150,14 +164,15 @@ export class Lender {
         this.#grant(address);
         return false;
       case 6:
-        partition.write(word, new Uint8Array(Uint32Array.of(FORBIDDEN).buffer));
+        partition.write(word, new Uint8Array(Uint32Array.of(forbidden).buffer));
         return true;
       case 7:
-        partition.fill(word, 4, FORBIDDEN & 0xff);
-        partition.store32(word, FORBIDDEN);
+        // The version is in the first byte.
+        partition.fill(word, 1, forbidden & 0xff);
+        partition.store32(word, forbidden);
         return true;
       default:
-        partition.store32(word, FORBIDDEN);
+        partition.store32(word, forbidden);
         return true;
     }
   }
@@ -176,7 +191,7 @@ export class Lender {
     this.#desk.try("check", lent.isBorrowed ? ["H_RESCINDED"] : [], () => {
       found = readSheet(this.#desk.partition, address, words.length * 4);
       // Only this partition can have written it, and only when it had access again.
-      if (lent.isMarked && found[FORBIDDEN_WORD] === FORBIDDEN) {
+      if (lent.isMarked && found[FORBIDDEN_WORD] === forbiddenOf(lent)) {
         found[FORBIDDEN_WORD] = isBlank(found.subarray(0, 1)) ? 0 : (words[FORBIDDEN_WORD] as number);
         this.#desk.partition.store32(address + FORBIDDEN_WORD * 4, found[FORBIDDEN_WORD] as number);
       }

@@ -14,7 +14,6 @@ const LINE_WORDS = 16;
 const VERSION_MASK = 15;
 /** The word that nothing is written to but what must be refused. */
 export const FORBIDDEN_WORD = 1;
-export const FORBIDDEN = 0xbad0bad0;
 
 /** What the word at a place of a sheet must be. */
 export function wordOf(nonce: number, place: number, version: number): number {
