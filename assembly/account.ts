@@ -48,9 +48,9 @@ import {
 import { pushEvent } from "./event";
 import { endLend } from "./lend";
 import { endLine } from "./line";
-import { beginJob, Counters, Words } from "./log";
+import { beginJob, Counters, Notes, Words } from "./log";
 import { isAlone, threadsBesides } from "./memory";
-import { areFew, entryPlace, freeFew, freePage, OnePage, rescinded, spaceAt } from "./page";
+import { areFew, entryPlace, FEW_NOTED, freeFew, freePage, OnePage, rescinded, spaceAt } from "./page";
 import { addPartitionWord, isDeferred, partitionAt, partitionWord, signal } from "./partition";
 import { Ended, isLastUse, isPoolFull, releaseGrant, releaseStructure } from "./slot";
 
@@ -134,7 +134,7 @@ function holderSpace(structure: usize): usize {
 function unmapAll(structure: usize): void {
   if (mayEndNow(structure)) freePage(holderSpace(structure), pageOf(structure));
   else if (isAlone() && areFew(pageOf(structure), pageCountOf(structure)))
-    freeFew(holderSpace(structure), pageOf(structure), pageCountOf(structure));
+    freeFew(Notes.begin(FEW_NOTED), holderSpace(structure), pageOf(structure), pageCountOf(structure));
   else settleLater(structure);
 }
 
@@ -176,7 +176,9 @@ export class Become {
     const count = pageCountOf(structure);
     if (threadsBesides() != 0) settleLater(structure);
     else if (count == 1) OnePage.free(spaceAt(holder, SPACE_MEMORY), pageOf(structure));
-    else unmapAll(structure);
+    else if (areFew(pageOf(structure), count))
+      freeFew(Notes.none(), spaceAt(holder, SPACE_MEMORY), pageOf(structure), count);
+    else settleLater(structure);
     Mapped.end(holder, structure, count);
   }
 

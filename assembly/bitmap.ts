@@ -158,6 +158,51 @@ export class Places {
     if (left == 0) lowerFrom(1, map, wordsFor(bits), word);
   }
 
+  /**
+   * As freeOf() and takeOf(), with the notes of the word and of two levels above it at `top` and behind it: of several places at once
+   * these hear of it often.
+   */
+  @inline
+  static freeNoted(top: u32, map: usize, bits: u32, word: u32, places: u64): void {
+    const at = wordAt(map, word);
+    const old = load<u64>(at);
+    const next = Words.putLongAt(top, at, old, old | places);
+    if (old != 0) return;
+    const words = wordsFor(bits);
+    const first = wordAt(map, words);
+    const at1 = placeWord(first, word);
+    const old1 = load<u64>(at1);
+    const next1 = Words.putLongAt(next, at1, old1, old1 | placeBit(word));
+    if (old1 != 0) return;
+    const second = wordAt(first, wordsFor(words));
+    const at2 = placeWord(second, word >> 6);
+    const old2 = load<u64>(at2);
+    Words.putLongAt(next1, at2, old2, old2 | placeBit(word >> 6));
+    if (old2 == 0) raiseFrom(3, second, wordsFor(wordsFor(words)), word >> 12);
+  }
+
+  @inline
+  static takeNoted(top: u32, map: usize, bits: u32, word: u32, places: u64): void {
+    const at = wordAt(map, word);
+    const old = load<u64>(at);
+    const left = old & ~places;
+    const next = Words.putLongAt(top, at, old, left);
+    if (left != 0) return;
+    const words = wordsFor(bits);
+    const first = wordAt(map, words);
+    const at1 = placeWord(first, word);
+    const old1 = load<u64>(at1);
+    const left1 = old1 & ~placeBit(word);
+    const next1 = Words.putLongAt(next, at1, old1, left1);
+    if (left1 != 0) return;
+    const second = wordAt(first, wordsFor(words));
+    const at2 = placeWord(second, word >> 6);
+    const old2 = load<u64>(at2);
+    const left2 = old2 & ~placeBit(word >> 6);
+    Words.putLongAt(next1, at2, old2, left2);
+    if (left2 == 0) lowerFrom(3, second, wordsFor(wordsFor(words)), word >> 12);
+  }
+
   /** Frees the places [from, from + count), through the log if they are of one word; part of a job if they are not. */
   @inline
   static freeRun(map: usize, bits: u32, from: u32, count: u32): void {
@@ -304,12 +349,13 @@ export function mapRunEnd(map: usize, bits: u32, from: u32, most: u32): u32 {
 
 /** The lowest run of `count` free places, or NONE. */
 export function mapLowestRun(map: usize, bits: u32, count: u32): u32 {
-  let start = Places.lowest(map, bits);
-  if (start == NONE) return NONE;
-  // Most often the first gap is large enough, and of one word.
-  if (isInWord(start, count)) {
-    const used = ~load<u64>(wordAt(map, start >> 6)) >> (start & 63);
-    if ((used & runMask(0, count)) == 0) return start;
+  const word = Places.lowestWord(map, bits);
+  if (word == NONE) return NONE;
+  const free = load<u64>(wordAt(map, word));
+  let start = (word << 6) + <u32>ctz(free);
+  // Most often the first gap is large enough, and of one word: no bit of the next one is shifted in.
+  if (count <= 64) {
+    if ((~(free >> (start & 63)) & runMask(0, count)) == 0) return start;
   }
   while (start != NONE) {
     if (count > bits - start) return NONE;

@@ -128,14 +128,18 @@ export class Words {
     store<u32>(THREAD, top + LOG_LINE_BYTES, THREAD_LOG_TOP);
   }
 
-  /** Notes two of them. */
+  /** Notes two of them at `top`. */
   @inline
-  static note2(record: usize, record2: usize): void {
-    const top = load<u32>(THREAD, THREAD_LOG_TOP);
-    assert(top <= u32(LOG_BYTES - 2 * LOG_LINE_BYTES));
+  static note2(top: u32, record: usize, record2: usize): void {
     Words.line(top, record);
     Words.line(top + LOG_LINE_BYTES, record2);
-    store<u32>(THREAD, top + 2 * LOG_LINE_BYTES, THREAD_LOG_TOP);
+    store<u32>(THREAD, Words.behind2(top), THREAD_LOG_TOP);
+  }
+
+  /** Where the next note goes then. */
+  @inline
+  static behind2(top: u32): u32 {
+    return top + 2 * LOG_LINE_BYTES;
   }
 
   /** What a record holds, and its address, where the next note goes. */
@@ -183,10 +187,16 @@ export class Words {
    */
   @inline
   static putLong(address: usize, old: u64, value: u64): void {
-    const top = Notes.begin(2);
+    Words.putLongAt(Notes.begin(2), address, old, value);
+  }
+
+  /** The same, noted at `top`. Answers where the next note goes. */
+  @inline
+  static putLongAt(top: u32, address: usize, old: u64, value: u64): u32 {
     Notes.long(top, address, old);
     Notes.end(top, 2);
     store<u64>(address, value);
+    return top + 2 * LOG_WORD_BYTES;
   }
 }
 

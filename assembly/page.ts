@@ -29,6 +29,8 @@ import {
   INHIBIT_READ,
   INHIBIT_WRITE,
   LINE_BYTES,
+  LOG_LINE_BYTES,
+  LOG_WORD_BYTES,
   NEED_READ,
   NEED_WRITE,
   PARTITION_SPACES,
@@ -343,15 +345,18 @@ export function areFew(page: u32, count: u32): bool {
   return isInWord(page, count);
 }
 
+/** The words of their notes: two records, and double words of the map and of two levels above it. */
+export const FEW_NOTED: u32 = (2 * LOG_LINE_BYTES) / LOG_WORD_BYTES + 6;
+
 /**
- * Unmaps a few pages and gives their addresses back, through the log, where no other thread reads entries. The notes reach beyond
- * fewer than 16: they put back what stands there.
+ * Unmaps a few pages and gives their addresses back, through the log, where no other thread reads entries. The notes go to `top`, and
+ * reach beyond fewer than 16: they put back what stands there.
  */
-export function freeFew(at: usize, page: u32, count: u32): void {
+export function freeFew(top: u32, at: usize, page: u32, count: u32): void {
   const entries = entryPlace(at, page);
   const backs = backPlace(at, page);
-  Words.note2(entries, backs);
-  Places.freeOf(spaceMap(at), spacePages(at), page >> 6, runMask(page & 63, count));
+  Words.note2(top, entries, backs);
+  Places.freeNoted(Words.behind2(top), spaceMap(at), spacePages(at), page >> 6, runMask(page & 63, count));
   if (count == FEW) Sixteen.free(entries, backs);
   else freeEntries(entries, backs, count);
 }
@@ -395,6 +400,7 @@ function mapEntries(entries: usize, sources: usize, backs: usize, count: u32, ri
 
 /** The same of a few pages, as freeFew(). */
 export function mapFew(
+  top: u32,
   at: usize,
   page: u32,
   count: u32,
@@ -406,8 +412,8 @@ export function mapFew(
   const entries = entryPlace(at, page);
   const sources = entryPlace(source, sourcePage);
   const backs = backPlace(at, page);
-  Words.note2(backs, entries);
-  Places.takeOf(spaceMap(at), spacePages(at), page >> 6, runMask(page & 63, count));
+  Words.note2(top, backs, entries);
+  Places.takeNoted(Words.behind2(top), spaceMap(at), spacePages(at), page >> 6, runMask(page & 63, count));
   if (count == FEW) Sixteen.map(entries, sources, backs, rights, slot);
   else mapEntries(entries, sources, backs, count, rights, slot);
 }
