@@ -54,29 +54,43 @@ export function mapClear(map: usize, bits: u32): void {
   memory.fill(map, 0, mapBytes(bits));
 }
 
-/** Levels above the first. Methods, since only those are inlined on demand. */
+/**
+ * Levels above the first: two at once, which hear often of what is in use from its lowest place on, with their notes at `top` and behind
+ * it. Methods, since only those are inlined on demand.
+ */
 export class Levels {
   /** Tells them that a word of level 0 has become non-empty. */
   @inline
-  static raise(map: usize, bits: u32, word: u32): void {
+  static raise(top: u32, map: usize, bits: u32, word: u32): void {
     const words = wordsFor(bits);
-    const above = wordAt(map, words);
-    const at = placeWord(above, word);
+    const first = wordAt(map, words);
+    const at = placeWord(first, word);
     const old = load<u64>(at);
-    Words.putLong(at, old, old | placeBit(word));
-    if (old == 0) raiseFrom(2, above, wordsFor(words), word >> 6);
+    const next = Words.putLongAt(top, at, old, old | placeBit(word));
+    if (old != 0) return;
+    const second = wordAt(first, wordsFor(words));
+    const at2 = placeWord(second, word >> 6);
+    const old2 = load<u64>(at2);
+    Words.putLongAt(next, at2, old2, old2 | placeBit(word >> 6));
+    if (old2 == 0) raiseFrom(3, second, wordsFor(wordsFor(words)), word >> 12);
   }
 
   /** Tells them that a word of level 0 has become empty. */
   @inline
-  static lower(map: usize, bits: u32, word: u32): void {
+  static lower(top: u32, map: usize, bits: u32, word: u32): void {
     const words = wordsFor(bits);
-    const above = wordAt(map, words);
-    const at = placeWord(above, word);
+    const first = wordAt(map, words);
+    const at = placeWord(first, word);
     const old = load<u64>(at);
     const left = old & ~placeBit(word);
-    Words.putLong(at, old, left);
-    if (left == 0) lowerFrom(2, above, wordsFor(words), word >> 6);
+    const next = Words.putLongAt(top, at, old, left);
+    if (left != 0) return;
+    const second = wordAt(first, wordsFor(words));
+    const at2 = placeWord(second, word >> 6);
+    const old2 = load<u64>(at2);
+    const left2 = old2 & ~placeBit(word >> 6);
+    Words.putLongAt(next, at2, old2, left2);
+    if (left2 == 0) lowerFrom(3, second, wordsFor(wordsFor(words)), word >> 12);
   }
 }
 
@@ -118,6 +132,9 @@ function lowerFrom(level: u32, below: usize, words: u32, word: u32): void {
   }
 }
 
+/** Words of the notes of a word of level 0, and of two levels above it. */
+export const MAP_NOTED: u32 = 6;
+
 /** Places of one word. Methods, since only those are inlined on demand: each accept takes some, each return frees some. */
 export class Places {
   /** The word of level 0 with the lowest free place, or NONE; below the first 2^12 places at once. */
@@ -158,49 +175,23 @@ export class Places {
     if (left == 0) lowerFrom(1, map, wordsFor(bits), word);
   }
 
-  /**
-   * As freeOf() and takeOf(), with the notes of the word and of two levels above it at `top` and behind it: of several places at once
-   * these hear of it often.
-   */
+  /** As freeOf(), with its notes at `top` and behind it. */
   @inline
   static freeNoted(top: u32, map: usize, bits: u32, word: u32, places: u64): void {
     const at = wordAt(map, word);
     const old = load<u64>(at);
     const next = Words.putLongAt(top, at, old, old | places);
-    if (old != 0) return;
-    const words = wordsFor(bits);
-    const first = wordAt(map, words);
-    const at1 = placeWord(first, word);
-    const old1 = load<u64>(at1);
-    const next1 = Words.putLongAt(next, at1, old1, old1 | placeBit(word));
-    if (old1 != 0) return;
-    const second = wordAt(first, wordsFor(words));
-    const at2 = placeWord(second, word >> 6);
-    const old2 = load<u64>(at2);
-    Words.putLongAt(next1, at2, old2, old2 | placeBit(word >> 6));
-    if (old2 == 0) raiseFrom(3, second, wordsFor(wordsFor(words)), word >> 12);
+    if (old == 0) Levels.raise(next, map, bits, word);
   }
 
+  /** As takeOf(), in the same way. */
   @inline
   static takeNoted(top: u32, map: usize, bits: u32, word: u32, places: u64): void {
     const at = wordAt(map, word);
     const old = load<u64>(at);
     const left = old & ~places;
     const next = Words.putLongAt(top, at, old, left);
-    if (left != 0) return;
-    const words = wordsFor(bits);
-    const first = wordAt(map, words);
-    const at1 = placeWord(first, word);
-    const old1 = load<u64>(at1);
-    const left1 = old1 & ~placeBit(word);
-    const next1 = Words.putLongAt(next, at1, old1, left1);
-    if (left1 != 0) return;
-    const second = wordAt(first, wordsFor(words));
-    const at2 = placeWord(second, word >> 6);
-    const old2 = load<u64>(at2);
-    const left2 = old2 & ~placeBit(word >> 6);
-    Words.putLongAt(next1, at2, old2, left2);
-    if (left2 == 0) lowerFrom(3, second, wordsFor(wordsFor(words)), word >> 12);
+    if (left == 0) Levels.lower(next, map, bits, word);
   }
 
   /** Frees the places [from, from + count), through the log if they are of one word; part of a job if they are not. */

@@ -44,6 +44,7 @@ import {
 import {
   isInWord,
   Levels,
+  MAP_NOTED,
   mapBytes,
   mapFill,
   mapIsFree,
@@ -221,7 +222,7 @@ export class OnePage {
     const frame = load<u32>(entryPlace(source, sourcePage)) & ENTRY_FRAME;
     const rest = free & (free - 1); // without its lowest bit
     OnePage.put(Notes.none(), at, page, renewed(load<u32>(entryPlace(at, page)), frame | rights), back, rest);
-    if (rest == 0) Levels.lower(spaceMap(at), spacePages(at), word);
+    if (rest == 0) Levels.lower(Notes.next(Notes.none()), spaceMap(at), spacePages(at), word);
     return page;
   }
 
@@ -229,7 +230,7 @@ export class OnePage {
   @inline
   static free(at: usize, page: u32): void {
     if (OnePage.leave(Notes.none(), at, page, load<u32>(entryPlace(at, page)) & GENERATION_MASK))
-      Levels.raise(spaceMap(at), spacePages(at), page >> 6);
+      Levels.raise(Notes.next(Notes.none()), spaceMap(at), spacePages(at), page >> 6);
   }
 
   /** The same where the levels of the map seldom hear of it. */
@@ -265,11 +266,7 @@ export class OnePage {
   /** As mapFrom(), part of a job. */
   @inline
   static map(at: usize, page: u32, slot: u32, source: usize, sourcePage: u32, rights: u32): void {
-    const places = placeWord(spaceMap(at), page);
-    const free = load<u64>(places);
-    const rest = free & ~placeBit(page);
-    Words.putLong(places, free, rest);
-    if (rest == 0) Levels.lower(spaceMap(at), spacePages(at), page >> 6);
+    Places.takeOf(spaceMap(at), spacePages(at), page >> 6, placeBit(page));
     store<u32>(backPlace(at, page), slot);
     const entry = entryPlace(at, page);
     storeShared(
@@ -284,10 +281,7 @@ export class OnePage {
     const entry = entryPlace(at, page);
     store<u32>(backPlace(at, page), 0);
     storeEntry(entry, left(load<u32>(entry), 0));
-    const places = placeWord(spaceMap(at), page);
-    const free = load<u64>(places);
-    Words.putLong(places, free, free | placeBit(page));
-    if (free == 0) Levels.raise(spaceMap(at), spacePages(at), page >> 6);
+    Places.free(spaceMap(at), spacePages(at), page);
   }
 }
 
@@ -345,8 +339,8 @@ export function areFew(page: u32, count: u32): bool {
   return isInWord(page, count);
 }
 
-/** The words of their notes: two records, and double words of the map and of two levels above it. */
-export const FEW_NOTED: u32 = (2 * LOG_LINE_BYTES) / LOG_WORD_BYTES + 6;
+/** The words of their notes: two records, and the map's. */
+export const FEW_NOTED: u32 = (2 * LOG_LINE_BYTES) / LOG_WORD_BYTES + MAP_NOTED;
 
 /**
  * Unmaps a few pages and gives their addresses back, through the log, where no other thread reads entries. The notes go to `top`, and
