@@ -96,7 +96,7 @@ export function copyOut(
  * Up to so many bytes go by loops into memory that is not shared, too: arrays of so few have no buffer in V8 before somebody asks for it,
  * and to make one takes longer.
  */
-const FEW_BYTES = 64;
+export const FEW_BYTES = 64;
 
 /** Copies `length` bytes from `source[from]` into the table's memory, to the byte offset `to`. */
 export function copyIn(
