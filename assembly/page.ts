@@ -221,16 +221,18 @@ export class OnePage {
     const page = (word << 6) + <u32>ctz(free);
     const frame = load<u32>(entryPlace(source, sourcePage)) & ENTRY_FRAME;
     const rest = free & (free - 1); // without its lowest bit
-    OnePage.put(Notes.none(), at, page, renewed(load<u32>(entryPlace(at, page)), frame | rights), back, rest);
-    if (rest == 0) Levels.lower(Notes.next(Notes.none()), spaceMap(at), spacePages(at), word);
+    const top = Notes.none();
+    OnePage.put(top, at, page, renewed(load<u32>(entryPlace(at, page)), frame | rights), back, rest);
+    if (rest == 0) Levels.lower(Notes.next(top), spaceMap(at), spacePages(at), word);
     return page;
   }
 
   /** Unmaps a page that is not private and frees its address. */
   @inline
   static free(at: usize, page: u32): void {
-    if (OnePage.leave(Notes.none(), at, page, load<u32>(entryPlace(at, page)) & GENERATION_MASK))
-      Levels.raise(Notes.next(Notes.none()), spaceMap(at), spacePages(at), page >> 6);
+    const top = Notes.none();
+    if (OnePage.leave(top, at, page, load<u32>(entryPlace(at, page)) & GENERATION_MASK))
+      Levels.raise(Notes.next(top), spaceMap(at), spacePages(at), page >> 6);
   }
 
   /** The same where the levels of the map seldom hear of it. */
