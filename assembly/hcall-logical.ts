@@ -104,7 +104,7 @@ import { acceptDonation, isWhole } from "./donate";
 import { pushEvent, Staged } from "./event";
 import { settle } from "./job";
 import { holdBorrowed, isExclusive, isMode, lend, mayLend, mustZero, zeroLent } from "./lend";
-import { beginJob, endJob, Notes, THREAD } from "./log";
+import { beginJob, endJob, THREAD } from "./log";
 import { budget, header, isAlone, NONE, setResult, threadsBesides } from "./memory";
 import {
   anyLent,
@@ -352,8 +352,7 @@ function takeMany(structure: usize, at: usize, source: usize, rights: u32): u32 
   if (page == NONE) return NONE;
   const slot = slotOf(structure);
   const sourcePage = sourcePageOf(structure);
-  if (isAlone() && areFew(page, count))
-    mapFew(Notes.none(), at, page, count, slot, source, sourcePage, rights);
+  if (isAlone() && areFew(page, count)) mapFew(at, page, count, slot, source, sourcePage, rights);
   else {
     // Where others read entries a job: it minds that one of them may have used the pages if the call is undone.
     beginJob(JOB_PAGES, slot, holderOf(structure), spaceOf(structure), page, count);

@@ -394,9 +394,8 @@ function mapEntries(entries: usize, sources: usize, backs: usize, count: u32, ri
   }
 }
 
-/** The same of a few pages, as freeFew(). */
+/** The same of a few pages, as freeFew(): the first notes of a call. */
 export function mapFew(
-  top: u32,
   at: usize,
   page: u32,
   count: u32,
@@ -408,6 +407,7 @@ export function mapFew(
   const entries = entryPlace(at, page);
   const sources = entryPlace(source, sourcePage);
   const backs = backPlace(at, page);
+  const top = Notes.none();
   Words.note2(top, backs, entries);
   Places.takeNoted(Words.behind2(top), spaceMap(at), spacePages(at), page >> 6, runMask(page & 63, count));
   if (count == FEW) Sixteen.map(entries, sources, backs, rights, slot);
