@@ -24,6 +24,7 @@ import {
 } from "./layout.js";
 import { leastMoved } from "./platform.js";
 import { type Capacities, layOut } from "./regions.js";
+import { mostByTray } from "./tray.js";
 import { Views } from "./views.js";
 
 /** The core's functions as asc types them, so that a change of the ABI is a compile error. */
@@ -84,6 +85,8 @@ export class TableMemory {
   readonly isShared: boolean;
   /** From so many bytes on the platform moves them into and out of it better than the engine (copy.ts). */
   readonly leastMoved: number;
+  /** Up to so many bytes go into it by a tray (tray.ts). */
+  readonly mostByTray: number;
   /** Byte offsets of the records of partitions and of structures. */
   readonly partitionsAt: number;
   readonly structuresAt: number;
@@ -109,6 +112,7 @@ export class TableMemory {
     this.structuresAt = this.header(HEADER_STRUCTURES_AT);
     this.isShared = this.header(HEADER_THREADS_MAX) > 1;
     this.leastMoved = leastMoved(this.isShared);
+    this.mostByTray = mostByTray(this.isShared);
     this.thread = this.header(HEADER_THREADS_AT) + slot * THREAD_BYTES;
     this.entry = this.thread + THREAD_ENTRY;
     const result = (this.thread + THREAD_RESULT) / 8;

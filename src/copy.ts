@@ -92,12 +92,6 @@ export function copyOut(
     set.call(target, memory.views.at(from, length), to);
 }
 
-/**
- * Up to so many bytes go by loops into memory that is not shared, too: arrays of so few have no buffer in V8 before somebody asks for it,
- * and to make one takes longer.
- */
-export const FEW_BYTES = 64;
-
 /** Copies `length` bytes from `source[from]` into the table's memory, to the byte offset `to`. */
 export function copyIn(
   memory: TableMemory,
@@ -106,7 +100,7 @@ export function copyIn(
   from: number,
   length: number,
 ): void {
-  if (length <= (memory.isShared ? TRAY_BYTES : FEW_BYTES)) writeSome(memory, to, source, from, length);
+  if (length <= memory.mostByTray) writeSome(memory, to, source, from, length);
   else if (length < memory.leastMoved || !moveMany(memory, source, memory.bytes, to, source, from, length))
     set.call(memory.bytes, fixedPartOf(source, from, length), to);
 }

@@ -4,7 +4,7 @@
 import { VirtualAdapter } from "./adapter.js";
 import { TranslationBatch } from "./batch.js";
 import type { Core, TableMemory } from "./binding.js";
-import { copyIn, copyOut, FEW_BYTES } from "./copy.js";
+import { copyIn, copyOut } from "./copy.js";
 import { describePartition, showAs } from "./describe.js";
 import { ACCEPT, GRANT, publishAccept, publishGrant, publishRescind, RESCIND } from "./diagnostics.js";
 import { Dma } from "./dma.js";
@@ -423,7 +423,7 @@ export class Partition {
   write(address: number, source: Uint8Array): void {
     if (!(source instanceof Uint8Array)) checkArray("source", source);
     const { length } = source;
-    if (length > LOOP_BYTES && length <= (this.#memory.isShared ? TRAY_BYTES : FEW_BYTES)) {
+    if (length > LOOP_BYTES && length <= this.#memory.mostByTray) {
       this.#kernel.tray.move(this.#holder, address, source, length, NEED_WRITE);
       return;
     }

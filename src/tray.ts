@@ -14,6 +14,17 @@ export const TRAY_BYTES = 512;
 /** Up to so many bytes a loop over bytes is as fast. */
 export const LOOP_BYTES = 32;
 
+/**
+ * Up to so many bytes go by a tray into memory that is not shared, too: arrays of so few have no buffer in V8 before somebody asks for it,
+ * and to make one takes longer.
+ */
+const FEW_BYTES = 64;
+
+/** Up to so many bytes go by a tray into the table's memory. */
+export function mostByTray(isShared: boolean): number {
+  return isShared ? TRAY_BYTES : FEW_BYTES;
+}
+
 /** Called as what it is: of an array Node 20 looks it up anew each time. A constant of each module, since of an import Node 26 does. */
 const { set } = Uint8Array.prototype;
 const { length: ofLength, buffer: ofBuffer } = Object.getOwnPropertyDescriptors(

@@ -1,12 +1,10 @@
 /** What an actor of the chaos writes into pages that it has lent, to see that it is refused. */
 import { expect, test } from "vitest";
-import { Board } from "../src/chaos/board.js";
-import { Desk } from "../src/chaos/desk.js";
 import { type Lendable, Lender } from "../src/chaos/lender.js";
 import { Mail } from "../src/chaos/mail.js";
-import { Random } from "../src/chaos/random.js";
 import { differenceOf, faultOf, makeSheet, readSheet, writeSheet } from "../src/chaos/sheets.js";
 import type { Partition } from "../src/index.js";
+import { openDesk } from "./support/chaos-desk.js";
 import { auditedAfterEach, openRow, PAGE } from "./support/world.js";
 
 auditedAfterEach();
@@ -38,8 +36,7 @@ function lend() {
 
 /** What it lends on, and the actor that does. */
 function lendOn(middle: Partition, address: number, seed: number) {
-  const desk = new Desk(middle, new Board(), new Random(seed), (error) => expect(error).toBeUndefined());
-  const lender = new Lender(desk);
+  const lender = new Lender(openDesk(middle, seed));
   const found: (Uint32Array | undefined)[] = [];
   const what: Lendable = {
     ...{ address, words: SHEET.slice(), isBorrowed: true, isZero: false },

@@ -1,16 +1,15 @@
 /** What an actor of the chaos does about a return that could not be ended: it accuses nobody, and returns again. */
 import { expect, test } from "vitest";
-import { Board } from "../src/chaos/board.js";
 import { Copies } from "../src/chaos/copies.js";
-import { type Dealings, Desk } from "../src/chaos/desk.js";
+import type { Dealings, Desk } from "../src/chaos/desk.js";
 import { Lending } from "../src/chaos/lending.js";
 import { COPY_OF_RING, LEND, Mail, RING_OF_RECEIVER } from "../src/chaos/mail.js";
-import { Random } from "../src/chaos/random.js";
 import { Rings } from "../src/chaos/rings.js";
 import { makeSheet, writeSheet } from "../src/chaos/sheets.js";
 import { HcallError, type Mapping, type Partition } from "../src/index.js";
 import { kernelOf } from "../src/kernel.js";
 import { H_LONG_BUSY_10_MSEC, H_SUCCESS } from "../src/layout.js";
+import { openDesk } from "./support/chaos-desk.js";
 import { openPair, PAGE } from "./support/world.js";
 
 /** The first return of a mapping takes the addresses away, and then waits for somebody's use for too long. */
@@ -24,10 +23,6 @@ function returnSlowly(mapping: Mapping): Mapping {
       if (returns++ === 0) throw new HcallError("H_RETURN_LOGICAL", H_LONG_BUSY_10_MSEC, "a use goes on");
     },
   } as Mapping;
-}
-
-function openDesk(client: Partition, seed: number): Desk {
-  return new Desk(client, new Board(), new Random(seed), (error) => expect(error).toBeUndefined());
 }
 
 test.each<[string, number, (desk: Desk) => Dealings, (server: Partition) => object]>([
