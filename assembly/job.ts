@@ -13,13 +13,14 @@
  * stands (lend.ts); a donated resource is the donor's or the receiver's (donate.ts).
  *
  * Moved pages are the other kind of job: mappings follow the owner's entry, and frames that nobody came to are free and zero.
- * A list of TCEs is put to its end (tce.ts).
+ * A list of TCEs is put to its end (tce.ts), one of pages under revocation is cut (run.ts).
  */
 import {
   ENTRY_FRAME,
   ENTRY_VALID,
   FLAG_REVOKING,
   JOB_ARENA,
+  JOB_CUTS,
   JOB_DONATE,
   JOB_ELEMENTAL,
   JOB_LENT,
@@ -46,6 +47,7 @@ import {
   THREAD_JOB_PAGE,
   THREAD_JOB_SLOT,
   THREAD_JOB_SPACE,
+  THREAD_LIST,
 } from "../src/layout";
 import { freeArena } from "./arena";
 import { cursorOf, hasFlag, setCursor, stateOf, structureAt } from "./control";
@@ -57,6 +59,7 @@ import { isAlone } from "./memory";
 import { followOwner } from "./move";
 import {
   backOf,
+  cutShared,
   entryOf,
   freePages,
   letEntriesGo,
@@ -117,6 +120,12 @@ function settleMigration(old: u32, lpid: u32, frame: u32, page: u32, count: u32)
   else zeroIfFree(frame, count);
 }
 
+/** The access of structures that a run has marked ends, if the marks stand: that of the first tells. */
+function cutListed(thread: usize, first: u32, count: u32): void {
+  if (!hasFlag(structureAt(first), FLAG_REVOKING)) return;
+  for (let i: u32 = 0; i < count; i++) cutShared(load<u32>(thread + ((<usize>i) << 2), THREAD_LIST));
+}
+
 /** Does the job that stands in a thread record, this thread's or a dead one's. */
 export function settleJob(thread: usize): void {
   const slot = threadWord(thread, THREAD_JOB_SLOT);
@@ -162,6 +171,9 @@ export function settleJob(thread: usize): void {
       break;
     case JOB_RAISE:
       raiseTree(structureAt(slot), page, lpid, count);
+      break;
+    case JOB_CUTS:
+      cutListed(thread, slot, count);
       break;
     case JOB_TCES:
       putListed(thread, slot, partitionAt(lpid), page, count);

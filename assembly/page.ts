@@ -303,6 +303,11 @@ export function rescindedPlain(entry: u32): u32 {
   return (entry & GENERATION_MASK) | ENTRY_RESCINDED;
 }
 
+/** The same of an entry that others read; part of a job. */
+export function cutShared(entry: usize): void {
+  storeShared(entry, rescindedPlain(load<u32>(entry)));
+}
+
 // ---------------------------------------------------------------- ranges
 
 /** Takes addresses for a structure; part of a job. */

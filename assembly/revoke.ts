@@ -213,7 +213,7 @@ function markOn(root: usize, budget: i32): i32 {
       if (!isFar) walked = RUN_MARKS;
       else if (walkAhead(visited, root, true, walked) == 0) walked = RUN_MARKS;
     }
-    const run = isAlone() ? revokeRun(visited, root, <u32>budget + 1, walked) : 0;
+    const run = revokeRun(visited, root, <u32>budget + 1, walked);
     const marked = <u32>(run >> 56);
     if (marked != 0) {
       const climbed = <u32>(run >> 32) & 0xffffff;

@@ -9,6 +9,7 @@ import {
   HEADER_STRUCTURE_FREE,
   HEADER_STRUCTURES_LISTED,
   HEADER_TORN_DOWN,
+  JOB_CUTS,
   LOG_BYTES,
   LOG_LINE_BYTES,
   LOG_WORD_BYTES,
@@ -27,6 +28,7 @@ import {
   STRUCTURE_PREVIOUS,
   STRUCTURE_PREVIOUS_HELD,
   STRUCTURE_STATE,
+  THREAD_LIST,
   THREAD_LOG,
   THREAD_LOG_TOP,
   THREAD_RUNS,
@@ -55,12 +57,12 @@ import {
   whose,
 } from "./control";
 import { eventRoom, stageEvent, tellStaged } from "./event";
-import { THREAD, Words } from "./log";
-import { addHeader, header } from "./memory";
+import { beginJob, THREAD, Words } from "./log";
+import { addHeader, header, isAlone } from "./memory";
 import { OnePage, rescindedPlain, spaceAt, spaceEntries } from "./page";
 import { addPartitionWord, partitionAt, partitionWord, runsNow } from "./partition";
 import { areFar, isLastUse, putFree } from "./slot";
-import { Follow, isElsewhere, touchHeld } from "./touch";
+import { Follow, isElsewhere, keep, touchHeld } from "./touch";
 
 /** What a grant costs among others: to be visited and marked. */
 export const MARK_STEPS: u32 = 2;
@@ -78,6 +80,9 @@ const RUN_NOTES = LOG_BYTES - END_NOTES - LOG_LINE_BYTES - 2 * LOG_WORD_BYTES;
 if (i32(COMMIT_GRANTS) * GRANT_NOTES > LOG_BYTES - END_NOTES) ERROR("what ends in one commit fits the log");
 if (i32(RUN_MARKS) * 2 * LOG_WORD_BYTES > LOG_BYTES - END_NOTES)
   ERROR("so do words of what is marked, and entries");
+if (THREAD_LOG + i32(RUN_MARKS) * LOG_WORD_BYTES + END_NOTES > THREAD_LIST)
+  ERROR("notes of what is marked, without entries, end before the list");
+if (THREAD_LIST + i32(RUN_MARKS) * 4 > THREAD_LOG + LOG_BYTES) ERROR("a run's entries fit the list");
 
 if (THREAD_RUNS + 2 * RUN_BYTES > THREAD_LOG) ERROR("two runs lie before the log");
 if (RUN_BYTES != 32 || THREAD_RUNS % 64 != 0) ERROR("one bit tells the parts of a run apart");
@@ -98,37 +103,43 @@ function clear(): void {
   store<u64>(THREAD, 0, THREAD_RUNS + RUN_BYTES + RUN_WHOSE);
 }
 
-/** Pages of a holder that are cut in the run. Methods, since only those are inlined on demand: two holders may alternate. */
-class Cut {
-  @inline
-  static open(part: usize, lpid: u32): void {
-    const at = spaceAt(partitionAt(lpid), SPACE_MEMORY);
-    store<u64>(part, lpid, RUN_WHOSE);
-    store<u32>(part, <u32>spaceEntries(at), RUN_ENTRIES);
-    store<u32>(part, 0, RUN_COUNT);
-  }
+/** Begins the part of a run that is about pages of a holder. */
+function openCut(part: usize, lpid: u32): void {
+  const at = spaceAt(partitionAt(lpid), SPACE_MEMORY);
+  store<u64>(part, lpid, RUN_WHOSE);
+  store<u32>(part, <u32>spaceEntries(at), RUN_ENTRIES);
+  store<u32>(part, 0, RUN_COUNT);
+}
 
-  /** A structure with one page and no more, so that none is private. */
+/** Counts what the part of a run has cut. */
+function closeCut(part: usize): void {
+  const lpid = load<u32>(part, RUN_WHOSE);
+  if (lpid == 0) return;
+  const place = partitionAt(lpid) + PARTITION_PAGES_MAPPED;
+  Words.put(place, load<u32>(place) - load<u32>(part, RUN_COUNT));
+}
+
+/** A method, since only those are inlined on demand. */
+class Cut {
+  /**
+   * A structure with one page and no more, so that none is private: the one of this index in its run. Where others read entries they
+   * may see only after the commit that the access has ended; the entry is listed, and read, so that it is in the cache by then.
+   */
   @inline
-  static page(part: usize, structure: usize): void {
+  static page(part: usize, structure: usize, index: u32, isSeen: bool): void {
     store<u32>(part, load<u32>(part, RUN_COUNT) + 1, RUN_COUNT);
     const entry = <usize>load<u32>(part, RUN_ENTRIES) + ((<usize>pageOf(structure)) << 2);
-    const first = load<u32>(structure) | (FLAG_REVOKING << 24);
-    Words.put2(structure + STRUCTURE_STATE, first, entry, rescindedPlain(load<u32>(entry)));
-  }
-
-  @inline
-  static close(part: usize): void {
-    const lpid = load<u32>(part, RUN_WHOSE);
-    if (lpid == 0) return;
-    const place = partitionAt(lpid) + PARTITION_PAGES_MAPPED;
-    Words.put(place, load<u32>(place) - load<u32>(part, RUN_COUNT));
+    const marked = load<u32>(structure) | (FLAG_REVOKING << 24);
+    if (isSeen) {
+      keep(load<u32>(entry));
+      store<u32>(THREAD + ((<usize>index) << 2), <u32>entry, THREAD_LIST);
+      Words.put(structure + STRUCTURE_STATE, marked);
+    } else Words.put2(structure + STRUCTURE_STATE, marked, entry, rescindedPlain(load<u32>(entry)));
   }
 }
 
 /**
- * Shared become under revocation, in pre-order from `from` on, which is below `root`: as long as each has one page of memory; where no
- * other thread reads entries. Answers where it stands, which is the root where nothing follows, in the low half; above it how many
+ * Shared become under revocation, in pre-order from `from` on, which is below `root`: as long as each has one page of memory. Answers where it stands, which is the root where nothing follows, in the low half; above it how many
  * levels it went up to where a sibling follows, and in the highest byte how many it marked. A mark is MARK_STEPS of at most `most`
  * steps, of which there are `marks` at most, a level one.
  */
@@ -141,16 +152,17 @@ export function revokeRun(from: usize, root: usize, most: u32, marks: u32): u64 
   let levels = rest;
   let part = first();
   let structure = from;
+  const isSeen = !isAlone();
   while (true) {
     const lpid = holderOf(structure);
     if (lpid != load<u32>(part, RUN_WHOSE)) {
       part = otherThan(part);
       if (lpid != load<u32>(part, RUN_WHOSE)) {
-        Cut.close(part);
-        Cut.open(part, lpid);
+        closeCut(part);
+        openCut(part, lpid);
       }
     }
-    Cut.page(part, structure);
+    Cut.page(part, structure, limit - left, isSeen);
     left--;
     let next = childOf(structure);
     if (next == 0) {
@@ -172,8 +184,9 @@ export function revokeRun(from: usize, root: usize, most: u32, marks: u32): u64 
     if (!isOnePage(following)) break;
     structure = following;
   }
-  Cut.close(first());
-  Cut.close(otherThan(first()));
+  closeCut(first());
+  closeCut(otherThan(first()));
+  if (isSeen) beginJob(JOB_CUTS, slotOf(from), 0, 0, 0, limit - left);
   return ((<u64>(limit - left)) << 56) | ((<u64>(rest - levels)) << 32) | slotOf(structure);
 }
 

@@ -24,7 +24,10 @@ const SERVER_PAGES = 16;
 
 /** How the partition dies. */
 export interface Death {
-  /** Before each death, while it does not count. */
+  /**
+   * Before each death, while it does not count: before the grants are made, so that what the one that dies has was in use just now,
+   * as it was in C.
+   */
   prepare(table: ResourceTable, partition: Partition): Promise<void>;
   /** Resolves when the partition is recovered, with what counts. */
   happen(table: ResourceTable, partition: Partition): Promise<Required<Timed>>;
@@ -160,12 +163,12 @@ function ours(
   const servers = role === "client" ? partners : [dead];
   const clients = role === "client" ? [dead] : partners;
   const start = async (): Promise<void> => {
+    await death.prepare(table, dead);
     // The adapters end with the one that dies.
     const adapters = partners.map((partner) =>
       role === "client" ? table.connect(partner, dead) : table.connect(dead, partner),
     );
     holdings.build(adapters.map(({ unitAddress }) => unitAddress));
-    await death.prepare(table, dead);
   };
   return {
     measure: inAsyncRuns(size.grants, async () => {

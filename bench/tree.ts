@@ -20,11 +20,19 @@ import { clientOf, must, openWorld, type World } from "./worlds.js";
 /** Beyond, a Map of objects only takes time to build. */
 const MAP_NODES_MAX = 100_000;
 const LONGEST_MS = 1;
+const IDLE = new URL("./idle-worker.js", import.meta.url);
 /** So that two tables of them fit. */
 const NODES_MAX: number = 2 ** 21;
 
 function open(nodes: number): World {
   return openWorld({ serverPages: 1, grants: nodes + 16, spacePages: nodes + 16, partitions: 3 });
+}
+
+/** The same, with a table that another thread has joined: it takes locks, and what access ends others could see. */
+async function openJoined(nodes: number): Promise<World> {
+  const world = open(nodes);
+  await world.table.spawn(world.server, IDLE);
+  return world;
 }
 
 function growIn(world: World, plan: TreePlan): Tree {
@@ -123,23 +131,37 @@ function withMap(plan: TreePlan): Contender {
   };
 }
 
+/** How a tree is rescinded besides, each in a table of its own. */
+interface More {
+  /** Through the object API, with a watch on the event loop. */
+  readonly isWatched: boolean;
+  /** Where another thread has joined. */
+  readonly isJoined: boolean;
+}
+
 async function openStage(
   name: string,
   size: TreeSize,
-  isWatched: boolean,
+  { isWatched, isJoined }: More,
   at: Coordinates,
   { seed, native }: Context,
 ): Promise<Stage> {
   const { shape, isScattered, nodes, fanout = 1 } = size;
   const plan = planTree(size, seed);
-  const worlds = isWatched ? [open(nodes), open(nodes)] : [open(nodes)];
   const target = timesNative(1.5, 1.1, LONGEST_MS);
-  const ways: Way[] = worlds.map((world, index) => ({
-    what: index === 0 ? `${name}, raw` : `${name}, rescindForced()`,
-    contender: ours(world, plan, index === 1),
-    target,
-    at,
-  }));
+  const alone = open(nodes);
+  const worlds = [alone];
+  const ways: Way[] = [{ what: `${name}, raw`, contender: ours(alone, plan, false), target, at }];
+  if (isWatched) {
+    const world = open(nodes);
+    worlds.push(world);
+    ways.push({ what: `${name}, rescindForced()`, contender: ours(world, plan, true), target, at });
+  }
+  if (isJoined) {
+    const world = await openJoined(nodes);
+    worlds.push(world);
+    ways.push({ what: `${name}, raw, a thread has joined`, contender: ours(world, plan, false), at });
+  }
   const nativeContender = await native?.setUp("tree", shape, isScattered ? 1 : 0, nodes, fanout, seed);
   return {
     ways,
@@ -155,17 +177,17 @@ async function openStage(
   };
 }
 
-function scenario(title: string, size: TreeSize, isWatched: boolean, at: Coordinates = {}): Scenario {
+function scenario(title: string, size: TreeSize, more: More, at: Coordinates = {}): Scenario {
   const { isScattered, nodes } = size;
   const name = `${title}${isScattered ? " scattered" : ""}, ${nodes.toLocaleString("en-US")} nodes`;
   return {
     name,
     ...(nodes > MAP_NODES_MAX ? { repetitionsMax: 5 } : {}),
-    open: (context) => openStage(name, size, isWatched, at, context),
+    open: (context) => openStage(name, size, more, at, context),
   };
 }
 
-/** Of the largest, some are also rescinded through the object API, with a watch on the event loop. */
+/** Of the largest, some are also rescinded through the object API; of the smallest, those in sequence with another thread. */
 const KINDS: readonly (readonly [shape: Shape, isScattered: boolean, isWatched: boolean])[] = [
   ["wide", false, false],
   ["wide", true, true],
@@ -198,18 +220,19 @@ export function treeScenarios(quick: boolean, parameters: Parameters): readonly 
       scenario(
         `depth ${depth}, fanout ${fanout}`,
         { shape: "even", isScattered, nodes, fanout },
-        isScattered,
-        {
-          depth,
-          fanout,
-        },
+        { isWatched: isScattered, isJoined: false },
+        { depth, fanout },
       ),
     );
   }
   const sizes = quick ? [1000, 10_000] : [1000, 100_000, 1_000_000];
   return sizes.flatMap((nodes) =>
     KINDS.map(([shape, isScattered, isWatched]) =>
-      scenario(shape, { shape, isScattered, nodes }, isWatched && nodes === sizes.at(-1)),
+      scenario(
+        shape,
+        { shape, isScattered, nodes },
+        { isWatched: isWatched && nodes === sizes.at(-1), isJoined: !isScattered && nodes === sizes[0] },
+      ),
     ),
   );
 }

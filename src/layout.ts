@@ -267,7 +267,7 @@ export const MAIL_STATE_MASK = 3;
 export const MAIL_STATUS_SHIFT = 2;
 export const MAIL_STATUS_MASK = 63; // the status without its sign; all ones: H_LongBusyOrder10msec
 export const MAIL_SEQUENCE_SHIFT = 8;
-export const THREAD_TCES = 2304; // in the upper half of the log: what a call puts, a word for each of 512 pages; what a batch touches
+export const THREAD_LIST = 2304; // in the upper half of the log, 512 words: TCEs that a call puts; what a batch touches; entries that a run cuts
 
 export const RUN_BYTES = 32;
 export const RUN_WHOSE = 0; // u64: holder and end as in a structure, or the holder alone; 0: nobody's
@@ -300,6 +300,7 @@ export const JOB_ELEMENTAL = 7; // the page table of an elemental resource may b
 export const JOB_LENT = 24; // the entries of a lender may not be what its lend says
 export const JOB_DONATE = 25; // a donated resource may stand in two page tables, or in none as a whole
 export const JOB_RAISE = 20; // a raise may have reached a part of those who have the interrupt source
+export const JOB_CUTS = 17; // the pages of what a run has marked, which the thread record lists, may not be cut yet
 export const JOB_TCES = 16; // some of the TCEs that the thread record lists may not be put
 
 // ---------------------------------------------------------------- partition record

@@ -142,6 +142,15 @@ export const BUGS: readonly SeededBug[] = [
     to: "setCursor(root, isComplete ? nextEpoch() - 2 : cursor);",
   },
   {
+    bug: "of many that are marked at once access ends before that has happened (FA5)",
+    scenario: "two reads / forced rescind above, whose thread dies",
+    says: /no order/,
+    file: "assembly/run.ts",
+    from: "      keep(load<u32>(entry));",
+    to: `      Words.note(entry & ~63);
+      atomic.store<u32>(entry, rescindedPlain(load<u32>(entry)));`,
+  },
+  {
     bug: "a leaf is torn down while it is used (G6)",
     scenario: "read / forced rescind",
     says: /stray/,

@@ -407,6 +407,30 @@ export const SCENARIOS: readonly Scenario[] = [
     judge: ([, , client]) =>
       client?.[0] === 1 && client[1] === H_SUCCESS ? "the tree grows under a forced rescind" : "",
   },
+  // Whoever marks many at once may die before that has happened: then nobody may have seen that access has ended, since it has not.
+  {
+    name: "two reads / forced rescind above, whose thread dies",
+    rules: "G6 RS4 FA5",
+    isLong: true,
+    mortal: [SERVER],
+    recover: function* () {},
+    setUp: (machine) => {
+      const table = open(machine);
+      const cookie = grant(table, SERVER, CLIENT);
+      const page = accept(table, CLIENT, cookie) / PAGE_BYTES;
+      const address = accept(table, THIRD, grant(table, CLIENT, THIRD, page));
+      return [
+        function* (self) {
+          yield* rescinded(self, SERVER, cookie);
+        },
+        function* () {},
+        function* (self) {
+          yield* use(self, THIRD, address, false);
+          yield* use(self, THIRD, address, false);
+        },
+      ];
+    },
+  },
   {
     // Each carries on what the other has to tell; what others have told for it is told.
     name: "two failures that are told an adapter at a time",
