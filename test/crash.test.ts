@@ -153,7 +153,7 @@ const BUGS: readonly Mutation[] = [
   {
     bug: "what a third holder had in a run is counted as the first one's",
     file: "assembly/run.ts",
-    from: "Cut.close(part);",
+    from: "closeCut(part);",
     to: "",
   },
   {
