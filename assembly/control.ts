@@ -26,7 +26,6 @@ import {
   FLAG_REVOKING,
   FLAG_ZERO,
   HEADER_MARKING,
-  HEADER_STRUCTURES_AT,
   HEADER_STRUCTURES_MAX,
   HINT_SHARED,
   PARTITION_HELD,
@@ -64,6 +63,7 @@ import {
   STRUCTURE_STATE,
   STRUCTURE_WINDOW,
   STRUCTURE_ZEROED,
+  STRUCTURES_AT,
   ZEROING,
 } from "../src/layout";
 import { decodeSlotOf, encodeCookie } from "./decode";
@@ -72,11 +72,11 @@ import { header } from "./memory";
 import { partitionWord } from "./partition";
 
 export function structureAt(slot: u32): usize {
-  return <usize>header(HEADER_STRUCTURES_AT) + ((<usize>slot) << 6);
+  return usize(STRUCTURES_AT) + ((<usize>slot) << 6);
 }
 
 export function slotOf(structure: usize): u32 {
-  return <u32>((structure - <usize>header(HEADER_STRUCTURES_AT)) >> 6);
+  return <u32>((structure - usize(STRUCTURES_AT)) >> 6);
 }
 
 export function stateOf(structure: usize): u32 {

@@ -5,7 +5,7 @@
  *     | limits | region bases | counters    | received queue entry ... 512
  *
  * All state lives in the memory; the offsets of the regions are written once by whoever created it (src/regions.ts).
- * Order of the regions: header, threads, partitions, structures, ends, pins, page tables, arenas, events, frame map, frame pins,
+ * Order of the regions: header, structures, threads, partitions, ends, pins, page tables, arenas, events, frame map, frame pins,
  * audit scratch, staging map, staging owners, staging, frames.
  */
 import {
@@ -29,6 +29,7 @@ import {
   SPACE_BYTES,
   SPACE_COUNT,
   STRUCTURE_BYTES,
+  STRUCTURES_AT,
   THREAD_RESULT,
   THREAD_TRAY,
   THREAD_TRAY_BYTES,
@@ -39,6 +40,7 @@ if (STRUCTURE_BYTES != 64 || END_BYTES != 64) ERROR("a record is one cache line"
 if (PARTITION_SPACES + SPACE_COUNT * SPACE_BYTES > PARTITION_TELLING)
   ERROR("the spaces do not fit the partition record");
 if (HEADER_TORN_DOWN + 4 > HEADER_BYTES) ERROR("the header overflows");
+if (STRUCTURES_AT != HEADER_BYTES) ERROR("structures lie right behind it");
 if (FRAMES_LIMIT != 0x100000 || PAGE_BYTES != 0x1000)
   ERROR("frames are numbered by what a 32-bit memory can hold");
 

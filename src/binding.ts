@@ -8,7 +8,6 @@ import { coreBytes } from "./inlined.js";
 import {
   H_SUCCESS,
   HEADER_PARTITIONS_AT,
-  HEADER_STRUCTURES_AT,
   HEADER_THREADS_AT,
   HEADER_THREADS_MAX,
   HEADER_THREADS_USED,
@@ -87,9 +86,8 @@ export class TableMemory {
   readonly leastMoved: number;
   /** Up to so many bytes go into it by a tray (tray.ts). */
   readonly mostByTray: number;
-  /** Byte offsets of the records of partitions and of structures. */
+  /** Byte offset of the records of partitions. */
   readonly partitionsAt: number;
-  readonly structuresAt: number;
   /** Byte offset of the record of this thread. */
   readonly thread: number;
   /** Byte offset of the queue entry or event that the last call took. */
@@ -109,7 +107,6 @@ export class TableMemory {
     this.longs = new BigInt64Array(memory.buffer);
     this.view = new DataView(memory.buffer);
     this.partitionsAt = this.header(HEADER_PARTITIONS_AT);
-    this.structuresAt = this.header(HEADER_STRUCTURES_AT);
     this.isShared = this.header(HEADER_THREADS_MAX) > 1;
     this.leastMoved = leastMoved(this.isShared);
     this.mostByTray = mostByTray(this.isShared);

@@ -43,6 +43,7 @@ import {
   SPACE_IPI,
   STRUCTURE_BYTES,
   STRUCTURE_GENERATION,
+  STRUCTURES_AT,
 } from "./layout.js";
 import type { Cookie } from "./mapping.js";
 import { partitionOffset, partitionWord, spaceWord } from "./records.js";
@@ -313,7 +314,7 @@ export class Events {
     const entry = Atomics.load(memory.words, entries / 4 + address);
     if ((entry & ENTRY_VALID) === 0 || !this.#runs()) return undefined;
     const slot = memory.header(spaceWord(memory, this.#holder.lpid, space, SPACE_BACKS) + address * 4);
-    const structure = memory.structuresAt + slot * STRUCTURE_BYTES;
+    const structure = STRUCTURES_AT + slot * STRUCTURE_BYTES;
     return `${entry} ${slot} ${memory.header(structure + STRUCTURE_GENERATION)}`;
   }
 }

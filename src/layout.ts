@@ -5,7 +5,7 @@
  */
 
 export const LAYOUT_MAGIC = 0x5241504c; // "LPAR", little-endian
-export const LAYOUT_VERSION = 12;
+export const LAYOUT_VERSION = 13;
 
 export const PAGE_BYTES = 4096;
 export const PAGE_SHIFT = 12;
@@ -137,7 +137,6 @@ export const HEADER_EVENTS_MAX = 28; // entries of one event ring, a power of tw
 export const HEADER_SPACE_PAGES = 32; // 5 words, one per space
 export const HEADER_THREADS_MAX = 52; // slots are 0 (the owner) .. max - 1
 export const HEADER_PARTITIONS_AT = 64; // byte offsets of the regions
-export const HEADER_STRUCTURES_AT = 68;
 export const HEADER_ENDS_AT = 72;
 export const HEADER_TABLES_AT = 76;
 export const HEADER_ARENAS_AT = 80;
@@ -359,6 +358,7 @@ export const PARTITION_STOPPED = 4; // holds nothing; may start again
 
 // ---------------------------------------------------------------- control structure
 
+export const STRUCTURES_AT = 512; // right behind the header, so that it is a constant of the core
 export const STRUCTURE_BYTES = 64;
 export const STRUCTURE_STATE = 0; // u8
 export const STRUCTURE_SPACE = 1; // u8

@@ -110,7 +110,7 @@ export class Mapping implements Disposable {
   constructor(holder: Holder, cookie: Cookie, address: number) {
     const { memory } = holder.kernel;
     const { words } = memory;
-    const at = indexOfCookie(memory, cookie);
+    const at = indexOfCookie(cookie);
     this.cookie = cookie;
     this.address = address;
     this.#holder = holder;

@@ -61,6 +61,7 @@ import {
   STRUCTURE_SHARED,
   STRUCTURE_SOURCE_PAGE,
   STRUCTURE_STATE,
+  STRUCTURES_AT,
   TYPE_DMA,
   TYPE_INTERRUPT,
   TYPE_IPI,
@@ -114,7 +115,7 @@ export function liobnAt(memory: TableMemory, lpid: number, type: ResourceType, a
   const page = Math.floor(address / PAGE_BYTES);
   if (!(page >= 0 && page < spaceWord(memory, lpid, SPACE_DMA, SPACE_PAGES))) return 0;
   const slot = memory.header(spaceWord(memory, lpid, SPACE_DMA, SPACE_BACKS) + page * 4);
-  return memory.header(structureOffset(memory, slot) + STRUCTURE_LIOBN);
+  return memory.header(structureOffset(slot) + STRUCTURE_LIOBN);
 }
 
 /** A partition's state as the API names it. */
@@ -184,7 +185,7 @@ export function isDonated(terms: number): boolean {
 /** Whether a page of a partition's memory is in an LMB that it was made with: that is not so of what was donated, to it or by it. */
 export function isLmb(memory: TableMemory, lpid: number, page: number): boolean {
   const slot = memory.header(spaceWord(memory, lpid, SPACE_MEMORY, SPACE_BACKS) + page * 4);
-  const terms = memory.header(structureOffset(memory, slot));
+  const terms = memory.header(structureOffset(slot));
   return (terms & 0xff) === STRUCTURE_OWNED && !isDonated(terms);
 }
 
@@ -208,13 +209,13 @@ export function readTerms(
   };
 }
 
-function structureOffset(memory: TableMemory, slot: number): number {
-  return memory.structuresAt + slot * STRUCTURE_BYTES;
+function structureOffset(slot: number): number {
+  return STRUCTURES_AT + slot * STRUCTURE_BYTES;
 }
 
 /** Copies the structure in a slot. */
 export function readStructure(memory: TableMemory, slot: number): Structure {
-  const at = structureOffset(memory, slot);
+  const at = structureOffset(slot);
   const word = (offset: number): number => memory.header(at + offset);
   const first = word(STRUCTURE_STATE);
   const flags = first >>> FLAGS_SHIFT;
@@ -253,7 +254,7 @@ export function readStructure(memory: TableMemory, slot: number): Structure {
 export function grantAt(memory: TableMemory, lpid: number, space: number, address: number): number {
   const page = Math.floor(address / unitOf(space));
   const slot = memory.header(spaceWord(memory, lpid, space, SPACE_BACKS) + page * 4);
-  const at = structureOffset(memory, slot);
+  const at = structureOffset(slot);
   const state = memory.header(at + STRUCTURE_STATE) & 0xff;
   const isThere = state === STRUCTURE_SHARED || state === STRUCTURE_OWNED;
   if (!isThere || partitionWord(memory, lpid, PARTITION_STATE) !== PARTITION_RUNNING) return 0;
@@ -266,8 +267,8 @@ export function slotOfCookie(cookie: number): number {
 }
 
 /** Index in the table's words of the structure that a valid cookie names. */
-export function indexOfCookie(memory: TableMemory, cookie: number): number {
-  return structureOffset(memory, slotOfCookie(cookie)) >>> 2;
+export function indexOfCookie(cookie: number): number {
+  return structureOffset(slotOfCookie(cookie)) >>> 2;
 }
 
 /** The structure that a valid cookie names. */
@@ -278,7 +279,7 @@ export function structureOfCookie(memory: TableMemory, cookie: number): Structur
 /** Whether what a cookie named, when it was taken, still has its slot. */
 export function isStanding(memory: TableMemory, cookie: number): boolean {
   const slot = slotOfCookie(cookie);
-  return memory.header(structureOffset(memory, slot) + STRUCTURE_GENERATION) * COOKIE_SLOTS + slot === cookie;
+  return memory.header(structureOffset(slot) + STRUCTURE_GENERATION) * COOKIE_SLOTS + slot === cookie;
 }
 
 /** Whether the pin of a view still stands. */

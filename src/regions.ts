@@ -8,7 +8,6 @@ import {
   HEADER_ARENA_BYTES,
   HEADER_ARENAS_AT,
   HEADER_AUDIT_AT,
-  HEADER_BYTES,
   HEADER_END_AT,
   HEADER_ENDS_AT,
   HEADER_ENDS_MAX,
@@ -31,7 +30,6 @@ import {
   HEADER_STAGING_MAP_AT,
   HEADER_STAGING_OWNERS_AT,
   HEADER_STAGING_PAGES,
-  HEADER_STRUCTURES_AT,
   HEADER_STRUCTURES_MAX,
   HEADER_TABLE_BYTES,
   HEADER_TABLES_AT,
@@ -51,6 +49,7 @@ import {
   SPACE_INTERRUPT,
   SPACE_IPI,
   STRUCTURE_BYTES,
+  STRUCTURES_AT,
   TCE_BYTES,
   THREAD_BYTES,
 } from "./layout.js";
@@ -120,7 +119,7 @@ export function layOut(capacities: Capacities): { words: HeaderWord[]; bytes: nu
   for (let space = 0; space < SPACE_COUNT; space++) {
     words.push([HEADER_SPACE_PAGES + space * 4, spacePages[space] ?? 0]);
   }
-  let at = HEADER_BYTES;
+  let at = STRUCTURES_AT + (structures + 1) * STRUCTURE_BYTES;
   const place = (word: number, bytes: number, alignment = 64): void => {
     at = Math.ceil(at / alignment) * alignment;
     words.push([word, at]);
@@ -128,7 +127,6 @@ export function layOut(capacities: Capacities): { words: HeaderWord[]; bytes: nu
   };
   place(HEADER_THREADS_AT, threads * THREAD_BYTES);
   place(HEADER_PARTITIONS_AT, (partitions + 1) * PARTITION_BYTES);
-  place(HEADER_STRUCTURES_AT, (structures + 1) * STRUCTURE_BYTES);
   place(HEADER_ENDS_AT, (endSlots + 1) * END_BYTES);
   place(HEADER_PINS_AT, (pins + 1) * PIN_BYTES);
   place(HEADER_TABLES_AT, partitions * tableBytes);

@@ -26,7 +26,7 @@ function slotOf({ mapping }: Sound): number {
 }
 
 function structureAt(sound: Sound, offset: number): number {
-  return sound.kernel.memory.structuresAt + slotOf(sound) * layout.STRUCTURE_BYTES + offset;
+  return layout.STRUCTURES_AT + slotOf(sound) * layout.STRUCTURE_BYTES + offset;
 }
 
 /** The byte offset of the wrong word, its wrong value as of the right one, and what is said of it first. */
@@ -131,7 +131,7 @@ const WRONG: readonly Wrong[] = [
   ],
   [
     "GR5: a restriction of an elemental resource",
-    ({ kernel }) => kernel.memory.structuresAt + layout.STRUCTURE_BYTES,
+    () => layout.STRUCTURES_AT + layout.STRUCTURE_BYTES,
     (right) => right | (layout.INHIBIT_READ << 16),
     "flags that do not fit together",
   ],

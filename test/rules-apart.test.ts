@@ -13,6 +13,7 @@ import {
   H_SUCCESS,
   STRUCTURE_AHEAD,
   STRUCTURE_BYTES,
+  STRUCTURES_AT,
   TOUCH_NEAR,
   TYPE_MEMORY,
 } from "../src/layout.js";
@@ -150,7 +151,7 @@ test("RS5: a grant beside the root of a rescind that goes on names nothing that 
   expect(h.r4).toBeGreaterThan(42);
   const beside = granted(h, server.lpid, unitAddress, 0);
   const { memory } = kernelOf(table);
-  const place = memory.structuresAt + (beside % COOKIE_SLOTS) * STRUCTURE_BYTES + STRUCTURE_AHEAD;
+  const place = STRUCTURES_AT + (beside % COOKIE_SLOTS) * STRUCTURE_BYTES + STRUCTURE_AHEAD;
   expect(memory.header(place) % AHEAD_STEP).toBe(root.cookie % COOKIE_SLOTS);
   // What the audit says of one that names something else.
   memory.words[place / 4] = AHEAD_STEP - 1;

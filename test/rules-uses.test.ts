@@ -9,7 +9,6 @@ import {
   H_PARTIAL,
   H_RESOURCE,
   H_SUCCESS,
-  HEADER_STRUCTURES_AT,
   HEADER_THREADS_AT,
   MODE_LEND,
   NEED_READ,
@@ -18,6 +17,7 @@ import {
   PARTITION_LOCK,
   STRUCTURE_BYTES,
   STRUCTURE_CURSOR,
+  STRUCTURES_AT,
   THREAD_BYTES,
   THREAD_NAME,
   TYPE_MEMORY,
@@ -76,7 +76,7 @@ test("OM8, FA4: of a donation that was accepted only after an accept that was un
   const { memory } = kernelOf(table);
   const cookie = server.grant({ to: unit, address: 0, length: 4 * PAGE, mode: "donate" });
   // The epoch that the undone one noted.
-  const structure = memory.header(HEADER_STRUCTURES_AT) + (cookie % COOKIE_SLOTS) * STRUCTURE_BYTES;
+  const structure = STRUCTURES_AT + (cookie % COOKIE_SLOTS) * STRUCTURE_BYTES;
   memory.words[(structure + STRUCTURE_CURSOR) / 4] = 3;
   client.accept(cookie);
   const { framesFree = 0 } = table.inspect().counters;

@@ -13,6 +13,7 @@ import {
   SPACE_ENTRIES,
   STRUCTURE_BYTES,
   STRUCTURE_PARENT,
+  STRUCTURES_AT,
 } from "../src/layout.js";
 import { partitionOffset, type Structure, spaceWord, structureOfCookie } from "../src/records.js";
 import { Look } from "../src/snapshot-look.js";
@@ -61,7 +62,7 @@ describe("a look", () => {
       number,
       number,
     ];
-    memory.words[(memory.structuresAt + first * STRUCTURE_BYTES + STRUCTURE_PARENT) / 4] = second;
+    memory.words[(STRUCTURES_AT + first * STRUCTURE_BYTES + STRUCTURE_PARENT) / 4] = second;
     const look = new Look(memory);
     expect(look.place(look.structure(first)).depth).toBeLessThan(10);
     expect(look.place(look.structure(first)).root).toBeUndefined();

@@ -24,6 +24,7 @@ import {
   PROBLEMS_MAX,
   STRUCTURE_BYTES,
   STRUCTURE_GENERATION,
+  STRUCTURES_AT,
   THREAD_STUCK_ON,
 } from "../../src/layout.js";
 import { partitionWord } from "../../src/records.js";
@@ -370,7 +371,7 @@ export class Twins {
   #checkNext(cookie: number): void {
     const { memory } = this.kernel;
     const [slot, generation] = [cookie % COOKIE_SLOTS, Math.floor(cookie / COOKIE_SLOTS)];
-    const next = memory.header(memory.structuresAt + slot * STRUCTURE_BYTES + STRUCTURE_GENERATION);
+    const next = memory.header(STRUCTURES_AT + slot * STRUCTURE_BYTES + STRUCTURE_GENERATION);
     ensure(next === generation + 1, () => `after use ${generation} of slot ${slot} comes ${next}`);
   }
 

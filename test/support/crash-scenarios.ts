@@ -29,7 +29,6 @@ import {
   HEADER_PINS_AT,
   HEADER_STRUCTURE_FREE,
   HEADER_STRUCTURE_FRESH,
-  HEADER_STRUCTURES_AT,
   HEADER_STRUCTURES_LISTED,
   LOCK_GENERATION_LIMIT,
   PAGE_BYTES,
@@ -47,6 +46,7 @@ import {
   RETURN_PAGES,
   STRUCTURE_BYTES,
   STRUCTURE_GENERATION,
+  STRUCTURES_AT,
   THREAD_GENERATION,
   THREAD_LOCK_A,
   THREAD_NAME,
@@ -220,7 +220,7 @@ export class Table {
   /** Makes a structure one that is on its last generation; answers its new cookie. */
   age(cookie: number): number {
     const slot = cookie % 2 ** 24;
-    const at = this.rig.word(HEADER_STRUCTURES_AT) + slot * STRUCTURE_BYTES;
+    const at = STRUCTURES_AT + slot * STRUCTURE_BYTES;
     this.rig.setWord(at + STRUCTURE_GENERATION, GENERATION_LIMIT);
     return GENERATION_LIMIT * 2 ** 24 + slot;
   }

@@ -60,7 +60,6 @@ import {
   HEADER_STAGING_PAGES,
   HEADER_STRUCTURE_FREE,
   HEADER_STRUCTURE_FRESH,
-  HEADER_STRUCTURES_AT,
   HEADER_STRUCTURES_LISTED,
   HEADER_STRUCTURES_MAX,
   HEADER_STRUCTURES_RETIRED,
@@ -118,6 +117,7 @@ import {
   STRUCTURE_RETURNING,
   STRUCTURE_SHARED,
   STRUCTURE_STATE,
+  STRUCTURES_AT,
   TCE_BYTES,
   TCE_PANE,
   TCE_SEQUENCE_SHIFT,
@@ -135,11 +135,11 @@ import {
 import { mapBytes } from "../../src/regions.js";
 import type { Rig } from "./crash-rig.js";
 
-/** Where regions of a table begin, for telling what differs. */
+/** Where regions of a table begin, for telling what differs; 0: where the header ends. */
 const REGIONS: readonly (readonly [offset: number, name: string, bytes: number])[] = [
+  [0, "structure", STRUCTURE_BYTES],
   [HEADER_THREADS_AT, "thread", THREAD_BYTES],
   [HEADER_PARTITIONS_AT, "partition", PARTITION_BYTES],
-  [HEADER_STRUCTURES_AT, "structure", STRUCTURE_BYTES],
   [HEADER_ENDS_AT, "end", END_BYTES],
   [HEADER_PINS_AT, "pin", PIN_BYTES],
   [HEADER_TABLES_AT, "page tables", 0],
@@ -157,7 +157,7 @@ const REGIONS: readonly (readonly [offset: number, name: string, bytes: number])
 function placeName(rig: Rig, offset: number): string {
   let name = `header + ${offset}`;
   for (const [header, region, bytes] of REGIONS) {
-    const at = offset - rig.word(header);
+    const at = offset - (header === 0 ? STRUCTURES_AT : rig.word(header));
     if (at < 0) break;
     name = bytes === 0 ? `${region} + ${at}` : `${region} ${Math.floor(at / bytes)} + ${at % bytes}`;
   }
@@ -384,7 +384,7 @@ export class State {
         this.#clear(this.#get(HEADER_FRAMES_AT) + (entry & ENTRY_FRAME) * PAGE_BYTES, PAGE_BYTES);
       if (state !== PARTITION_RECOVERING || space !== SPACE_MEMORY || (entry & ENTRY_VALID) === 0) continue;
       const slot = this.#get(tables + (pages + page) * 4);
-      const structure = this.#get(HEADER_STRUCTURES_AT) + slot * STRUCTURE_BYTES;
+      const structure = STRUCTURES_AT + slot * STRUCTURE_BYTES;
       if ((this.#get(structure) & 0xff) === STRUCTURE_OWNED)
         this.#clear(this.#get(HEADER_FRAMES_AT) + (entry & ENTRY_FRAME) * PAGE_BYTES, PAGE_BYTES);
     }
@@ -415,7 +415,7 @@ export class State {
 
   #leaveStructures(leave: Leave): void {
     for (let slot = 1; slot <= this.#get(HEADER_STRUCTURES_MAX); slot++) {
-      const at = this.#get(HEADER_STRUCTURES_AT) + slot * STRUCTURE_BYTES;
+      const at = STRUCTURES_AT + slot * STRUCTURE_BYTES;
       const first = this.#get(at + STRUCTURE_STATE);
       if ((first >>> (STRUCTURE_FLAGS * 8)) & FLAG_DRAINING) this.#set(at + STRUCTURE_CURSOR, 0);
       if (((first >>> (STRUCTURE_FLAGS * 8)) & FLAG_ROOT) === 0) this.#set(at + STRUCTURE_AHEAD, 0);

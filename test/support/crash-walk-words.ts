@@ -19,7 +19,6 @@ import {
   HEADER_PINS_MAX,
   HEADER_SPACE_PAGES,
   HEADER_STRUCTURE_FRESH,
-  HEADER_STRUCTURES_AT,
   HEADER_STRUCTURES_LISTED,
   HEADER_STRUCTURES_MAX,
   HEADER_TABLE_BYTES,
@@ -60,6 +59,7 @@ import {
   STRUCTURE_SHARED,
   STRUCTURE_SOURCE_PAGE,
   STRUCTURE_STATE,
+  STRUCTURES_AT,
   TCE_BYTES,
   TCE_PANE,
   TCE_SLOT_MASK,
@@ -177,7 +177,7 @@ export class TableWords {
   }
 
   structure(slot: number): Structure {
-    const at = this.word(HEADER_STRUCTURES_AT) + slot * STRUCTURE_BYTES;
+    const at = STRUCTURES_AT + slot * STRUCTURE_BYTES;
     const first = this.word(at + STRUCTURE_STATE);
     const state = first & 0xff;
     return {

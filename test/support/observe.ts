@@ -22,7 +22,6 @@ import {
   HEADER_MOVES,
   HEADER_PINS_AT,
   HEADER_SPACE_PAGES,
-  HEADER_STRUCTURES_AT,
   HEADER_STRUCTURES_MAX,
   HEADER_TABLE_BYTES,
   HEADER_TABLES_AT,
@@ -58,6 +57,7 @@ import {
   STRUCTURE_SHARED,
   STRUCTURE_STATE,
   STRUCTURE_ZEROED,
+  STRUCTURES_AT,
   TCE_BYTES,
   TCE_PANE,
   TCE_RIGHTS_SHIFT,
@@ -97,7 +97,7 @@ export class Observer implements Observed {
   /** A word of a structure: decoding all of it, which is looked at again and again, is most of the work. */
   #word(slot: number, offset: number): number {
     const { memory } = this.#kernel;
-    return memory.header(memory.structuresAt + slot * STRUCTURE_BYTES + offset);
+    return memory.header(STRUCTURES_AT + slot * STRUCTURE_BYTES + offset);
   }
 
   #flags(slot: number): { readonly named: boolean; readonly marked: boolean } {
@@ -184,7 +184,7 @@ export class Observer implements Observed {
 
   zeroed(cookie: number): number {
     const { memory } = this.#kernel;
-    const at = memory.header(HEADER_STRUCTURES_AT) + (cookie % COOKIE_SLOTS) * STRUCTURE_BYTES;
+    const at = STRUCTURES_AT + (cookie % COOKIE_SLOTS) * STRUCTURE_BYTES;
     const word = memory.words[(at + STRUCTURE_ZEROED) / 4] as number;
     // Before it begins the word says how far pages have moved.
     return (word & ZEROING) === 0 ? 0 : word & ~ZEROING;

@@ -4,11 +4,11 @@ import {
   H_PARAMETER,
   H_RESCINDED,
   H_SUCCESS,
-  HEADER_STRUCTURES_AT,
   NEED_WRITE,
   PAGE_BYTES,
   STRUCTURE_BYTES,
   STRUCTURE_CURSOR,
+  STRUCTURES_AT,
   TYPE_DMA,
 } from "../../src/layout.js";
 import type { Scenario } from "./schedule-explore.js";
@@ -153,8 +153,7 @@ function againstSameWord(): Scenario {
       const other = must(machine, "grantLogical", SERVER, TYPE_DMA, 0, 0, PAGE_BYTES, toClient as number);
       must(machine, "putTce", CLIENT, 0, 0, BOTH);
       const victim = placeOf(table, THIRD, 0);
-      const cursor =
-        machine.word(HEADER_STRUCTURES_AT) + (pane % 2 ** 24) * STRUCTURE_BYTES + STRUCTURE_CURSOR;
+      const cursor = STRUCTURES_AT + (pane % 2 ** 24) * STRUCTURE_BYTES + STRUCTURE_CURSOR;
       return [
         function* () {},
         function* (self) {

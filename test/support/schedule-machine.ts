@@ -31,7 +31,6 @@ import {
   HEADER_PINS_AT,
   HEADER_SPACE_PAGES,
   HEADER_STAGING_AT,
-  HEADER_STRUCTURES_AT,
   HEADER_STRUCTURES_MAX,
   HEADER_TABLE_BYTES,
   HEADER_TABLES_AT,
@@ -53,6 +52,7 @@ import {
   STRUCTURE_HOLDER,
   STRUCTURE_PARENT,
   STRUCTURE_STATE,
+  STRUCTURES_AT,
   THREAD_BYTES,
   THREAD_EPOCH,
   THREAD_JOB,
@@ -465,7 +465,7 @@ export class Machine {
     );
     const cursors = Array.from(
       { length: this.word(HEADER_STRUCTURES_MAX) },
-      (_, index) => this.word(HEADER_STRUCTURES_AT) + (index + 1) * STRUCTURE_BYTES + STRUCTURE_CURSOR,
+      (_, index) => STRUCTURES_AT + (index + 1) * STRUCTURE_BYTES + STRUCTURE_CURSOR,
     );
     return [HEADER_EPOCH, ...drains, ...cursors].map((at) => at / 4);
   }
@@ -485,7 +485,7 @@ export class Machine {
       for (const offset of offsets) this.monitor.setClass(at + offset, bits);
     };
     for (let slot = 0; slot <= this.word(HEADER_STRUCTURES_MAX); slot++) {
-      const at = this.word(HEADER_STRUCTURES_AT) + slot * STRUCTURE_BYTES;
+      const at = STRUCTURES_AT + slot * STRUCTURE_BYTES;
       words(at, [STRUCTURE_STATE, STRUCTURE_GENERATION, STRUCTURE_HOLDER, STRUCTURE_PARENT], GUESS);
     }
     for (let slot = 0; slot <= this.word(HEADER_ENDS_MAX); slot++) {
@@ -625,12 +625,12 @@ export class Machine {
       ["page table", HEADER_TABLES_AT, this.word(HEADER_TABLE_BYTES)],
       ["pin", HEADER_PINS_AT, PIN_BYTES],
       ["end", HEADER_ENDS_AT, END_BYTES],
-      ["structure", HEADER_STRUCTURES_AT, STRUCTURE_BYTES],
       ["partition", HEADER_PARTITIONS_AT, PARTITION_BYTES],
       ["thread", HEADER_THREADS_AT, THREAD_BYTES],
+      ["structure", 0, STRUCTURE_BYTES],
     ];
     for (const [name, header, bytes] of regions) {
-      const offset = at - this.word(header);
+      const offset = at - (header === 0 ? STRUCTURES_AT : this.word(header));
       if (offset < 0) continue;
       const place = offset % bytes;
       const isEntry = name === "page table" && place < pages * 4;
