@@ -48,9 +48,9 @@ import {
 import { pushEvent } from "./event";
 import { endLend } from "./lend";
 import { endLine } from "./line";
-import { beginJob, Counters, Notes, Words } from "./log";
-import { isAlone, threadsBesides } from "./memory";
-import { areFew, entryPlace, FEW_NOTED, freeFew, freePage, OnePage, rescinded, spaceAt } from "./page";
+import { beginJob, Counters, Words } from "./log";
+import { threadsBesides } from "./memory";
+import { areFew, entryPlace, freeFew, freePage, OnePage, rescinded, spaceAt } from "./page";
 import { addPartitionWord, isDeferred, partitionAt, partitionWord, signal } from "./partition";
 import { Ended, isLastUse, isPoolFull, releaseGrant, releaseStructure } from "./slot";
 
@@ -133,8 +133,6 @@ function holderSpace(structure: usize): usize {
 /** The pages are unmapped and their addresses free. */
 function unmapAll(structure: usize): void {
   if (mayEndNow(structure)) freePage(holderSpace(structure), pageOf(structure));
-  else if (isAlone() && areFew(pageOf(structure), pageCountOf(structure)))
-    freeFew(Notes.begin(FEW_NOTED), holderSpace(structure), pageOf(structure), pageCountOf(structure));
   else settleLater(structure);
 }
 
@@ -177,7 +175,7 @@ export class Become {
     if (threadsBesides() != 0) settleLater(structure);
     else if (count == 1) OnePage.free(spaceAt(holder, SPACE_MEMORY), pageOf(structure));
     else if (areFew(pageOf(structure), count))
-      freeFew(Notes.none(), spaceAt(holder, SPACE_MEMORY), pageOf(structure), count);
+      freeFew(spaceAt(holder, SPACE_MEMORY), pageOf(structure), count);
     else settleLater(structure);
     Mapped.end(holder, structure, count);
   }

@@ -132,9 +132,6 @@ function lowerFrom(level: u32, below: usize, words: u32, word: u32): void {
   }
 }
 
-/** Words of the notes of a word of level 0, and of two levels above it. */
-export const MAP_NOTED: u32 = 6;
-
 /** Places of one word. Methods, since only those are inlined on demand: each accept takes some, each return frees some. */
 export class Places {
   /** The word of level 0 with the lowest free place, or NONE; below the first 2^12 places at once. */

@@ -64,6 +64,12 @@ class Four {
     Four.leave(entry, 0);
     v128.store(back, i32x4.splat(0));
   }
+
+  @inline
+  static freePlain(entry: usize, back: usize): void {
+    v128.store(entry, v128.and(v128.load(entry), i32x4.splat(GENERATION_MASK)));
+    v128.store(back, i32x4.splat(0));
+  }
 }
 
 /** Four times four of them. */
@@ -74,6 +80,15 @@ export class Sixteen {
     Four.map(entry + 16, source + 16, back + 16, rights, slot);
     Four.map(entry + 32, source + 32, back + 32, rights, slot);
     Four.map(entry + 48, source + 48, back + 48, rights, slot);
+  }
+
+  /** Of which none is private. */
+  @inline
+  static freePlain(entry: usize, back: usize): void {
+    Four.freePlain(entry, back);
+    Four.freePlain(entry + 16, back + 16);
+    Four.freePlain(entry + 32, back + 32);
+    Four.freePlain(entry + 48, back + 48);
   }
 
   @inline

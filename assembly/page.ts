@@ -29,8 +29,6 @@ import {
   INHIBIT_READ,
   INHIBIT_WRITE,
   LINE_BYTES,
-  LOG_LINE_BYTES,
-  LOG_WORD_BYTES,
   NEED_READ,
   NEED_WRITE,
   PARTITION_SPACES,
@@ -44,7 +42,6 @@ import {
 import {
   isInWord,
   Levels,
-  MAP_NOTED,
   mapBytes,
   mapFill,
   mapIsFree,
@@ -346,19 +343,17 @@ export function areFew(page: u32, count: u32): bool {
   return isInWord(page, count);
 }
 
-/** The words of their notes: two records, and the map's. */
-export const FEW_NOTED: u32 = (2 * LOG_LINE_BYTES) / LOG_WORD_BYTES + MAP_NOTED;
-
 /**
- * Unmaps a few pages and gives their addresses back, through the log, where no other thread reads entries. The notes go to `top`, and
- * reach beyond fewer than 16: they put back what stands there.
+ * Unmaps a few pages, of which none is private, and gives their addresses back, through the log, where no other thread reads entries:
+ * the first notes of a call. They reach beyond fewer than 16: they put back what stands there.
  */
-export function freeFew(top: u32, at: usize, page: u32, count: u32): void {
+export function freeFew(at: usize, page: u32, count: u32): void {
   const entries = entryPlace(at, page);
   const backs = backPlace(at, page);
+  const top = Notes.none();
   Words.note2(top, entries, backs);
   Places.freeNoted(Words.behind2(top), spaceMap(at), spacePages(at), page >> 6, runMask(page & 63, count));
-  if (count == FEW) Sixteen.free(entries, backs);
+  if (count == FEW) Sixteen.freePlain(entries, backs);
   else freeEntries(entries, backs, count);
 }
 
@@ -399,7 +394,7 @@ function mapEntries(entries: usize, sources: usize, backs: usize, count: u32, ri
   }
 }
 
-/** The same of a few pages, as freeFew(): the first notes of a call. */
+/** The same of a few pages, as freeFew(). */
 export function mapFew(
   at: usize,
   page: u32,
