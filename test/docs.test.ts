@@ -61,6 +61,12 @@ test.each([
   expect(said).toEqual(asked);
 });
 
+test.each([[["help"]], [["trace", "help"]]])("%j has help of its own, as every command", async (words) => {
+  const { code, output, errors } = await onTerminal([...words, "--help"]);
+  expect([code, errors]).toEqual([0, ""]);
+  expect(output).toContain(`Usage: lpar ${words.join(" ")} [options] [command]`);
+});
+
 test("the page of errors has every status and every code of the package, and no other", () => {
   const named = new Set([...page("errors.md").matchAll(/`(H_\w+|LPAR_\w+)`/g)].map(([, code]) => code));
   const statuses = Object.entries(layout)

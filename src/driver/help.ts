@@ -7,7 +7,6 @@ export function addHelp(parent: Command, description: string): Command {
   const help = new Command("help")
     .description(description)
     .argument("[command]")
-    .helpOption(false)
     .allowExcessArguments()
     .action((name?: string) => {
       const named = parent.commands.find((command) => command.name() === name);
