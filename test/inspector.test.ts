@@ -302,6 +302,17 @@ test.each(["null", "{", '{"problems":{},"checked":1}'])(
   },
 );
 
+const EVIL = "\u001b[2J";
+
+test("what a process answers for an error puts nothing on the terminal but text", async () => {
+  const server = createServer((_, reply) => void reply.writeHead(500).end(EVIL));
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  const place = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+  const { errors } = await lpar("ls", "--connect", `${place}/abcdefghijklmnop/`);
+  expect(errors).toBe(`lpar: ${place}: 500 ?[2J\n`);
+  server.close();
+});
+
 const SCENARIO = join(import.meta.dirname, "../bench/scenarios/server-crash.json");
 
 describe("the commands that look", () => {
@@ -340,6 +351,25 @@ describe("the commands that look", () => {
     const { code, output, errors } = await lpar("ls", "--scenario", path);
     expect([code, output.includes("one")]).toEqual([1, true]);
     expect(errors).toMatch(/fails\.json: steps\[0\] .*expected H_NO_MEM/);
+  });
+
+  test("what a snapshot says in texts of its own puts nothing on the terminal but text", async () => {
+    const path = join(folder, "evil.json");
+    const texts = ["name", "detail", "type"];
+    const evil = (part: object): object =>
+      Object.fromEntries(
+        Object.entries(part).map(([key, value]) => [key, texts.includes(key) ? `a${EVIL}` : value]),
+      );
+    const { partitions, groups, events } = eventful;
+    const named = partitions.map((each) => ({ ...each, name: EVIL }));
+    const snapshot = { ...eventful, partitions: named, groups: groups.map(evil), events: events.map(evil) };
+    await writeFile(path, JSON.stringify(snapshot));
+    const lists = ["partitions", "resources", "grants", "maps", "adapters", "events", "interrupts", "dma"];
+    const graphs = ["dot", "mermaid", "svg"].map((format) => ["graph", "--format", format]);
+    for (const args of [["ls"], ["top"], ["audit"], ...lists.map((list) => ["ls", list]), ...graphs]) {
+      const { code, output } = await lpar(...args, "--file", path);
+      expect([code, output.includes("\u001b")], args.join(" ")).toEqual([0, false]);
+    }
   });
 
   test("an audit that finds something says what, and ends with 1", async () => {

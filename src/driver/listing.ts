@@ -174,7 +174,7 @@ const events: Listing = {
       at.toFixed(1),
       name === "" ? "-" : printable(name),
       String(incarnation),
-      type,
+      printable(type),
       [printable(detail), partners.map((lpid) => names.of(lpid)).join(", ")]
         .filter((one) => one !== "")
         .join("; "),

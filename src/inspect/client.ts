@@ -4,6 +4,7 @@ import type { AuditReport } from "../audit.js";
 import { LparError } from "../errors.js";
 import type { TableSnapshot } from "../snapshot.js";
 import { parseSnapshot, SnapshotError } from "./parse.js";
+import { printable } from "./words.js";
 
 const ANSWER_MAX_BYTES = 2 ** 28;
 const PATIENCE_MS = 10_000;
@@ -68,7 +69,7 @@ function get(place: InspectorPlace, what: string, signal?: AbortSignal): Promise
             reject(
               new LparError(
                 "LPAR_REFUSED",
-                `${place.shown}: ${answer.statusCode} ${text.trim().slice(0, 200)}`,
+                `${place.shown}: ${answer.statusCode} ${printable(text.trim().slice(0, 200))}`,
               ),
             );
         });
