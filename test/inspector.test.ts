@@ -256,6 +256,7 @@ describe("addresses of inspectors", () => {
     expect(parsePlace(`http://127.0.0.1:80/${token}/`)).toMatchObject({ token, listen: { port: 80 } });
     expect(parsePlace(`http://localhost:80/${token}`)).toMatchObject({ shown: "http://127.0.0.1:80" });
     expect(parsePlace(`unix:/a b#${token}`)).toMatchObject({ listen: { socketPath: "/a b" } });
+    expect(parsePlace(`unix:/a#b#${token}`)).toMatchObject({ token, listen: { socketPath: "/a#b" } });
     const bad = [
       "",
       "x",

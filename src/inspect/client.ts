@@ -25,7 +25,7 @@ const TOKEN = /^[A-Za-z0-9_-]{16,128}$/;
  * @returns undefined if it is none.
  */
 export function parsePlace(address: string): InspectorPlace | undefined {
-  const unix = /^unix:([^#]+)#(.+)$/.exec(address);
+  const unix = /^unix:(.+)#([^#]+)$/.exec(address);
   if (unix !== null) {
     const [, socketPath = "", token = ""] = unix;
     return TOKEN.test(token) ? { shown: `unix:${socketPath}`, token, listen: { socketPath } } : undefined;
