@@ -1,7 +1,7 @@
 /** The inspector of a living process, and the commands that look at a table: through it, from files, from scenarios. */
 import { spawn } from "node:child_process";
 import { createHash } from "node:crypto";
-import { mkdtemp, rm, stat, writeFile } from "node:fs/promises";
+import { mkdtemp, readdir, rm, stat, writeFile } from "node:fs/promises";
 import { createServer, request } from "node:http";
 import { type AddressInfo, connect, type Socket } from "node:net";
 import { tmpdir } from "node:os";
@@ -248,6 +248,20 @@ describe("openInspector()", () => {
     await inspector.close();
     await expect(stat(path)).rejects.toMatchObject({ code: "ENOENT" });
   });
+});
+
+test("nothing listens by a part of a path that is too long for a socket", async () => {
+  const { table } = openPair();
+  const own = await mkdtemp(join(folder, "long-"));
+  const most = process.platform === "linux" ? 107 : 103;
+  const path = join(own, "x").padEnd(most, "x");
+  const opened = openInspector(table, { path: `${path}y` });
+  await expect(opened).rejects.toThrow(`it must have at most ${most} bytes`);
+  expect(await readdir(own)).toEqual([]);
+  const inspector = await openInspector(table, { path });
+  expect((await lpar("ls", "--connect", inspector.url)).code).toBe(0);
+  await inspector.close();
+  expect(await readdir(own)).toEqual([]);
 });
 
 describe("addresses of inspectors", () => {

@@ -11,6 +11,7 @@ import { createHash, randomBytes, timingSafeEqual } from "node:crypto";
 import { chmod, rm } from "node:fs/promises";
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
+import { platform } from "node:os";
 import type { AuditReport } from "../audit.js";
 import { LparError, textOf } from "../errors.js";
 import { PROMETHEUS_TYPE, prometheusText } from "../prometheus.js";
@@ -45,6 +46,8 @@ export interface Serving {
 }
 
 const TOKEN_BYTES = 24;
+/** Of a longer path systems have no socket, and some Nodes take the beginning. */
+const PATH_BYTES_MAX = platform() === "linux" ? 107 : 103;
 /** Anybody on this machine may connect: he must not take the file descriptors that the process itself needs. */
 const CONNECTIONS_MAX = 64;
 
@@ -191,6 +194,8 @@ export async function serve(shown: Shown, options: ServeOptions = {}): Promise<S
   // An abstract socket has no mode: everybody may open it.
   if (path !== undefined && (typeof path !== "string" || path === "" || path.includes("\0")))
     throw new RangeError(`path is ${textOf(path)}; it must name a file`);
+  if (path !== undefined && Buffer.byteLength(path) > PATH_BYTES_MAX)
+    throw new RangeError(`path is ${path}; it must have at most ${PATH_BYTES_MAX} bytes`);
   const token = randomBytes(TOKEN_BYTES).toString("base64url");
   const hosts: string[] = [];
   const server = createServer({ maxHeaderSize: 16384, requestTimeout: 10_000 }, (request, response) => {
