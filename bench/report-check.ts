@@ -15,6 +15,8 @@ function is(what: string, isGood: (value: unknown) => boolean): Check {
 }
 
 const text = is("text", (value) => typeof value === "string");
+/** What all objects have is nothing that a row has of its own. */
+const baseline = is("baseline", (value) => typeof value === "string" && !(value in {}));
 const flag = is("true or false", (value) => typeof value === "boolean");
 const number = is("number from 0 on", (value) => Number.isFinite(value) && (value as number) >= 0);
 const time = is("number above 0", (value) => Number.isFinite(value) && (value as number) > 0);
@@ -146,7 +148,7 @@ const ROW = object({
   baselines: each(time),
   ratios: each(time),
   ratioIntervals: each(interval),
-  versus: text,
+  versus: baseline,
   at: optional(each(number)),
   longestMs: optional(number),
   target: optional(

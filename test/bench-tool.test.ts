@@ -494,7 +494,7 @@ describe("a damaged report", () => {
     uses(readReport("f", toJson(good)));
     let refused = 0;
     for (const path of placesIn(JSON.parse(toJson(good)))) {
-      for (const value of [undefined, null, -1, "<b>x", {}, []]) {
+      for (const value of [undefined, null, -1, "<b>x", "__proto__", "toString", {}, []]) {
         const damaged = JSON.parse(toJson(good));
         const last = path.at(-1) as string;
         path.slice(0, -1).reduce((part, name) => part[name], damaged)[last] = value;
