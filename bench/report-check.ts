@@ -1,4 +1,5 @@
 /** What keeps a report from being used: its first field that is not as a run writes it, named. */
+import { printable } from "../src/inspect/words.js";
 import { median } from "./statistics.js";
 
 /** @returns what is wrong with a value, with the name of its field; undefined if nothing is. */
@@ -50,10 +51,10 @@ function list(check: Check): Check {
       : `has no list "${field}"`;
 }
 
-/** Fields of any name. */
+/** Fields of any name that can be printed. */
 function each(check: Check): Check {
   return (value, field) =>
-    isRecord(value)
+    isRecord(value) && Object.keys(value).every((name) => name === printable(name))
       ? firstOf(
           Object.entries(value).map(([name, one]) => [`${field}.${name}`, one] as const),
           check,

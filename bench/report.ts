@@ -1,4 +1,5 @@
 /** What a run found, as it is written to a file, and read again. */
+import { printable } from "../src/inspect/words.js";
 import type { Clock } from "./clock.js";
 import type { Latency } from "./latency.js";
 import type { Machine } from "./machine.js";
@@ -123,7 +124,8 @@ function isRecord(value: unknown): value is Record<string, unknown> {
 export function readReport(name: string, text: string): Report {
   let value: unknown;
   try {
-    value = JSON.parse(text);
+    // What a terminal would obey is not passed on.
+    value = JSON.parse(text, (_, part) => (typeof part === "string" ? printable(part) : part));
   } catch {
     throw new ReportError(`${name}: not JSON; what is wanted is a report of "lpar bench --json"`);
   }

@@ -455,6 +455,42 @@ describe("a report", () => {
   });
 });
 
+/** Rings the bell of a terminal. */
+const BELL = "\u0007";
+
+describe("a report from elsewhere", () => {
+  const latency = { mean: 1, p50: 1, p90: 1, p99: 1, p999: 1, max: 1 };
+  const row = rowOf({
+    what: "single",
+    scan: { dist: "seq" },
+    lpar: [2, 3, 4],
+    native: [1, 2, 3],
+    target: timesNative(2, 1.1),
+    latencies: { lpar: { count: 1, block: 1, isTooShort: false, uncorrected: latency, bins: [] } },
+  });
+  const good = toJson(reportOf([row], { notes: ["a"], leftOut: ["b"], wrong: ["c"], compiler: "cc" }));
+
+  it("has nothing in its texts that a terminal would obey", () => {
+    const evil = JSON.parse(good, (key, part) =>
+      typeof part === "string" && key !== "report" ? `${part}${BELL}` : part,
+    );
+    const report = readReport("f", JSON.stringify(evil));
+    const texts = [toCsv, toHtml, toMarkdown, toJson].map((write) => write(report));
+    texts.push(describeReport(report), ...missedBy(report, [parseAssertion("ratio<1")]));
+    texts.push(JSON.stringify(compareReports({ name: "a", report }, { name: "b", report })));
+    expect(texts.join("")).toContain("single?");
+    expect(texts.join("")).not.toContain(BELL);
+  });
+
+  it("nor in the names of its fields", () => {
+    for (const name of ["dist", "native", "lpar"]) {
+      const evil = good.replaceAll(`"${name}":`, `"${name}\\u0007":`);
+      expect(evil).not.toBe(good);
+      expect(() => readReport("f", evil)).toThrow(/^[^\p{C}]*$/u);
+    }
+  });
+});
+
 /** All places in a value, by their names. */
 function placesIn(value: unknown): string[][] {
   if (typeof value !== "object" || value === null) return [];
