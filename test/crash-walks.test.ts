@@ -62,7 +62,8 @@ const SIGHTS: Readonly<Record<string, number>> = {
   "restartPartition 0": 50,
   "returnLogical 0": 100,
   "returnLogical 1": 5,
-  "sendEntry 0": 3,
+  "sendEntry -12": 5,
+  "sendEntry 0": 1500,
   "storeMemory 0": 5,
   "takeEvent 0": 40,
 };

@@ -39,6 +39,7 @@ import {
 } from "../../src/layout.js";
 import { hasRequest } from "./crash-walk-batch.js";
 import type { Asked, Ledger } from "./crash-walk-ledger.js";
+import type { Queues, Registered } from "./crash-walk-queues.js";
 import type { StagingRuns } from "./crash-walk-staging.js";
 import { LIOBN, QUOTA, type Size, STRUCTURES, type Unit, type WalkTable } from "./crash-walk-table.js";
 import type { TableWords } from "./crash-walk-words.js";
@@ -48,6 +49,13 @@ import type { Draw } from "./draw.js";
 export type CallName = {
   [Name in keyof Core]: Core[Name] extends (...args: number[]) => number ? Name : never;
 }[keyof Core];
+
+/** Pages of a partition's memory. */
+export interface Range {
+  readonly lpid: number;
+  readonly page: number;
+  readonly pageCount: number;
+}
 
 export interface Call {
   readonly name: CallName;
@@ -59,9 +67,9 @@ export interface Call {
   /** Whether the cookie is nothing to its caller, so that it must be refused. */
   readonly isGuess?: boolean;
   /** Pages that it may write to from end to end. */
-  readonly writes?: { readonly lpid: number; readonly page: number; readonly pageCount: number } | undefined;
-  /** Whether it writes to memory for its caller, without promising anything about a call that stops half-way. */
-  readonly writesData?: boolean;
+  readonly writes?: Range | undefined;
+  /** Pages that it writes to for its caller, or zeroes, without promising anything about a call that stops half-way. */
+  readonly changes?: Range | undefined;
   /** Whether it is made again as long as it answers that it goes on. */
   readonly goesOn?: boolean;
   /** Whether it is made by the way of numbers of 32 bits, if there is one. */
@@ -124,7 +132,7 @@ const WEIGHTS = {
   compact: 2,
   arena: 2,
   pin: 2,
-  queue: 3,
+  queue: 6,
   recover: 3,
   rescind: 4,
   return: 3,
@@ -146,6 +154,7 @@ export class Calls {
   readonly #words: TableWords;
   readonly #ledger: Ledger;
   readonly #staging: StagingRuns;
+  readonly #queues: Queues;
   /** The thread that is to make the next call. */
   #slot = 0;
   readonly #make: Readonly<Record<Kind, () => Call | undefined>> = {
@@ -173,13 +182,14 @@ export class Calls {
     unpin: () => this.#unpin(),
   };
 
-  constructor(draw: Draw, table: WalkTable, ledger: Ledger, staging: StagingRuns) {
+  constructor(draw: Draw, table: WalkTable, ledger: Ledger, staging: StagingRuns, queues: Queues) {
     this.#draw = draw;
     this.#table = table;
     this.#size = table.size;
     this.#words = table.words;
     this.#ledger = ledger;
     this.#staging = staging;
+    this.#queues = queues;
   }
 
   /** The next call of a thread, undefined if there is nothing of the kind that was drawn to do. */
@@ -352,29 +362,27 @@ export class Calls {
       return {
         name: "storeWord",
         args: [lpid, address + 4 * this.#draw.below(8), this.#draw.below(3)],
-        writesData: true,
+        changes: { lpid, page, pageCount: 1 },
       };
     const pageCount = this.#draw.once(3) ? pages : 1;
     const length = pageCount === 1 ? 8 : pageCount * PAGE_BYTES;
-    return {
-      name: "fillMemory",
-      args: [lpid, address, length, 0],
-      writes: { lpid, page, pageCount },
-      writesData: true,
-    };
+    const range = { lpid, page, pageCount };
+    return { name: "fillMemory", args: [lpid, address, length, 0], writes: range, changes: range };
   }
 
   /** A few bytes for a partner, or pages of one's own up or down by half a page, for which staging is needed. */
   #copy(): Call {
     const { lpid, to } = this.#unit();
     if (this.#draw.once(2)) {
-      const args = [lpid, this.#address(lpid), to, this.#address(to), 32];
-      return { name: "copyMemory", args, writesData: true };
+      const [from, page] = [this.#address(lpid), this.page(to)];
+      const args = [lpid, from, to, page * PAGE_BYTES, 32];
+      return { name: "copyMemory", args, changes: { lpid: to, page, pageCount: 1 } };
     }
     const page = this.page(lpid);
     const [from, at] = this.#draw.once(2) ? [0, HALF] : [HALF, 0];
     const args = [lpid, page * PAGE_BYTES + from, lpid, page * PAGE_BYTES + at, PAGE_BYTES + HALF];
-    return { name: "copyMemory", args, writes: { lpid, page, pageCount: 2 }, writesData: true };
+    const range = { lpid, page, pageCount: 2 };
+    return { name: "copyMemory", args, writes: range, changes: range };
   }
 
   #bus(): Call {
@@ -401,26 +409,38 @@ export class Calls {
     ]);
   }
 
+  /** Most often of who has a queue, or of one adapter, so that who sends meets who has one. */
   #queue(): Call {
-    // Most often of one adapter, so that who sends meets who has a queue.
     const { units } = this.#table;
+    const known = this.#draw.once(4) ? undefined : this.#draw.pick(this.#queues.registered);
+    if (known !== undefined) return this.#queueOf(known);
     const { lpid, to, unit } = this.#pick(this.#draw.once(3) ? units : units.slice(0, 2));
-    const page = this.page(lpid);
-    const register: Call = {
-      name: "registerQueue",
-      args: [lpid, unit, page * PAGE_BYTES, PAGE_BYTES],
-      writes: { lpid, page, pageCount: 1 },
-      writesData: true,
-    };
-    const send: Call = { name: "sendEntry", args: [lpid, unit, 0x80, 0, 0, 0] };
     return this.#pick<Call>([
-      ...[register, register, send, send],
-      { name: "receiveEntry", args: [lpid, unit] },
+      ...[this.#register(lpid, unit), this.#register(lpid, unit)],
       { name: "takeEvent", args: [lpid] },
       { name: "takeEvent", args: [to] },
+      { name: "receiveEntry", args: [lpid, unit] },
       { name: "freeQueue", args: [lpid, unit] },
       { name: "allocateQueue", args: [lpid] },
     ]);
+  }
+
+  #queueOf({ lpid, unit, to, sender }: Registered): Call {
+    const send: Call = { name: "sendEntry", args: [to, sender, ...this.#queues.message()] };
+    const receive: Call = { name: "receiveEntry", args: [lpid, unit] };
+    return this.#pick<Call>([
+      ...[send, send, receive, receive],
+      this.#register(to, sender),
+      { name: "freeQueue", args: [lpid, unit] },
+    ]);
+  }
+
+  #register(lpid: number, unit: number): Call {
+    const owned = this.#words.mapped(lpid).filter((page) => this.#words.isOwned({ lpid, page }));
+    const page = this.#draw.pick(this.#draw.once(4) ? [] : owned) ?? this.page(lpid);
+    const range = { lpid, page, pageCount: this.#pick([1, 1, 2]) };
+    const args = [lpid, unit, page * PAGE_BYTES, range.pageCount * PAGE_BYTES];
+    return { name: "registerQueue", args, writes: range, changes: range };
   }
 
   #arena(): Call {
@@ -470,16 +490,18 @@ export class Calls {
     const { page, pageCount: pages } = this.#range(lpid);
     const address = page * PAGE_BYTES;
     if (this.#draw.once(2)) {
-      const args = [lpid, address, FEW, at, this.#pick([NEED_READ, NEED_WRITE])];
+      const need = this.#pick([NEED_READ, NEED_WRITE]);
       const moves = { lpid, page, length: FEW, at };
-      return { name: "moveFew", args, moves, writesData: true, changesStaging: true };
+      const changes = need === NEED_WRITE ? { lpid, page, pageCount: 1 } : undefined;
+      return { name: "moveFew", args: [lpid, address, FEW, at, need], moves, changes, changesStaging: true };
     }
     const pageCount = Math.min(pages, run.count);
     const length = pageCount * PAGE_BYTES;
     const name = this.#pick(["loadMemory", "storeMemory"] as const);
     const writes = name === "storeMemory" ? { lpid, page, pageCount } : undefined;
     const moves = { lpid, page, length, at };
-    return { name, args: [lpid, address, length, at], moves, writes, writesData: true, changesStaging: true };
+    const args = [lpid, address, length, at];
+    return { name, args, moves, writes, changes: writes, changesStaging: true };
   }
 
   /** A partition more comes to be and ends, or an adapter more. */

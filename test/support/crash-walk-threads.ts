@@ -112,6 +112,16 @@ export class Threads {
     return draw.pick(draw.once(3) && stopped.length > 0 ? stopped : callers) ?? OWNER;
   }
 
+  /** Those that have not died. */
+  get living(): readonly number[] {
+    return [...this.#living];
+  }
+
+  /** Those of them that have left nothing. */
+  get ready(): readonly number[] {
+    return this.living.filter((slot) => !this.#stopped.has(slot));
+  }
+
   /** Before which store the next call stops, if it has so many. */
   drawStop(): number {
     const { doublings } = this.#table.size;

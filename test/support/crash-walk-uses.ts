@@ -3,7 +3,8 @@
  * reading and writing the frame that it began with, so that this frame must stay what it is until the use ends, or was waited
  * for: it is under the same page, no other page gets it, it is not zeroed, and no grant by which it was reached ends.
  *
- * Each frame under a use has a mark near its end, where no call of a walk writes but those that are told to written().
+ * Each frame under a use has a mark near its end, where no call of a walk writes but those that are told to written(). One that is
+ * under a ring has none: what lies there is looked at as a whole (crash-walk-queues.ts).
  */
 import {
   COOKIE_SLOTS,
@@ -15,6 +16,7 @@ import {
   STRUCTURE_OWNED,
   THREAD_EPOCH,
 } from "../../src/layout.js";
+import type { Queues } from "./crash-walk-queues.js";
 import { type Came, isMapped, isPrivate, type Page, type TableWords } from "./crash-walk-words.js";
 import type { Draw } from "./draw.js";
 
@@ -43,13 +45,15 @@ export const NEEDS: readonly number[] = [NEED_READ, NEED_READ, NEED_WRITE, NEED_
 
 export class Uses {
   readonly #words: TableWords;
+  readonly #queues: Queues;
   /** By the slot of the thread. */
   readonly #open = new Map<number, Use>();
   /** What the mark of each frame under a use is. */
   readonly #marks = new Map<number, number>();
 
-  constructor(words: TableWords) {
+  constructor(words: TableWords, queues: Queues) {
     this.#words = words;
+    this.#queues = queues;
   }
 
   get slots(): readonly number[] {
@@ -102,8 +106,9 @@ export class Uses {
   }
 
   #mark(frame: number, mark: number): void {
-    this.#marks.set(frame, mark);
-    this.#words.rig.setWord(this.#words.frameAt(frame) + PAGE_BYTES - MARK, mark);
+    const isFixed = this.#queues.isUnderRing(frame);
+    this.#marks.set(frame, isFixed ? this.#markOf(frame) : mark);
+    if (!isFixed) this.#words.rig.setWord(this.#words.frameAt(frame) + PAGE_BYTES - MARK, mark);
   }
 
   /** The use of a thread is over. */
@@ -147,6 +152,7 @@ export class Uses {
     for (const [slot, { frame }] of this.#open) {
       if (this.#words.isFree(frame)) return `frame ${frame} is free, and the use of thread ${slot} goes on`;
       const mark = this.#markOf(frame);
+      if (this.#queues.isUnderRing(frame)) this.#marks.set(frame, mark);
       if (mark === 0 && !this.#isBorrowed(frame)) this.#marks.set(frame, 0);
       if (mark !== this.#marks.get(frame))
         return `frame ${frame} was written to under the use of thread ${slot}: ${mark}, not ${this.#marks.get(frame)}`;

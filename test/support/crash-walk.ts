@@ -7,12 +7,14 @@
  * After each step a walk is held against the words of its table:
  *
  *     always                         no frame under a use is free, or was written to by anybody who may not; a cookie that was
- *                                    guessed is refused; who has stopped keeps its locks until its call is mended
+ *                                    guessed is refused; who has stopped keeps its locks until its call is mended; requests to
+ *                                    devices are served once, by who was asked, and answered to who asks (crash-walk-mail.ts)
  *     while no call is half done     what was asked for stands, what was answered is not undone, and there is nothing else
  *                                    (crash-walk-ledger.ts); no page has left its frame under a use, and no grant has ended by
  *                                    which a use came, or one of a device (crash-walk-uses.ts, crash-walk-devices.ts); staging
  *                                    is whose call took it (crash-walk-staging.ts), and nothing is told twice, or not at all
- *                                    (crash-walk-events.ts); no lock is held; sleepers are on record or were woken; after each
+ *                                    (crash-walk-events.ts); in each queue is what was sent and not taken, in its order
+ *                                    (crash-walk-queues.ts); no lock is held; sleepers are on record or were woken; after each
  *                                    mending, and now and then, audit() is clean
  *     right after a stop             if it is mended at once: the call was wholly undone or wholly done (crash-walk-halves.ts); of
  *                                    a batch each request was (crash-walk-batch.ts)
@@ -34,13 +36,15 @@ import type { Instrumented } from "./crash-core.js";
 import type { Rig } from "./crash-rig.js";
 import { checkLists, type Leave } from "./crash-state.js";
 import { type Answer, readAnswers, writeRequests } from "./crash-walk-batch.js";
-import { type Call, Calls } from "./crash-walk-calls.js";
+import { type Call, Calls, type Range } from "./crash-walk-calls.js";
 import { Devices } from "./crash-walk-devices.js";
 import { giveBack } from "./crash-walk-end.js";
 import { Events } from "./crash-walk-events.js";
 import { Halves } from "./crash-walk-halves.js";
 import { Journal, type Sights } from "./crash-walk-journal.js";
 import { Ledger } from "./crash-walk-ledger.js";
+import { Mail } from "./crash-walk-mail.js";
+import { Queues } from "./crash-walk-queues.js";
 import { StagingRuns } from "./crash-walk-staging.js";
 import { LARGE_TABLE, LIOBN, SMALL_TABLE, WalkTable } from "./crash-walk-table.js";
 import { OWNER, Threads } from "./crash-walk-threads.js";
@@ -60,6 +64,13 @@ const SLICES = 12;
 const WAITS = 4;
 /** Structures that are in no pool from which on a start takes none from there. */
 const SCARCE = 32;
+
+/** Calls that are made many times, now and then, and how often. */
+const QUEUE_CALLS: readonly string[] = ["receiveEntry", "sendEntry"];
+const MANY: readonly number[] = [5, 200, 300, 600];
+
+/** Calls on mailboxes in one step, at most. */
+const TURNS = 12;
 
 /** Requests of a batch that have no second result where they succeed. */
 const RESULTLESS: readonly string[] = ["putTce", "rescindLogical", "returnLogical", "stuffTce"];
@@ -85,6 +96,8 @@ export class CrashWalk {
   readonly #staging: StagingRuns;
   readonly #events: Events;
   readonly #devices: Devices;
+  readonly #queues: Queues;
+  readonly #mail: Mail;
   readonly #uses: Uses;
   readonly #threads: Threads;
   readonly #calls: Calls;
@@ -105,12 +118,14 @@ export class CrashWalk {
     this.#words = this.#table.words;
     this.#journal = new Journal(sights);
     this.#ledger = new Ledger(this.#words);
-    this.#uses = new Uses(this.#words);
+    this.#queues = new Queues(this.#words);
+    this.#mail = new Mail(this.#rig, draw, this.#journal);
+    this.#uses = new Uses(this.#words, this.#queues);
     this.#staging = new StagingRuns(this.#rig);
     this.#events = new Events(this.#table);
     this.#devices = new Devices(this.#words);
     this.#threads = new Threads(this.#table, this.#uses, this.#staging, draw, this.#journal, this.#isAlone);
-    this.#calls = new Calls(draw, this.#table, this.#ledger, this.#staging);
+    this.#calls = new Calls(draw, this.#table, this.#ledger, this.#staging, this.#queues);
     this.#halves = new Halves(this.#rig);
   }
 
@@ -138,15 +153,24 @@ export class CrashWalk {
     this.#rig.setWord(HEADER_BUDGET, budget);
     if (this.#threads.areQuiet) this.#rig.beginSleep();
     this.#threads.hasMended = false;
-    if (!this.#isAlone) this.#turnOfUsers();
+    if (!this.#isAlone) {
+      this.#turnOfUsers();
+      this.#turnOfMail();
+    }
     this.#threads.turn(this.#isAlone);
+    // What was undone may be in a ring.
+    this.#expectNothing(this.#uses.disturbed());
     const slot = this.#threads.caller();
     const call = this.#draw.once(2) ? this.#calls.next(slot) : (this.#unfinished ?? this.#calls.next(slot));
-    if (call !== undefined) this.#make(slot, call);
+    if (call !== undefined && !this.#breaksRing(call)) {
+      this.#make(slot, call);
+      if (QUEUE_CALLS.includes(call.name) && this.#draw.once(5)) this.#makeMany(slot, call);
+    }
     this.#check(isTime);
   }
 
   #check(isTime: boolean): void {
+    this.#queues.look(this.#threads.areQuiet);
     this.#expectNothing(this.#uses.disturbed() || this.#threads.robbed);
     if (!this.#threads.areQuiet) return;
     const rig = this.#rig;
@@ -159,6 +183,7 @@ export class CrashWalk {
         this.#devices.left() ||
         this.#ledger.wrong() ||
         this.#staging.wrong() ||
+        this.#queues.wrong() ||
         this.#events.wrong(),
     );
     if (isTime || this.#threads.hasMended) this.#expectNothing(rig.audit() || checkLists(rig));
@@ -177,6 +202,18 @@ export class CrashWalk {
     else if (draw.once(3)) {
       this.#journal.note(`  thread ${slot} ends its use`);
       this.#uses.end(slot);
+    }
+  }
+
+  /** Some requests are posted, taken, answered or given up. */
+  #turnOfMail(): void {
+    const draw = this.#draw;
+    if (!draw.once(3)) return;
+    for (let turns = 1 + draw.below(TURNS); turns > 0; turns--) {
+      const slot = draw.pick(this.#threads.ready);
+      if (slot === undefined) return;
+      const isStopped = this.#mail.turn(slot, this.#threads.living);
+      if (isStopped && slot !== OWNER && draw.once(20)) this.#threads.dies(slot);
     }
   }
 
@@ -243,12 +280,12 @@ export class CrashWalk {
   #make(first: number, call: Call): void {
     for (let slice = 0, slot = first; slice < SLICES; slice++, slot = this.#threads.caller()) {
       const told = tell(call);
-      const frames = this.#framesOf(call);
+      const frames = this.#framesOf(call.writes);
       this.#uses.forget(slot);
       this.#devices.calls(slot);
       const isCompared = this.#isToBeCompared(call);
       const status = isCompared ? this.#compare(slot, call, told) : this.#makeOnce(slot, call, told);
-      this.#uses.written([...frames, ...this.#framesOf(call)]);
+      this.#uses.written([...frames, ...this.#framesOf(call.writes)]);
       if (status !== undefined) this.#answered(slot, call, { status, result: this.#rig.result(slot) });
       this.#unfinished =
         call.goesOn === true && (status === undefined || status === H_PARTIAL) ? call : undefined;
@@ -280,6 +317,29 @@ export class CrashWalk {
     return status;
   }
 
+  /** Whether a call writes to a ring, or its grant will zero it in the end: to keep a ring whole is up to whose memory it is. */
+  #breaksRing({ name, changes, asked }: Call): boolean {
+    if (name === "registerQueue") return false;
+    const zeroes = asked === undefined || (asked.mode & MODE_ZERO) === 0 ? undefined : asked;
+    const range = zeroes === undefined ? changes : { lpid: zeroes.from, ...zeroes };
+    return this.#framesOf(range).some((frame) => this.#queues.isUnderRing(frame));
+  }
+
+  /** Many messages are sent, or taken, one behind the other: rings run full and empty, and begin anew. */
+  #makeMany(slot: number, first: Call): void {
+    if (!this.#threads.areQuiet) return;
+    const most = this.#draw.pick(MANY) as number;
+    const [lpid = 0, unit = 0] = first.args;
+    let made = 0;
+    for (let status = H_SUCCESS; made < most && status === H_SUCCESS; made++) {
+      const args = first.name === "sendEntry" ? [lpid, unit, ...this.#queues.message()] : first.args;
+      status = this.#callCore(slot, { ...first, args });
+      this.#queues.answered({ ...first, args }, status, this.#rig.entry(slot));
+      this.#journal.saw(`${first.name} ${status}`);
+    }
+    this.#journal.note(`${slot}: ${tell(first)}, and ${made} more`);
+  }
+
   #callCore(slot: number, { name, args, isQuick, requests }: Call): number {
     const core = this.#rig.core(slot);
     if (requests !== undefined) writeRequests(this.#rig, args[0] as number, requests);
@@ -301,11 +361,11 @@ export class CrashWalk {
     return ` (${this.#core.sites[this.#rig.site]?.name})`;
   }
 
-  /** The frames of the pages that a call may write to from end to end. */
-  #framesOf({ writes }: Call): number[] {
-    if (writes === undefined) return [];
-    const pages = Array.from({ length: writes.pageCount }, (_, index) => writes.page + index);
-    return pages.map((page) => this.#words.entry({ lpid: writes.lpid, page }) & ENTRY_FRAME);
+  /** The frames of some pages. */
+  #framesOf(range: Range | undefined): number[] {
+    if (range === undefined) return [];
+    const pages = Array.from({ length: range.pageCount }, (_, index) => range.page + index);
+    return pages.map((page) => this.#words.entry({ lpid: range.lpid, page }) & ENTRY_FRAME);
   }
 
   /** A thread waits for a lock, or for a use: meanwhile others mend and end, or it gives up. */
@@ -320,7 +380,9 @@ export class CrashWalk {
   }
 
   /** A call was stopped, and it is not known what has become of it. */
-  #doubt(slot: number, { name, args, asked, cookie, requests }: Call): void {
+  #doubt(slot: number, call: Call): void {
+    const { name, args, asked, cookie, requests } = call;
+    this.#queues.stopped(call);
     if (asked !== undefined) this.#ledger.stopped(asked);
     if (cookie !== undefined) this.#ledger.named(name, cookie, undefined);
     if (name === "takeStaging" || name === "freeStaging") this.#staging.doubt(slot);
@@ -355,6 +417,7 @@ export class CrashWalk {
       throw new Error(`a cookie that is nothing to its caller is answered with ${status}`);
     }
     if (cookie !== undefined) this.#ledger.named(name, cookie, status);
+    this.#queues.answered(call, status, this.#rig.entry(slot));
     if (status !== H_SUCCESS) return;
     if (asked !== undefined) this.#ledger.made(result, asked);
     if (name === "takeStaging") this.#staging.taken(slot, result, args[0] as number);
@@ -388,7 +451,7 @@ export class CrashWalk {
       started: call.starts,
       staging: call.changesStaging,
       // Pages that are to be zeroed, of a lend that ends, are so before they are counted; nobody sees them.
-      frames: call.writesData === true || this.#mayZero() ? this.#allFrames() : [],
+      frames: call.changes !== undefined || this.#mayZero() ? this.#allFrames() : [],
     };
     const at = this.#halves.stop(slot, () => this.#callCore(slot, call), leave, this.#draw);
     if (at === 0) return;
