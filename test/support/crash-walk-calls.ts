@@ -195,6 +195,9 @@ export class Calls {
   /** The next call of a thread, undefined if there is nothing of the kind that was drawn to do. */
   next(slot: number): Call | undefined {
     this.#slot = slot;
+    // All adapters have ended, and there were no ends for others.
+    if (this.#table.units.length === 0)
+      return this.#recover() ?? { name: "failPartition", args: [this.lpid(), 0] };
     const kind = this.#down.length > 0 && this.#draw.once(4) ? "recover" : this.#pick(KIND_LIST);
     return this.#make[kind]();
   }
@@ -416,7 +419,7 @@ export class Calls {
     if (known !== undefined) return this.#queueOf(known);
     const { lpid, to, unit } = this.#pick(this.#draw.once(3) ? units : units.slice(0, 2));
     return this.#pick<Call>([
-      ...[this.#register(lpid, unit), this.#register(lpid, unit)],
+      ...[this.register(lpid, unit), this.register(lpid, unit)],
       { name: "takeEvent", args: [lpid] },
       { name: "takeEvent", args: [to] },
       { name: "receiveEntry", args: [lpid, unit] },
@@ -425,17 +428,17 @@ export class Calls {
     ]);
   }
 
-  #queueOf({ lpid, unit, to, sender }: Registered): Call {
-    const send: Call = { name: "sendEntry", args: [to, sender, ...this.#queues.message()] };
+  #queueOf({ lpid, unit, partner }: Registered): Call {
     const receive: Call = { name: "receiveEntry", args: [lpid, unit] };
-    return this.#pick<Call>([
-      ...[send, send, receive, receive],
-      this.#register(to, sender),
-      { name: "freeQueue", args: [lpid, unit] },
-    ]);
+    const free: Call = { name: "freeQueue", args: [lpid, unit] };
+    // An adapter that has ended leaves what is in the ring, and its end is somebody else's again when that is freed.
+    if (partner === undefined) return this.#pick([receive, free]);
+    const send: Call = { name: "sendEntry", args: [partner.lpid, partner.unit, ...this.#queues.message()] };
+    return this.#pick([send, send, receive, receive, free, this.register(partner.lpid, partner.unit)]);
   }
 
-  #register(lpid: number, unit: number): Call {
+  /** A queue on some of its pages, most often on its own ones. */
+  register(lpid: number, unit: number): Call {
     const owned = this.#words.mapped(lpid).filter((page) => this.#words.isOwned({ lpid, page }));
     const page = this.#draw.pick(this.#draw.once(4) ? [] : owned) ?? this.page(lpid);
     const range = { lpid, page, pageCount: this.#pick([1, 1, 2]) };

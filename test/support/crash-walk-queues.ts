@@ -64,12 +64,11 @@ interface Side {
   readonly incarnation: number;
 }
 
-/** Who has a queue, and who may send there: by which unit address each. */
+/** Who has a queue, and who may send there, if the adapter stands; each by its unit address. */
 export interface Registered {
   readonly lpid: number;
   readonly unit: number;
-  readonly to: number;
-  readonly sender: number;
+  readonly partner: { readonly lpid: number; readonly unit: number } | undefined;
 }
 
 interface Adapter {
@@ -197,18 +196,18 @@ export class Queues {
     return this.#frames.has(frame) || this.#slots().some((slot) => this.#framesOf(slot).includes(frame));
   }
 
-  /** Those who have a queue of an adapter that stands. */
+  /** All queues of partitions that run. */
   get registered(): Registered[] {
-    const open = this.#slots().filter((slot) => this.#endWord(slot, END_STATE) === END_OPEN);
-    return open.map((slot) => {
-      const partner = this.#endWord(slot, END_PARTNER);
-      return {
-        lpid: this.#endWord(slot, END_OWNER),
-        unit: this.#endWord(slot, END_UNIT),
-        to: this.#endWord(partner, END_OWNER),
-        sender: this.#endWord(partner, END_UNIT),
-      };
+    const named = (slot: number): { lpid: number; unit: number } => ({
+      lpid: this.#endWord(slot, END_OWNER),
+      unit: this.#endWord(slot, END_UNIT),
     });
+    return this.#slots()
+      .filter((slot) => this.#words.isRunning(named(slot).lpid))
+      .map((slot) => {
+        const isOpen = this.#endWord(slot, END_STATE) === END_OPEN;
+        return { ...named(slot), partner: isOpen ? named(this.#endWord(slot, END_PARTNER)) : undefined };
+      });
   }
 
   // ---------------------------------------------------------------- calls

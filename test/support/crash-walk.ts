@@ -22,6 +22,7 @@
  */
 import {
   ENTRY_FRAME,
+  H_DROPPED,
   H_LONG_BUSY_10_MSEC,
   H_NEED_ALL,
   H_NEED_COPY,
@@ -69,7 +70,7 @@ const SCARCE = 32;
 const QUEUE_CALLS: readonly string[] = ["receiveEntry", "sendEntry"];
 const MANY: readonly number[] = [5, 200, 300, 600];
 
-/** Calls on mailboxes in one step, at most. */
+/** Calls on mailboxes in one step, or on a queue beside one that is full, at most. */
 const TURNS = 12;
 
 /** Requests of a batch that have no second result where they succeed. */
@@ -331,13 +332,24 @@ export class CrashWalk {
     const most = this.#draw.pick(MANY) as number;
     const [lpid = 0, unit = 0] = first.args;
     let made = 0;
-    for (let status = H_SUCCESS; made < most && status === H_SUCCESS; made++) {
+    let status = H_SUCCESS;
+    for (; made < most && status === H_SUCCESS; made++) {
       const args = first.name === "sendEntry" ? [lpid, unit, ...this.#queues.message()] : first.args;
       status = this.#callCore(slot, { ...first, args });
       this.#queues.answered({ ...first, args }, status, this.#rig.entry(slot));
       this.#journal.saw(`${first.name} ${status}`);
     }
     this.#journal.note(`${slot}: ${tell(first)}, and ${made} more`);
+    if (status === H_DROPPED) this.#comeAndGo(slot, lpid, unit);
+  }
+
+  /** Whoever has filled its partner's queue has one itself now and then, of whose ends the partner is to hear all the same (CQ5). */
+  #comeAndGo(slot: number, lpid: number, unit: number): void {
+    const free: Call = { name: "freeQueue", args: [lpid, unit] };
+    // It may have died in one of them.
+    const isThere = (): boolean => this.#threads.areQuiet && this.#threads.living.includes(slot);
+    for (let turn = this.#draw.below(TURNS); turn > 0 && isThere(); turn--)
+      this.#make(slot, this.#draw.once(2) ? free : this.#calls.register(lpid, unit));
   }
 
   #callCore(slot: number, { name, args, isQuick, requests }: Call): number {
