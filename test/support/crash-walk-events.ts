@@ -10,7 +10,6 @@ import {
   EVENT_VALUE,
   HEADER_EVENTS_AT,
   HEADER_EVENTS_MAX,
-  PARTITION_EVENT_HEAD,
   PARTITION_EVENT_TAIL,
   PARTITION_EVENTS_LOST,
   PARTITION_FAILED,
@@ -65,7 +64,8 @@ export class Events {
     const incarnation = this.#table.words.incarnationOf(lpid);
     const known = this.#heard.get(lpid);
     if (known !== undefined && known.incarnation === incarnation) return known;
-    const heard = { incarnation, tail: this.#word(lpid, PARTITION_EVENT_HEAD), events: new Set<string>() };
+    // Each incarnation begins at the first place, and what it has taken before anybody looked is there still.
+    const heard = { incarnation, tail: 0, events: new Set<string>() };
     this.#heard.set(lpid, heard);
     return heard;
   }
