@@ -30,6 +30,7 @@ export const SELECTION: readonly SelectedRow[] = [
     "tree",
     "wide, 100,000 nodes, raw",
     "deep, 100,000 nodes, raw",
+    "deep, 1,000 nodes, raw, a thread has joined",
     "wide scattered, 1,000,000 nodes, raw",
     "mixed scattered, 1,000,000 nodes, rescindForced()",
   ),
