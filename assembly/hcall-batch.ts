@@ -34,7 +34,7 @@ import {
   REQUEST_UNIT,
   REQUEST_WORDS,
   SPACE_MEMORY,
-  THREAD_LIST,
+  THREAD_TCES,
   TOKEN_ACCEPT,
   TOKEN_GET_TCE,
   TOKEN_GRANT,
@@ -186,7 +186,7 @@ function awaited(token: u32, status: i32): i32 {
 
 /** Where places that a block reads are listed: the upper half of the log, which is empty between two calls. */
 function placeAt(index: u32): usize {
-  return THREAD + THREAD_LIST + ((<usize>index) << 2);
+  return THREAD + THREAD_TCES + ((<usize>index) << 2);
 }
 
 /** Where the slots are listed whose neighbours it reads, too; each request has two places at most. */

@@ -39,6 +39,7 @@ import {
   STRUCTURE_RESCINDED,
   STRUCTURE_RETURNING,
   STRUCTURE_SHARED,
+  THREAD_CUTS,
   THREAD_JOB,
   THREAD_JOB_COUNT,
   THREAD_JOB_LENDER,
@@ -47,7 +48,6 @@ import {
   THREAD_JOB_PAGE,
   THREAD_JOB_SLOT,
   THREAD_JOB_SPACE,
-  THREAD_LIST,
 } from "../src/layout";
 import { freeArena } from "./arena";
 import { cursorOf, hasFlag, setCursor, stateOf, structureAt } from "./control";
@@ -123,7 +123,7 @@ function settleMigration(old: u32, lpid: u32, frame: u32, page: u32, count: u32)
 /** The access of structures that a run has marked ends, if the marks stand: that of the first tells. */
 function cutListed(thread: usize, first: u32, count: u32): void {
   if (!hasFlag(structureAt(first), FLAG_REVOKING)) return;
-  for (let i: u32 = 0; i < count; i++) cutShared(load<u32>(thread + ((<usize>i) << 2), THREAD_LIST));
+  for (let i: u32 = 0; i < count; i++) cutShared(load<u32>(thread + ((<usize>i) << 2), THREAD_CUTS));
 }
 
 /** Does the job that stands in a thread record, this thread's or a dead one's. */

@@ -28,7 +28,7 @@ import {
   STRUCTURE_PREVIOUS,
   STRUCTURE_PREVIOUS_HELD,
   STRUCTURE_STATE,
-  THREAD_LIST,
+  THREAD_CUTS,
   THREAD_LOG,
   THREAD_LOG_TOP,
   THREAD_RUNS,
@@ -80,9 +80,10 @@ const RUN_NOTES = LOG_BYTES - END_NOTES - LOG_LINE_BYTES - 2 * LOG_WORD_BYTES;
 if (i32(COMMIT_GRANTS) * GRANT_NOTES > LOG_BYTES - END_NOTES) ERROR("what ends in one commit fits the log");
 if (i32(RUN_MARKS) * 2 * LOG_WORD_BYTES > LOG_BYTES - END_NOTES)
   ERROR("so do words of what is marked, and entries");
-if (THREAD_LOG + i32(RUN_MARKS) * LOG_WORD_BYTES + END_NOTES > THREAD_LIST)
-  ERROR("notes of what is marked, without entries, end before the list");
-if (THREAD_LIST + i32(RUN_MARKS) * 4 > THREAD_LOG + LOG_BYTES) ERROR("a run's entries fit the list");
+// Each mark may end a part of its run, too, which is one note more.
+if (THREAD_LOG + i32(RUN_MARKS) * 2 * LOG_WORD_BYTES + END_NOTES > THREAD_CUTS)
+  ERROR("notes of what is marked end before its entries");
+if (THREAD_CUTS + i32(RUN_MARKS) * 4 > THREAD_LOG + LOG_BYTES) ERROR("a run's entries fit the log");
 
 if (THREAD_RUNS + 2 * RUN_BYTES > THREAD_LOG) ERROR("two runs lie before the log");
 if (RUN_BYTES != 32 || THREAD_RUNS % 64 != 0) ERROR("one bit tells the parts of a run apart");
@@ -132,16 +133,17 @@ class Cut {
     const marked = load<u32>(structure) | (FLAG_REVOKING << 24);
     if (isSeen) {
       keep(load<u32>(entry));
-      store<u32>(THREAD + ((<usize>index) << 2), <u32>entry, THREAD_LIST);
+      store<u32>(THREAD + ((<usize>index) << 2), <u32>entry, THREAD_CUTS);
       Words.put(structure + STRUCTURE_STATE, marked);
     } else Words.put2(structure + STRUCTURE_STATE, marked, entry, rescindedPlain(load<u32>(entry)));
   }
 }
 
 /**
- * Shared become under revocation, in pre-order from `from` on, which is below `root`: as long as each has one page of memory. Answers where it stands, which is the root where nothing follows, in the low half; above it how many
- * levels it went up to where a sibling follows, and in the highest byte how many it marked. A mark is MARK_STEPS of at most `most`
- * steps, of which there are `marks` at most, a level one.
+ * Shared become under revocation, in pre-order from `from` on, which is below `root`: as long as each has one page of memory. Answers
+ * where it stands, which is the root where nothing follows, in the low half; above it how many levels it went up to where a sibling
+ * follows, and in the highest byte how many it marked. A mark is MARK_STEPS of at most `most` steps, of which there are `marks` at
+ * most, a level one.
  */
 export function revokeRun(from: usize, root: usize, most: u32, marks: u32): u64 {
   if (!isOnePage(from)) return 0;

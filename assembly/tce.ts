@@ -42,7 +42,7 @@ import {
   TCE_WORD,
   TCES_MAX,
   THREAD_BYTES,
-  THREAD_LIST,
+  THREAD_TCES,
 } from "../src/layout";
 import {
   addEntries,
@@ -67,7 +67,7 @@ import { backOf, spaceAt } from "./page";
 import { addPartitionWord, isRunning, lpidOf, partitionAt } from "./partition";
 
 if (TCE_BYTES != 16) ERROR("tceAt() shifts");
-if (THREAD_LIST + TCES_MAX * 4 > THREAD_BYTES) ERROR("the list fits the rest of a thread record");
+if (THREAD_TCES + TCES_MAX * 4 > THREAD_BYTES) ERROR("the list fits the rest of a thread record");
 
 const PAGE_BITS: u32 = TCE_SLOT_MASK;
 const RIGHTS_BITS: u32 = 3 << TCE_RIGHTS_SHIFT;
@@ -197,12 +197,12 @@ function putTce(tce: usize, pane: usize, memory: usize, bits: u32): void {
 
 /** Notes what the call of this thread is to put behind its page number `index`. */
 export function listTce(index: u32, bits: u32): void {
-  store<u32>(THREAD + ((<usize>index) << 2), bits, THREAD_LIST);
+  store<u32>(THREAD + ((<usize>index) << 2), bits, THREAD_TCES);
 }
 
 /** What a thread lists for its page number `index`. */
 export function listedTce(thread: usize, index: u32): u32 {
-  return load<u32>(thread + ((<usize>index) << 2), THREAD_LIST);
+  return load<u32>(thread + ((<usize>index) << 2), THREAD_TCES);
 }
 
 /** The memory of a holder that bits name, 0 if they are none. */

@@ -266,7 +266,8 @@ export const MAIL_STATE_MASK = 3;
 export const MAIL_STATUS_SHIFT = 2;
 export const MAIL_STATUS_MASK = 63; // the status without its sign; all ones: H_LongBusyOrder10msec
 export const MAIL_SEQUENCE_SHIFT = 8;
-export const THREAD_LIST = 2304; // in the upper half of the log, 512 words: TCEs that a call puts; what a batch touches; entries that a run cuts
+export const THREAD_TCES = 2304; // in the upper half of the log, 512 words: TCEs that a call puts; what a batch touches
+export const THREAD_CUTS = 3840; // at the end of the log, 128 words: entries of what its run has marked
 
 export const RUN_BYTES = 32;
 export const RUN_WHOSE = 0; // u64: holder and end as in a structure, or the holder alone; 0: nobody's
