@@ -58,16 +58,11 @@ class Four {
     v128.store(entry, v128.or(kept, i32x4.splat(bits)));
   }
 
-  /** Unmapped, without backs. */
+  /** Unmapped, without backs. `isPlain`, a constant: none of them is private. */
   @inline
-  static free(entry: usize, back: usize): void {
-    Four.leave(entry, 0);
-    v128.store(back, i32x4.splat(0));
-  }
-
-  @inline
-  static freePlain(entry: usize, back: usize): void {
-    v128.store(entry, v128.and(v128.load(entry), i32x4.splat(GENERATION_MASK)));
+  static free(entry: usize, back: usize, isPlain: bool): void {
+    if (isPlain) v128.store(entry, v128.and(v128.load(entry), i32x4.splat(GENERATION_MASK)));
+    else Four.leave(entry, 0);
     v128.store(back, i32x4.splat(0));
   }
 }
@@ -82,21 +77,12 @@ export class Sixteen {
     Four.map(entry + 48, source + 48, back + 48, rights, slot);
   }
 
-  /** Of which none is private. */
   @inline
-  static freePlain(entry: usize, back: usize): void {
-    Four.freePlain(entry, back);
-    Four.freePlain(entry + 16, back + 16);
-    Four.freePlain(entry + 32, back + 32);
-    Four.freePlain(entry + 48, back + 48);
-  }
-
-  @inline
-  static free(entry: usize, back: usize): void {
-    Four.free(entry, back);
-    Four.free(entry + 16, back + 16);
-    Four.free(entry + 32, back + 32);
-    Four.free(entry + 48, back + 48);
+  static free(entry: usize, back: usize, isPlain: bool): void {
+    Four.free(entry, back, isPlain);
+    Four.free(entry + 16, back + 16, isPlain);
+    Four.free(entry + 32, back + 32, isPlain);
+    Four.free(entry + 48, back + 48, isPlain);
   }
 }
 
@@ -126,11 +112,11 @@ export function freeFours(entries: usize, backs: usize, count: u32): u32 {
   let done: u32 = 0;
   for (; done + 16 <= count; done += 16) {
     const offset = (<usize>done) << 2;
-    Sixteen.free(entries + offset, backs + offset);
+    Sixteen.free(entries + offset, backs + offset, false);
   }
   for (; done + 4 <= count; done += 4) {
     const offset = (<usize>done) << 2;
-    Four.free(entries + offset, backs + offset);
+    Four.free(entries + offset, backs + offset, false);
   }
   return done;
 }

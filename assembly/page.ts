@@ -353,7 +353,7 @@ export function freeFew(at: usize, page: u32, count: u32): void {
   const top = Notes.none();
   Words.note2(top, entries, backs);
   Places.freeNoted(Words.behind2(top), spaceMap(at), spacePages(at), page >> 6, runMask(page & 63, count));
-  if (count == FEW) Sixteen.freePlain(entries, backs);
+  if (count == FEW) Sixteen.free(entries, backs, true);
   else freeEntries(entries, backs, count);
 }
 

@@ -78,9 +78,9 @@ const END_NOTES = 32 * LOG_WORD_BYTES;
 const RUN_NOTES = LOG_BYTES - END_NOTES - LOG_LINE_BYTES - 2 * LOG_WORD_BYTES;
 
 if (i32(COMMIT_GRANTS) * GRANT_NOTES > LOG_BYTES - END_NOTES) ERROR("what ends in one commit fits the log");
-if (i32(RUN_MARKS) * 2 * LOG_WORD_BYTES > LOG_BYTES - END_NOTES)
+// Each mark may end a part of its run, which is a note besides that of the mark.
+if (i32(RUN_MARKS) * 3 * LOG_WORD_BYTES > LOG_BYTES - END_NOTES)
   ERROR("so do words of what is marked, and entries");
-// Each mark may end a part of its run, too, which is one note more.
 if (THREAD_LOG + i32(RUN_MARKS) * 2 * LOG_WORD_BYTES + END_NOTES > THREAD_CUTS)
   ERROR("notes of what is marked end before its entries");
 if (THREAD_CUTS + i32(RUN_MARKS) * 4 > THREAD_LOG + LOG_BYTES) ERROR("a run's entries fit the log");

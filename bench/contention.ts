@@ -15,8 +15,8 @@ import { BenchWorker } from "./orders.js";
 import type { Parameters } from "./parameters.js";
 import { type Done, nsTogether, type Shift } from "./shift.js";
 import { type Contender, type Context, plusNs, type Sample, type Scenario, type Stage } from "./suite.js";
+import { IDLE } from "./worlds.js";
 
-const IDLE = new URL("./idle-worker.js", import.meta.url);
 const WORKER = "./contention-worker.js";
 
 // ---------------------------------------------------------------- what it costs alone

@@ -7,8 +7,7 @@ import { type Timed, watchTurns } from "./measure.js";
 import { type Death, openRecovery } from "./recovery.js";
 import { revocationScenarios } from "./revocation.js";
 import type { Scenario } from "./suite.js";
-
-const IDLE = new URL("./idle-worker.js", import.meta.url);
+import { IDLE } from "./worlds.js";
 
 /** The partition is a thread, which is terminated. */
 class ByExit implements Death {

@@ -15,12 +15,11 @@ import {
   type Way,
 } from "./suite.js";
 import { planTree, type Shape, Tree, type TreePlan, type TreeSize } from "./trees.js";
-import { clientOf, must, openWorld, type World } from "./worlds.js";
+import { clientOf, IDLE, must, openWorld, type World } from "./worlds.js";
 
 /** Beyond, a Map of objects only takes time to build. */
 const MAP_NODES_MAX = 100_000;
 const LONGEST_MS = 1;
-const IDLE = new URL("./idle-worker.js", import.meta.url);
 /** So that two tables of them fit. */
 const NODES_MAX: number = 2 ** 21;
 

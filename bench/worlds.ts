@@ -11,6 +11,9 @@ export function must(status: number): void {
   if (status !== H_SUCCESS) throw new Error(`a hypercall that must succeed answered ${status}`);
 }
 
+/** The module of a thread that only is there. */
+export const IDLE: URL = new URL("./idle-worker.js", import.meta.url);
+
 /** What one scenario needs and no more, so that the tables of several fit the address space. */
 export interface WorldOptions {
   /** Of the server's memory, in one LMB. */
